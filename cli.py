@@ -1,0 +1,3 @@
+from handdata.cli import main
+
+main()

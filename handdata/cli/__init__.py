@@ -1,0 +1,88 @@
+"""The command line: parse, one call, print. A module a group of commands; each is imported when it is first used."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from handdata import __version__
+from handdata.errors import HanddataError
+from handdata.paths import find_root
+
+# command -> "module:attribute" under handdata.cli, in the order `handdata --help` shows them
+COMMANDS = {
+    "demo": "demo:demo_command",
+    "synth": "synth:synth_command",
+    "convert": "convert:convert_command",
+    "annotate-bbox": "annotate:annotate_bbox_command",
+    "train": "train:train_command",
+    "evaluate": "evaluate:evaluate_command",
+    "predict": "predict:predict_command",
+    "report": "report:report_command",
+    "runs": "train:runs_command",
+    "datasets": "check:datasets_command",
+    "doctor": "check:doctor_command",
+    "verify": "check:verify_command",
+    "stats": "check:stats_command",
+    "diff": "check:diff_command",
+    "browse": "browse:browse_command",
+    "export": "export:export_command",
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they are asked for, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the command names, in the order of the main job."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command, None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(f"handdata.cli.{module}"), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="handdata")
+@click.option(
+    "--data-root", type=click.Path(path_type=Path), help="Folder of data/ and runs/ [default: HANDDATA_ROOT or .]"
+)
+@click.pass_context
+def group(ctx: click.Context, data_root: Path | None) -> None:
+    """Hand-pose datasets as one schema, and what is needed to train, score and report on them.
+
+    \b
+    The main job, on a machine without any archive:
+      handdata demo
+    With the archives unpacked under data/native/<dataset>:
+      handdata convert stereo
+      handdata train --shards
+      handdata report
+    """
+    ctx.obj = find_root(data_root)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 fine, 1 a fault in the data, 2 usage, 130 interrupted."""
+    try:
+        group(standalone_mode=False, prog_name="handdata")
+    except HanddataError as error:
+        click.echo(f"handdata: {error}", err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("handdata: interrupted. Run the same command again to go on.", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

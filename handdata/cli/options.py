@@ -1,0 +1,39 @@
+"""Options and output that several commands share."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handdata.paths import find_root
+
+DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")
+
+
+def _set_root(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.obj = find_root(value)
+
+
+def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--data-root` to a command; the command reads it as `click.pass_obj`, a DataRoot."""
+    return click.option(
+        "--data-root",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        is_eager=True,
+        callback=_set_root,
+        help="Folder of data/ and runs/ [default: HANDDATA_ROOT or .]",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def print_json(value: Any) -> None:
+    """Print a result as indented JSON on standard output."""
+    json.dump(value, sys.stdout, indent=2, sort_keys=False)
+    sys.stdout.write("\n")

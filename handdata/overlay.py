@@ -1,0 +1,89 @@
+"""Draw skeletons and boxes on pictures, and lay pictures out as a contact sheet. Pure: arrays in, arrays out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, NUM_KEYPOINTS, WRIST_COLOR
+
+_SHIFT = 4  # OpenCV draws at 1/16 px
+_ONE = 1 << _SHIFT
+
+
+def color_of(keypoint: int) -> tuple[int, int, int]:
+    """Return the RGB colour of a keypoint: its finger's."""
+    finger = FINGER_OF[keypoint]
+    return WRIST_COLOR if finger < 0 else FINGER_COLORS[finger]
+
+
+def draw_skeleton(
+    image: NDArray[np.uint8], keypoints_2d: NDArray[Any], visible: NDArray[Any] | None = None, *, scale: int = 1
+) -> NDArray[np.uint8]:
+    """Draw one hand: bones in five colours, a dot a keypoint; hollow where `visible` says 0.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; left as it is.
+        keypoints_2d: (21, 2) pixels, (0, 0) the centre of the top-left pixel; NaN is not drawn.
+        visible: (21,) 1 visible, 0 hidden, -1 unknown; None draws all alike.
+        scale: enlarge the picture this many times first, for thin lines on small crops.
+
+    Returns:
+        (H * scale, W * scale, 3) uint8, a new array.
+    """
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    canvas = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) if scale > 1 else image.copy()
+    points = (np.asarray(keypoints_2d, float) + 0.5) * scale - 0.5
+    fixed = [_fixed(point, size) for point in points]
+    thickness = max(1, round(max(size) / 300))
+    for start, end in BONES:
+        a, b = fixed[start], fixed[end]
+        if a and b:
+            cv2.line(canvas, a, b, color_of(end), thickness, cv2.LINE_AA, _SHIFT)
+    radius = max(2.0, max(size) / 110)
+    for keypoint in range(NUM_KEYPOINTS):
+        centre = fixed[keypoint]
+        if centre:
+            hollow = visible is not None and int(visible[keypoint]) == 0
+            cv2.circle(canvas, centre, int((radius + 1) * _ONE), (0, 0, 0), 1 if hollow else -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(canvas, centre, int(radius * _ONE), color_of(keypoint), 1 if hollow else -1, cv2.LINE_AA, _SHIFT)
+    return np.asarray(canvas, np.uint8)
+
+
+def draw_box(
+    image: NDArray[np.uint8], box_xyxy: NDArray[Any], color: tuple[int, int, int] = (255, 210, 0)
+) -> NDArray[np.uint8]:
+    """Draw a box given by its edges (left, top, right, bottom), as in a slice."""
+    canvas = image.copy()
+    left, top, right, bottom = (float(edge) - 0.5 for edge in box_xyxy)
+    corners = [(round(left * _ONE), round(top * _ONE)), (round(right * _ONE), round(bottom * _ONE))]
+    cv2.rectangle(canvas, corners[0], corners[1], color, 1, cv2.LINE_AA, _SHIFT)
+    return canvas
+
+
+def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int = 6, gap: int = 4) -> NDArray[np.uint8]:
+    """Lay equally sized or smaller (H, W, 3) pictures out in rows, on a dark ground.
+
+    Raises:
+        ValueError: no pictures.
+    """
+    if not images:
+        raise ValueError("no pictures for a contact sheet")
+    height, width = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 24, np.uint8)
+    for index, image in enumerate(images):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
+
+
+def _fixed(point: NDArray[Any], size: tuple[int, int]) -> tuple[int, int] | None:
+    limit = 4 * max(size)  # far outside: leave it out rather than overflow OpenCV's integers
+    if not np.isfinite(point).all() or np.abs(point).max() > limit:
+        return None
+    return round(float(point[0]) * _ONE), round(float(point[1]) * _ONE)

@@ -1,0 +1,47 @@
+"""Where things lie when the user names no path.
+
+    <root>/data/native/<dataset>    the archives as unpacked, or what `handdata synth` wrote
+    <root>/data/shards/<dataset>    converted
+    <root>/data/boxes/<dataset>     boxes a person made
+    <root>/runs/<name>              training runs
+
+The root is the current folder; `--data-root` or the environment variable HANDDATA_ROOT moves it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataRoot:
+    """The folder that the default paths hang off."""
+
+    root: Path
+
+    def native(self, dataset: str) -> Path:
+        """Return the folder of one dataset's native files."""
+        return self.root / "data" / "native" / dataset
+
+    def shards(self, dataset: str) -> Path:
+        """Return the folder of one dataset's shards."""
+        return self.root / "data" / "shards" / dataset
+
+    def boxes(self, dataset: str) -> Path:
+        """Return the folder of one dataset's hand boxes."""
+        return self.root / "data" / "boxes" / dataset
+
+    def all_shards(self) -> list[Path]:
+        """Return every shard folder that exists, in name order, complete or not."""
+        parent = self.root / "data" / "shards"
+        return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+    @property
+    def runs(self) -> Path:
+        """The folder of training runs."""
+        return self.root / "runs"
+
+
+def find_root(given: Path | None = None) -> DataRoot:
+    """Return the data root: `given`, else HANDDATA_ROOT, else the current folder."""
+    return DataRoot(given if given is not None else Path(os.environ.get("HANDDATA_ROOT") or "."))

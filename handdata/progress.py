@@ -1,0 +1,88 @@
+"""Progress of long work on standard error: a bar with time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+PLAIN_INTERVAL_S = 10.0
+
+
+def say(message: str) -> None:
+    """Print one line to standard error."""
+    sys.stderr.write(message.rstrip("\n") + "\n")
+    sys.stderr.flush()
+
+
+class Meter:
+    """Counts steps of one task; made by `meter`."""
+
+    def __init__(self, title: str, total: int | None, bar: Progress | None) -> None:
+        self.done = 0
+        self._title = title
+        self._total = total
+        self._bar = bar
+        self._task = bar.add_task(title, total=total) if bar else None
+        self._start = self._last = time.monotonic()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Count `steps` more; `note` is shown after the title."""
+        self.done += steps
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=steps, description=f"{self._title} {note}".rstrip())
+            return
+        now = time.monotonic()
+        if now - self._last >= PLAIN_INTERVAL_S:
+            self._last = now
+            say(self._line(now, note))
+
+    def _line(self, now: float, note: str) -> str:
+        spent = now - self._start
+        if not self._total:
+            return f"{self._title}: {self.done}, {spent:.0f} s {note}".rstrip()
+        left = spent / max(self.done, 1) * max(self._total - self.done, 0)
+        return f"{self._title}: {self.done}/{self._total}, {spent:.0f} s, {left:.0f} s left {note}".rstrip()
+
+
+@contextmanager
+def meter(title: str, total: int | None = None) -> Iterator[Meter]:
+    """Show the progress of one task.
+
+    Args:
+        title: what is being done, a few words.
+        total: the number of steps, if known.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Meter(title, total, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as bar:
+        yield Meter(title, total, bar)
+
+
+def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while showing how far along they are."""
+    with meter(title, total) as gauge:
+        for item in items:
+            yield item
+            gauge.advance()

@@ -1,0 +1,74 @@
+"""The 21 keypoints: names, order, fingers, bones, colours. No cameras, no pixels.
+
+Order: `wrist`, then four keypoints a finger from the knuckle to the tip; joint j = 1..4 of finger f = 0..4 has the
+index 4 f + j. The thumb's four are anatomically CMC, MCP, IP and TIP; the datasets call them mcp..tip and so do we.
+A palm centre is not a wrist and has no index here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FINGERS = ("thumb", "index", "middle", "ring", "little")
+JOINTS = ("mcp", "pip", "dip", "tip")
+KEYPOINTS: tuple[str, ...] = ("wrist", *(f"{finger}_{joint}" for finger in FINGERS for joint in JOINTS))
+NUM_KEYPOINTS = len(KEYPOINTS)
+INDEX: dict[str, int] = {name: index for index, name in enumerate(KEYPOINTS)}
+
+WRIST = INDEX["wrist"]
+ROOT = INDEX["middle_mcp"]  # the origin of normalised 3D
+TIPS = tuple(INDEX[f"{finger}_tip"] for finger in FINGERS)
+
+PARENTS: tuple[int, ...] = (-1, *(0 if joint == "mcp" else INDEX[f"{finger}_{joint}"] - 1
+                                  for finger in FINGERS for joint in JOINTS))  # fmt: skip
+BONES: tuple[tuple[int, int], ...] = tuple((PARENTS[child], child) for child in range(1, NUM_KEYPOINTS))
+FINGER_OF: tuple[int, ...] = (-1, *(f for f in range(len(FINGERS)) for _ in JOINTS))
+
+# RGB. Hues by finger as in the thesis' figures: thumb green, index cyan, middle blue, ring magenta, little red.
+WRIST_COLOR = (245, 245, 245)
+FINGER_COLORS: tuple[tuple[int, int, int], ...] = (
+    (46, 204, 64),
+    (0, 206, 209),
+    (51, 102, 255),
+    (233, 64, 200),
+    (235, 59, 47),
+)
+LEFT, RIGHT = 0, 1
+HAND_SIDES = ("left", "right")
+
+
+def finger_indices(finger: str) -> tuple[int, int, int, int]:
+    """Return the indices of one finger's four keypoints, knuckle first."""
+    first = INDEX[f"{finger}_mcp"]
+    return (first, first + 1, first + 2, first + 3)
+
+
+def joint_indices(joint: str) -> tuple[int, ...]:
+    """Return the indices of one joint type (`mcp`, `pip`, `dip`, `tip`) over the five fingers, thumb first."""
+    return tuple(INDEX[f"{finger}_{joint}"] for finger in FINGERS)
+
+
+def to_canonical(points: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
+    """Put natively ordered points into the 21 slots; slots no name fills are NaN.
+
+    Args:
+        points: (..., P, D) floats, one row a name.
+        names: P names; those that are no keypoint (`palm_center`, object corners) are left out.
+
+    Returns:
+        (..., 21, D) of the same dtype.
+
+    Raises:
+        ValueError: the number of names and rows differ, or a keypoint is named twice.
+    """
+    if points.shape[-2] != len(names):
+        raise ValueError(f"{points.shape[-2]} points but {len(names)} names")
+    known = [(row, INDEX[name]) for row, name in enumerate(names) if name in INDEX]
+    slots = [slot for _, slot in known]
+    if len(set(slots)) != len(slots):
+        raise ValueError(f"a keypoint is named twice in {list(names)}")
+    result = np.full((*points.shape[:-2], NUM_KEYPOINTS, points.shape[-1]), np.nan, dtype=points.dtype)
+    result[..., slots, :] = points[..., [row for row, _ in known], :]
+    return result
