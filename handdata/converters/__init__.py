@@ -1,1 +1,1 @@
-"""TODO."""
+"""Native layouts to samples: one module a dataset, found by its name."""

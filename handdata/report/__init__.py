@@ -1,1 +1,1 @@
-"""TODO."""
+"""Results as tables, pictures and one page. Computes no metric."""

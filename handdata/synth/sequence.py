@@ -58,7 +58,7 @@ def _view(camera: Camera, hands: tuple[HandLabel, ...], rng: np.random.Generator
         z = (hand.keypoints_3d @ camera.T_camera_world[:3, :3].T + camera.T_camera_world[:3, 3])[:, 2]
         uv = project_world(hand.keypoints_3d, camera)
         for start, end in sorted(BONES, key=lambda bone: -z[list(bone)].sum()):
-            a, b = (tuple(int(round(float(c))) for c in uv[k]) for k in (start, end))
+            a, b = (tuple(round(float(c)) for c in uv[k]) for k in (start, end))
             width = max(1, round(18 * camera.K[0, 0] / z[end]))
             cv2.line(image, a, b, tuple(float(c) for c in skin * (0.6 + 0.02 * end)), width)
             cv2.line(depth, a, b, float(z[end]), width)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Fit, resume, evaluate and apply the published models; torch lives here."""
