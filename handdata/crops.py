@@ -1,0 +1,115 @@
+"""Square crops round a hand, by the published rule of each dataset: pure functions on boxes (left, top, right, bottom).
+
+method.md 3 gives the rules in the thesis' own pixels, where x is a position between 0 and W; those are kept as they are
+where a rule truncates, because golden vectors pin them to the pixel.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = NDArray[np.float64]
+
+CANVAS_SCALE = 1.5  # canvas side over crop side (schema.md); room for rotation and scaling
+CANVAS_SCALE_STEREO = 2.2  # margins are drawn up to 100 px round the keypoints
+FULL_HAND_MARGIN = 40.0  # px, schema.md: crop_xyxy of a fully annotated hand
+TIPS_MIN_MARGIN = 60.0  # px, schema.md: crop_xyxy where only tips are annotated
+FULL_HAND_KEYPOINTS = 15  # more annotated keypoints than the five tips and a few: the whole hand is outlined
+
+
+def centered_square(width: float, height: float) -> Box:
+    """Return the largest square in the middle of an image: SynthHands' fixed crop (method.md 3.1)."""
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return np.array([left, top, left + side, top + side])
+
+
+def keypoint_square(keypoints_2d: NDArray[Any]) -> Box | None:
+    """Return a square round the annotated keypoints, None with fewer than two (schema.md, crop_xyxy).
+
+    The margin is 40 px for a full hand; half the extent, at least 60 px, where only tips are annotated.
+
+    Args:
+        keypoints_2d: (P, 2) px, NaN where not annotated.
+    """
+    points = np.asarray(keypoints_2d, np.float64)
+    points = points[np.isfinite(points).all(axis=1)] + 0.5
+    if len(points) < 2:
+        return None
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = float((high - low).max())
+    full = len(points) >= FULL_HAND_KEYPOINTS
+    margin = FULL_HAND_MARGIN if full else max(0.5 * extent, TIPS_MIN_MARGIN)
+    return square_of(np.concatenate([low - margin, high + margin]))
+
+
+def square_of(box_xyxy: NDArray[Any]) -> Box:
+    """Grow a box to a square about its centre."""
+    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    half = max(right - left, bottom - top) / 2
+    cx, cy = (left + right) / 2, (top + bottom) / 2
+    return np.array([cx - half, cy - half, cx + half, cy + half])
+
+
+def scale_about_center(box_xyxy: NDArray[Any], factor: float) -> Box:
+    """Scale a box about its centre; the canvas window is the crop scaled by `canvas_scale`."""
+    box = np.asarray(box_xyxy, np.float64)
+    center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
+    return np.concatenate([center - half, center + half])
+
+
+def stereo_square(positions: NDArray[Any], width: int, height: int, margin: float = 40.0) -> tuple[int, int, int]:
+    """Return (left, top, side) of the Stereo crop, the exact integer rule of method.md 3.3.
+
+    Clip to the picture, make both extents even, widen the shorter one on both sides.
+
+    Args:
+        positions: (21, 2) all labelled points, the palm centre included, as positions x (u in the thesis' sense).
+        width: of the picture.
+        height: of the picture.
+        margin: px, 40 in validation, drawn from 40..100 in training.
+    """
+    x, y = np.asarray(positions, np.float64)[:, 0], np.asarray(positions, np.float64)[:, 1]
+    xmax, xmin = int(min(x.max() + margin, width)), int(max(x.min() - margin, 0))
+    ymax, ymin = int(min(y.max() + margin, height)), int(max(y.min() - margin, 0))
+    xmax -= (xmax - xmin) % 2
+    ymax -= (ymax - ymin) % 2
+    extent_x, extent_y = xmax - xmin, ymax - ymin
+    if extent_x < extent_y:
+        xmin -= (extent_y - extent_x) // 2
+    else:
+        ymin -= (extent_x - extent_y) // 2
+    return xmin, ymin, max(extent_x, extent_y)
+
+
+def rotated_box_square(
+    box_xywh: NDArray[Any], degrees: float, width: int, height: int, shrink: float
+) -> tuple[int, int, int]:
+    """Return (left, top, side) of a person's box after the picture was turned (method.md 3.4 step 4, D5 mended).
+
+    Args:
+        box_xywh: (4) the box before.
+        degrees: counter-clockwise on screen, about (width/2, height/2).
+        width: of the picture.
+        height: of the picture.
+        shrink: factor drawn from 0.70..1.00.
+    """
+    x, y, w, h = (float(value) for value in box_xywh)
+    corners = np.array([[x, y], [x + w, y], [x, y + h], [x + w, y + h]])
+    a = np.deg2rad(degrees)
+    R = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+    center = np.array([width / 2, height / 2])
+    turned = (corners - center) @ R.T + center
+    (xmin, ymin), (xmax, ymax) = (tuple(int(value) for value in edge) for edge in (turned.min(0), turned.max(0)))
+    side = max(xmax - xmin, ymax - ymin)
+    new_side = int(shrink * side)
+    return xmin + side // 2 - new_side // 2, ymin + side // 2 - new_side // 2, new_side
+
+
+def iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the intersection over union of (..., 4) boxes; 0 where they do not meet."""
+    a, b = np.asarray(a_xyxy, np.float64), np.asarray(b_xyxy, np.float64)
+    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - overlap
+    return np.asarray(np.where(union > 0, overlap / np.where(union > 0, union, 1), 0.0))

@@ -1,0 +1,209 @@
+"""Cameras, points, affines and the normalised pose: pure functions on arrays.
+
+Pixels: u right, v down, (0, 0) is the centre of the top-left pixel. Camera axes: x right, y down, z forward, mm.
+Boxes are the edges (left, top, right, bottom) of a slice: the whole image is (0, 0, W, H), so a point u lies at
+u + 0.5 in box coordinates. An affine is a (2, 3) matrix A with [u', v'] = A @ [u, v, 1].
+NaN in gives NaN out. Shape letters: N points, any number of leading axes before them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.skeleton import ROOT, WRIST
+
+Array = NDArray[np.float64]
+MIN_SCALE = 1e-6  # method.md 5.2: refuse a wrist that coincides with the middle MCP
+
+
+def project(xyz_N3: NDArray[Any], K: NDArray[Any]) -> Array:
+    """Project camera-space points to pixels with a pinhole camera.
+
+    Args:
+        xyz_N3: (..., N, 3) points, mm.
+        K: (3, 3) intrinsics, px; the last row is (0, 0, 1).
+
+    Returns:
+        (..., N, 2) pixels; NaN where the point is NaN or not in front of the camera. May lie outside the image.
+    """
+    xyz = np.asarray(xyz_N3, np.float64)
+    z = np.where(xyz[..., 2] > 0, xyz[..., 2], np.nan)
+    u = (K[0, 0] * xyz[..., 0] + K[0, 1] * xyz[..., 1]) / z + K[0, 2]
+    v = K[1, 1] * xyz[..., 1] / z + K[1, 2]
+    return np.stack([u, v], axis=-1)
+
+
+def backproject(uv_N2: NDArray[Any], z_N: NDArray[Any], K: NDArray[Any]) -> Array:
+    """Lift pixels with depth to camera space: the inverse of `project`.
+
+    Args:
+        uv_N2: (..., N, 2) pixels.
+        z_N: (..., N) depth along the optical axis, mm.
+        K: (3, 3) intrinsics, px.
+
+    Returns:
+        (..., N, 3) mm.
+    """
+    uv, z = np.asarray(uv_N2, np.float64), np.asarray(z_N, np.float64)
+    y = (uv[..., 1] - K[1, 2]) / K[1, 1] * z
+    x = (uv[..., 0] - K[0, 2] - K[0, 1] * y / z) / K[0, 0] * z
+    return np.stack([x, y, z], axis=-1)
+
+
+def transform(T_dst_src: NDArray[Any], xyz_N3: NDArray[Any]) -> Array:
+    """Move (..., N, 3) points by a (3, 4) or (4, 4) matrix: x_dst = T_dst_src @ x_src."""
+    T = np.asarray(T_dst_src, np.float64)
+    moved: Array = np.asarray(xyz_N3, np.float64) @ T[:3, :3].T + T[:3, 3]
+    return moved
+
+
+def rotation_from_vector(r: NDArray[Any]) -> Array:
+    """Return the (3, 3) rotation of a Rodrigues vector (axis times angle, radians)."""
+    r = np.asarray(r, np.float64)
+    angle = float(np.linalg.norm(r))
+    if angle == 0.0:
+        return np.eye(3)
+    x, y, z = r / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    rotation: Array = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return rotation
+
+
+def invert_rigid(T: NDArray[Any]) -> Array:
+    """Invert a rigid (4, 4) transform exactly: R^T and -R^T t."""
+    inverse = np.eye(4)
+    inverse[:3, :3] = np.asarray(T)[:3, :3].T
+    inverse[:3, 3] = -inverse[:3, :3] @ np.asarray(T)[:3, 3]
+    return inverse
+
+
+# ------------------------------------------------------------------------------------------------ affines
+
+
+def crop_affine(box_xyxy: NDArray[Any], size: int) -> Array:
+    """Return the affine from source pixels to those of the box resized to size x size.
+
+    A square of side s at `left` maps u to (u + 0.5 - left) size / s - 0.5 (schema.md).
+
+    Args:
+        box_xyxy: (..., 4) edges in source pixels.
+        size: side of the result, px.
+
+    Returns:
+        (..., 2, 3).
+    """
+    left, top, right, bottom = np.moveaxis(np.asarray(box_xyxy, np.float64), -1, 0)
+    sx, sy = size / (right - left), size / (bottom - top)
+    zero = np.zeros_like(sx)
+    rows = [sx, zero, (0.5 - left) * sx - 0.5, zero, sy, (0.5 - top) * sy - 0.5]
+    return np.stack(rows, axis=-1).reshape(*np.shape(sx), 2, 3)
+
+
+def apply_affine(A: NDArray[Any], uv_N2: NDArray[Any]) -> Array:
+    """Map (..., N, 2) pixels by (..., 2, 3) affines."""
+    A = np.asarray(A, np.float64)
+    mapped: Array = np.asarray(uv_N2, np.float64) @ np.swapaxes(A[..., :2], -1, -2) + A[..., None, :, 2]
+    return mapped
+
+
+def compose_affine(second: NDArray[Any], first: NDArray[Any]) -> Array:
+    """Return the affine that applies `first`, then `second`; both (2, 3)."""
+    composed: Array = second[:, :2] @ np.column_stack([first[:, :2], first[:, 2]])
+    composed[:, 2] += second[:, 2]
+    return composed
+
+
+def invert_affine(A: NDArray[Any]) -> Array:
+    """Return the (2, 3) inverse of a (2, 3) affine."""
+    linear = np.asarray(np.linalg.inv(np.asarray(A, np.float64)[:, :2]), np.float64)
+    return np.column_stack([linear, -linear @ np.asarray(A, np.float64)[:, 2]])
+
+
+def rotation_affine(degrees: float, center: NDArray[Any]) -> Array:
+    """Return the affine that turns pixels counter-clockwise on screen about `center` (method.md 8.1).
+
+    With v down that is [[cos a, sin a], [-sin a, cos a]].
+    """
+    a = np.deg2rad(degrees)
+    R = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+    center = np.asarray(center, np.float64)
+    return np.column_stack([R, center - R @ center])
+
+
+def rotate_about_axis(xyz_N3: NDArray[Any], degrees: float) -> Array:
+    """Turn (..., N, 3) points about the optical axis, the same sense as `rotation_affine` turns their pixels.
+
+    With the pixels turned about the principal point the two agree exactly if fx = fy (method.md D1, D2).
+    """
+    a = np.deg2rad(degrees)
+    R = np.array([[np.cos(a), np.sin(a), 0.0], [-np.sin(a), np.cos(a), 0.0], [0.0, 0.0, 1.0]])
+    turned: Array = np.asarray(xyz_N3, np.float64) @ R.T
+    return turned
+
+
+def crop_intrinsics(K: NDArray[Any], A: NDArray[Any]) -> Array:
+    """Return the intrinsics after an axis-aligned affine of the pixels: K' = [A; 0 0 1] @ K."""
+    cropped: Array = np.vstack([A, [0.0, 0.0, 1.0]]) @ np.asarray(K, np.float64)
+    return cropped
+
+
+# ------------------------------------------------------------------------------------------------ masks and mirror
+
+
+def in_frame(uv_N2: NDArray[Any], width: float, height: float) -> NDArray[np.bool_]:
+    """Tell which pixels lie inside the image: -0.5 <= u < W - 0.5 and the same for v. NaN lies outside.
+
+    The one rule of the project, for the mask, the heatmaps and every crop.
+    """
+    u, v = np.asarray(uv_N2, np.float64)[..., 0], np.asarray(uv_N2, np.float64)[..., 1]
+    inside: NDArray[np.bool_] = (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
+    return inside
+
+
+def mirror_pixels(uv_N2: NDArray[Any], width: float) -> Array:
+    """Mirror pixels left to right in an image of `width` columns: u' = W - 1 - u."""
+    mirrored = np.array(uv_N2, np.float64)
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    return mirrored
+
+
+def mirror_points(xyz_N3: NDArray[Any]) -> Array:
+    """Mirror camera-space points left to right: x' = -x."""
+    mirrored: Array = np.asarray(xyz_N3, np.float64) * np.array([-1.0, 1.0, 1.0])
+    return mirrored
+
+
+def mirror_intrinsics(K: NDArray[Any], width: float) -> Array:
+    """Return the intrinsics of the mirrored image: cx' = W - 1 - cx."""
+    mirrored = np.array(K, np.float64)
+    mirrored[0, 2] = width - 1 - mirrored[0, 2]
+    mirrored[0, 1] = -mirrored[0, 1]
+    return mirrored
+
+
+# ------------------------------------------------------------------------------------------------ pose
+
+
+def normalize_pose(xyz_K3: NDArray[Any]) -> tuple[Array, Array]:
+    """Put the middle MCP at the origin and the wrist at distance 1 (method.md 5.2).
+
+    Args:
+        xyz_K3: (..., 21, 3) mm.
+
+    Returns:
+        (..., 21, 3) normalised and (...) scale in mm, abs(P[wrist] - P[middle_mcp]); both NaN where either point
+        is missing or they coincide (scale below 1e-6 mm).
+    """
+    xyz = np.asarray(xyz_K3, np.float64)
+    root = xyz[..., ROOT : ROOT + 1, :]
+    scale = np.linalg.norm(xyz[..., WRIST, :] - root[..., 0, :], axis=-1)
+    scale = np.where(scale >= MIN_SCALE, scale, np.nan)
+    normalized: Array = (xyz - root) / scale[..., None, None]
+    return normalized, scale
+
+
+def denormalize_pose(normalized_K3: NDArray[Any], root_3: NDArray[Any], scale: NDArray[Any]) -> Array:
+    """Invert `normalize_pose` given the middle MCP (..., 3) mm and the scale (...) mm."""
+    absolute: Array = np.asarray(normalized_K3) * np.asarray(scale)[..., None, None] + np.asarray(root_3)[..., None, :]
+    return absolute
