@@ -1,0 +1,124 @@
+"""Heatmap targets as outer products of two profiles, and an IoU loss that never builds them.
+
+Shape letters: B batch, K keypoints, N = H = W side of the map. Maps are indexed [y, x]; map index i, crop pixel i and
+u = i / N are one place.
+
+The published target (method.md 4) is one impulse blurred by a separable Gaussian with the border mirrored without
+repeating the edge pixel (reflect-101), then divided by its maximum. Blurring, mirroring and dividing all separate, so a
+map is py (outer) px exactly. What the 61-tap kernel cuts off is below exp(-50) and is left in.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+SIGMA_PER_SIDE = 3.0 / 128.0  # sigma 3 px at 128 px, method.md 4 and its conventions
+IOU_EPSILON = 1e-6  # method.md 7, in the published code only
+
+
+def inside(uv_BK2: Tensor, size: int) -> Tensor:
+    """Say which keypoints lie on the map: the half-open rule -0.5 <= size u < size - 0.5 (method.md 4, D11).
+
+    Args:
+        uv_BK2: (..., 2) fractions of the crop side; NaN is outside.
+        size: N.
+
+    Returns:
+        (...) bool.
+    """
+    xy = uv_BK2 * size
+    return ((xy >= -0.5) & (xy < size - 0.5)).all(dim=-1)
+
+
+def profiles(uv_BK2: Tensor, size: int, sigma: float | None = None) -> tuple[Tensor, Tensor]:
+    """Return the two 1-D factors of every target, mirrored terms included, maximum 1.
+
+    Args:
+        uv_BK2: (B, K, 2) float, fractions of the crop side. Rounded to the nearest map index, halves to even.
+        size: N.
+        sigma: of the Gaussian, map px; None for the published 3 px of 128.
+
+    Returns:
+        (px_BKN, py_BKN), float32 in [0, 1]; both all zero where the keypoint is outside the map or NaN.
+    """
+    sigma = SIGMA_PER_SIDE * size if sigma is None else sigma
+    on_map = inside(uv_BK2, size)
+    at = torch.where(on_map[..., None], torch.round(uv_BK2.float() * size), 0.0).clamp_(0, size - 1)  # (B, K, 2)
+    index = torch.arange(size, device=uv_BK2.device, dtype=torch.float32)
+    last = float(size - 1)
+
+    def blob(centre: Tensor) -> Tensor:
+        return torch.exp((index - centre[..., None]).square_().mul_(-0.5 / sigma**2))
+
+    line = blob(at)
+    line = line + blob(-at) * (at > 0)[..., None] + blob(2 * last - at) * (at < last)[..., None]
+    line = line / line.amax(dim=-1, keepdim=True) * on_map[..., None, None]
+    return line[..., 0, :], line[..., 1, :]
+
+
+def render(px_BKN: Tensor, py_BKN: Tensor) -> Tensor:
+    """Multiply profiles out into maps (B, K, H, W)."""
+    return py_BKN[..., :, None] * px_BKN[..., None, :]
+
+
+def targets(uv_BK2: Tensor, present_BK: Tensor, size: int, sigma: float | None = None) -> Tensor:
+    """Return the target maps.
+
+    Args:
+        uv_BK2: (B, K, 2) fractions of the crop side.
+        present_BK: (B, K) bool; an absent keypoint's map is all zero.
+        size: N.
+        sigma: map px; None for the published 3 px of 128.
+
+    Returns:
+        (B, K, N, N) float32 in [0, 1]; zero maps stay zero.
+    """
+    px, py = profiles(uv_BK2, size, sigma)
+    return render(px, py * present_BK[..., None])
+
+
+def iou_per_map(pred_BKHW: Tensor, px_BKN: Tensor, py_BKN: Tensor) -> Tensor:
+    """Return 1 - soft IoU of every map against the target that the profiles stand for.
+
+    sum(pred t) is taken along x, then along y; sum(t^2) is the product of the profiles' own sums: the target itself is
+    never written (method.md 7).
+
+    Args:
+        pred_BKHW: (B, K, H, W) predicted maps, any float; summed in float32.
+        px_BKN: (B, K, W) from `profiles`.
+        py_BKN: (B, K, H).
+
+    Returns:
+        (B, K) float32.
+    """
+    pred = pred_BKHW.float()
+    overlap = (torch.matmul(pred, px_BKN[..., None]).squeeze(-1) * py_BKN).sum(-1)
+    target_energy = px_BKN.square().sum(-1) * py_BKN.square().sum(-1)
+    union = pred.square().sum((-2, -1)) + target_energy - overlap
+    return 1.0 - (overlap + IOU_EPSILON) / (union + IOU_EPSILON)
+
+
+def iou_loss(
+    pred_BKHW: Tensor,
+    px_BKN: Tensor,
+    py_BKN: Tensor,
+    present_BK: Tensor,
+    *,
+    over: Literal["present", "all"] = "present",
+) -> Tensor:
+    """Return the IoU loss of a batch; absent keypoints add neither value nor gradient.
+
+    Args:
+        pred_BKHW: (B, K, H, W) predicted maps.
+        px_BKN: (B, K, W) from `profiles`.
+        py_BKN: (B, K, H).
+        present_BK: (B, K) bool.
+        over: divide by the number of present keypoints in the batch (default, method.md L4), or by B K as published.
+
+    Returns:
+        Scalar float32; 0 when nothing is present.
+    """
+    losses = torch.where(present_BK, iou_per_map(pred_BKHW, px_BKN, py_BKN), 0.0)
+    count = present_BK.sum().clamp(min=1) if over == "present" else present_BK.numel()
+    return losses.sum() / count
