@@ -1,0 +1,117 @@
+"""Join predictions with the converted dataset they are of, and lay them beside the labels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.dataset import Dataset
+from handdata.geometry import in_frame
+from handdata.predictions import Predictions, from_crop_fractions, to_crop_fractions
+from handdata.protocols import Comparison
+from handdata.skeleton import NUM_KEYPOINTS
+
+Floats = NDArray[np.float64]
+
+_LABELS = ("keypoints_2d", "keypoints_3d", "keypoints_3d_normalized", "crop_xyxy", "bbox_xyxy", "scale_mm",
+           "palm_center_3d", "annotated_2d", "annotated_3d", "visible", "hand_side", "frame")  # fmt: skip
+
+
+def match_samples(dataset: Dataset, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Join predictions and a dataset by sample id.
+
+    Returns:
+        (M,) prediction rows and (M,) sample numbers, in the dataset's order. Without augmentation M is the number of
+        samples and the prediction row is -1 where there is none; with it, M counts the predicted samples only.
+    """
+    ids = np.char.decode(dataset.labels("sample_id"), "ascii")
+    named = np.flatnonzero(np.isin(predictions.dataset, (dataset.name, "")))
+    order = np.argsort(ids, kind="stable")
+    place = np.minimum(np.searchsorted(ids[order], predictions.sample_id[named]), len(ids) - 1)
+    hit = ids[order][place] == predictions.sample_id[named]
+    rows, samples = named[hit], order[place[hit]]
+    if predictions.truth is not None:
+        sequence = np.lexsort((predictions.truth.repeat[rows], samples))
+        return rows[sequence], samples[sequence]
+    row_of = np.full(len(ids), -1, np.int64)
+    row_of[samples] = rows
+    return row_of, np.arange(len(ids))
+
+
+def compare(
+    dataset: Dataset, predictions: Predictions, rows: NDArray[np.int64], samples: NDArray[np.int64], readout: str
+) -> Comparison:
+    """Lay predictions beside their truth.
+
+    Args:
+        dataset: one split.
+        predictions: of any number of datasets.
+        rows: (M,) prediction of each sample, -1 for none.
+        samples: (M,) sample numbers of the dataset.
+        readout: which 2D positions are compared.
+    """
+    labels = {name: dataset.labels(name)[samples] for name in _LABELS}
+    crop = labels["crop_xyxy"].astype(np.float64)
+    truth_2d, truth_normalized = labels["keypoints_2d"].astype(np.float64), labels["keypoints_3d_normalized"]
+    annotated_2d, size = labels["annotated_2d"], predictions.input_size
+    prediction_2d = predicted_pixels(predictions, readout, rows) if readout else np.full_like(truth_2d, np.nan)
+    fractions = to_crop_fractions(truth_2d, crop, size)
+    if predictions.truth is not None:  # its own labels, in the crop that was drawn
+        fractions = predictions.truth.keypoints_2d_crop[rows].astype(np.float64)
+        annotated_2d = predictions.truth.annotated_2d[rows]
+        truth_normalized = predictions.truth.keypoints_3d_normalized[rows]
+        crop = predictions.crop_xyxy[rows].astype(np.float64)
+        truth_2d = from_crop_fractions(fractions, crop, size)
+    in_crop = in_frame(fractions * size, size, size)
+    return Comparison(
+        prediction_2d=prediction_2d,
+        truth_2d=truth_2d,
+        crop_xyxy=crop,
+        box_side=_box_side(labels["bbox_xyxy"], truth_2d),
+        prediction_normalized=_taken(predictions.keypoints_3d_normalized, rows),
+        prediction_3d=_taken(predictions.keypoints_3d, rows),
+        truth_normalized=truth_normalized.astype(np.float64),
+        truth_3d=labels["keypoints_3d"].astype(np.float64),
+        scale_mm=labels["scale_mm"].astype(np.float64),
+        palm_3d=labels["palm_center_3d"].astype(np.float64),
+        annotated_2d=annotated_2d,
+        in_crop=in_crop,
+        annotated_3d=labels["annotated_3d"],
+        visible=labels["visible"],
+        sequence=_codes(np.array(dataset.strings("sequence"))[samples]),
+        picture=_codes(labels["frame"], np.array(dataset.strings("sequence"))[samples],
+                       np.array(dataset.strings("camera"))[samples]),
+        hand_side=labels["hand_side"],
+        mask_area=np.full(len(samples), np.nan),
+    )  # fmt: skip
+
+
+def predicted_pixels(predictions: Predictions, readout: str, rows: NDArray[np.int64]) -> Floats:
+    """Return one read-out's (M, 21, 2) source pixels, NaN where the row is -1."""
+    return _taken(predictions.keypoints_2d[readout], rows, 2)
+
+
+def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64], coordinates: int = 3) -> Floats:
+    """Return the rows of a prediction array as (M, 21, D), NaN where the row is -1 or there is no array."""
+    result = np.full((len(rows), NUM_KEYPOINTS, coordinates), np.nan)
+    if array is not None:
+        result[rows >= 0] = array[rows[rows >= 0]]
+    return result
+
+
+def _codes(*columns: NDArray[Any]) -> NDArray[np.int64]:
+    """Number the distinct rows of some columns."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        names, index = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(names) + index, return_inverse=True)[1]
+    return code
+
+
+def _box_side(bbox_xyxy: NDArray[Any], keypoints_2d: Floats) -> Floats:
+    """Return the longer side of each hand box, or of the labelled keypoints' extent where there is no box."""
+    box = (bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]).astype(np.float64)
+    high = np.where(np.isnan(keypoints_2d), -np.inf, keypoints_2d).max(1)
+    low = np.where(np.isnan(keypoints_2d), np.inf, keypoints_2d).min(1)
+    side = np.where(np.isfinite(box), box, np.where(np.isfinite(high), high - low, np.nan)).max(1)
+    return np.where(side > 0, side, np.nan)

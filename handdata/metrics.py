@@ -1,0 +1,294 @@
+"""Errors of predicted keypoints as numbers: distances, groups, curves, areas, intervals. Pure NumPy, no files.
+
+Shapes: N samples, K keypoints (21), D coordinates (2 or 3), T thresholds, S sequences.
+Distances are (N, K) float64 in the unit of their points: NaN where there is no label to compare with, infinity where
+there is a label and no prediction. A mean leaves infinities out (and says how many labels it covers); a share of
+keypoints counts them as wrong. A keypoint that no sample labels is NaN in every result and enters no mean, so the
+-1 of the thesis' result files has no place here (method.md E15).
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.skeleton import BONES, FINGERS, JOINTS, ROOT, WRIST, finger_indices, joint_indices
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+# Groups of the thesis' tables (method.md 9.4), in the order of the tables' rows; it writes MCP, PIP, DIP, fingertip.
+_JOINT_TITLES = {"mcp": "MCP", "pip": "PIP", "dip": "DIP", "tip": "fingertip"}
+GROUPS: Mapping[str, tuple[int, ...]] = {
+    "wrist": (WRIST,),
+    **{f"joint:{_JOINT_TITLES[joint]}": joint_indices(joint) for joint in JOINTS},
+    **{f"finger:{finger}": finger_indices(finger) for finger in FINGERS},
+}
+# 0.00, 0.01 .. 0.99 in crop fractions or normalised units (method.md 9.3); i * 0.01, the floats of the author's files.
+THESIS_THRESHOLDS: Floats = np.arange(100, dtype=np.float64) * 0.01
+BOOTSTRAP_RESAMPLES = 1000
+MAX_UNITS = 2000  # more sequences than this are first merged at random into so many units, for time and memory
+_RANK_BINS = 512  # resampled medians are read from counts of labels in this many bins of equal rank
+
+
+def distances(prediction: Array, truth: Array, mask: Array) -> Floats:
+    """Return the Euclidean distance of every labelled keypoint.
+
+    Args:
+        prediction: (N, K, D); NaN where nothing was predicted.
+        truth: (N, K, D) in the same unit and frame; NaN where not labelled.
+        mask: (N, K) bool, the labels that count.
+
+    Returns:
+        (N, K) float64: NaN without a label, infinity with a label but no prediction.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+
+    Source:
+        method.md 9.3; NOT the root of a mean square, whatever the thesis' text says (E1).
+    """
+    if prediction.shape != truth.shape or mask.shape != truth.shape[:-1]:
+        raise ValueError(f"shapes differ: {prediction.shape}, {truth.shape}, mask {mask.shape}")
+    difference = np.asarray(prediction, np.float64) - np.asarray(truth, np.float64)
+    result: Floats = np.sqrt(np.einsum("nkd,nkd->nk", difference, difference))
+    labelled = mask & np.isfinite(truth).all(-1)
+    result[~np.isfinite(result)] = np.inf
+    result[~labelled] = np.nan
+    return result
+
+
+def keypoint_means(values_NK: Floats, weights_N: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return each keypoint's mean over the samples that have a finite value, and how many those are.
+
+    Args:
+        values_NK: (N, K), NaN or infinite where there is nothing to average.
+        weights_N: (N,) how often a sample counts; None counts each once.
+
+    Returns:
+        (K,) means, NaN where nothing counts, and (K,) counts.
+    """
+    finite = np.isfinite(values_NK)
+    weights = np.ones(len(values_NK)) if weights_N is None else weights_N
+    counts = weights @ finite
+    with np.errstate(invalid="ignore"):
+        return (weights @ np.where(finite, values_NK, 0.0)) / np.where(counts > 0, counts, np.nan), counts
+
+
+def group_means(keypoint_K: Floats) -> dict[str, float]:
+    """Return the mean of each group of keypoints over those that have a value; NaN for a group without any.
+
+    Args:
+        keypoint_K: (21,) means by keypoint.
+    """
+    return {name: macro_mean(keypoint_K[list(indices)]) for name, indices in GROUPS.items()}
+
+
+def macro_mean(keypoint_K: Floats) -> float:
+    """Return the mean over keypoints, each counting once; NaN if there is none (the thesis' total on full labels)."""
+    present = keypoint_K[np.isfinite(keypoint_K)]
+    return float(present.mean()) if present.size else float("nan")
+
+
+def micro_mean(values_NK: Floats) -> float:
+    """Return the mean over labels, each counting once; NaN if there is none (the thesis' total on partial labels)."""
+    present = values_NK[np.isfinite(values_NK)]
+    return float(present.mean()) if present.size else float("nan")
+
+
+def micro_median(values_NK: Floats) -> float:
+    """Return the median over labels; NaN if there is none."""
+    present = values_NK[np.isfinite(values_NK)]
+    return float(np.median(present)) if present.size else float("nan")
+
+
+def root_mean_square(distances_NK: Floats) -> float:
+    """Return the root of the mean squared distance over labels: what the thesis' text names, an extra (E1)."""
+    return float(np.sqrt(micro_mean(np.square(distances_NK))))
+
+
+def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
+    """Return the share of labels whose distance is at most each threshold: the PCK curve, all labels pooled.
+
+    On full labels this is the thesis' mean over samples of each sample's share of 21 keypoints (method.md 9.3). On
+    partial labels it counts the labelled ones only (E14).
+
+    Args:
+        distances_NK: (N, K).
+        thresholds: (T,) in the unit of the distances.
+
+    Returns:
+        (T,) shares 0..1, NaN without any label.
+    """
+    labelled = np.sort(distances_NK[~np.isnan(distances_NK)])
+    if not labelled.size:
+        return np.full(len(thresholds), np.nan)
+    return np.searchsorted(labelled, np.asarray(thresholds), side="right") / labelled.size
+
+
+def keypoint_accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
+    """Return the PCK curve as the mean of each keypoint's own curve, keypoints without labels left out.
+
+    Differs from the pooled curve when keypoints have unequal numbers of labels (evaluation.md, hand3d).
+    """
+    curves = [accuracy_curve(distances_NK[:, k : k + 1], thresholds) for k in range(distances_NK.shape[1])]
+    present = [curve for curve in curves if np.isfinite(curve).all()]
+    return np.mean(present, axis=0) if present else np.full(len(thresholds), np.nan)
+
+
+def trapezoid_area(curve: Array, thresholds: Array) -> float:
+    """Return the area under a PCK curve by the trapezoid rule, divided by the width of its window."""
+    return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
+
+
+def trapezoid_weights(thresholds: Array) -> Floats:
+    """Return the weights (T,) with which the trapezoid rule averages a curve over its window; they add up to 1."""
+    steps = np.diff(thresholds)
+    return np.asarray((np.append(steps, 0.0) + np.insert(steps, 0, 0.0)) / (2.0 * steps.sum()))
+
+
+def grid_credit(distances_NK: Floats, thresholds: Array, weights: Array) -> Floats:
+    """Return what each label adds to a weighted sum of its PCK curve: the weight of the thresholds it passes.
+
+    The mean of these credits over labels is the area under the curve, which makes an area a mean like any other.
+
+    Returns:
+        (N, K); NaN without a label, 0 without a prediction.
+    """
+    passed_from = np.searchsorted(thresholds, distances_NK, side="left")  # first threshold t with distance <= t
+    tail = np.append(np.cumsum(np.asarray(weights)[::-1])[::-1], 0.0)
+    return np.where(np.isnan(distances_NK), np.nan, tail[np.minimum(passed_from, len(thresholds))])
+
+
+def window_credit(distances_NK: Floats, low: float, high: float) -> Floats:
+    """Return what each label adds to the exact area under the PCK curve over [low, high], divided by its width.
+
+    A distance e is counted right from the threshold e on, so it covers clip((high - e) / (high - low), 0, 1) of the
+    window; no grid of thresholds is involved.
+
+    Returns:
+        (N, K) in 0..1; NaN without a label, 0 without a prediction.
+    """
+    return np.clip((high - distances_NK) / (high - low), 0.0, 1.0)
+
+
+def bone_lengths(keypoints: Array) -> Floats:
+    """Return the length of each of the 20 bones of `skeleton.BONES`.
+
+    Args:
+        keypoints: (N, 21, D); NaN where missing.
+
+    Returns:
+        (N, 20) in the unit of the points, NaN where an end is missing.
+    """
+    starts, ends = np.array(BONES).T
+    return np.asarray(np.linalg.norm(keypoints[:, ends] - keypoints[:, starts], axis=-1), np.float64)
+
+
+def bone_ratios(keypoints_3d: Array) -> Floats:
+    """Return the median length of each bone in units of the middle finger's first phalanx (MCP to PIP).
+
+    That bone exists wherever a full hand is labelled, with or without a wrist, so datasets can be compared whatever
+    they call a joint (thesis Fig. 4.5).
+
+    Returns:
+        (20,), NaN for a bone no sample has.
+    """
+    lengths = bone_lengths(keypoints_3d)
+    unit = lengths[:, BONES.index((ROOT, ROOT + 1))]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = lengths / np.where(unit > 0, unit, np.nan)[:, None]
+    return np.array([micro_median(ratios[:, bone]) for bone in range(len(BONES))])
+
+
+def bootstrap_interval(
+    values_NK: Floats,
+    sequence_N: Array,
+    statistic: str = "pooled",
+    *,
+    level: float = 0.95,
+    resamples: int = BOOTSTRAP_RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Return the percentile interval of a statistic when SEQUENCES are drawn with replacement, not frames.
+
+    Frames of one sequence resemble each other, so drawing frames would make the interval far too narrow.
+
+    Args:
+        values_NK: (N, K) distances or credits.
+        sequence_N: (N,) the sequence of each sample, any integers.
+        statistic: `pooled` mean over labels, `per_keypoint` mean of keypoint means, or `median` over labels.
+        level: the share of resampled values inside.
+        resamples: how many times the sequences are drawn.
+        seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+        (low, high), or None where fewer than two sequences have a value: one sequence says nothing of others.
+
+    Raises:
+        ValueError: an unknown statistic.
+    """
+    if statistic not in ("pooled", "per_keypoint", "median"):
+        raise ValueError(f"unknown statistic {statistic!r}")
+    unit = _units(sequence_N, seed)
+    table = _rank_table(values_NK, unit) if statistic == "median" else _sum_table(values_NK, unit)
+    table = table[table[:, 0].sum(-1) > 0]  # a sequence without labels is no observation
+    if len(table) < 2:
+        return None
+    totals = np.tensordot(_draws(len(table), resamples, seed), table, axes=1)
+    if statistic == "median":
+        finite = values_NK[np.isfinite(values_NK)]
+        results = np.quantile(finite, _middle_rank(totals[:, 0]))
+    elif statistic == "pooled":
+        results = totals[:, 1].sum(1) / totals[:, 0].sum(1)
+    else:
+        with np.errstate(invalid="ignore"):
+            results = np.nanmean(totals[:, 1] / np.where(totals[:, 0] > 0, totals[:, 0], np.nan), axis=1)
+    low, high = np.quantile(results, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _draws(count: int, resamples: int, seed: int) -> Floats:
+    """Return (B, S) how often each unit is drawn; the same for every statistic, so that intervals can be compared."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+
+
+def _units(sequence_N: Array, seed: int) -> NDArray[np.int64]:
+    names, unit = np.unique(sequence_N, return_inverse=True)
+    if len(names) <= MAX_UNITS:
+        return np.asarray(unit, np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(names)) % MAX_UNITS
+    return np.asarray(shuffled[unit], np.int64)
+
+
+def _sum_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
+    """Return (S, 2, K): how many labels each unit has of each keypoint, and their sum."""
+    finite, (count, keypoints) = np.isfinite(values_NK), (int(unit.max(initial=-1)) + 1, values_NK.shape[1])
+    cells = (unit[:, None] * keypoints + np.arange(keypoints)).ravel()
+    columns = (finite, np.where(finite, values_NK, 0.0))
+    sums = [np.bincount(cells, weights=column.ravel(), minlength=count * keypoints) for column in columns]
+    return np.stack([column.reshape(count, keypoints) for column in sums], axis=1)
+
+
+def _rank_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
+    """Return (S, 1, bins): how many labels of each unit lie in each bin of equal rank."""
+    finite, count = np.isfinite(values_NK), int(unit.max(initial=-1)) + 1
+    values, owner = values_NK[finite], np.broadcast_to(unit[:, None], finite.shape)[finite]
+    rank = np.empty(len(values), np.int64)
+    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
+    cells = owner * _RANK_BINS + rank * _RANK_BINS // max(len(values), 1)
+    return np.bincount(cells, minlength=count * _RANK_BINS).reshape(count, 1, _RANK_BINS).astype(np.float64)
+
+
+def _middle_rank(counts_BR: Floats) -> Floats:
+    """Return where, in 0..1 of the original ranks, half of each row's labels is reached."""
+    cumulative = np.cumsum(counts_BR, axis=1)
+    half = cumulative[:, -1] / 2
+    bins = (cumulative < half[:, None]).sum(axis=1)
+    rows = np.arange(len(counts_BR))
+    before = cumulative[rows, bins] - counts_BR[rows, bins]
+    return np.asarray((bins + (half - before) / counts_BR[rows, bins]) / counts_BR.shape[1])

@@ -1,0 +1,277 @@
+"""Predicted keypoints of many samples: our HDF5 file, and the CSV and JSON that other programs can write.
+
+A prediction names its sample by dataset and sample_id and is stored in SOURCE pixels, camera millimetres and
+normalised units, never mirrored, whatever the model saw; the truth stays in the shards. docs/evaluation.md has the
+layouts. An augmented evaluation has a truth of its own, so its file carries it.
+"""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import DataError, MissingError
+from handdata.geometry import apply_affine, crop_affine
+from handdata.schema import SAMPLE_ID_BYTES
+from handdata.skeleton import INDEX, NUM_KEYPOINTS
+
+VERSION = "handdata-predictions/1"
+DEFAULT_INPUT_SIZE = 128
+CSV_KEYS = ("sample_id", "keypoint")
+CSV_COLUMNS = {
+    "keypoints_2d": ("u", "v"),
+    "keypoints_3d": ("x", "y", "z"),
+    "keypoints_3d_normalized": ("nx", "ny", "nz"),
+}
+FOREIGN_READOUT = "given"  # the read-out name of predictions that other programs made
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentedTruth:
+    """What an augmented evaluation compares with: the labels after the same augmentation, in crop fractions."""
+
+    keypoints_2d_crop: Floats  # (N, 21, 2)
+    keypoints_3d_normalized: Floats  # (N, 21, 3)
+    annotated_2d: NDArray[np.bool_]  # (N, 21)
+    repeat: NDArray[np.int32]  # (N,) which of the repeats a row belongs to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Predictions of N samples, NaN where nothing was predicted.
+
+    Attributes:
+        dataset: (N,) names of the datasets; "" where the file names none and there is only one to score against.
+        sample_id: (N,) as in the shards.
+        keypoints_2d: read-out -> (N, 21, 2) source px, (0, 0) the centre of the top-left pixel.
+        crop_xyxy: (N, 4) the square that was shown to the model, source px; NaN if unknown.
+        input_size: side n of the model's input, px; crop fractions are u = x_n / n (method.md, conventions).
+        keypoints_3d_normalized: (N, 21, 3), the middle MCP at the origin, the wrist at about 1.
+        keypoints_3d: (N, 21, 3) mm, camera frame.
+        truth: labels of an augmented evaluation; None otherwise.
+        options: what made them: run, checkpoint, recipe, device, seed, command.
+    """
+
+    dataset: NDArray[np.str_]
+    sample_id: NDArray[np.str_]
+    keypoints_2d: dict[str, Floats]
+    crop_xyxy: Floats
+    input_size: int = DEFAULT_INPUT_SIZE
+    keypoints_3d_normalized: Floats | None = None
+    keypoints_3d: Floats | None = None
+    truth: AugmentedTruth | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    def crop_fractions(self, readout: str) -> NDArray[np.float64]:
+        """Return (N, 21, 2) fractions of the crop of one read-out."""
+        return to_crop_fractions(self.keypoints_2d[readout], self.crop_xyxy, self.input_size)
+
+
+def to_crop_fractions(keypoints_2d: NDArray[Any], crop_xyxy: NDArray[Any], input_size: int) -> NDArray[np.float64]:
+    """Map (N, 21, 2) source pixels to fractions of (N, 4) crops: u = x_n / n with x_n the pixel in the n x n crop."""
+    return apply_affine(crop_affine(crop_xyxy, input_size), keypoints_2d) / input_size
+
+
+def from_crop_fractions(fractions: NDArray[Any], crop_xyxy: NDArray[Any], input_size: int) -> NDArray[np.float64]:
+    """Map (N, 21, 2) crop fractions to source pixels: the inverse of `to_crop_fractions`."""
+    left_top, side = crop_xyxy[:, None, :2], (crop_xyxy[:, 2] - crop_xyxy[:, 0])[:, None, None]
+    pixels: NDArray[np.float64] = (np.asarray(fractions, np.float64) + 0.5 / input_size) * side + left_top - 0.5
+    return pixels
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions.h5: a partial file, synced, renamed; the same bytes for the same predictions.
+
+    Raises:
+        ValueError: arrays that do not fit each other, or no samples.
+    """
+    _check(predictions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    names, index = np.unique(predictions.dataset, return_inverse=True)
+    with h5py.File(partial, "w") as file:
+        file.attrs["schema"] = np.bytes_(VERSION)
+        file.attrs["input_size"] = predictions.input_size
+        file.attrs["options"] = np.bytes_(json.dumps(dict(predictions.options), sort_keys=True).encode())
+        file["datasets"] = np.array([str(name).encode() for name in names])
+        file["dataset"] = index.astype(np.uint8)
+        file["sample_id"] = np.array([str(name).encode() for name in predictions.sample_id], f"S{SAMPLE_ID_BYTES}")
+        file["crop_xyxy"] = predictions.crop_xyxy.astype(np.float32)
+        for readout in predictions.keypoints_2d:
+            file[f"keypoints_2d/{readout}"] = predictions.keypoints_2d[readout].astype(np.float32)
+            file[f"keypoints_2d_crop/{readout}"] = predictions.crop_fractions(readout).astype(np.float32)
+        for name in ("keypoints_3d_normalized", "keypoints_3d"):
+            if getattr(predictions, name) is not None:
+                file[name] = getattr(predictions, name).astype(np.float32)
+        if predictions.truth is not None:
+            for name in AugmentedTruth.__dataclass_fields__:
+                file[f"truth/{name}"] = getattr(predictions.truth, name)
+    with partial.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    partial.rename(path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions from .h5, .csv or .json, told apart by the suffix.
+
+    Raises:
+        MissingError: no such file.
+        DataError: another suffix, or a file that is not laid out as docs/evaluation.md says.
+    """
+    readers = {".h5": _read_h5, ".csv": _read_csv, ".json": _read_json}
+    if path.suffix not in readers:
+        raise DataError(path, expected="a .h5, .csv or .json file", got=path.suffix or "no suffix", fix="Rename it.")
+    if not path.is_file():
+        raise MissingError(path, expected="predictions", got="no file", fix="Run `handdata evaluate RUN` first.")
+    predictions = readers[path.suffix](path)
+    try:
+        _check(predictions)
+    except ValueError as error:
+        raise _fault(path, "arrays that fit each other", str(error)) from error
+    return predictions
+
+
+def _check(predictions: Predictions) -> None:
+    count = len(predictions)
+    shapes = {
+        "dataset": (predictions.dataset, (count,)),
+        "crop_xyxy": (predictions.crop_xyxy, (count, 4)),
+        **{f"keypoints_2d/{n}": (a, (count, NUM_KEYPOINTS, 2)) for n, a in predictions.keypoints_2d.items()},
+    }
+    for name in ("keypoints_3d_normalized", "keypoints_3d"):
+        if getattr(predictions, name) is not None:
+            shapes[name] = (getattr(predictions, name), (count, NUM_KEYPOINTS, 3))
+    wrong = [f"{name} {array.shape}" for name, (array, shape) in shapes.items() if array.shape != shape]
+    if wrong or not count:
+        raise ValueError(f"{count} samples but {', '.join(wrong)}" if count else "no samples")
+    keys = list(zip(predictions.dataset, predictions.sample_id, *_repeats(predictions), strict=True))
+    if len(set(keys)) != len(keys):
+        twice = next(key for key, times in Counter(keys).items() if times > 1)
+        raise ValueError(f"sample {twice[1]} is predicted twice")
+
+
+def _repeats(predictions: Predictions) -> list[NDArray[np.int32]]:
+    return [] if predictions.truth is None else [predictions.truth.repeat]
+
+
+def _read_h5(path: Path) -> Predictions:
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("schema", b"") != VERSION.encode():
+                raise _fault(path, f"schema {VERSION}", str(file.attrs.get("schema", "none")))
+            names = np.array([name.decode() for name in file["datasets"][:]])
+            truth = {name: array[:] for name, array in file["truth"].items()} if "truth" in file else None
+            return Predictions(
+                dataset=names[file["dataset"][:]],
+                sample_id=np.char.decode(file["sample_id"][:], "ascii"),
+                keypoints_2d={name: array[:] for name, array in file.get("keypoints_2d", {}).items()},
+                crop_xyxy=file["crop_xyxy"][:],
+                input_size=int(file.attrs["input_size"]),
+                keypoints_3d_normalized=file["keypoints_3d_normalized"][:]
+                if "keypoints_3d_normalized" in file
+                else None,
+                keypoints_3d=file["keypoints_3d"][:] if "keypoints_3d" in file else None,
+                truth=AugmentedTruth(**truth) if truth else None,
+                options=json.loads(file.attrs["options"]),
+            )
+    except (OSError, KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise _fault(path, f"the arrays of {VERSION}", f"a damaged file ({str(error).splitlines()[0]})") from error
+
+
+def _read_csv(path: Path) -> Predictions:
+    """Read one row a keypoint: sample_id, keypoint, then u,v and/or x,y,z and/or nx,ny,nz; dataset if more than one."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        columns = tuple(rows.fieldnames or ())
+        given = {name: keys for name, keys in CSV_COLUMNS.items() if set(keys) <= set(columns)}
+        if not set(CSV_KEYS) <= set(columns) or not given:
+            expected = "columns sample_id, keypoint and u, v (or x, y, z, or nx, ny, nz)"
+            raise _fault(f"{path}:1", expected, ", ".join(columns) or "nothing")
+        samples: dict[tuple[str, str], dict[str, Floats]] = {}
+        for line, row in enumerate(rows, start=2):
+            entry = samples.setdefault((row.get("dataset") or "", row["sample_id"]), _empty(given))
+            if row["keypoint"] not in INDEX:
+                raise _fault(f"{path}:{line}", "a keypoint such as index_tip", str(row["keypoint"]))
+            for name, keys in given.items():
+                entry[name][INDEX[row["keypoint"]]] = [_number(row[key], f"{path}:{line}") for key in keys]
+    return _collected(samples, {})
+
+
+def _read_json(path: Path) -> Predictions:
+    """Read {"schema": VERSION, "samples": [{"dataset", "sample_id", "keypoints_2d": 21 x [u, v], ...}]}."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, "JSON", str(error)) from error
+    if not isinstance(content, dict) or content.get("schema") != VERSION:
+        got = str(content.get("schema", "none")) if isinstance(content, dict) else type(content).__name__
+        raise _fault(path, f"schema {VERSION}", got)
+    samples: dict[tuple[str, str], dict[str, Floats]] = {}
+    for position, sample in enumerate(content.get("samples", [])):
+        where = f"{path}[samples][{position}]"
+        given = {name: keys for name, keys in CSV_COLUMNS.items() if sample.get(name) is not None}
+        if "sample_id" not in sample or not given:
+            raise _fault(
+                where, "sample_id and keypoints_2d, keypoints_3d or keypoints_3d_normalized", str(list(sample))
+            )
+        key = (str(sample.get("dataset", "")), str(sample["sample_id"]))
+        if key in samples:
+            raise _fault(where, "each sample once", f"{key[1]} twice")
+        samples[key] = {name: _points(sample[name], len(keys), f"{where}[{name}]") for name, keys in given.items()}
+    return _collected(samples, dict(content.get("options", {})))
+
+
+def _points(value: Any, coordinates: int, where: str) -> Floats:
+    try:
+        rows = [[np.nan] * coordinates if row is None else row for row in value]
+        points = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float32)
+    except (TypeError, ValueError) as error:
+        raise _fault(where, f"{NUM_KEYPOINTS} lists of {coordinates} numbers or null", str(error)) from error
+    if points.shape != (NUM_KEYPOINTS, coordinates):
+        raise _fault(where, f"shape ({NUM_KEYPOINTS}, {coordinates})", str(points.shape))
+    return points
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        return float(text) if text else float("nan")
+    except ValueError as error:
+        raise _fault(where, "a number", repr(text)) from error
+
+
+def _empty(given: Mapping[str, Sequence[str]]) -> dict[str, Floats]:
+    return {name: np.full((NUM_KEYPOINTS, len(keys)), np.nan, np.float32) for name, keys in given.items()}
+
+
+def _collected(samples: Mapping[tuple[str, str], Mapping[str, Floats]], options: Mapping[str, Any]) -> Predictions:
+    def stack(name: str) -> Floats | None:
+        missing = np.full((NUM_KEYPOINTS, len(CSV_COLUMNS[name])), np.nan, np.float32)
+        present = any(name in sample for sample in samples.values())
+        return np.stack([sample.get(name, missing) for sample in samples.values()]) if present else None
+
+    pixels = stack("keypoints_2d")
+    return Predictions(
+        dataset=np.array([dataset for dataset, _ in samples], np.str_),
+        sample_id=np.array([sample_id for _, sample_id in samples], np.str_),
+        keypoints_2d={} if pixels is None else {FOREIGN_READOUT: pixels},
+        crop_xyxy=np.full((len(samples), 4), np.nan, np.float32),
+        keypoints_3d_normalized=stack("keypoints_3d_normalized"),
+        keypoints_3d=stack("keypoints_3d"),
+        options=options,
+    )
+
+
+def _fault(where: object, expected: str, got: str) -> DataError:
+    return DataError(where, expected=expected, got=got, fix="docs/evaluation.md has the layouts of predictions.")

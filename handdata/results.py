@@ -1,0 +1,166 @@
+"""What results.json holds: every number of one evaluation, by dataset and split. see docs/evaluation.md.
+
+Written by `scoring`, read by the report, which computes no metric. A number that cannot be had is None (null), never 0.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handdata.errors import DataError, MissingError
+from handdata.protocols import Score
+
+VERSION = "handdata-results/1"
+QUANTITIES: Mapping[str, str] = {
+    "2d": "crop side",  # distance in fractions of the crop side: the thesis' 2D error
+    "2d_px": "px",  # distance in source pixels
+    "2d_box": "hand box",  # distance in units of the longer side of the hand box: comparable between datasets (E13)
+    "3d": "wrist to middle MCP",  # distance in normalised 3D: the thesis' 3D error
+    "3d_mm": "mm",  # distance in mm, middle MCP and scale laid on ground truth
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorTable:
+    """Mean distances of one quantity over one subset of labels."""
+
+    keypoint: tuple[float | None, ...]  # (21,) by keypoint
+    labels: tuple[int, ...]  # (21,) how many labels each of them averages
+    groups: Mapping[str, float | None]  # wrist, joint:*, finger:* as in metrics.GROUPS
+    total_macro: float | None  # mean over keypoints: the thesis' total on full labels
+    total_micro: float | None  # mean over labels: the thesis' total on partial labels (E16)
+    median: float | None  # over labels
+    rmse: float | None  # root of the mean square over labels (E1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A PCK curve over pooled labels."""
+
+    thresholds: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryItem:
+    """A sample worth looking at."""
+
+    kind: str  # "best", "median" or "worst"
+    sample_id: str
+    error_2d: float | None  # crop fractions, mean over the sample's labels
+    error_3d: float | None  # normalised
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetResult:
+    """One split of one dataset, scored."""
+
+    dataset: str
+    split: str
+    shards: str  # the folder the truth was read from
+    origin: str  # "rendered" hands of `handdata synth`, "published" data, or "unknown"
+    augmented: bool = False  # random augmentation was on (Table 4.6b)
+    repeats: int = 1
+    counts: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[str, ErrorTable]] = field(default_factory=dict)  # subset -> quantity
+    sequences: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)  # name -> quantity -> mean
+    readouts: Mapping[str, Mapping[str, ErrorTable]] = field(default_factory=dict)  # read-out -> 2d, 2d_px
+    curves: Mapping[str, Curve] = field(default_factory=dict)  # quantity ->
+    protocols: Mapping[str, Score] = field(default_factory=dict)
+    protocols_without_excluded: Mapping[str, Score] = field(default_factory=dict)  # empty: nothing is on a list
+    baseline: Mapping[str, float | None] = field(default_factory=dict)  # error of always saying the set's mean pose
+    spread: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # total by repeat (E17)
+    gallery: tuple[GalleryItem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """Everything one evaluation says."""
+
+    sets: tuple[SetResult, ...]
+    readout: str  # the read-out that `errors`, `curves` and `protocols` use
+    predictions: str = ""  # the file that was scored
+    options: Mapping[str, Any] = field(default_factory=dict)  # what made the predictions
+    seed: int = 0  # of the bootstrap
+    handdata_version: str = ""
+    schema: str = VERSION
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write results.json: a partial file, synced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(_plain(asdict(results)), file, indent=1, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+
+
+def read_results(path: Path) -> Results:
+    """Read results.json.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not JSON, of another version, or with fields that are unknown or missing.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(path, expected="results", got="no file", fix="Run `handdata evaluate` first.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, "JSON", str(error)) from error
+    version = content.get("schema") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise _fault(path, f"schema {VERSION}", str(version))
+    try:
+        return Results(**{**content, "sets": tuple(_set(one) for one in content["sets"])})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise _fault(path, f"the fields of {VERSION}", str(error)) from error
+
+
+def _set(content: dict[str, Any]) -> SetResult:
+    tables = {key: _tables(content[key]) for key in ("errors", "readouts")}
+    scores = {
+        key: {
+            name: Score(**{**score, "thresholds": tuple(score["thresholds"])}) for name, score in content[key].items()
+        }
+        for key in ("protocols", "protocols_without_excluded")
+    }
+    curves = {
+        quantity: Curve(thresholds=tuple(curve["thresholds"]), accuracy=tuple(curve["accuracy"]))
+        for quantity, curve in content["curves"].items()
+    }
+    spread = {name: tuple(values) for name, values in content["spread"].items()}
+    gallery = tuple(GalleryItem(**item) for item in content["gallery"])
+    return SetResult(**{**content, **tables, **scores, "curves": curves, "spread": spread, "gallery": gallery})
+
+
+def _tables(content: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, ErrorTable]]:
+    return {
+        name: {
+            quantity: ErrorTable(**{**one, "keypoint": tuple(one["keypoint"]), "labels": tuple(one["labels"])})
+            for quantity, one in tables.items()
+        }
+        for name, tables in content.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON cannot hold into what it can: NaN and infinity become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _fault(where: object, expected: str, got: str) -> DataError:
+    return DataError(where, expected=expected, got=got, fix="Run `handdata evaluate` again.")

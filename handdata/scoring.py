@@ -1,0 +1,304 @@
+"""Score stored predictions against converted datasets: join by sample, compare, and fill one Results.
+
+The same arrays feed everything: the thesis' tables, the groups and subsets, the curves, the published protocols, the
+intervals and the choice of samples worth looking at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata import __version__, metrics
+from handdata.dataset import Dataset, open_dataset
+from handdata.errors import ConfigError, DataError
+from handdata.matching import compare, match_samples, predicted_pixels
+from handdata.predictions import Predictions
+from handdata.protocols import (
+    PROTOCOLS,
+    Comparison,
+    Protocol,
+    Score,
+    families,
+    protocol_distances,
+    score,
+    thesis_labels,
+)
+from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
+from handdata.schema import Flag
+from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, TIPS
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+UNKNOWN_ORIGIN = "unknown"
+GALLERY_SAMPLES = 4  # of each kind: best, median, worst
+MAX_SEQUENCES = 200  # listed one by one; more than that are samples rather than recordings
+_QUANTITIES = {  # the plain quantities of results.QUANTITIES, as protocols: same alignment rules, same masks
+    "2d": PROTOCOLS["thesis:error_2d"],
+    "2d_px": PROTOCOLS["epe_px:mean"],
+    "2d_box": Protocol(name="2d_box", title="", quantity="2d_box", statistic="mean", source=""),
+    "3d": PROTOCOLS["thesis:error_3d"],
+    "3d_mm": PROTOCOLS["epe_mm:mean_gt_scale"],
+}
+_CURVES = {
+    "2d": metrics.THESIS_THRESHOLDS,
+    "3d": metrics.THESIS_THRESHOLDS,
+    "3d_mm": np.arange(101.0),
+    "2d_px": np.arange(61) * 0.5,
+}
+
+
+def score_predictions(
+    predictions: Predictions,
+    folders: Sequence[Path],
+    *,
+    splits: Sequence[str] | None = None,
+    protocols: Sequence[str] | None = None,
+    readout: str | None = None,
+    seed: int = 0,
+    source: str = "",
+) -> Results:
+    """Score predictions against every split of the given shard folders that they touch.
+
+    Args:
+        predictions: as made by the trainer or read from a file.
+        folders: converted datasets.
+        splits: only these; None scores every split with at least one prediction.
+        protocols: names as `--protocol` takes them; None means all.
+        readout: which 2D read-out the tables use; None takes the first of the file.
+        seed: of the bootstrap.
+        source: the predictions' file, for the record.
+
+    Raises:
+        ConfigError: an unknown protocol or read-out.
+        DataError: no prediction names a sample of these folders.
+    """
+    chosen = _protocols(protocols)
+    main = _readout(predictions, readout)
+    sets = []
+    for folder in folders:
+        index = open_dataset(folder)
+        for split in [name for name in index.splits if splits is None or name in splits]:
+            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, seed)
+            sets += [result] if result else []
+    if not sets:
+        raise DataError(
+            source or "predictions",
+            expected="sample ids of " + (", ".join(str(folder) for folder in folders) or "a shard folder"),
+            got=f"ids such as {predictions.sample_id[0]}, none of which is there",
+            fix="Name the shards that were predicted with --shards.",
+        )
+    return Results(
+        sets=tuple(sets),
+        readout=main,
+        predictions=source,
+        options=dict(predictions.options),
+        seed=seed,
+        handdata_version=__version__,
+    )
+
+
+def _score_set(
+    dataset: Dataset, split: str, predictions: Predictions, readout: str, protocols: Sequence[Protocol], seed: int
+) -> SetResult | None:
+    """Score one split; None if no prediction is of it."""
+    rows, found = match_samples(dataset, predictions)
+    if not (rows >= 0).any():
+        return None
+    comparison = compare(dataset, predictions, rows, found, readout)
+    excluded = (dataset.labels("flags")[found] & Flag.LABEL_WRONG) != 0
+    distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
+    subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded)
+    augmented = predictions.truth is not None
+    scored = [p for p in protocols if not augmented or p.family == "thesis"]
+    return SetResult(
+        dataset=dataset.name,
+        split=split,
+        shards=str(dataset.folder),
+        origin=_origin(dataset),
+        augmented=augmented,
+        repeats=1 if predictions.truth is None else len(np.unique(predictions.truth.repeat)),
+        counts=_counts(comparison, rows, excluded, predictions, dataset),
+        errors={subset: {n: error_table(np.where(mask, d, np.nan)) for n, d in distance.items()}
+                for subset, mask in subsets.items()},
+        sequences=_by_sequence(distance, comparison.sequence, dataset, found),
+        readouts={name: _readout_tables(replace(comparison, prediction_2d=predicted_pixels(predictions, name, rows)))
+                  for name in predictions.keypoints_2d},
+        curves={name: Curve(thresholds=tuple(map(float, thresholds)),
+                            accuracy=tuple(map(float, metrics.accuracy_curve(distance[name], thresholds))))
+                for name, thresholds in _CURVES.items() if np.isfinite(distance[name]).any()},
+        protocols={p.name: score(p, comparison, seed=seed) for p in scored},
+        protocols_without_excluded=_without(excluded, comparison, scored, seed),
+        baseline=_baseline(comparison),
+        spread=_spread(distance, predictions, rows),
+        gallery=_gallery(distance, dataset.labels("sample_id")[found]),
+    )  # fmt: skip
+
+
+def _origin(dataset: Dataset) -> str:
+    """Return who made the pictures, as the conversion recorded it."""
+    return str(dataset.index.get("origin") or dataset.index.get("options", {}).get("origin") or UNKNOWN_ORIGIN)
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+
+def error_table(distances_NK: Floats) -> ErrorTable:
+    """Sum distances up by keypoint, group and total."""
+    keypoint, labels = metrics.keypoint_means(distances_NK)
+    return ErrorTable(
+        keypoint=tuple(_number(value) for value in keypoint),
+        labels=tuple(int(count) for count in labels),
+        groups={name: _number(value) for name, value in metrics.group_means(keypoint).items()},
+        total_macro=_number(metrics.macro_mean(keypoint)),
+        total_micro=_number(metrics.micro_mean(distances_NK)),
+        median=_number(metrics.micro_median(distances_NK)),
+        rmse=_number(metrics.root_mean_square(distances_NK)),
+    )
+
+
+def _readout_tables(comparison: Comparison) -> dict[str, ErrorTable]:
+    return {name: error_table(protocol_distances(_QUANTITIES[name], comparison)) for name in ("2d", "2d_px")}
+
+
+def _subsets(comparison: Comparison, has_object: NDArray[np.int8], excluded: Mask) -> dict[str, Mask]:
+    """Return the labels of each subset, (M, 21); a subset without any is left out."""
+    by_sample = {
+        "all": np.ones(len(comparison), bool),
+        "no_object": has_object == 0,
+        "object": has_object == 1,
+        "left": comparison.hand_side == LEFT,
+        "right": comparison.hand_side == RIGHT,
+        "without_excluded": ~excluded if excluded.any() else np.zeros(len(comparison), bool),
+    }
+    subsets = {name: np.repeat(rows[:, None], NUM_KEYPOINTS, 1) for name, rows in by_sample.items()}
+    subsets["visible"] = comparison.visible == 1
+    subsets["occluded"] = comparison.visible == 0
+    subsets["fingertips"] = np.isin(np.arange(NUM_KEYPOINTS), TIPS) & subsets["all"]
+    if not comparison.in_crop[comparison.annotated_2d].all():
+        subsets["inside_crop"] = comparison.in_crop
+    return {name: mask for name, mask in subsets.items() if mask.any()}
+
+
+def _by_sequence(
+    distance: dict[str, Floats], sequence: NDArray[np.int64], dataset: Dataset, samples: NDArray[np.int64]
+) -> dict[str, dict[str, float | None]]:
+    """Return each sequence's mean distances over labels, by name; none if there are too many to list."""
+    names, first = np.unique(sequence, return_index=True)
+    if len(names) > MAX_SEQUENCES:
+        return {}
+    strings = np.array(dataset.strings("sequence"))[samples]
+    return {
+        str(strings[first[place]]): {
+            "samples": float((sequence == code).sum()),
+            **{name: _number(metrics.micro_mean(values[sequence == code])) for name, values in distance.items()},
+        }
+        for place, code in enumerate(names)
+    }
+
+
+def _counts(
+    comparison: Comparison, rows: NDArray[np.int64], excluded: Mask, predictions: Predictions, dataset: Dataset
+) -> dict[str, int]:
+    named = int(np.isin(predictions.dataset, (dataset.name, "")).sum())
+    return {
+        "samples": len(comparison),
+        "without_prediction": int((rows < 0).sum()),
+        "predictions_of_other_splits": named - int((rows >= 0).sum()),
+        "sequences": len(np.unique(comparison.sequence)),
+        "labels_2d": int(comparison.annotated_2d.sum()),
+        "labels_2d_outside_crop": int((comparison.annotated_2d & ~comparison.in_crop).sum()),
+        "labels_3d": int(comparison.annotated_3d.sum()),
+        "labels_3d_normalized": int(np.isfinite(comparison.truth_normalized).all(-1).sum()),
+        "on_exclusion_list": int(excluded.sum()),
+    }
+
+
+def _without(excluded: Mask, comparison: Comparison, protocols: Sequence[Protocol], seed: int) -> dict[str, Score]:
+    if not excluded.any():
+        return {}
+    kept = comparison.take(~excluded)
+    return {protocol.name: score(protocol, kept, seed=seed) for protocol in protocols}
+
+
+def _baseline(comparison: Comparison) -> dict[str, float | None]:
+    """Return the errors of always answering with the mean pose of this very set: what learning has to beat."""
+    labels = thesis_labels(comparison)[..., None]
+    fractions = (comparison.truth_2d - comparison.crop_xyxy[:, None, :2]) / comparison.crop_side[:, None, None]
+    return {
+        "2d": _about_the_mean(np.where(labels, fractions, np.nan)),
+        "3d": _about_the_mean(comparison.truth_normalized),
+    }
+
+
+def _about_the_mean(points: Floats) -> float | None:
+    known: Mask = np.asarray(np.isfinite(points).all(-1))
+    mean = np.where(known[..., None], points, 0.0).sum(0) / np.maximum(known.sum(0), 1)[:, None]
+    return _number(metrics.micro_mean(metrics.distances(np.broadcast_to(mean, points.shape), points, known)))
+
+
+def _spread(
+    distance: dict[str, Floats], predictions: Predictions, rows: NDArray[np.int64]
+) -> dict[str, tuple[float | None, ...]]:
+    """Return the totals of each repeat of an augmented evaluation (E17)."""
+    if predictions.truth is None:
+        return {}
+    repeat = predictions.truth.repeat[rows]
+    return {
+        name: tuple(_number(metrics.micro_mean(distance[name][repeat == one])) for one in np.unique(repeat))
+        for name in ("2d", "3d")
+    }
+
+
+def _gallery(distance: dict[str, Floats], sample_ids: NDArray[Any]) -> tuple[GalleryItem, ...]:
+    """Return the best, middle and worst samples by 3D error, by 2D error where nothing is labelled in 3D."""
+    by_sample = {name: _sample_means(distance[name]) for name in ("2d", "3d")}
+    ranked = by_sample["3d"] if np.isfinite(by_sample["3d"]).any() else by_sample["2d"]
+    order = np.argsort(ranked, kind="stable")[: int(np.isfinite(ranked).sum())]
+    count = min(GALLERY_SAMPLES, len(order))
+    start = max((len(order) - count) // 2, 0)
+    chosen = {"best": order[:count], "median": order[start : start + count], "worst": order[::-1][:count]}
+    return tuple(
+        GalleryItem(
+            kind=kind,
+            sample_id=sample_ids[row].decode(),
+            error_2d=_number(by_sample["2d"][row]),
+            error_3d=_number(by_sample["3d"][row]),
+        )
+        for kind, rows in chosen.items()
+        for row in rows
+    )
+
+
+def _sample_means(distances_NK: Floats) -> Floats:
+    return metrics.keypoint_means(distances_NK.T)[0]
+
+
+# ------------------------------------------------------------------------------------------------ choices
+
+
+def _protocols(names: Sequence[str] | None) -> list[Protocol]:
+    table = families()
+    if not names:
+        return list(PROTOCOLS.values())
+    unknown = [name for name in names if name not in table]
+    if unknown:
+        raise ConfigError("--protocol", expected=f"one of {', '.join(table)}", got=", ".join(unknown))
+    return [protocol for family, rows in table.items() if family in names for protocol in rows]
+
+
+def _readout(predictions: Predictions, name: str | None) -> str:
+    given = list(predictions.keypoints_2d)
+    if name is None:
+        return "expectation" if "expectation" in given else (given[0] if given else "")
+    if name not in given:
+        raise ConfigError("--readout", expected=f"one of {', '.join(given) or 'none'}", got=name)
+    return name
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,150 @@
+"""Made shards, predictions and run folders for tests and benchmarks: hands with known errors, no renderer, no network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from handdata.geometry import project
+from handdata.predictions import Predictions, write_predictions
+from handdata.results import write_results
+from handdata.schema import BoxSource
+from handdata.scoring import score_predictions
+from handdata.shards import ShardWriter, file_sha256, write_index
+from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST
+
+K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+CANVAS = 64
+
+
+def made_hand(rng, n):
+    """Return (n, 21, 3) mm: fingers as straight fans in front of the camera, jittered."""
+    points = np.zeros((n, NUM_KEYPOINTS, 3))
+    for finger in range(5):
+        angle = np.deg2rad(-40 + 20 * finger)
+        for joint in range(4):
+            reach = (60 + 28 * joint) * (0.8 if finger == 0 else 1.0)
+            points[:, 4 * finger + joint + 1] = (reach * np.sin(angle), -reach * np.cos(angle), 5.0 * joint)
+    turn = rng.uniform(-0.6, 0.6, n)
+    c, s = np.cos(turn), np.sin(turn)
+    R = np.stack([np.stack([c, -s, 0 * c], -1), np.stack([s, c, 0 * c], -1), np.tile([0.0, 0.0, 1.0], (n, 1))], 1)
+    points = np.einsum("nij,nkj->nki", R, points) + rng.normal(0, 3, points.shape)
+    return points + np.stack([rng.uniform(-40, 40, n), rng.uniform(0, 60, n), rng.uniform(380, 520, n)], -1)[:, None]
+
+
+def made_shards(folder, dataset, *, split="val", samples=24, sequences=4, seed=0, tips_only=False, wrist=True,
+                right_every=0, excluded_every=0, origin="rendered"):  # fmt: skip
+    """Write one complete dataset folder of made hands; return its path."""
+    rng = np.random.default_rng(seed)
+    xyz = made_hand(rng, samples).astype(np.float32)
+    labelled = np.ones(NUM_KEYPOINTS, bool)
+    if tips_only:
+        labelled[:] = False
+        labelled[list(TIPS)] = True
+    labelled[WRIST] &= wrist
+    scale = np.linalg.norm(xyz[:, WRIST] - xyz[:, ROOT], axis=-1)
+    normalized = (xyz - xyz[:, ROOT : ROOT + 1]) / scale[:, None, None]
+    uv = project(xyz, K)
+    path = folder / f"{split}-00000.h5"
+    names = [f"{'Grasp' if dataset == 'dexter' else 'S'}{i + 1}" for i in range(sequences)]
+    whole = bool(labelled[[WRIST, ROOT]].all())
+    attributes = {"dataset": dataset, "split": split, "canvas_scale": 1.5, "options": "{}"}
+    with ShardWriter(path, samples, canvas=CANVAS, attributes=attributes, sequences=names, cameras=["cam"]) as writer:
+        for i in range(samples):
+            visible_uv, visible_xyz = (np.where(labelled[:, None], a[i], np.nan) for a in (uv, xyz))
+            low, high = np.nanmin(visible_uv, 0) + 0.5, np.nanmax(visible_uv, 0) + 0.5
+            center, side = (low + high) / 2, float((high - low).max()) + 80
+            crop = np.concatenate([center - side / 2, center + side / 2])
+            window = CANVAS / (side * 1.5)
+            canvas_left = center - side * 0.75
+            sequence = i * sequences // samples
+            writer.append({
+                "image": made_image(uv[i], canvas_left, window),
+                "source_to_canvas": np.column_stack([np.eye(2) * window, (0.5 - canvas_left) * window - 0.5]),
+                "crop_xyxy": crop, "bbox_xyxy": np.concatenate([low, high]), "bbox_source": int(BoxSource.KEYPOINTS),
+                "keypoints_2d": visible_uv, "keypoints_3d": visible_xyz,
+                "keypoints_3d_normalized": np.where(labelled[:, None], normalized[i], np.nan) if whole
+                else np.full((NUM_KEYPOINTS, 3), np.nan),
+                "scale_mm": scale[i] if whole else np.nan,
+                "annotated_2d": labelled, "annotated_3d": labelled, "in_frame": labelled,
+                "visible": np.where(np.arange(NUM_KEYPOINTS) % 5 == 4, 0, 1),
+                "palm_center_2d": np.full(2, np.nan), "palm_center_3d": np.full(3, np.nan), "K": K,
+                "image_size": (640, 480), "hand_side": int(bool(right_every) and i % right_every == 0),
+                "has_object": i % 2, "sequence": sequence, "camera": 0, "frame": i,
+                "sample_id": f"{names[sequence]}/{i:04d}".encode(),
+                "flags": int(bool(excluded_every) and i % excluded_every == 0),
+            })  # fmt: skip
+    shard = {"file": path.name, "split": split, "num_samples": samples, "sha256": file_sha256(path)}
+    write_index(folder, {"schema": "handdata/1", "dataset": dataset, "origin": origin, "shards": [shard]})
+    return folder
+
+
+def made_image(uv, left_top, window):
+    """Return a canvas: a grey gradient with a light dot under every keypoint."""
+    image = np.empty((CANVAS, CANVAS, 3), np.uint8)
+    image[:] = np.linspace(40, 120, CANVAS, dtype=np.uint8)[:, None, None]
+    for u, v in np.rint((uv + 0.5 - left_top) * window - 0.5).astype(int):
+        if 0 <= u < CANVAS and 0 <= v < CANVAS:
+            image[v, u] = 230
+    return image
+
+
+def made_predictions(datasets, *, noise_px=6.0, noise_3d=0.1, seed=1, millimetres=False, options=None):
+    """Return predictions of whole datasets: their labels (hidden ones too) plus Gaussian noise."""
+    rng = np.random.default_rng(seed)
+    name, ids, pixels, normalized, crops, metric = [], [], [], [], [], []
+    for dataset in datasets:
+        uv = dataset.labels("keypoints_2d").astype(np.float64)
+        center = np.nanmean(uv, axis=1, keepdims=True)
+        pixels.append(np.where(np.isnan(uv), center, uv) + rng.normal(0, noise_px, uv.shape))
+        pose = dataset.labels("keypoints_3d_normalized").astype(np.float64)
+        normalized.append(np.nan_to_num(pose, nan=0.3) + rng.normal(0, noise_3d, pose.shape))
+        metric.append(dataset.labels("keypoints_3d") + rng.normal(0, 8, pose.shape))
+        crops.append(dataset.labels("crop_xyxy"))
+        ids += [value.decode() for value in dataset.labels("sample_id")]
+        name += [dataset.name] * len(dataset)
+    first = np.concatenate(pixels).astype(np.float32)
+    return Predictions(
+        dataset=np.array(name),
+        sample_id=np.array(ids),
+        keypoints_2d={"expectation": first, "maximum": np.rint(first)},
+        crop_xyxy=np.concatenate(crops),
+        input_size=64,
+        keypoints_3d_normalized=np.concatenate(normalized).astype(np.float32),
+        keypoints_3d=np.concatenate(metric).astype(np.float32) if millimetres else None,
+        options=options or {},
+    )
+
+
+def made_run(root: Path, name, datasets, *, recipe="demo", model=1, epochs=12, seed=3, noise_px=6.0, mosaic=True):
+    """Write runs/<name> as a training run leaves it, with predictions scored for real; return its folder."""
+    run = root / "runs" / name
+    run.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    config = {"recipe": recipe, "model": {"kind": model, "input_size": 64}, "optimizer": {"lr": 0.005}, "seed": seed}
+    (run / "config.json").write_text(json.dumps(config))
+    (run / "environment.json").write_text(json.dumps({
+        "handdata": "0.1.0", "torch": "2.13.0", "device": "cpu", "command": f"handdata train --recipe {recipe}"}))  # fmt: skip
+    (run / "shards.json").write_text(
+        json.dumps({d.name: {"folder": str(d.folder), "sha256": "0" * 64} for d in datasets})
+    )
+    with (run / "log.jsonl").open("w") as log:
+        for epoch in range(1, epochs + 1):
+            fall = float(np.exp(-epoch / 4))
+            losses = {"total": fall + 0.2, "loss_2d": fall + 0.15, "loss_3d": 0.3 * fall + 0.01}
+            line = {"epoch": epoch, "step": epoch * 250, "train": losses, "lr": 0.005, "data_wait": 0.02,
+                    "val": {key: value + 0.05 for key, value in losses.items()},
+                    "samples_per_s": 40 + float(rng.normal())}  # fmt: skip
+            log.write(json.dumps(line) + "\n")
+    predictions = made_predictions(datasets, seed=seed, noise_px=noise_px, options={"run": name, "recipe": recipe})
+    write_predictions(run / "predictions.h5", predictions)
+    folders = [dataset.folder for dataset in datasets]
+    write_results(run / "results.json", score_predictions(predictions, folders, source=str(run / "predictions.h5")))
+    if mosaic:
+        maps = np.zeros((NUM_KEYPOINTS, 64, 64), np.float32)
+        yy, xx = np.mgrid[:64, :64]
+        for k in range(NUM_KEYPOINTS):
+            maps[k] = np.exp(-((xx - 10 - 2 * k) ** 2 + (yy - 20 - k) ** 2) / 18)
+        np.savez_compressed(run / "mosaic.npz", image=np.array(datasets[0].image(0)), heatmaps=maps,
+                            sample_id=np.array("S1/0000"), dataset=np.array(datasets[0].name))  # fmt: skip
+    return run
