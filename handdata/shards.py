@@ -128,10 +128,15 @@ class ShardWriter:
         os.close(self._file)
         self._file = -1
         with h5py.File(self.partial, "r+") as file:
-            file.attrs.modify(_HASH, np.bytes_(self._content.hexdigest()))
+            file.attrs.modify(_HASH, np.bytes_(self.content_sha256))
         _sync(self.partial)
         self.partial.rename(self.path)
         _sync(self.path.parent)
+
+    @property
+    def content_sha256(self) -> str:
+        """Hash over all arrays in schema order; that of the whole shard once it is closed."""
+        return self._content.hexdigest()
 
     def _written(self, field: Field) -> bytes | memoryview:
         if field in LABELS:
@@ -234,7 +239,7 @@ class ShardReader:
         for row in range(len(self)):
             digest = xxhash.xxh3_64()
             for array in arrays:
-                digest.update(array[row].tobytes())
+                digest.update(array[row : row + 1].tobytes())
             hashes[row] = digest.intdigest()
         return hashes
 
@@ -296,6 +301,7 @@ def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtyp
     plist.set_layout(h5py.h5d.CONTIGUOUS)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    plist.set_obj_track_times(False)  # the same input gives the same bytes
     # plain bytes for bool: HDF5 stores numpy's bool as an enum, which maps just as well and reads as bool again
     type_id = h5py.h5t.py_create(dtype, logical=True)
     space = h5py.h5s.create_simple(shape)

@@ -1,5 +1,6 @@
 """The command line: parse, one call, print. A module a group of commands; each is imported when it is first used."""
 
+import errno
 import importlib
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ COMMANDS = {
     "export": "export:export_command",
 }
 INTERRUPTED = 130
+_USERS_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 
 
 class LazyGroup(click.Group):
@@ -85,4 +87,11 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _USERS_ERRNO:
+            raise
+        click.echo(
+            f"handdata: {error.filename or 'writing'}: {error.strerror}. Make room or choose another folder.", err=True
+        )
         sys.exit(1)

@@ -1,0 +1,193 @@
+"""handdata convert: native files to shards."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handdata.cli.options import DATASETS, data_root_option, json_option, print_json
+from handdata.converters.protocol import Options
+from handdata.errors import MissingError
+from handdata.paths import DataRoot
+from handdata.progress import say
+
+ALL = "all"
+
+
+@click.command("convert")
+@click.argument("dataset")
+@click.option("--root", type=click.Path(path_type=Path), help="Native files [default: data/native/DATASET]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Shards [default: data/shards/DATASET]")
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Only this split.")
+@click.option("--sequences", help="Only these, by name: A,B.")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
+@click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")
+@click.option(
+    "--camera",
+    default="",
+    help="stereo: sk bb_left bb_right; synthhands: color color_on_depth; dexter1: tof cam0..cam4; all.",
+)
+@click.option(
+    "--hands",
+    type=click.Choice(["visible", "dominant", "all"]),
+    default="visible",
+    show_default=True,
+    help="rhd: which hands.",
+)
+@click.option(
+    "--split-scheme",
+    type=click.Choice(["default", "reference"]),
+    default="default",
+    show_default=True,
+    help="Leak-free, or as published.",
+)
+@click.option(
+    "--boxes",
+    type=click.Path(exists=True, path_type=Path),
+    help="Hand boxes: a CSV or a folder of them [default: data/boxes/DATASET]",
+)
+@click.option(
+    "--projection",
+    type=click.Choice(["calibrated", "compat"]),
+    default="calibrated",
+    show_default=True,
+    help="dexter: the calibration, or the thesis' repair.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="dexter1: TOML with the colour cameras.",
+)
+@click.option(
+    "--annotations", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="custom: COCO JSON or CSV."
+)
+@click.option("--derive-wrist", default="", help="stereo: extrapolate the wrist: ring, middle or fingers; flagged.")
+@click.option("--with-segmentation", is_flag=True, help="Keep the full mask beside the foreground bits.")
+@click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
+@click.option("--num-shards", type=click.IntRange(min=1), default=1, help="Jobs of a job array.")
+@click.option("--shard-index", type=click.IntRange(min=0), default=0, help="This job's number, from 0.")
+@click.option("--scheduler", help="Address of a Dask scheduler to run on (pip install 'handdata[dask]').")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
+@json_option
+@data_root_option
+@click.pass_obj
+def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any) -> None:
+    """Convert DATASET's native files to shards.
+
+    DATASET is stereo, dexter, dexter1, egodexter, synthhands, rhd, ganerated; custom (your own, with --annotations);
+    backgrounds (a folder of pictures); or all (every one that lies under data/native).
+
+    \b
+    Examples:
+      handdata convert stereo
+      handdata convert rhd --root ~/data/RHD_published_v2 --out shards/rhd --workers 8
+      handdata convert dexter --boxes bbox_dexter+object.csv
+    """
+    from handdata.converters import CONVERTERS
+
+    names = (*CONVERTERS, "backgrounds", ALL)
+    if dataset not in names:
+        raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
+    if asked["shard_index"] >= asked["num_shards"]:
+        raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
+    if dataset == ALL and (asked["root"] or asked["out"]):
+        raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
+    if dataset == "backgrounds":
+        _convert_backgrounds(data, asked)
+        return
+    results = [_convert_one(name, data, asked) for name in (_present(data) if dataset == ALL else [dataset])]
+    for result in results:
+        if not as_json:
+            click.echo(result.pop("line"))
+    if as_json:
+        print_json([{key: value for key, value in result.items() if key != "line"} for result in results])
+
+
+def _present(data: DataRoot) -> list[str]:
+    """Return the datasets that lie under data/native; name those that do not."""
+    present = [name for name in DATASETS if data.native(name).is_dir()]
+    absent = ", ".join(name for name in DATASETS if name not in present)
+    say(f"convert all: {', '.join(present) or 'nothing'}" + (f"; absent: {absent}" if absent else ""))
+    if not present:
+        fix = "Unpack the archives there, or render some with: handdata synth all"
+        raise MissingError(data.native("<dataset>"), expected="native files", got="none", fix=fix)
+    return present
+
+
+def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
+    """Plan or convert one dataset; return the record that `--json` prints and its line."""
+    from handdata.convert import convert, make_plan
+
+    root, out = asked["root"] or data.native(name), asked["out"] or data.shards(name)
+    options = _options(name, data, asked)
+    if asked["dry_run"]:
+        plan = make_plan(name, root, options, asked["splits"], asked["limit"])
+        counts = {s: sum(i.split == s for i in plan.items) for s in sorted({i.split for i in plan.items})}
+        for line in plan.warnings:
+            say(f"{name}: {line}")
+        line = f"{name}: {len(plan.items)} samples ({', '.join(f'{s} {n}' for s, n in counts.items())}) -> {out}"
+        record = {"dataset": name, "root": str(plan.root), "out": str(out)}
+        return {"line": line, **record, "splits": counts, "warnings": list(plan.warnings)}
+    with _executor(asked["scheduler"]) as executor:
+        result = convert(
+            name,
+            root,
+            out,
+            options=options,
+            splits=asked["splits"],
+            limit=asked["limit"],
+            workers=asked["workers"] or os.cpu_count() or 1,
+            canvas=asked["canvas"],
+            skip_bad=asked["skip_bad"],
+            job=(asked["shard_index"], asked["num_shards"]),
+            executor=executor,
+        )
+    for sample, why in result.skipped.items():
+        say(f"{name}: skipped {sample}: {why}")
+    notes = [f", {len(result.skipped)} skipped" if result.skipped else ""]
+    notes.append(f", {result.num_kept} shards kept from before" if result.num_kept else "")
+    notes.append("" if result.complete else "; other jobs of the array still have shards to write")
+    line = f"{name}: {result.num_samples} samples in {result.num_shards} shards -> {out}{''.join(notes)}"
+    return {
+        "line": line,
+        "dataset": name,
+        "root": str(result.plan.root),
+        "out": str(out),
+        "num_samples": result.num_samples,
+        "num_shards": result.num_shards,
+        "skipped": result.skipped,
+        "warnings": list(result.plan.warnings),
+        "complete": result.complete,
+    }
+
+
+def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> Options:
+    sequences = tuple(part for part in (asked["sequences"] or "").split(",") if part)
+    kept = ("camera", "hands", "split_scheme", "boxes", "projection", "calibration", "annotations", "derive_wrist")
+    chosen = {key: asked[key] for key in (*kept, "with_segmentation")}
+    return Options(sequences=sequences, boxes_default=data.boxes(name), **chosen)
+
+
+@contextmanager
+def _executor(scheduler: str | None) -> Iterator[Executor | None]:
+    """Connect to a Dask scheduler, if one is named."""
+    if scheduler is None:
+        yield None
+        return
+    from handdata.cluster import dask_executor
+
+    with dask_executor(scheduler) as executor:
+        yield executor
+
+
+def _convert_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
+    from handdata.backgrounds import convert_backgrounds
+
+    out = asked["out"] or data.shards("backgrounds")
+    count = convert_backgrounds(asked["root"], out, canvas=asked["canvas"])
+    click.echo(f"backgrounds: {count} pictures -> {out}")

@@ -1,0 +1,353 @@
+"""Convert one dataset: plan, cut into shards, hand them to workers, write the index last. No dataset names.
+
+A conversion that was stopped goes on: a finished shard is kept while everything it was made from (pictures, labels,
+options, code version) is as it was. The shards do not depend on the number of workers or on interruptions.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from handdata import __version__, manifest
+from handdata.converters import CONVERTERS
+from handdata.converters.protocol import Item, Options, Plan
+from handdata.errors import BusyError, ConfigError, DataError
+from handdata.progress import meter, say
+from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
+from handdata.shard_task import ShardTask, run_tag, write_shard
+from handdata.shards import INDEX, PARTIAL, write_index
+from handdata.workers import new_counter, start_worker
+
+STATE = ".state"
+LOCK = ".lock"
+MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
+SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a conversion did: `complete` is False where other jobs of an array still have shards to write."""
+
+    out: Path
+    plan: Plan
+    num_samples: int
+    num_shards: int
+    num_kept: int
+    skipped: dict[str, str]
+    complete: bool
+
+
+def make_plan(dataset: str, root: Path, options: Options, splits: Sequence[str] = (), limit: int | None = None) -> Plan:
+    """Plan a conversion: what there is, in order, after `--split` and `--limit`.
+
+    Raises:
+        HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII.
+    """
+    plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
+    _check_ids(plan.items)
+    items = [item for item in plan.items if not splits or item.split in splits]
+    if not items:
+        there = ", ".join(sorted({item.split for item in plan.items}))
+        raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))
+    changes: dict[str, Any] = {"items": tuple(items[:limit])}
+    return Plan(**{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, **changes})
+
+
+def convert(
+    dataset: str,
+    root: Path,
+    out: Path,
+    *,
+    options: Options | None = None,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    workers: int = 1,
+    canvas: int = DEFAULT_CANVAS,
+    skip_bad: bool = False,
+    job: tuple[int, int] = (0, 1),
+    executor: Executor | None = None,
+) -> Conversion:
+    """Convert a dataset to shards in `out`.
+
+    Args:
+        dataset: a name in CONVERTERS.
+        root: the dataset's own folder or one level above it.
+        out: gets the shards and index.json.
+        options: what concerns the converter.
+        splits: those to convert; empty converts all.
+        limit: stop after this many samples.
+        workers: processes of this machine.
+        canvas: side of the canvases, px, a multiple of 8.
+        skip_bad: leave out, count and name samples that cannot be read.
+        job: (index, count) of a job array; this job takes every count-th shard.
+        executor: runs the tasks instead of local processes (a Dask cluster's).
+
+    Raises:
+        HanddataError: bad input, or somebody else converts into `out`.
+    """
+    options = options or Options()
+    if canvas % 8 or not 32 <= canvas <= 1024:
+        raise ConfigError("--canvas", expected="a multiple of 8 from 32 to 1024", got=str(canvas))
+    plan = make_plan(dataset, root, options, splits, limit)
+    for warning in plan.warnings:
+        say(f"{dataset}: {warning}")
+    for what, found in plan.readings:
+        say(f"{dataset}: {what}: {found}")
+    with _locked(out, job):
+        tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
+        prints = _fingerprints(plan, tasks)
+        kept = {task.path.name: entry for task in tasks if (entry := _finished(out, task, prints[task.path.name]))}
+        mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
+        if mine:
+            (out / INDEX).unlink(missing_ok=True)
+        for task, entry in _run(dataset, mine, workers, executor):
+            _remember(out, entry, prints[task.path.name])
+            kept[task.path.name] = entry
+        entries = [kept[task.path.name] for task in tasks if task.path.name in kept]
+        complete = len(entries) == len(tasks)
+        if complete:
+            _finish(out, _index(dataset, plan, entries, tasks[0], canvas))
+    return Conversion(
+        out=out,
+        plan=plan,
+        num_samples=sum(entry["num_samples"] for entry in entries),
+        num_shards=sum(entry["num_samples"] > 0 for entry in entries),
+        num_kept=len(entries) - len(mine),
+        skipped={key: why for entry in entries for key, why in entry["skipped"].items()},
+        complete=complete,
+    )
+
+
+def plan_tasks(
+    dataset: str, plan: Plan, out: Path, options: Options, canvas: int, *, skip_bad: bool
+) -> list[ShardTask]:
+    """Cut a plan into shards, a task each; a function of the plan alone, not of the machine."""
+    converter, facts = CONVERTERS[dataset], manifest.load(dataset)
+    optional: tuple[str, ...] = ("foreground",) if plan.has_foreground else ()
+    if options.with_segmentation:
+        if not plan.has_foreground:
+            raise ConfigError("--with-segmentation", expected="a dataset with a segmentation", got=dataset)
+        optional += ("mask",)
+    attributes: dict[str, str | int | float] = {
+        "dataset": dataset,
+        "canvas_scale": converter.CANVAS_SCALE,
+        "handdata_version": __version__,
+        "manifest_sha256": facts.sha256,
+        "options": json.dumps(_recorded(options, plan, converter.CROP_RULE, canvas), sort_keys=True),
+        "visibility_rule": facts.visibility_rule,
+    }
+    sequences = tuple(sorted({item.sequence for item in plan.items}))
+    cameras = tuple(sorted({item.camera for item in plan.items}))
+    tasks = []
+    for split in SPLITS:
+        items = tuple(item for item in plan.items if item.split == split)
+        rows = min(SHARD_SAMPLES, max(MIN_SHARD_SAMPLES, -(-len(items) // SHARDS_PER_SPLIT)))
+        for number, start in enumerate(range(0, len(items), rows)):
+            task = ShardTask(
+                dataset=dataset,
+                root=plan.root,
+                path=out / f"{split}-{number:05d}.h5",
+                split=split,
+                items=items[start : start + rows],
+                options=options,
+                canvas=canvas,
+                optional=optional,
+                attributes={**attributes, "split": split},
+                sequences=sequences,
+                cameras=cameras,
+                skip_bad=skip_bad,
+                tag=run_tag(),
+            )
+            tasks.append(task)
+    return tasks
+
+
+def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict[str, Any]:
+    """What the shards say of how they were asked for: no paths, no worker counts; files by their content."""
+    record: dict[str, Any] = {"crop_rule": crop_rule, "canvas": canvas, "readings": dict(plan.readings)}
+    for name, value in asdict(options).items():
+        if name == "boxes_default":
+            continue
+        record[name] = _content(value) if isinstance(value, Path) else value
+    default = options.boxes_default
+    if options.boxes is None and default is not None and default.exists():
+        record["boxes"] = _content(default)
+    return record
+
+
+def _content(path: Path) -> str:
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _check_ids(items: Sequence[Item]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen or len(item.id) > SAMPLE_ID_BYTES or not item.id.isascii():
+            got = f"{item.id!r} twice" if item.id in seen else repr(item.id)
+            raise DataError(item.image, expected=f"a unique ASCII id of at most {SAMPLE_ID_BYTES} characters", got=got)
+        seen.add(item.id)
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+def _run(
+    dataset: str, tasks: Sequence[ShardTask], workers: int, executor: Executor | None
+) -> Iterator[tuple[ShardTask, dict[str, Any]]]:
+    """Run the tasks and yield each with its entry as it finishes."""
+    total = sum(len(task.items) for task in tasks)
+    with meter(f"convert {dataset}", total) as gauge:
+        if executor is None and min(workers, len(tasks)) <= 1:
+            for task in tasks:
+                yield task, write_shard(task)
+                gauge.advance(len(task.items), task.path.name)
+            return
+        counter = new_counter()
+        pool = executor or ProcessPoolExecutor(
+            min(workers, len(tasks)), get_context("spawn"), start_worker, (counter, os.getpid())
+        )
+        futures = {pool.submit(write_shard, task): task for task in tasks}
+        try:
+            waiting: set[Future[dict[str, Any]]] = set(futures)
+            while waiting:
+                done, waiting = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
+                gauge.advance(counter.value - gauge.done)
+                for future in sorted(done, key=lambda f: futures[f].path.name):
+                    yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            fix = "Run the same command again, with fewer --workers; finished shards are kept."
+            raise DataError(f"convert {dataset}", expected="workers that live", got="a killed one", fix=fix) from error
+        finally:
+            if executor is None:
+                _stop(pool)
+
+
+def _stop(pool: Executor) -> None:
+    """End the workers at once: what they were writing is partial and goes with the next run."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+        process.join()
+
+
+# ------------------------------------------------------------------------------------------------ state on disk
+
+
+@contextmanager
+def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
+    """Hold `out` alone, or share it with the other jobs of the same array; drop what a dead run left."""
+    try:
+        (out / STATE).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(out, expected="a folder that can be written", got=str(error.strerror)) from None
+    index, count = job
+    with (out / LOCK).open("a") as shared, (out / f"{LOCK}-{index}").open("a") as own:
+        try:
+            fcntl.flock(shared, fcntl.LOCK_NB | (fcntl.LOCK_EX if count == 1 else fcntl.LOCK_SH))
+            fcntl.flock(own, fcntl.LOCK_NB | fcntl.LOCK_EX)
+        except BlockingIOError:
+            fix = "Wait for it to end, or convert into another folder with --out."
+            raise BusyError(out, expected="a folder nobody converts into", got="another conversion", fix=fix) from None
+        if count == 1:
+            for path in sorted(out.glob(f"*{PARTIAL}")):
+                path.unlink()
+        yield
+
+
+def _fingerprints(plan: Plan, tasks: Sequence[ShardTask]) -> dict[str, str]:
+    """Identify what each shard is made from: request, code version, and size and time of its source files."""
+    common = hashlib.sha256()
+    for name in plan.label_files:
+        common.update(_stat(plan.root / name).encode())
+    prints = {}
+    for task in tasks:
+        digest = common.copy()
+        digest.update(repr((task.attributes, task.canvas, task.optional, task.skip_bad)).encode())
+        digest.update(repr((str(task.root), task.sequences, task.cameras)).encode())
+        for item in task.items:
+            digest.update(repr(item).encode())
+            digest.update(_stat(task.root / item.image).encode())
+        prints[task.path.name] = digest.hexdigest()
+    return prints
+
+
+def _stat(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "absent"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _finished(out: Path, task: ShardTask, fingerprint: str) -> dict[str, Any] | None:
+    """Return the entry of a shard an earlier run finished from the same sources, else None."""
+    try:
+        state: dict[str, Any] = json.loads((out / STATE / f"{task.path.name}.json").read_text(encoding="utf-8"))
+        entry: dict[str, Any] = state["entry"]
+    except (OSError, ValueError, KeyError):
+        return None
+    there = entry["num_samples"] == 0 or (task.path.is_file() and task.path.stat().st_size == entry["size"])
+    return entry if there and state["fingerprint"] == fingerprint else None
+
+
+def _remember(out: Path, entry: dict[str, Any], fingerprint: str) -> None:
+    path = out / STATE / f"{entry['file']}.json"
+    partial = path.with_name(f"{path.name}{PARTIAL}")
+    partial.write_text(json.dumps({"fingerprint": fingerprint, "entry": entry}), encoding="utf-8")
+    partial.rename(path)
+
+
+def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: ShardTask, canvas: int) -> dict[str, Any]:
+    shards = [{k: v for k, v in entry.items() if k != "skipped"} for entry in entries if entry["num_samples"]]
+    splits = {
+        split: {
+            "num_samples": sum(shard["num_samples"] for shard in shards if shard["split"] == split),
+            "sequences": sorted({item.sequence for item in plan.items if item.split == split}),
+        }
+        for split in SPLITS
+        if any(shard["split"] == split for shard in shards)
+    }
+    return {
+        "schema": VERSION,
+        "dataset": dataset,
+        "num_samples": sum(shard["num_samples"] for shard in shards),
+        "canvas_size": canvas,
+        "canvas_scale": task.attributes["canvas_scale"],
+        "handdata_version": __version__,
+        "manifest_sha256": task.attributes["manifest_sha256"],
+        "options": json.loads(str(task.attributes["options"])),
+        "splits": splits,
+        "shards": shards,
+        "skipped": {key: why for entry in entries for key, why in entry["skipped"].items()},
+        "warnings": list(plan.warnings),
+    }
+
+
+def _finish(out: Path, index: dict[str, Any]) -> None:
+    """Remove shards of an earlier, different conversion; write the index unless it says the same already."""
+    current = {shard["file"] for shard in index["shards"]}
+    for path in sorted(out.glob("*.h5")):
+        if path.name not in current:
+            path.unlink()
+            (out / STATE / f"{path.name}.json").unlink(missing_ok=True)
+    try:
+        if json.loads((out / INDEX).read_text(encoding="utf-8")) == index:
+            return
+    except (OSError, ValueError):
+        pass
+    write_index(out, index)

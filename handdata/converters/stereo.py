@@ -1,0 +1,169 @@
+"""Stereo Hand Pose Tracking Benchmark: 12 sequences of 1500 frames, one actor's left hand, two camera systems.
+
+Native layout (zips of B1-B3 have no top folder, so sequences may also lie at the root):
+    images/<sequence>/SK_color_<i>.png, BB_left_<i>.png, BB_right_<i>.png    i counts from 0, no padding
+    labels/<sequence>_SK.mat, <sequence>_BB.mat    handPara, (3, 21, frames), mm
+
+SK labels are in the depth camera's frame, BB labels in the left BumbleBee's. Slot 0 is the palm centre, not the wrist.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.crops import CANVAS_SCALE_STEREO, stereo_square
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.geometry import invert_rigid, normalize_pose, project, rotation_from_vector, transform
+from handdata.images import read_image
+from handdata.manifest import Manifest
+from handdata.schema import Flag, Sample
+from handdata.skeleton import INDEX, LEFT, WRIST, to_canonical
+
+CANVAS_SCALE = CANVAS_SCALE_STEREO
+CROP_RULE = "keypoints and palm centre + 40 px, clipped, squared (method.md 3.3)"
+FAMILIES = {"sk": ("SK", "SK_color"), "bb_left": ("BB", "BB_left"), "bb_right": ("BB", "BB_right")}
+PALM = 0  # column of handPara
+
+# Extrapolations of the wrist in other people's readers, evaluation.md: base + factor (palm - base). Only on request.
+WRIST_FORMULAS = {
+    "ring": (("ring_mcp",), 2.0),
+    "middle": (("middle_mcp",), 2.2),
+    "fingers": (("index_mcp", "middle_mcp", "ring_mcp", "little_mcp"), 2.25),
+}
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the frames of the chosen cameras, split by split, in the manifest's order of sequences."""
+    root = locate(root, manifest)
+    if options.derive_wrist and options.derive_wrist not in WRIST_FORMULAS:
+        known = ", ".join(WRIST_FORMULAS)
+        raise ConfigError("--derive-wrist", expected=f"one of {known}", got=options.derive_wrist)
+    cameras = choose(() if options.camera == "all" else (options.camera or "sk",), FAMILIES, "camera")
+    every = [sequence for members in manifest.sequences.values() for sequence in members]
+    wanted = set(choose(options.sequences, every, "sequences"))
+    items: list[Item] = []
+    labels: set[str] = set()
+    absent: list[str] = []
+    for split, members in manifest.sequences.items():
+        for sequence in (name for name in members if name in wanted):
+            for camera in cameras:
+                found, missing = _frames(root, sequence, camera, split)
+                items += found
+                absent += missing
+                if found:
+                    labels.add(_label_path(sequence, camera))
+    if not items:
+        expected = f"pictures named {', '.join(FAMILIES[c][1] + '_<i>.png' for c in cameras)} with labels"
+        raise MissingError(root, expected=expected, got="none", fix="Unpack B*.zip and labels.zip, or choose --camera.")
+    warnings = (f"absent: {', '.join(absent)}",) if absent else ()
+    return Plan(root=root, items=tuple(items), label_files=tuple(sorted(labels)), warnings=warnings)
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+    """Return a reader that keeps the label tables it has opened."""
+    depth_from_color = np.eye(4)
+    depth_from_color[:3, :3] = rotation_from_vector(np.array(manifest.extra["rotation"]["vector"]))
+    depth_from_color[:3, 3] = manifest.extra["rotation"]["translation_mm"]
+    camera_from_label = {name: facts.T_camera_label for name, facts in manifest.cameras.items()}
+    camera_from_label["sk"] = invert_rigid(depth_from_color)  # exact, method.md D16
+
+    def read(item: Item) -> Sample:
+        table = _hand_para(root / _label_path(item.sequence, item.camera))
+        native = transform(camera_from_label[item.camera], table[item.ref] * manifest.mm_per_unit)
+        K = manifest.cameras[item.camera].K
+        xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
+        image = read_image(root / item.image)
+        left, top, side = stereo_square(uv, image.shape[1], image.shape[0])
+        flags = Flag.NONE
+        if options.derive_wrist:
+            xyz[WRIST] = _wrist(xyz, native[PALM], options.derive_wrist)
+            flags = Flag.WRIST_DERIVED
+        return Sample(
+            id=item.id,
+            image=image,
+            hand_side=LEFT,
+            keypoints_2d=project(xyz, K),
+            keypoints_3d=xyz,
+            keypoints_3d_normalized=normalize_pose(xyz)[0],
+            palm_center_2d=uv[PALM],
+            palm_center_3d=native[PALM],
+            K=K,
+            crop_xyxy=np.array([left, top, left + side, top + side]),
+            flags=flags,
+        )
+
+    return read
+
+
+def _label_path(sequence: str, camera: str) -> str:
+    return f"labels/{sequence}_{FAMILIES[camera][0]}.mat"
+
+
+def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
+    """List one sequence of one camera, and name what is absent of it.
+
+    Raises:
+        MissingError: pictures without the label, a picture without a label column, or an empty picture folder.
+    """
+    stem = FAMILIES[camera][1]
+    folder = next((f for f in (root / "images" / sequence, root / sequence) if f.is_dir()), None)
+    if folder is None:
+        return [], [f"{sequence} (no pictures)"]
+    frames = numbered(folder, rf"{stem}_(\d+)\.png")
+    label = root / _label_path(sequence, camera)
+    if not frames:
+        if not any(numbered(folder, rf"{other}_(\d+)\.png") for _, other in FAMILIES.values()):
+            raise MissingError(folder, expected=f"the pictures {stem}_<i>.png", got="none", fix=f"Unpack {sequence}.zip.")
+        return [], [f"{sequence}/{stem}"]
+    if not label.is_file():
+        got, fix = f"{len(frames)} pictures and no such file", "Unpack labels.zip beside images/."
+        raise MissingError(label, expected="the labels of a sequence", got=got, fix=fix)
+    count = len(_hand_para(label))
+    if frames[-1][0] >= count:
+        raise MissingError(f"{label}[handPara]", expected=f"a column for {frames[-1][1].name}", got=f"{count} frames")
+    gaps = sorted(set(range(count)) - {number for number, _ in frames})
+    note = [f"{len(gaps)} of {count} pictures of {sequence}/{stem}, the first {stem}_{gaps[0]}.png"] if gaps else []
+    relative, name = folder.relative_to(root).as_posix(), stem.removesuffix("_color")
+    items = [
+        Item(f"{sequence}/{name}/{i:04d}", split, sequence, camera, i, f"{relative}/{path.name}", i)
+        for i, path in frames
+    ]
+    return items, note
+
+
+@lru_cache(maxsize=4)
+def _hand_para(path: Path) -> NDArray[np.float64]:
+    """Read handPara as (frames, 21, 3), native order and unit.
+
+    Raises:
+        DataError: no MATLAB file, no such variable, or of another shape.
+    """
+    fix = "Unpack labels.zip again; the file is not one of the benchmark's."
+    try:
+        variables: dict[str, Any] = loadmat(path)
+    except (ValueError, NotImplementedError, MatReadError, OSError, TypeError, IndexError) as error:
+        raise DataError(path, expected="a MATLAB v5 file", got=str(error).split("\n")[0] or "none", fix=fix) from None
+    if "handPara" not in variables:
+        found = ", ".join(sorted(name for name in variables if not name.startswith("__"))) or "nothing"
+        raise DataError(path, expected="a variable handPara", got=found, fix=fix)
+    para = np.asarray(variables["handPara"])
+    if para.ndim != 3 or para.shape[:2] != (3, 21):
+        raise DataError(f"{path}[handPara]", expected="shape (3, 21, frames)", got=str(para.shape), fix=fix)
+    if not np.isfinite(para).all():
+        frame = int(np.flatnonzero(~np.isfinite(para).all(axis=(0, 1)))[0])
+        raise DataError(f"{path}[handPara]", expected="finite numbers", got=f"NaN in frame {frame}", fix=fix)
+    return para.transpose(2, 1, 0).astype(np.float64)
+
+
+def _wrist(xyz: NDArray[np.float64], palm: NDArray[np.float64], formula: str) -> NDArray[np.float64]:
+    names, factor = WRIST_FORMULAS[formula]
+    base = xyz[[INDEX[name] for name in names]].mean(axis=0)
+    derived: NDArray[np.float64] = base + factor * (palm - base)
+    return derived

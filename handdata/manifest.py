@@ -1,0 +1,144 @@
+"""Facts of a dataset, read from manifests/<dataset>.toml: citation, licence, cameras, splits, counts, errata.
+
+No converter repeats a fact that stands there. The folder lies beside the package in a checkout and inside the wheel.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError, DataError
+
+_PACKAGE = Path(__file__).resolve().parent
+_FOLDERS = (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """One camera of a dataset.
+
+    Attributes:
+        K: (3, 3) intrinsics, px.
+        size: (width, height) of its pictures, px.
+        T_camera_label: (4, 4) mm, from the camera the labels are given in to this one.
+    """
+
+    K: NDArray[np.float64]
+    size: tuple[int, int]
+    T_camera_label: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The facts of one dataset.
+
+    Attributes:
+        name: as typed on the command line; the file's stem.
+        title: full name.
+        citation: how to cite it.
+        licence: what is known of it.
+        homepage: where to ask for the data.
+        kind: "real" or "synthetic".
+        hand: "left", "right" or "both": the person's.
+        unit: of the native 3D labels, "mm" or "m".
+        keypoints: native keypoint names in native order, mapped to ours by name.
+        view: viewpoint, "egocentric" or "third person" or "both".
+        cameras: by name.
+        sequences: whole sequences of each split, where the dataset has sequences.
+        counts: expected numbers, e.g. pictures by sequence.
+        required: glob patterns, relative to the native root, that must match something.
+        visibility_rule: the source's own words on visibility; "" if it does not say.
+        errata: known faults of the archive or of what is written about it, each with its source.
+        sources: where the facts are from.
+        extra: everything else the file holds (tables a converter reads by name).
+        sha256: of the file.
+    """
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    homepage: str
+    kind: str
+    hand: str
+    unit: str
+    keypoints: tuple[str, ...]
+    view: str
+    required: tuple[str, ...]
+    visibility_rule: str = ""
+    cameras: Mapping[str, CameraFacts] = field(default_factory=dict)
+    sequences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    errata: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def mm_per_unit(self) -> float:
+        """Millimetres in one native unit."""
+        return {"mm": 1.0, "m": 1000.0}[self.unit]
+
+
+def names() -> list[str]:
+    """Return the datasets that have a manifest, sorted."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+@cache
+def load(name: str) -> Manifest:
+    """Read the manifest of one dataset.
+
+    Raises:
+        ConfigError: there is none of that name.
+        DataError: the file lacks a fact or holds a wrong one.
+    """
+    path = _folder() / f"{name}.toml"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError("dataset", expected=f"one of {', '.join(names())}", got=name) from None
+    try:
+        return _parse(name, tomllib.loads(text.decode()), hashlib.sha256(text).hexdigest())
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(path, expected="a manifest", got=repr(error)) from error
+
+
+def _parse(name: str, facts: dict[str, Any], sha256: str) -> Manifest:
+    cameras = {key: _camera(value) for key, value in facts.pop("cameras", {}).items()}
+    texts = {
+        key: facts.pop(key) for key in ("title", "citation", "licence", "homepage", "kind", "hand", "unit", "view")
+    }
+    lists: dict[str, Any] = {key: tuple(facts.pop(key, ())) for key in ("keypoints", "required", "errata", "sources")}
+    sequences = {split: tuple(members) for split, members in facts.pop("sequences", {}).items()}
+    rule, counts = facts.pop("visibility_rule", ""), facts.pop("counts", {})
+    return Manifest(
+        name=name,
+        **texts,
+        **lists,
+        visibility_rule=rule,
+        cameras=cameras,
+        sequences=sequences,
+        counts=counts,
+        extra=facts,
+        sha256=sha256,
+    )
+
+
+def _camera(facts: dict[str, Any]) -> CameraFacts:
+    T = np.eye(4)
+    if "T_camera_label" in facts:
+        T[:3] = np.array(facts["T_camera_label"], np.float64)[:3]
+    width, height = facts["size"]
+    return CameraFacts(K=np.array(facts["K"], np.float64).reshape(3, 3), size=(width, height), T_camera_label=T)
+
+
+def _folder() -> Path:
+    return next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])

@@ -1,0 +1,177 @@
+"""Turn the items of one shard into its rows and write it: the function a worker process runs. No dataset names."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata import manifest
+from handdata.converters import CONVERTERS
+from handdata.converters.protocol import Item, Options
+from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square, scale_about_center, square_of
+from handdata.errors import DataError, HanddataError
+from handdata.geometry import crop_affine
+from handdata.images import resample_mask, resample_square, touches_outside
+from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
+from handdata.shards import ShardWriter, file_sha256
+from handdata.workers import count_step
+
+_HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardTask:
+    """Everything a worker needs to write one shard; small and picklable.
+
+    Attributes:
+        dataset: name of the converter.
+        root: the native root, as the plan found it.
+        path: the shard to be.
+        split: of all its samples.
+        items: its samples, in order.
+        options: of the conversion.
+        canvas: side S, px.
+        optional: optional arrays to write.
+        attributes: of the file.
+        sequences: string table of the dataset.
+        cameras: string table of the dataset.
+        skip_bad: leave out samples that cannot be read instead of ending.
+        tag: of this run, in the partial file's name.
+    """
+
+    dataset: str
+    root: Path
+    path: Path
+    split: str
+    items: tuple[Item, ...]
+    options: Options
+    canvas: int
+    optional: tuple[str, ...]
+    attributes: Mapping[str, str | int | float]
+    sequences: tuple[str, ...]
+    cameras: tuple[str, ...]
+    skip_bad: bool
+    tag: str
+
+
+def write_shard(task: ShardTask) -> dict[str, Any]:
+    """Write one shard and describe it for index.json.
+
+    Returns:
+        {"file", "split", "num_samples", "size", "sha256", "content_sha256", "skipped": {id: why}}; no file was
+        written where num_samples is 0.
+
+    Raises:
+        HanddataError: a picture or label cannot be read and `skip_bad` is off, or the disk is full.
+    """
+    skipped: dict[str, str] = {}
+    items = task.items
+    read = CONVERTERS[task.dataset].reader(task.root, manifest.load(task.dataset), task.options)
+    entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
+    try:
+        content = _write_rows(task, items, read)
+    except HanddataError:
+        if not task.skip_bad:
+            raise
+        skipped = {item.id: why for item in items if (why := _fault(read, item))}
+        items = tuple(item for item in items if item.id not in skipped)
+        content = _write_rows(task, items, read) if items else ""
+    except OSError as error:
+        fix = "Free some space there and run the same command again; finished shards are kept."
+        raise DataError(task.path, expected="room to write the shard", got=str(error.strerror), fix=fix) from None
+    counts: dict[str, Any] = {"num_samples": len(items), "size": 0, "sha256": "", "content_sha256": content}
+    if items:
+        counts |= {"size": task.path.stat().st_size, "sha256": file_sha256(task.path)}
+    return entry | counts | {"skipped": skipped}
+
+
+def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
+    """Make one shard row: crop, canvas and labels.
+
+    Raises:
+        DataError: K or a box holds NaN where the sample says it has one.
+    """
+    _check(sample, item, task.root)
+    height, width = sample.image.shape[:2]
+    crop = choose_crop(sample).astype(np.float32)  # as stored, so that the canvas can be derived from it again
+    window = scale_about_center(crop, float(task.attributes["canvas_scale"]))
+    row = label_row(sample)
+    if sample.bbox_xyxy is None and int(np.sum(row["annotated_2d"])) >= FULL_HAND_KEYPOINTS:
+        row |= {"bbox_xyxy": _extent(sample.keypoints_2d), "bbox_source": int(BoxSource.KEYPOINTS)}
+    flags = row["flags"] | (int(Flag.IMAGE_PADDED) if touches_outside(window, width, height) else 0)
+    row |= {
+        "image": resample_square(sample.image, window, task.canvas),
+        "source_to_canvas": crop_affine(window, task.canvas),
+        "crop_xyxy": crop,
+        "sequence": task.sequences.index(item.sequence),
+        "camera": task.cameras.index(item.camera),
+        "frame": item.frame,
+        "sample_id": item.id.encode("ascii"),
+        "flags": flags,
+    }
+    if "foreground" in task.optional:
+        kept = np.ones((height, width), bool) if sample.foreground is None else sample.foreground
+        row["foreground"] = np.packbits(resample_mask(kept.astype(np.uint8), window, task.canvas, 0), axis=1)
+    if "mask" in task.optional:
+        labels = np.full((height, width), MASK_UNKNOWN, np.uint8) if sample.mask is None else sample.mask
+        row["mask"] = resample_mask(labels, window, task.canvas, MASK_UNKNOWN)
+    return row
+
+
+def choose_crop(sample: Sample) -> NDArray[np.float64]:
+    """Return crop_xyxy by the first rule of schema.md that applies: made box, dataset, keypoints, centre."""
+    if sample.bbox_xyxy is not None and sample.bbox_source in _HAND_MADE:
+        return square_of(sample.bbox_xyxy)
+    if sample.crop_xyxy is not None:
+        return np.asarray(sample.crop_xyxy, np.float64)
+    height, width = sample.image.shape[:2]
+    around = keypoint_square(sample.keypoints_2d)
+    return centered_square(width, height) if around is None else around
+
+
+def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item], Sample]) -> str:
+    with ShardWriter(
+        task.path,
+        len(items),
+        canvas=task.canvas,
+        attributes=task.attributes,
+        sequences=task.sequences,
+        cameras=task.cameras,
+        optional=task.optional,
+        tag=task.tag,
+    ) as shard:
+        for item in items:
+            shard.append(build_row(read(item), item, task))
+            count_step()
+    return shard.content_sha256
+
+
+def _fault(read: Callable[[Item], Sample], item: Item) -> str:
+    try:
+        read(item)
+    except HanddataError as error:
+        return str(error)
+    return ""
+
+
+def _check(sample: Sample, item: Item, root: Path) -> None:
+    where = root / item.image
+    if sample.K is not None and not np.isfinite(sample.K).all():
+        raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")
+    if sample.K is not None and not (sample.K[0, 0] > 0 and sample.K[1, 1] > 0):
+        raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
+    if sample.bbox_xyxy is not None and not np.all(sample.bbox_xyxy[2:] > sample.bbox_xyxy[:2]):
+        raise DataError(f"{where}[box]", expected="a box with a width and a height", got=str(list(sample.bbox_xyxy)))
+
+
+def _extent(keypoints_2d: NDArray[Any]) -> NDArray[np.float64]:
+    return np.concatenate([np.nanmin(keypoints_2d, axis=0) + 0.5, np.nanmax(keypoints_2d, axis=0) + 0.5])
+
+
+def run_tag() -> str:
+    """Return what marks this process' partial files."""
+    return str(os.getpid())

@@ -1,0 +1,43 @@
+"""Processes that work for a parent: they ignore Ctrl-C (the parent decides) and end when the parent is gone."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_counter: "Synchronized[int] | None" = None
+
+
+def new_counter() -> "Synchronized[int]":
+    """Make a counter that workers can add to."""
+    context = multiprocessing.get_context("spawn")
+    value: Synchronized[int] = context.Value("q", 0)
+    return value
+
+
+def start_worker(counter: "Synchronized[int] | None", parent: int) -> None:
+    """Initialise a worker process: `initializer` of a process pool.
+
+    Args:
+        counter: shared count of finished steps, for `count_step`.
+        parent: process id of the parent; a worker whose parent is already gone ends at once.
+    """
+    global _counter  # noqa: PLW0603 - a pool's initializer can leave its word only here
+    _counter = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        libc: Any = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def count_step() -> None:
+    """Count one finished step, if somebody watches."""
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += 1
