@@ -1,0 +1,89 @@
+"""The two losses of a training step: (prediction, target, mask) -> a sum and what to divide it by.
+
+Shape letters: B batch, K keypoints, H, W rows and columns of a map, D coordinates (2 or 3).
+
+A loss is kept as sum and count, so that its mean runs over what is present in the whole batch, however many processes
+share it. An absent keypoint adds to neither and its prediction gets no gradient; its target may be NaN.
+
+Source: method.md 7; L4, L6 and L7 of its section 12 say what was repaired.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from handdata.train.heatmaps import iou_per_map, profiles, render
+from handdata.train.readout import expectation
+
+Loss2D = Literal["iou", "l2", "coordinates"]
+Loss3D = Literal["mse", "bone_pairs", "none"]
+Over = Literal["present", "all"]
+
+
+class Ratio(NamedTuple):
+    """A mean not yet divided: two float32 scalars on the batch's device."""
+
+    total: Tensor
+    count: Tensor
+
+
+def loss_2d(maps_BKHW: Tensor, uv_BK2: Tensor, present_BK: Tensor, kind: Loss2D, over: Over = "present") -> Ratio:
+    """Compare heatmaps with 2D keypoints.
+
+    Args:
+        maps_BKHW: predicted heatmaps, square.
+        uv_BK2: true positions, fractions of the crop.
+        present_BK: bool, which of them count: annotated and inside the crop.
+        kind: `iou` 1 - soft IoU with the blob (published for direct and tree); `l2` squared difference from the
+            blob, summed over the map and relative to the blob's own sum of squares; `coordinates` squared difference of
+            the map's expectation, mean over u and v (published for latent).
+        over: divide by the present keypoints, or by all 21 a sample as published (L4).
+    """
+    if kind == "coordinates":
+        per_keypoint = (expectation(maps_BKHW) - _known(uv_BK2, present_BK)).square().mean(-1)
+    else:
+        px, py = profiles(uv_BK2, maps_BKHW.shape[-1])
+        if kind == "iou":
+            per_keypoint = iou_per_map(maps_BKHW, px, py)
+        else:
+            target = render(px, py)
+            energy = target.square().sum((-2, -1)).clamp(min=1.0)
+            per_keypoint = (maps_BKHW - target).square().sum((-2, -1)) / energy
+    return _masked(per_keypoint, present_BK, over)
+
+
+def loss_3d(xyz_BK3: Tensor, true_BK3: Tensor, present_BK: Tensor, kind: Loss3D) -> Ratio:
+    """Compare normalised coordinates.
+
+    Args:
+        xyz_BK3: predicted.
+        true_BK3: true; NaN where absent.
+        present_BK: bool, which of them count.
+        kind: `mse` squared difference, mean over x, y, z (published); `bone_pairs` absolute difference of the vectors
+            between all pairs of present keypoints (Sun et al., ICCV 2017), mean over x, y, z; `none` counts nothing.
+    """
+    if kind == "none":
+        zero = torch.zeros((), device=xyz_BK3.device)
+        return Ratio(zero, zero)
+    difference = xyz_BK3 - _known(true_BK3, present_BK)
+    if kind == "mse":
+        return _masked(difference.square().mean(-1), present_BK, "present")
+    pairs = (difference[:, :, None] - difference[:, None]).abs().mean(-1)
+    both = present_BK[:, :, None] & present_BK[:, None]
+    return _masked(pairs, both & ~torch.eye(both.shape[-1], dtype=torch.bool, device=both.device), "present")
+
+
+def divide(ratio: Ratio) -> Tensor:
+    """Return the mean; 0 where nothing is present, and then without gradient."""
+    return ratio.total / ratio.count.clamp(min=1.0)
+
+
+def _known(values_BKD: Tensor, present_BK: Tensor) -> Tensor:
+    return torch.where(present_BK[..., None], values_BKD, 0.0)
+
+
+def _masked(per_entry: Tensor, present: Tensor, over: Over) -> Ratio:
+    total = torch.where(present, per_entry, 0.0).sum()
+    count = present.sum() if over == "present" else torch.tensor(present.numel(), device=present.device)
+    return Ratio(total, count.float())

@@ -1,0 +1,190 @@
+"""The three networks: one encoder-decoder, three ways to say where the hand is. Knows nothing of training.
+
+Shape letters: B batch, C channels, K the 21 keypoints, H, W rows and columns; 3 is x, y, z.
+
+    direct (Model 1)  sigmoid heatmaps; 21 x 3 coordinates
+    latent (Model 2)  softmax heatmaps, trained through their expectation only; 21 x 3 coordinates
+    tree   (Model 3)  sigmoid heatmaps; 20 bones, summed along the fingers to 21 x 3 coordinates
+
+Source: method.md 6. The decoder has neither biases nor batch norm; at input side 128 and width 1 the three have
+31,223,903, 31,223,903 and 31,223,300 parameters.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, relu
+
+from handdata.skeleton import BONES, NUM_KEYPOINTS, ROOT
+from handdata.train.encoder import Encoder, scaled
+
+Kind = Literal["direct", "latent", "tree"]
+Init = Literal["default", "he"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STRIDE = 32  # of layer4; the input side must be a multiple of it
+HIDDEN = 200  # units of the 3D head's hidden layer at width 1
+NUM_BONES = len(BONES)
+
+
+class Prediction(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        maps_BKHW: float32 heatmaps at the input's size: cells in (0, 1) each (direct, tree), or one probability
+            distribution a keypoint (latent).
+        xyz_BK3: float32 coordinates in units of wrist to middle MCP, the middle MCP at the origin.
+    """
+
+    maps_BKHW: Tensor
+    xyz_BK3: Tensor
+
+
+class HandNet(nn.Module):
+    """One of the three models.
+
+    Args:
+        kind: which of the three.
+        size: side of the square input, px; a multiple of 32. 128 is the published one.
+        width: channels relative to the published network.
+        decoder_init: `default` is PyTorch's (published); `he` keeps the size of the signal through the decoder.
+        logit_offset: constant added to the heatmap logits of `direct` and `tree`; 0 is published. A negative one
+            starts with nearly empty maps, which shortens the plateau of method.md L18.
+
+    Raises:
+        ValueError: an unknown kind, or a size that is no positive multiple of 32.
+    """
+
+    def __init__(
+        self,
+        kind: Kind = "direct",
+        *,
+        size: int = 128,
+        width: float = 1.0,
+        decoder_init: Init = "default",
+        logit_offset: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+        if size <= 0 or size % STRIDE:
+            raise ValueError(f"size must be a positive multiple of {STRIDE}, got {size}")
+        self.kind, self.size, self.logit_offset = kind, size, logit_offset
+        self.encoder = Encoder(width)
+        self.decoder = Decoder(self.encoder.channels, kind=kind, size=size, width=width, offset=logit_offset)
+        if decoder_init == "he":
+            self.decoder.apply(_he_init)
+
+    def forward(self, image_B3HW: Tensor) -> Prediction:
+        """Return heatmaps and coordinates of (B, 3, size, size) normalised images."""
+        prediction: Prediction = self.decoder(self.encoder(image_B3HW))
+        return prediction
+
+
+class Decoder(nn.Module):
+    """Four upsampling blocks, a 2D regressor and a 3D regressor fed by the heatmaps and up3."""
+
+    def __init__(self, channels: tuple[int, ...], *, kind: Kind, size: int, width: float, offset: float) -> None:
+        super().__init__()
+        stem, layer1, layer2, layer3, layer4 = channels
+        self.kind, self.offset = kind, offset
+        self.up1 = UpBlock(layer4, layer3, layer3)
+        self.up2 = UpBlock(layer3, layer2, layer2)
+        self.up3 = UpBlock(layer2, layer1, layer1)
+        self.up4 = UpBlock(layer1, stem, stem)
+        self.map1 = _conv(stem, stem)
+        self.map2 = _conv(stem, NUM_KEYPOINTS)
+        narrow, wide = scaled(32, width), scaled(64, width)
+        self.heat1 = _conv(NUM_KEYPOINTS, narrow)
+        self.heat2 = _conv(narrow, wide)
+        self.pose1 = _conv(wide + layer1, wide)
+        self.pose2 = _conv(wide, narrow)
+        outputs = 3 * (NUM_BONES if kind == "tree" else NUM_KEYPOINTS)
+        self.linear1 = nn.Linear(narrow * (size // 4) ** 2, scaled(HIDDEN, width))
+        self.linear2 = nn.Linear(scaled(HIDDEN, width), outputs)
+        self.register_buffer("path", bone_path_matrix(), persistent=False)
+
+    def forward(self, features: tuple[Tensor, ...]) -> Prediction:
+        """Return the prediction from the encoder's five feature maps."""
+        stem, layer1, layer2, layer3, layer4 = features
+        up3 = self.up3(self.up2(self.up1(layer4, layer3), layer2), layer1)
+        logits = self.map2(relu(self.map1(double(self.up4(up3, stem)))))
+        maps = self._maps(logits.float())
+        heat = max_pool2d(relu(self.heat1(maps)), 2)
+        heat = max_pool2d(relu(self.heat2(heat)), 2)
+        pose = relu(self.pose2(relu(self.pose1(torch.cat((heat, up3), 1)))))
+        vector = self.linear2(relu(self.linear1(pose.flatten(1)))).float().unflatten(1, (-1, 3))
+        xyz = bones_to_keypoints(vector, self.path) if self.kind == "tree" else vector
+        return Prediction(maps, xyz)
+
+    def _maps(self, logits_BKHW: Tensor) -> Tensor:
+        if self.kind == "latent":
+            return logits_BKHW.flatten(2).softmax(-1).view_as(logits_BKHW)
+        return torch.sigmoid(logits_BKHW + self.offset)
+
+
+class UpBlock(nn.Module):
+    """Double the map, put the skip's channels behind its own, two 3x3 convolutions."""
+
+    def __init__(self, channels: int, skip: int, out: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(channels + skip, out)
+        self.conv2 = _conv(out, out)
+
+    def forward(self, x_BCHW: Tensor, skip_BCHW: Tensor) -> Tensor:
+        """Return (B, out, 2 H, 2 W)."""
+        return relu(self.conv2(relu(self.conv1(torch.cat((double(x_BCHW), skip_BCHW), 1)))))
+
+
+def double(x_BCHW: Tensor) -> Tensor:
+    """Upsample by two, bilinearly, corners not aligned.
+
+    A compiled network uses slices with the weights 1/4 and 3/4, which fuse with what follows; eagerly the library's
+    own kernel is quicker. Both give the same map to 1e-6.
+    """
+    if not torch.compiler.is_compiling():
+        return interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
+    return _double_along(_double_along(x_BCHW, 2), 3)
+
+
+def _double_along(x: Tensor, dim: int) -> Tensor:
+    n = x.shape[dim]
+    before = torch.cat((x.narrow(dim, 0, 1), x.narrow(dim, 0, n - 1)), dim)
+    after = torch.cat((x.narrow(dim, 1, n - 1), x.narrow(dim, n - 1, 1)), dim)
+    pair = torch.stack((0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after), dim + 1)
+    return pair.flatten(dim, dim + 1)
+
+
+def bone_path_matrix() -> Tensor:
+    """Return the (21, 20) matrix that sums bones along the fingers to keypoints, the middle MCP at the origin.
+
+    Bone b ends at keypoint b + 1 and starts at that keypoint's parent; the middle MCP's row is exactly zero.
+    """
+    path = torch.zeros(NUM_KEYPOINTS, NUM_BONES)
+    for start, end in BONES:  # parents come before their children
+        path[end] = path[start]
+        path[end, end - 1] = 1.0
+    return path - path[ROOT]
+
+
+def bones_to_keypoints(bones_BN3: Tensor, path_KN: Tensor | None = None) -> Tensor:
+    """Sum (B, 20, 3) bones to (B, 21, 3) keypoints whose middle MCP is exactly zero."""
+    path = bone_path_matrix().to(bones_BN3) if path_KN is None else path_KN
+    return torch.einsum("kn,bnd->bkd", path, bones_BN3)
+
+
+def keypoints_to_bones(xyz_BK3: Tensor) -> Tensor:
+    """Return the (B, 20, 3) bones of (B, 21, 3) keypoints: each keypoint less its parent."""
+    starts = [start for start, _ in BONES]
+    return xyz_BK3[:, 1:] - xyz_BK3[:, starts]
+
+
+def _conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
+
+
+def _he_init(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
