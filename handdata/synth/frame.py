@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 Style = Literal["clean", "gritty"]
 Background = Literal["scene", "key", "black"]
 Motion = Literal["count", "random", "grasp", "swipe", "still"]
+Viewpoint = Literal["front", "ego"]
+LabelConvention = Literal["annotated", "rigged"]
 
 KEY_COLOR = (14, 255, 14)  # RGB of SynthHands' chroma key, formats/synthhands.md
 MASK_BACKGROUND, MASK_HAND, MASK_OBJECT = 0, 1, 2
+VISIBLE, HIDDEN_BY_SELF, HIDDEN_BY_OTHER, OUTSIDE = 0, 1, 2, 3  # View.reason; other: the object or the other hand
 
 
 def _identity() -> NDArray[np.float64]:
@@ -58,6 +61,7 @@ class View:
         np.uint8
     ]  # (H, W) 0 none, else 1 + 17 h + p: hand h, part p: 0..15 = finger 3 f + (0 tip, 1, 2), 15 palm, 16 forearm
     visible: NDArray[np.bool_]  # (hands, 21) the keypoint's surface is the first thing this camera hits
+    reason: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 21), np.uint8))  # (hands, 21) why not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,9 @@ class SequenceSpec:
         fps: frames a second, for a realistic speed.
         style: look of light, noise, skin and backgrounds.
         small: the coarse mesh and no supersampling, for tests.
+        backgrounds: picture files to stand behind the hand; procedural ones when empty.
+        viewpoint: "ego" has the forearm come from the viewer, below; "front" from anywhere but the camera.
+        convention: where labels lie on the bones: as people click ("annotated") or at the rig's centres ("rigged").
     """
 
     seed: int
@@ -101,7 +108,9 @@ class SequenceSpec:
     fps: float = 25.0
     style: Style = "clean"
     small: bool = False
-    backgrounds: tuple[str, ...] = ()  # picture files; procedural when empty
+    backgrounds: tuple[str, ...] = ()
+    viewpoint: Viewpoint = "front"
+    convention: LabelConvention = "annotated"
 
 
 def project_world(points: NDArray[Any], camera: Camera) -> NDArray[np.float64]:

@@ -1,73 +1,129 @@
-"""Placeholder renderer behind the final call, `render_frame(spec, index)`: a stick hand with shading by depth."""
+"""Render frames of a sequence: frame i is a function of the spec and i alone, in any process and any order."""
 
-import cv2
+import zlib
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from handdata.skeleton import BONES, LEFT, NUM_KEYPOINTS
-from handdata.synth.frame import KEY_COLOR, Camera, Frame, HandLabel, SequenceSpec, View, project_world
+from handdata.skeleton import LEFT
+from handdata.synth.frame import Frame, HandLabel, SequenceSpec
+from handdata.synth.grasp import Grasp, sample_grasp
+from handdata.synth.mesh import Floats
+from handdata.synth.motion import Instant, choreograph
+from handdata.synth.place import (
+    HAND_RADIUS_MM,
+    TOWARD_CAMERA,
+    draw_orientation,
+    reference_camera,
+    stand_at,
+    to_world,
+)
+from handdata.synth.pose import sample_pose
+from handdata.synth.render import build_surface, render_view
+from handdata.synth.scene import PosedHand, Scene, Setting, arm_direction, draw_setting, pose_hand
+from handdata.synth.solid import Kind, Solid
+
+MOVING_TOWARD_CAMERA = -0.35  # of the forearm of a hand that will turn further; see place.TOWARD_CAMERA
+TWO_HANDS_APART_MM = 25.0  # least distance between keypoints of two hands
+STEP_BACK_MM = 45.0
+OVERHANG = 0.25  # how often a second hand that stands still reaches out of the picture
 
 
 def render_frame(spec: SequenceSpec, index: int) -> Frame:
     """Render frame `index` of `spec`."""
-    seed = [spec.seed, index, *spec.name.encode()]
-    rng = np.random.default_rng(seed)
-    hands = tuple(_hand(rng, side, spec.distance_mm) for side in spec.sides)
-    views = tuple(_view(camera, hands, rng) for camera in spec.cameras)
-    corners = None
-    if spec.objects:
-        corners = hands[0].palm_center_3d + 25.0 * np.array(
-            [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
-        )
-    return Frame(hands=hands, object_corners_3d=corners, has_object=spec.objects is not None, views=views)
+    scene = build_scene(spec, index)
+    surface = build_surface(scene, spec.cameras)
+    return Frame(
+        hands=tuple(
+            HandLabel(side=hand.side, keypoints_3d=hand.labels, palm_center_3d=hand.palm_center) for hand in scene.hands
+        ),
+        object_corners_3d=scene.solid.corners() if scene.solid is not None and scene.solid.kind == "box" else None,
+        has_object=scene.solid is not None,
+        views=tuple(render_view(scene, surface, camera) for camera in spec.cameras),
+    )
 
 
-def _hand(rng: np.random.Generator, side: int, distance_mm: tuple[float, float]) -> HandLabel:
-    xyz = np.zeros((NUM_KEYPOINTS, 3))
-    for f, (mcp, lengths) in enumerate(
-        [
-            ((-30, -25), (40, 32, 28)),
-            ((-22, -88), (42, 25, 22)),
-            ((0, -92), (46, 28, 23)),
-            ((20, -86), (42, 27, 23)),
-            ((38, -76), (33, 20, 20)),
-        ]
-    ):
-        xyz[4 * f + 1, :2] = mcp
-        direction = np.array([*mcp, 0.0]) / np.linalg.norm(mcp)
-        for j, length in enumerate(lengths):
-            direction = Rotation.from_rotvec([rng.uniform(-0.1, 0.7), 0, 0]).apply(direction)
-            xyz[4 * f + 2 + j] = xyz[4 * f + 1 + j] + length * direction
-    if side == LEFT:
-        xyz[:, 0] *= -1
-    centre = np.array([rng.uniform(-60, 60), rng.uniform(-30, 60), rng.uniform(*distance_mm)])
-    xyz = Rotation.from_rotvec(rng.normal(0, 0.4, 3)).apply(xyz) + centre
-    return HandLabel(side=side, keypoints_3d=xyz, palm_center_3d=(xyz[0] + xyz[9]) / 2)
+def build_scene(spec: SequenceSpec, index: int) -> Scene:
+    """Pose everything for one frame."""
+    seed = (spec.seed, zlib.crc32(spec.name.encode()))
+    if spec.motion == "still":
+        seed = (*seed, index)
+        setting = draw_setting(np.random.default_rng(seed), spec.style, spec.backgrounds)
+    else:
+        setting = _kept_setting(seed, spec.style, spec.backgrounds)
+    hands: list[PosedHand] = []
+    solid: Solid | None = None
+    for number, side in enumerate(spec.sides):
+        hand_seed = (*seed, number + 1)
+        grasp = _grasp(spec, setting, hand_seed) if number == 0 else None
+        instant, base = _instant(spec, index, setting, side, grasp, hand_seed)
+        hand, held = _put(spec, setting, number, instant, base, grasp, hands)
+        solid = held or solid
+        hands.append(hand)
+    return Scene(setting=setting, hands=tuple(hands), solid=solid, small=spec.small, seed=(*seed, index))
 
 
-def _view(camera: Camera, hands: tuple[HandLabel, ...], rng: np.random.Generator) -> View:
-    shape = (camera.height, camera.width)
-    fill = {"key": KEY_COLOR, "black": (0, 0, 0)}.get(camera.background, (90, 110, 120))
-    image = np.empty((*shape, 3), np.uint8)
-    image[:] = fill
-    depth: NDArray[np.float32] = np.zeros(shape, np.float32)
-    part = np.zeros(shape, np.uint8)
-    skin = rng.uniform(0.6, 1.0) * np.array([235, 180, 150])
-    for h, hand in enumerate(hands):
-        z = (hand.keypoints_3d @ camera.T_camera_world[:3, :3].T + camera.T_camera_world[:3, 3])[:, 2]
-        uv = project_world(hand.keypoints_3d, camera)
-        for start, end in sorted(BONES, key=lambda bone: -z[list(bone)].sum()):
-            a, b = (tuple(round(float(c)) for c in uv[k]) for k in (start, end))
-            width = max(1, round(18 * camera.K[0, 0] / z[end]))
-            cv2.line(image, a, b, tuple(float(c) for c in skin * (0.6 + 0.02 * end)), width)
-            cv2.line(depth, a, b, float(z[end]), width)
-            cv2.line(
-                part,
-                a,
-                b,
-                1 + 17 * h + min(15, (end - 1) // 4 * 3 + (4 - (end - 1) % 4) - 2 if (end - 1) % 4 else 15),
-                width,
-            )
-    visible = np.ones((len(hands), NUM_KEYPOINTS), bool)
-    return View(camera=camera, image=image, depth=depth, mask=(part > 0).astype(np.uint8), part=part, visible=visible)
+@lru_cache(maxsize=16)
+def _kept_setting(seed: tuple[int, ...], style: Any, backgrounds: tuple[str, ...]) -> Setting:
+    return draw_setting(np.random.default_rng(seed), style, backgrounds)
+
+
+def _grasp(spec: SequenceSpec, setting: Setting, seed: tuple[int, ...]) -> Grasp | None:
+    if spec.objects is None:
+        return None
+    kinds: tuple[Kind, ...] = ("box",) if spec.objects == "cuboid" else ("cylinder", "box", "sphere")
+    return sample_grasp(np.random.default_rng([*seed, 2]), setting.body, kinds)
+
+
+def _instant(
+    spec: SequenceSpec, index: int, setting: Setting, side: int, grasp: Grasp | None, seed: tuple[int, ...]
+) -> tuple[Instant, Floats]:
+    """Return a hand's instant and its base orientation in the reference camera's frame."""
+    rng = np.random.default_rng([*seed, 3])
+    arm = arm_direction(setting.body, side)
+    if spec.motion != "still":
+        base = draw_orientation(rng, arm, spec.viewpoint, MOVING_TOWARD_CAMERA)
+        return choreograph(spec.motion, setting.body, grasp, seed).at(index / spec.fps), base
+    base = draw_orientation(rng, arm, spec.viewpoint, TOWARD_CAMERA)
+    angles = sample_pose(rng, setting.body) if grasp is None else grasp.angles
+    return Instant(angles=angles, turn=np.eye(3), place=rng.random(2), nearness=float(rng.random())), base
+
+
+def _put(
+    spec: SequenceSpec,
+    setting: Setting,
+    number: int,
+    instant: Instant,
+    base: Floats,
+    grasp: Grasp | None,
+    others: list[PosedHand],
+) -> tuple[PosedHand, Solid | None]:
+    """Stand a hand, and what it holds, in the world, clear of the other hand."""
+    side, camera = spec.sides[number], reference_camera(spec.cameras)
+    turn = instant.turn @ base
+    middle = setting.body.posed_centres(instant.angles[None])[0]
+    middle = (middle.min(0) + middle.max(0)) / 2 * ([1, -1, 1] if side == LEFT else [1, 1, 1])
+    near, far = spec.distance_mm
+    distance = far + (near - far) * instant.nearness
+    place = instant.place
+    overhang = 0.0
+    if len(spec.sides) > 1:
+        place = np.array([(place[0] + number) / 2, place[1]])
+        overhang = 1.6 if number and spec.motion == "still" and instant.nearness < OVERHANG else 0.5
+    radius = HAND_RADIUS_MM * setting.body.scale
+    while True:
+        wrist = stand_at(camera, place, distance, turn @ middle, radius, overhang)
+        rotation, origin = to_world(camera, turn, wrist)
+        hand = pose_hand(setting, side, instant.angles, rotation, origin, spec.convention)
+        if all(_gap(hand, other) > TWO_HANDS_APART_MM for other in others):
+            break
+        distance += STEP_BACK_MM
+    if grasp is None:
+        return hand, None
+    held = grasp.solid.mirrored() if side == LEFT else grasp.solid
+    return hand, held.moved(rotation, origin)
+
+
+def _gap(hand: PosedHand, other: PosedHand) -> float:
+    return float(np.linalg.norm(hand.centres[:, None] - other.centres[None], axis=-1).min())

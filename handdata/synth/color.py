@@ -1,0 +1,41 @@
+"""sRGB and linear light, through tables: a power for every pixel would cost more than the rendering."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Colors = NDArray[np.float32]
+_STEPS = 16384
+
+
+def to_linear(encoded: ArrayLike) -> NDArray[np.float64]:
+    """Decode sRGB values in 0..1 (IEC 61966-2-1)."""
+    value = np.asarray(encoded, float)
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(linear: ArrayLike) -> NDArray[np.float64]:
+    """Encode linear values in 0..1 as sRGB."""
+    value = np.clip(np.asarray(linear, float), 0, 1)
+    return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+
+
+_LINEAR_OF_BYTE = to_linear(np.arange(256) / 255).astype(np.float32)
+_LEVEL_OF_LINEAR = (to_srgb(np.arange(_STEPS) / (_STEPS - 1)) * 255).astype(np.float32)
+
+
+def decode(image: NDArray[np.uint8]) -> Colors:
+    """Turn 8-bit sRGB into linear light."""
+    return _LINEAR_OF_BYTE[image]
+
+
+def encode(linear: NDArray[Any]) -> Colors:
+    """Turn linear light into sRGB levels, 0..255, not rounded."""
+    return _LEVEL_OF_LINEAR[np.clip(linear * np.float32(_STEPS - 1), 0, _STEPS - 1).astype(np.int32)]
+
+
+def tint(rng: np.random.Generator, brightness: tuple[float, float], spread: float) -> Colors:
+    """Draw a linear RGB colour: an sRGB brightness and a spread between its channels."""
+    encoded = rng.uniform(*brightness) * (1 + rng.normal(0, spread, 3))
+    return to_linear(np.clip(encoded, 0.02, 1.0)).astype(np.float32)
