@@ -93,5 +93,5 @@ def test_a_wrong_mix_is_told_in_one_line(mix, datasets, message):
 
 @pytest.mark.parametrize(("sizes", "weights"), [([], None), ([0], None), ([1, 2], [1]), ([1], [-1]), ([1], [0])])
 def test_callers_faults_are_value_errors(sizes, weights):
-    with pytest.raises(ValueError, match="expected|needs"):
+    with pytest.raises(ValueError, match=r"expected|needs"):
         slot_map(sizes, weights)

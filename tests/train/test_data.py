@@ -1,0 +1,232 @@
+"""Loaders: the same batches whatever reads them, every sample once where that is promised, nothing overwritten."""
+
+import gc
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import torch
+
+from handdata.dataset import open_dataset
+from handdata.errors import ConfigError, MissingError
+from handdata.train.data import EvalLoader, Loader, ShardDataset, open_mixture
+from tests.train.made_shards import write_dataset
+
+CANVAS = 32
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shards")
+    return [
+        write_dataset(root / "synthhands", "synthhands", (9, 14, 1), canvas=CANVAS, foreground=True),
+        write_dataset(root / "ganerated", "ganerated", (20,), canvas=CANVAS, seed=1),
+    ]
+
+
+@pytest.fixture(scope="module")
+def mixture(folders):
+    return open_mixture(folders, "train", "B")
+
+
+def snapshot(batch):
+    """Everything a batch holds, in a form that compares."""
+    labels = {name: array.tobytes() for name, array in batch.labels.items()}
+    masked = None if batch.foreground is None else batch.foreground.cpu().numpy()[batch.has_foreground].tobytes()
+    where = [array.tolist() for array in (batch.dataset, batch.sample, batch.position, batch.has_foreground)]
+    return batch.canvases.cpu().numpy().tobytes(), masked, labels, where, batch.epoch
+
+
+def epoch_of(mixture, epoch=0, *, start=0, batches=5, batch_size=8, **options):
+    with Loader(mixture, batch_size, seed=3, **options) as loader:
+        return [snapshot(batch) for batch in loader.epoch(epoch, start_batch=start, batches=batches)]
+
+
+def test_a_batch_holds_what_the_shards_hold(folders, mixture):
+    readers = [open_dataset(folder, "train") for folder in folders]
+    with Loader(mixture, 16, threads=0) as loader:
+        batch = next(loader.epoch(0))
+
+    assert batch.canvases.shape == (16, CANVAS, CANVAS, 3)
+    assert batch.has_foreground.tolist() == [d == 0 for d in batch.dataset]
+    for i, (d, sample) in enumerate(zip(batch.dataset, batch.sample, strict=True)):
+        shard, row = readers[d].locate(int(sample))
+        reader = readers[d].reader(shard)
+        assert np.array_equal(batch.canvases[i].numpy(), reader.images[row])
+        for name, array in batch.labels.items():
+            assert np.array_equal(array[i], reader[name][row], equal_nan=True), name
+        if reader.foreground is not None:
+            assert np.array_equal(batch.foreground[i].numpy(), reader.foreground[row])
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_threads_do_not_change_the_batches(mixture, threads):
+    assert epoch_of(mixture, threads=threads) == epoch_of(mixture, threads=0)
+
+
+def test_the_cache_does_not_change_the_batches(mixture):
+    assert epoch_of(mixture, cache="device") == epoch_of(mixture, threads=0)
+
+
+def test_resuming_goes_on_exactly_also_in_the_middle_of_a_chunk(mixture):
+    whole = epoch_of(mixture, batches=700)  # more than one chunk of 4,096 samples
+
+    assert epoch_of(mixture, start=3, batches=5) == whole[3:5]
+    assert epoch_of(mixture, start=511, batches=515) == whole[511:515]
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_share_the_same_global_batches(mixture, world_size):
+    alone = epoch_of(mixture, batches=4)
+    parts = [epoch_of(mixture, batches=4, rank=rank, world_size=world_size) for rank in range(world_size)]
+
+    for step, (pixels, _, _, where, _) in enumerate(alone):
+        assert b"".join(part[step][0] for part in parts) == pixels
+        shares = zip(*(part[step][3] for part in parts), strict=True)
+        assert [list(chain.from_iterable(share)) for share in shares] == where
+
+
+def test_epochs_and_seeds_differ(mixture):
+    first = epoch_of(mixture, epoch=0)
+
+    assert not {pixels for pixels, *_ in first} & {pixels for pixels, *_ in epoch_of(mixture, epoch=1)}
+    with Loader(mixture, 8, seed=4) as loader:
+        assert [snapshot(b) for b in loader.epoch(0, batches=5)] != first
+
+
+def test_a_pass_over_mix_a_sees_every_sample_once(folders):
+    mixture = open_mixture(folders, "train", "A")
+    with Loader(mixture, 4) as loader:
+        assert len(loader) == 44 // 4
+        seen = [pair for b in loader.epoch(0) for pair in zip(b.dataset.tolist(), b.sample.tolist(), strict=True)]
+
+    assert sorted(seen) == [(0, i) for i in range(24)] + [(1, i) for i in range(20)]
+
+
+def test_the_realised_mix_is_reported(mixture):
+    with Loader(mixture, 60) as loader:
+        assert loader.realized_mix(0, batches=1) == pytest.approx({"synthhands": 2 / 3, "ganerated": 1 / 3}, abs=1e-9)
+
+
+def test_a_batch_that_is_kept_is_not_written_over(mixture):
+    with Loader(mixture, 8, threads=2, prefetch=1) as loader:
+        kept = [batch.canvases[2:4] for batch in loader.epoch(0, batches=40)]
+        gc.collect()
+        again = [batch.canvases[2:4].clone() for batch in loader.epoch(0, batches=40)]
+
+    assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
+
+
+def test_buffers_are_used_again(mixture):
+    with Loader(mixture, 8, threads=2, prefetch=2) as loader:
+        for _ in loader.epoch(0, batches=60):
+            pass
+        assert loader._feeder._source.ring.made <= 6  # ahead, in work, in the caller's hand
+
+
+def test_leaving_an_epoch_early_leaves_the_loader_usable(mixture):
+    with Loader(mixture, 8, seed=3, threads=2) as loader:
+        running = loader.epoch(0, batches=50)
+        next(running)
+        running.close()
+
+        assert snapshot(next(loader.epoch(0))) == epoch_of(mixture, batches=1)[0]
+
+
+def test_evaluation_sees_every_sample_once_in_order(mixture):
+    with EvalLoader(mixture, 10) as loader:
+        batches = list(loader)
+
+    assert [len(batch) for batch in batches] == [10, 10, 10, 10, 4]
+    assert np.concatenate([batch.position for batch in batches]).tolist() == list(range(44))
+    assert np.concatenate([batch.dataset for batch in batches]).tolist() == [0] * 24 + [1] * 20
+    assert np.concatenate([batch.sample for batch in batches]).tolist() == [*range(24), *range(20)]
+
+
+def test_evaluation_is_shared_without_loss(mixture):
+    seen = []
+    for rank in range(3):
+        with EvalLoader(mixture, 8, rank=rank, world_size=3, limit=41) as loader:
+            batches = list(loader)
+            assert len(batches) == len(loader)
+            seen += [int(i) for batch in batches for i in batch.position]
+
+    assert sorted(seen) == list(range(41))
+
+
+def test_sample_ids_name_the_dataset(mixture):
+    ids = mixture.sample_ids(np.array([0, 1]), np.array([23, 5]))
+
+    assert ids == ["synthhands/made/00023", "ganerated/made/00005"]
+
+
+# ------------------------------------------------------------------------------------------------ plain dataset
+
+
+def first_bytes(dataset):
+    """Run in a worker that was spawned: open there, read there."""
+    return bytes(dataset[3]["image"].numpy())
+
+
+def test_the_plain_dataset_works_in_a_spawned_worker_and_pickles_small(folders):
+    dataset = ShardDataset(folders[0], "train")
+    expected = first_bytes(dataset)  # opened here first: the open mapping must not travel
+    assert len(pickle.dumps(dataset)) < 1000
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(first_bytes, dataset).result() == expected
+
+
+def test_the_plain_dataset_feeds_a_data_loader(folders):
+    dataset = ShardDataset(folders[0])
+    loader = torch.utils.data.DataLoader(dataset, batch_size=5)
+    batches = list(loader)
+    direct = np.stack([sample["image"].numpy() for sample in dataset])
+
+    assert len(dataset) == 24
+    assert batches[0]["keypoints_2d"].shape == (5, 21, 2)
+    assert np.array_equal(torch.cat([batch["image"] for batch in batches]).numpy(), direct)
+    assert torch.equal(dataset[-1]["image"], dataset[23]["image"])
+    with pytest.raises(IndexError):
+        dataset[24]
+
+
+def test_a_mixture_pickles_without_its_mappings(mixture):
+    mixture.shard(0, 0)
+    again = pickle.loads(pickle.dumps(mixture))
+
+    assert epoch_of(again, batches=2) == epoch_of(mixture, batches=2)
+
+
+# ------------------------------------------------------------------------------------------------ the user's mistakes
+
+
+def test_a_missing_split_and_an_unfinished_conversion_are_told(folders, tmp_path):
+    with pytest.raises(MissingError, match="expected a split named val, got train"):
+        open_mixture(folders, "val")
+    with pytest.raises(MissingError, match="no such folder"):
+        open_mixture([tmp_path / "nothing"], "train")
+
+
+def test_canvases_of_two_sides_do_not_mix(folders, tmp_path):
+    other = write_dataset(tmp_path / "rhd", "rhd", (2,), canvas=40)
+    with pytest.raises(ConfigError, match="expected one canvas side in a mixture, got synthhands 32 px, rhd 40 px"):
+        open_mixture([folders[0], other], "train")
+
+
+def test_one_set_given_twice_is_refused(folders):
+    with pytest.raises(ConfigError, match="expected one folder for each dataset"):
+        open_mixture([folders[0], folders[0]], "train")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(mixture):
+    with pytest.raises(ConfigError, match="batch_size: expected a multiple of 3 processes, got 8"):
+        Loader(mixture, 8, world_size=3)
+
+
+def test_a_cache_that_does_not_fit_is_refused(mixture, monkeypatch):
+    monkeypatch.setattr("handdata.train.feed.os.sysconf", lambda name: 10)
+    with pytest.raises(ConfigError, match=r"cache: expected 0\.0 GiB free on cpu"):
+        Loader(mixture, 8, cache="device")
