@@ -1,0 +1,81 @@
+"""Tracks and boxes of a sequence for given marks: what is still to track, and every frame's box so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handdata.annotate.marks import Mark, Span, spans
+from handdata.annotate.pictures import Pictures
+from handdata.annotate.timeline import Cell, span_cells
+from handdata.annotate.tracker import TrackerSettings
+from handdata.annotate.tracks import Need, Track, Tracks, needs
+from handdata.errors import HanddataError
+
+FRAMES_PER_JOB = 6  # about 100 ms: an edit changes at once what is tracked next
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Grow one track by some frames."""
+
+    track: Track
+    num_frames: int
+
+
+class Board:
+    """The tracks of one sequence and what they give. `do` may run beside the others, in one thread at a time."""
+
+    def __init__(self, pictures: Pictures, settings: TrackerSettings) -> None:
+        self._num_frames = len(pictures)
+        self._size = (pictures.width, pictures.height)
+        self._tracks = Tracks(pictures, settings)
+        self._memo: dict[Span, tuple[tuple[int, ...], dict[int, Cell]]] = {}
+
+    @property
+    def broken(self) -> dict[int, HanddataError]:
+        """Pictures that could not be read: frame -> what is wrong."""
+        return dict(self._tracks.broken)
+
+    def cells(self, marks: Mapping[int, Mark], version: int) -> list[Cell]:
+        """Return every frame's box as it stands; `version` changes whenever the marks do."""
+        stretches = spans(marks, self._num_frames)
+        self._memo = {span: self._memo[span] for span in stretches if span in self._memo}
+        found: dict[int, Cell] = {}
+        for span in stretches:
+            stamp = (version, *(len(self._tracks.get(need.start).boxes) for need in needs(span, marks)))
+            if span not in self._memo or self._memo[span][0] != stamp:
+                self._memo[span] = (stamp, span_cells(span, marks, self._find, self._size))
+            found.update(self._memo[span][1])
+        return [found[frame] for frame in range(self._num_frames)]
+
+    def next_job(self, marks: Mapping[int, Mark], focus: int) -> Job | None:
+        """Return what to track next, None if nothing is left: what `focus` waits for, then onwards, then before."""
+        waiting = self._waiting(marks)
+        if not waiting:
+            return None
+        need = min(waiting, key=lambda item: _order(item, focus))[1]
+        return Job(self._tracks.get(need.start), min(self._missing(need), FRAMES_PER_JOB))
+
+    def do(self, job: Job) -> None:
+        """Grow the job's track."""
+        for _ in range(job.num_frames):
+            self._tracks.grow(job.track)
+
+    def left_to_track(self, marks: Mapping[int, Mark]) -> int:
+        """Return how many frames are still to be tracked, both directions counted."""
+        return sum(self._missing(need) for _, need in self._waiting(marks))
+
+    def _waiting(self, marks: Mapping[int, Mark]) -> list[tuple[Span, Need]]:
+        wanted = [(span, need) for span in spans(marks, self._num_frames) for need in needs(span, marks)]
+        return [(span, need) for span, need in wanted if self._missing(need) > 0]
+
+    def _missing(self, need: Need) -> int:
+        return abs(need.target - need.start.frame) + 1 - len(self._tracks.get(need.start).boxes)
+
+    def _find(self, need: Need) -> Track:
+        return self._tracks.get(need.start)
+
+
+def _order(waiting: tuple[Span, Need], focus: int) -> tuple[int, int, int]:
+    span, need = waiting
+    away = max(span.first - focus, 0) if span.last >= focus else 10**9 + focus - span.last
+    return away, -need.start.step, need.start.frame

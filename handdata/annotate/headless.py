@@ -1,0 +1,99 @@
+"""Boxes from a first box and keyframes, without a browser: the same tracking as the page's."""
+
+from pathlib import Path
+
+from handdata.annotate.board import Board
+from handdata.annotate.marks import ABSENT, Mark, person
+from handdata.annotate.pictures import Pictures, numbers_of
+from handdata.annotate.tracker import TrackerSettings, can_follow
+from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, Box, BoxRow, parse_boxes
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.progress import meter
+
+BY_NUMBER = ("frame", *PUBLISHED_COLUMNS[1:])
+
+
+def track_sequence(pictures: Pictures, marks: dict[int, Mark], settings: TrackerSettings | None = None) -> list[BoxRow]:
+    """Track a sequence from its keyframes and return one row per picture.
+
+    Raises:
+        DataError: a picture that cannot be read.
+    """
+    board = Board(pictures, settings or TrackerSettings())
+    with meter("tracking", board.left_to_track(marks)) as gauge:
+        while (job := board.next_job(marks, 0)) is not None:
+            board.do(job)
+            gauge.advance(job.num_frames)
+            if board.broken:
+                raise board.broken[min(board.broken)]
+    cells = zip(pictures.img_names, board.cells(marks, 0), strict=True)
+    return [BoxRow(name, cell.box, cell.source, cell.accepted != "", cell.doubt) for name, cell in cells]
+
+
+def keyframes(pictures: Pictures, init: Box | None, path: Path | None) -> dict[int, Mark]:
+    """Return the keyframes that a script gives: a box on the first picture, and a table of more.
+
+    Args:
+        pictures: the sequence.
+        init: x, y, w, h px on the first picture.
+        path: a table with the columns of boxes.py, or `frame,x,y,w,h` with frames counted from 0; an empty box says
+            that the hand is absent from there on.
+
+    Raises:
+        ConfigError: no keyframe at all, or one that is not on the picture.
+        MissingError, DataError: the table is not there, or is none.
+    """
+    marks: dict[int, Mark] = {}
+    if init is not None:
+        marks[0] = person(_on_picture(pictures, init, "--init"))
+    if path is not None:
+        for frame, box in _read(pictures, path).items():
+            where = f"{path}: {pictures.img_names[frame]}"
+            marks[frame] = ABSENT if box is None else person(_on_picture(pictures, box, where))
+    if not any(mark.box for mark in marks.values()):
+        fix = "Give --init X,Y,W,H or --keyframes FILE."
+        raise ConfigError("--headless", expected="at least one box", got="none", fix=fix)
+    return marks
+
+
+def parse_box(text: str, where: str) -> Box:
+    """Return the box that an option gives as X,Y,W,H.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(where, expected="four numbers X,Y,W,H in pixels", got=text) from None
+    return x, y, w, h
+
+
+def _read(pictures: Pictures, path: Path) -> dict[int, Box | None]:
+    if not path.is_file():
+        raise MissingError(path, expected="a table of keyframes", got="no such file", fix="Check the path.")
+    first, _, rest = path.read_text(encoding="utf-8-sig").partition("\n")
+    by_number = tuple(name.strip() for name in first.split(",")) == BY_NUMBER
+    head = ",".join(PUBLISHED_COLUMNS) if by_number else first
+    rows = parse_boxes(f"{head}\n{rest}", str(path))
+    names = [row.img_name for row in rows]
+    numbers = [_number(name) for name in names] if by_number else numbers_of(pictures, names)
+    for line, (number, row) in enumerate(zip(numbers, rows, strict=True), start=2):
+        if number is None or not 0 <= number < len(pictures):
+            last = f"{len(pictures) - 1}" if by_number else pictures.img_names[-1]
+            columns = ",".join(BY_NUMBER), ",".join(COLUMNS)
+            fix = f"The columns are {columns[0]} or {columns[1]}."
+            raise DataError(f"{path}:{line}", expected=f"a picture up to {last}", got=row.img_name, fix=fix)
+    return {number: row.box for number, row in zip(numbers, rows, strict=True) if number is not None}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _on_picture(pictures: Pictures, box: Box, where: str) -> Box:
+    if box[2] <= 0 or box[3] <= 0 or not can_follow(box, pictures.width, pictures.height):
+        expected = f"a box on the picture of {pictures.width} x {pictures.height} px"
+        got = ",".join(f"{value:g}" for value in box)
+        raise ConfigError(where, expected=expected, got=got, fix="x,y is its top left corner, then width and height.")
+    return box

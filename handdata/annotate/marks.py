@@ -1,0 +1,176 @@
+"""What is fixed about the frames of a sequence, and the edits that change it. Pure.
+
+A mark is what the tracker may not overwrite. Frames without a mark get their box from the tracker, between the
+nearest keyframes. Every edit is a patch, frame -> mark or None, so that undoing it is the patch of what was there.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from handdata.boxes import SOURCES, WITHOUT_BOX, Box, BoxRow
+
+Kind = Literal["person", "absent", "kept", "imported"]
+Accepted = Literal["", "watched", "reviewed"]
+KEYFRAMES = ("person", "absent")
+REACTION_FRAMES = 60  # a mistake seen while watching is redrawn at most this many frames after it was played past
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is fixed about one frame.
+
+    Attributes:
+        kind: "person": a box a person drew. "absent": a person's word that the hand is gone from here on.
+            "kept": the tracker's box, accepted by a person. "imported": from a file.
+        box: (x, y, w, h) px, None without a hand.
+        source: who made the box, as the table of boxes says it.
+        accepted: whether a person played past it ("watched") or said so of this frame ("reviewed").
+        doubt: 0 sure .. 1 very doubtful.
+    """
+
+    kind: Kind
+    box: Box | None
+    source: str
+    accepted: Accepted = ""
+    doubt: float = 0.0
+
+    @property
+    def is_keyframe(self) -> bool:
+        """Whether tracks start or end here."""
+        return self.kind in KEYFRAMES
+
+    def row(self, img_name: str) -> BoxRow:
+        """Return the mark as a row of the table."""
+        return BoxRow(img_name, self.box, self.source, self.accepted != "", self.doubt)
+
+
+Patch = dict[int, Mark | None]
+
+
+def person(box: Box) -> Mark:
+    """Return the mark of a box a person drew."""
+    return Mark("person", box, "person", "reviewed")
+
+
+ABSENT = Mark("absent", None, "absent", "reviewed")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The frames between two keyframes, those included; None where the sequence begins or ends without one."""
+
+    left: int | None
+    right: int | None
+    first: int
+    last: int
+
+
+def spans(marks: Mapping[int, Mark], num_frames: int) -> list[Span]:
+    """Return the spans of a sequence in order: neighbours share their keyframe."""
+    keys = sorted(frame for frame, mark in marks.items() if mark.is_keyframe)
+    if not keys:
+        return [Span(None, None, 0, num_frames - 1)]
+    found = [Span(None, keys[0], 0, keys[0])] if keys[0] > 0 else []
+    found += [Span(a, b, a, b) for a, b in itertools.pairwise(keys)]
+    return [*found, Span(keys[-1], None, keys[-1], num_frames - 1)]
+
+
+def set_keyframe(
+    marks: Mapping[int, Mark], frame: int, mark: Mark, num_frames: int, watched_to: int | None = None
+) -> Patch:
+    """Return the patch that makes `frame` a keyframe and gives the frames after it back to the tracker.
+
+    Up to the next keyframe these are released: imported boxes that nobody accepted, and what was played past since
+    the mistake, if the playing stopped (at `watched_to`) within REACTION_FRAMES after it. Other accepted frames stay.
+    """
+    keys = sorted(other for other, there in marks.items() if there.is_keyframe and other > frame)
+    stop = keys[0] if keys else num_frames
+    patch: Patch = {frame: mark}
+    recent = watched_to is not None and frame <= watched_to <= frame + REACTION_FRAMES
+    for other in range(frame + 1, stop):
+        there = marks.get(other)
+        if there is None:
+            continue
+        unread = there.kind == "imported" and not there.accepted
+        if unread or (recent and watched_to is not None and other <= watched_to and there.accepted == "watched"):
+            patch[other] = None
+    return patch
+
+
+def accept(marks: Mapping[int, Mark], rows: Mapping[int, BoxRow], accepted: Accepted) -> Patch:
+    """Return the patch that freezes these rows as they are; keyframes stay, "reviewed" outranks "watched"."""
+    patch: Patch = {}
+    for frame, row in rows.items():
+        there = marks.get(frame)
+        if there is None:
+            patch[frame] = Mark("kept", row.box, row.source, accepted, row.doubt)
+        elif not there.is_keyframe and there.accepted not in (accepted, "reviewed"):
+            patch[frame] = replace(there, accepted=accepted)
+    return patch
+
+
+def release(marks: Mapping[int, Mark], frames: Iterable[int]) -> Patch:
+    """Return the patch that gives frames back: kept ones to the tracker, imported ones first to their file's box."""
+    patch: Patch = {}
+    for frame in frames:
+        there = marks.get(frame)
+        if there is None or there.is_keyframe:
+            continue
+        imported = there.kind == "imported" and there.accepted
+        patch[frame] = replace(there, accepted="") if imported else None
+    return patch
+
+
+def imported(rows: Mapping[int, BoxRow], marks: Mapping[int, Mark]) -> Patch:
+    """Return the patch that replaces everything by what a table says; a person's boxes become keyframes again."""
+    patch: Patch = dict.fromkeys(marks)
+    before: str | None = None
+    for frame in sorted(rows):
+        row = rows[frame]
+        if row.source == "person" and row.box is not None:
+            patch[frame] = replace(person(row.box), doubt=row.doubt)
+        elif row.source == "absent" and row.reviewed and before != "absent":
+            patch[frame] = ABSENT
+        else:
+            patch[frame] = Mark("imported", row.box, row.source, "reviewed" if row.reviewed else "", row.doubt)
+        before = row.source
+    return patch
+
+
+def patch_to_json(patch: Patch) -> dict[str, Any]:
+    """Return a patch as the journal writes it."""
+    return {str(frame): None if mark is None else _to_json(mark) for frame, mark in patch.items()}
+
+
+def _to_json(mark: Mark) -> list[Any]:
+    return [mark.kind, mark.box, mark.source, mark.accepted, mark.doubt]
+
+
+def patch_from_json(value: Any, num_frames: int) -> Patch:
+    """Return the patch that the journal holds.
+
+    Raises:
+        ValueError: it is none, or not of this sequence.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("no frames")
+    patch: Patch = {}
+    for key, cells in value.items():
+        frame = int(key)
+        if not 0 <= frame < num_frames:
+            raise ValueError(f"frame {frame} of {num_frames}")
+        patch[frame] = None if cells is None else _from_json(cells)
+    return patch
+
+
+def _from_json(cells: Any) -> Mark:
+    kind, box, source, accepted, doubt = cells
+    known = kind in ("person", "absent", "kept", "imported") and accepted in ("", "watched", "reviewed")
+    if not known or source not in SOURCES or (box is None) != (source in WITHOUT_BOX):
+        raise ValueError(f"mark {cells}")
+    if box is None:
+        return Mark(kind, None, source, accepted, float(doubt))
+    x, y, w, h = (float(value) for value in box)
+    return Mark(kind, (x, y, w, h), source, accepted, float(doubt))

@@ -1,0 +1,117 @@
+"""Follow one box from picture to picture with a Kernelized Correlation Filter. Pure: arrays in, boxes out.
+
+What was measured on OpenCV 4.14 and 5.0, and decides the defaults here (../docs/annotate.md has the figures):
+- `init` learns nothing. Unless `update` is called once on the same picture, the filter learns the second picture at
+  the first picture's place, and every box is off by the first motion. `Follower` primes it.
+- `update` answers in whole pixels; so motion is taken relative to where the filter started, and a picture that
+  does not move gives back exactly the box that was drawn.
+- `init` clips a box to the picture without saying so; the overhang is put back here, by the same trick.
+- A lost target is (False, (0, 0, 0, 0)): never a box.
+- The time goes with the box's area, with a step where OpenCV halves patches above 80 x 80: pictures are resized so
+  that the box is about 100 px wide.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.boxes import Box
+
+Kind = Literal["kcf", "medianflow"]
+Image = NDArray[np.uint8]
+
+DETECT_THRESH = 0.2  # OpenCV's 0.5 calls a target lost that is still there: 1.8 times the corrections
+WORK_SIDE = 100.0  # px, the box's side (root of its area) that pictures are resized for
+LARGEST_SIDE = 120.0  # px, above it pictures are shrunk
+SLOW_SIDES = (60.0, 85.0)  # px, between them enlarging to WORK_SIDE is faster: OpenCV then halves the patch
+SMALLEST_PART = 4  # px at working size, of a box inside the picture: less cannot be followed
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """How to follow a box.
+
+    Attributes:
+        kind: "kcf", or "medianflow": ten times faster and follows size, but loses more.
+        detect_thresh: the KCF response below which the target counts as lost.
+        resize: whether to work at the size where the box is about 100 px wide.
+    """
+
+    kind: Kind = "kcf"
+    detect_thresh: float = DETECT_THRESH
+    resize: bool = True
+
+
+class Follower:
+    """One run of the tracker from a box a person drew.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, the picture the box was drawn on; left as it is.
+        box: (x, y, w, h) px; may hang over the picture's edge.
+        settings: which tracker, how.
+
+    Raises:
+        ValueError: the box has next to nothing inside the picture.
+    """
+
+    def __init__(self, image: Image, box: Box, settings: TrackerSettings | None = None) -> None:
+        settings = settings or TrackerSettings()
+        self._box = box
+        self._scale = working_scale(box) if settings.resize else 1.0
+        small = self._resized(image)
+        start = _inside(box, self._scale, small.shape[1], small.shape[0])
+        if start is None:
+            raise ValueError(f"box {box} lies outside the picture of {image.shape[1]} x {image.shape[0]} px")
+        self._tracker = _make(settings)
+        self._tracker.init(small, start)
+        found, primed = self._tracker.update(small)
+        self._start = tuple(primed) if found else start
+
+    def follow(self, image: Image) -> Box | None:
+        """Return the box on the next picture, None if it is lost there; the filter goes on learning."""
+        found, place = self._tracker.update(self._resized(image))
+        if not found or min(place[2:]) <= 0:
+            return None
+        x, y, w, h = self._box
+        wide, high = place[2] / self._start[2], place[3] / self._start[3]
+        left = x + (place[0] - self._start[0]) / self._scale
+        top = y + (place[1] - self._start[1]) / self._scale
+        return (round(left, 2), round(top, 2), round(w * wide, 2), round(h * high, 2))
+
+    def _resized(self, image: Image) -> Image:
+        if self._scale == 1.0:
+            return image
+        method = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=method), np.uint8)
+
+
+def working_scale(box: Box) -> float:
+    """Return by how much to resize pictures before tracking this box."""
+    side = float(np.sqrt(box[2] * box[3]))
+    slow = SLOW_SIDES[0] < side < SLOW_SIDES[1]
+    return WORK_SIDE / side if slow or side > LARGEST_SIDE else 1.0
+
+
+def can_follow(box: Box, width: int, height: int) -> bool:
+    """Say whether enough of the box lies inside a picture of width x height px to be followed."""
+    scale = working_scale(box)
+    return _inside(box, scale, round(width * scale), round(height * scale)) is not None
+
+
+def _inside(box: Box, scale: float, width: int, height: int) -> tuple[int, int, int, int] | None:
+    left, top = max(0, round(box[0] * scale)), max(0, round(box[1] * scale))
+    right, bottom = min(width, round((box[0] + box[2]) * scale)), min(height, round((box[1] + box[3]) * scale))
+    if right - left < SMALLEST_PART or bottom - top < SMALLEST_PART:
+        return None
+    return left, top, right - left, bottom - top
+
+
+def _make(settings: TrackerSettings) -> Any:
+    if settings.kind == "medianflow":
+        return cv2.legacy.TrackerMedianFlow_create()  # type: ignore[attr-defined]
+    params = cv2.TrackerKCF_Params()  # type: ignore[attr-defined]
+    params.detect_thresh = settings.detect_thresh
+    return cv2.TrackerKCF.create(params)
