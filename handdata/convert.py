@@ -23,11 +23,11 @@ from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError
 from handdata.progress import meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
+from handdata.shard_state import STATE, fingerprint, finished, forget
 from handdata.shard_task import ShardTask, run_tag, write_shard
 from handdata.shards import INDEX, PARTIAL, write_index
 from handdata.workers import new_counter, start_worker
 
-STATE = ".state"
 LOCK = ".lock"
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
@@ -105,13 +105,11 @@ def convert(
         say(f"{dataset}: {what}: {found}")
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
-        prints = _fingerprints(plan, tasks)
-        kept = {task.path.name: entry for task in tasks if (entry := _finished(out, task, prints[task.path.name]))}
+        kept = {task.path.name: entry for task in tasks if (entry := finished(task.path, task.made_from))}
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
         if mine:
             (out / INDEX).unlink(missing_ok=True)
         for task, entry in _run(dataset, mine, workers, executor):
-            _remember(out, entry, prints[task.path.name])
             kept[task.path.name] = entry
         entries = [kept[task.path.name] for task in tasks if task.path.name in kept]
         complete = len(entries) == len(tasks)
@@ -149,16 +147,20 @@ def plan_tasks(
     sequences = tuple(sorted({item.sequence for item in plan.items}))
     cameras = tuple(sorted({item.camera for item in plan.items}))
     tasks = []
+    labels = [plan.root / name for name in plan.label_files]
     for split in SPLITS:
         items = tuple(item for item in plan.items if item.split == split)
         rows = min(SHARD_SAMPLES, max(MIN_SHARD_SAMPLES, -(-len(items) // SHARDS_PER_SPLIT)))
         for number, start in enumerate(range(0, len(items), rows)):
+            chunk = items[start : start + rows]
+            request = repr((attributes, optional, skip_bad, str(plan.root), sequences, cameras, chunk))
             task = ShardTask(
                 dataset=dataset,
                 root=plan.root,
                 path=out / f"{split}-{number:05d}.h5",
                 split=split,
-                items=items[start : start + rows],
+                items=chunk,
+                made_from=fingerprint(request, [*labels, *(plan.root / item.image for item in chunk)]),
                 options=options,
                 canvas=canvas,
                 optional=optional,
@@ -269,49 +271,6 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
         yield
 
 
-def _fingerprints(plan: Plan, tasks: Sequence[ShardTask]) -> dict[str, str]:
-    """Identify what each shard is made from: request, code version, and size and time of its source files."""
-    common = hashlib.sha256()
-    for name in plan.label_files:
-        common.update(_stat(plan.root / name).encode())
-    prints = {}
-    for task in tasks:
-        digest = common.copy()
-        digest.update(repr((task.attributes, task.canvas, task.optional, task.skip_bad)).encode())
-        digest.update(repr((str(task.root), task.sequences, task.cameras)).encode())
-        for item in task.items:
-            digest.update(repr(item).encode())
-            digest.update(_stat(task.root / item.image).encode())
-        prints[task.path.name] = digest.hexdigest()
-    return prints
-
-
-def _stat(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:
-        return "absent"
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _finished(out: Path, task: ShardTask, fingerprint: str) -> dict[str, Any] | None:
-    """Return the entry of a shard an earlier run finished from the same sources, else None."""
-    try:
-        state: dict[str, Any] = json.loads((out / STATE / f"{task.path.name}.json").read_text(encoding="utf-8"))
-        entry: dict[str, Any] = state["entry"]
-    except (OSError, ValueError, KeyError):
-        return None
-    there = entry["num_samples"] == 0 or (task.path.is_file() and task.path.stat().st_size == entry["size"])
-    return entry if there and state["fingerprint"] == fingerprint else None
-
-
-def _remember(out: Path, entry: dict[str, Any], fingerprint: str) -> None:
-    path = out / STATE / f"{entry['file']}.json"
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    partial.write_text(json.dumps({"fingerprint": fingerprint, "entry": entry}), encoding="utf-8")
-    partial.rename(path)
-
-
 def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: ShardTask, canvas: int) -> dict[str, Any]:
     shards = [{k: v for k, v in entry.items() if k != "skipped"} for entry in entries if entry["num_samples"]]
     splits = {
@@ -343,8 +302,7 @@ def _finish(out: Path, index: dict[str, Any]) -> None:
     current = {shard["file"] for shard in index["shards"]}
     for path in sorted(out.glob("*.h5")):
         if path.name not in current:
-            path.unlink()
-            (out / STATE / f"{path.name}.json").unlink(missing_ok=True)
+            forget(path)
     try:
         if json.loads((out / INDEX).read_text(encoding="utf-8")) == index:
             return

@@ -17,6 +17,7 @@ from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
 from handdata.images import resample_mask, resample_square, touches_outside
 from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
+from handdata.shard_state import remember
 from handdata.shards import ShardWriter, file_sha256
 from handdata.workers import count_step
 
@@ -33,6 +34,7 @@ class ShardTask:
         path: the shard to be.
         split: of all its samples.
         items: its samples, in order.
+        made_from: fingerprint of its sources, kept for a later run.
         options: of the conversion.
         canvas: side S, px.
         optional: optional arrays to write.
@@ -48,6 +50,7 @@ class ShardTask:
     path: Path
     split: str
     items: tuple[Item, ...]
+    made_from: str
     options: Options
     canvas: int
     optional: tuple[str, ...]
@@ -86,7 +89,9 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     counts: dict[str, Any] = {"num_samples": len(items), "size": 0, "sha256": "", "content_sha256": content}
     if items:
         counts |= {"size": task.path.stat().st_size, "sha256": file_sha256(task.path)}
-    return entry | counts | {"skipped": skipped}
+    entry |= counts | {"skipped": skipped}
+    remember(task.path, task.made_from, entry)
+    return entry
 
 
 def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
         xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
         image = read_image(root / item.image)
         left, top, side = stereo_square(uv, image.shape[1], image.shape[0])
+        crop = np.array([left, top, left + side, top + side]) if side > 0 else None  # the hand left the picture
         flags = Flag.NONE
         if options.derive_wrist:
             xyz[WRIST] = _wrist(xyz, native[PALM], options.derive_wrist)
@@ -95,7 +96,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
             palm_center_2d=uv[PALM],
             palm_center_3d=native[PALM],
             K=K,
-            crop_xyxy=np.array([left, top, left + side, top + side]),
+            crop_xyxy=crop,
             flags=flags,
         )
 
@@ -120,7 +121,9 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
     label = root / _label_path(sequence, camera)
     if not frames:
         if not any(numbered(folder, rf"{other}_(\d+)\.png") for _, other in FAMILIES.values()):
-            raise MissingError(folder, expected=f"the pictures {stem}_<i>.png", got="none", fix=f"Unpack {sequence}.zip.")
+            raise MissingError(
+                folder, expected=f"the pictures {stem}_<i>.png", got="none", fix=f"Unpack {sequence}.zip."
+            )
         return [], [f"{sequence}/{stem}"]
     if not label.is_file():
         got, fix = f"{len(frames)} pictures and no such file", "Unpack labels.zip beside images/."

@@ -1,0 +1,67 @@
+"""What each finished shard was made from, so that a conversion that was stopped goes on where it was.
+
+`<out>/.state/<shard>.json` holds the shard's entry for index.json and a fingerprint of its sources. Whoever writes the
+shard writes this right after it; a shard without it, or with another fingerprint, is made again.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from handdata.shards import PARTIAL
+
+STATE = ".state"
+
+
+def fingerprint(request: str, files: Sequence[Path]) -> str:
+    """Identify what a shard is made from.
+
+    Args:
+        request: everything asked for, as text.
+        files: its pictures and label files; their sizes and times count, not their bytes.
+    """
+    digest = hashlib.sha256(request.encode())
+    for path in files:
+        digest.update(_stat(path).encode())
+    return digest.hexdigest()
+
+
+def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
+    """Note that a shard is finished."""
+    path = _path(shard)
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f"{path.name}{PARTIAL}")
+    partial.write_text(json.dumps({"fingerprint": made_from, "entry": entry}), encoding="utf-8")
+    partial.rename(path)
+
+
+def finished(shard: Path, made_from: str) -> dict[str, Any] | None:
+    """Return the entry of a shard that was finished from the same sources, else None."""
+    try:
+        state: dict[str, Any] = json.loads(_path(shard).read_text(encoding="utf-8"))
+        entry: dict[str, Any] = state["entry"]
+        same = state["fingerprint"] == made_from
+    except (OSError, ValueError, KeyError):
+        return None
+    there = entry["num_samples"] == 0 or (shard.is_file() and shard.stat().st_size == entry["size"])
+    return entry if same and there else None
+
+
+def forget(shard: Path) -> None:
+    """Remove a shard and what is known of it."""
+    shard.unlink(missing_ok=True)
+    _path(shard).unlink(missing_ok=True)
+
+
+def _path(shard: Path) -> Path:
+    return shard.parent / STATE / f"{shard.name}.json"
+
+
+def _stat(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "absent "
+    return f"{status.st_size} {status.st_mtime_ns} "

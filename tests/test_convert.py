@@ -1,0 +1,258 @@
+"""The conversion engine on a made Stereo tree: same bytes whatever happens, one clear line when it cannot go on."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from handdata.convert import convert
+from handdata.converters.protocol import Options
+from handdata.dataset import open_dataset
+from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
+
+FRAMES = 40
+
+
+def write_tree(root: Path, sequences=("B1Counting", "B2Random"), frames=FRAMES) -> Path:
+    rng = np.random.default_rng(0)
+    ok, png = cv2.imencode(
+        ".png", np.fromfunction(lambda v, u, c: (u // 5 + v // 3 * (c + 1)) % 256, (480, 640, 3)).astype(np.uint8)
+    )
+    assert ok
+    (root / "labels").mkdir(parents=True)
+    for sequence in sequences:
+        folder = root / "images" / sequence
+        folder.mkdir(parents=True)
+        for i in range(frames):
+            (folder / f"SK_color_{i}.png").write_bytes(png.tobytes())
+        xyz = np.stack([rng.uniform(a, b, (21, frames)) for a, b in ((-60, 60), (-60, 60), (400, 500))])
+        savemat(root / "labels" / f"{sequence}_SK.mat", {"handPara": xyz})
+    return root
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_tree(tmp_path / "stereo")
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.h5"))}
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "handdata", *map(str, arguments)]
+
+
+def test_the_shards_do_not_depend_on_the_number_of_workers(root, tmp_path):
+    for workers in (1, 2, 4):
+        convert("stereo", root, tmp_path / str(workers), workers=workers)
+
+    one = shards(tmp_path / "1")
+    assert len(one) == 2
+    assert one == shards(tmp_path / "2") == shards(tmp_path / "4")
+    assert (tmp_path / "1/index.json").read_bytes() == (tmp_path / "4/index.json").read_bytes()
+
+
+def test_converting_again_keeps_what_is_current_and_redoes_what_changed(root, tmp_path):
+    out = tmp_path / "out"
+    assert convert("stereo", root, out).num_kept == 0
+    before = shards(out)
+    assert convert("stereo", root, out).num_kept == 2
+
+    picture = root / "images/B1Counting/SK_color_3.png"
+    cv2.imwrite(str(picture), np.zeros((480, 640, 3), np.uint8))
+    assert convert("stereo", root, out).num_kept == 1
+
+    after = shards(out)
+    assert [name for name in before if before[name] != after[name]] == ["val-00000.h5"]
+
+
+def test_shards_of_an_earlier_wider_conversion_do_not_stay(root, tmp_path):
+    out = tmp_path / "out"
+    convert("stereo", root, out)
+    convert("stereo", root, out, splits=("val",))
+
+    assert sorted(shards(out)) == ["val-00000.h5"]
+    assert set(json.loads((out / "index.json").read_text())["splits"]) == {"val"}
+
+
+def test_limit_counts_samples_in_order(root, tmp_path):
+    convert("stereo", root, tmp_path / "out", limit=7)
+
+    ids = open_dataset(tmp_path / "out").labels("sample_id")
+    assert [i.decode() for i in ids] == [f"B2Random/SK/{i:04d}" for i in range(7)]
+
+
+def test_the_jobs_of_an_array_make_what_one_conversion_makes(root, tmp_path):
+    convert("stereo", root, tmp_path / "one")
+    first = convert("stereo", root, tmp_path / "array", job=(0, 2))
+    assert not first.complete
+    assert not (tmp_path / "array/index.json").exists()
+    assert convert("stereo", root, tmp_path / "array", job=(1, 2)).complete
+
+    assert shards(tmp_path / "array") == shards(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_a_killed_conversion_goes_on_to_the_same_result(tmp_path):
+    root = write_tree(tmp_path / "stereo", frames=400)
+    convert("stereo", root, tmp_path / "calm", workers=2)
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        command("convert", "stereo", "--root", root, "--out", out, "--workers", 2), stderr=subprocess.DEVNULL
+    )
+    while not any(out.glob(".state/*.h5.json")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "index.json").exists()
+
+    result = convert("stereo", root, out, workers=2)
+
+    assert result.num_kept >= 1
+    assert shards(out) == shards(tmp_path / "calm")
+    assert (out / "index.json").read_bytes() == (tmp_path / "calm/index.json").read_bytes()
+    assert not list(out.glob("*.partial"))
+
+
+def test_a_second_conversion_into_the_same_folder_is_refused(root, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="another conversion"):
+            convert("stereo", root, out)
+
+
+def _truncate(root):
+    path = root / "images/B1Counting/SK_color_5.png"
+    path.write_bytes(path.read_bytes()[:900])
+
+
+def _flip(root):
+    path = root / "images/B1Counting/SK_color_5.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _no_labels(root):
+    (root / "labels/B1Counting_SK.mat").unlink()
+
+
+def _wrong_shape(root):
+    savemat(root / "labels/B1Counting_SK.mat", {"handPara": np.zeros((21, 3, 2))})
+
+
+def _no_variable(root):
+    savemat(root / "labels/B1Counting_SK.mat", {"hand": np.zeros((3, 21, 2))})
+
+
+def _nan(root):
+    savemat(root / "labels/B1Counting_SK.mat", {"handPara": np.full((3, 21, FRAMES), np.nan)})
+
+
+def _garbage(root):
+    (root / "labels/B1Counting_SK.mat").write_bytes(b"not a mat file" * 20)
+
+
+FAULTS = {
+    "truncated picture": (_truncate, "SK_color_5.png", "cut short"),
+    "flipped byte": (_flip, "SK_color_5.png", "checksum fails"),
+    "no label file": (_no_labels, "B1Counting_SK.mat", "no such file"),
+    "wrong shape": (_wrong_shape, "B1Counting_SK.mat[handPara]", "(21, 3, 2)"),
+    "no variable": (_no_variable, "B1Counting_SK.mat", "got hand"),
+    "NaN labels": (_nan, "B1Counting_SK.mat[handPara]", "NaN in frame 0"),
+    "garbage": (_garbage, "B1Counting_SK.mat", "MATLAB"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_input_is_told_in_one_line_and_leaves_no_index(fault, root, tmp_path):
+    plant, where, got = FAULTS[fault]
+    plant(root)
+    out = tmp_path / "out"
+
+    with pytest.raises(HanddataError) as caught:
+        convert("stereo", root, out)
+
+    line = str(caught.value)
+    assert where in line
+    assert got in line
+    assert "\n" not in line
+    assert not (out / "index.json").exists()
+    assert not list(out.glob("*.partial"))
+
+
+def test_the_command_ends_with_one_line_and_exit_code_1(root, tmp_path):
+    _truncate(root)
+    done = subprocess.run(
+        command("convert", "stereo", "--root", root, "--out", tmp_path / "out", "--workers", 2),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("handdata: ")
+
+
+def test_skip_bad_leaves_out_counts_and_names(root, tmp_path):
+    _truncate(root)
+    (root / "images/B2Random/SK_color_0.png").write_bytes(b"")
+
+    result = convert("stereo", root, tmp_path / "out", skip_bad=True)
+
+    assert sorted(result.skipped) == ["B1Counting/SK/0005", "B2Random/SK/0000"]
+    assert result.num_samples == 2 * FRAMES - 2
+    index = json.loads((tmp_path / "out/index.json").read_text())
+    assert sorted(index["skipped"]) == sorted(result.skipped)
+    assert len(open_dataset(tmp_path / "out")) == 2 * FRAMES - 2
+
+
+def test_a_full_disk_is_told_in_one_line(root, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("cannot mount a small tmpfs here")
+    try:
+        with pytest.raises(DataError, match=r"room to write the shard, got No space left"):
+            convert("stereo", root, disk / "out")
+        assert not list((disk / "out").glob("*.h5*"))
+        assert not (disk / "out/index.json").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"canvas": 100}, "--canvas"),
+        ({"splits": ("test",)}, "--split"),
+        ({"options": Options(sequences=("B9",))}, "--sequences"),
+        ({"options": Options(camera="left")}, "--camera"),
+        ({"options": Options(with_segmentation=True)}, "--with-segmentation"),
+        ({"options": Options(derive_wrist="guess")}, "--derive-wrist"),
+    ],
+)
+def test_a_wrong_option_is_named(changes, where, root, tmp_path):
+    with pytest.raises(ConfigError, match=where):
+        convert("stereo", root, tmp_path / "out", **changes)
+
+
+def test_missing_input_says_where_to_get_it_and_offers_synth(tmp_path):
+    with pytest.raises(MissingError, match=r"github\.com/zhjwustc.*handdata synth stereo"):
+        convert("stereo", tmp_path / "nowhere", tmp_path / "out")
