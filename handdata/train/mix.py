@@ -48,7 +48,7 @@ class SlotMap:
     @property
     def shares(self) -> NDArray[np.float64]:
         """(D,) the share of the draws that each dataset gets over a whole pass."""
-        return self.slots / self.slots.sum()
+        return np.asarray(self.slots / self.slots.sum(), np.float64)
 
     def draw(self, seed: int, epoch: int, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which sample stands at each position of an epoch.
@@ -125,7 +125,9 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
         return None if by_name is None else [by_name[name] for name in datasets]
     _check_members("mix", tuple(mix), datasets)
     if not any(weight > 0 for weight in mix.values()) or any(weight < 0 for weight in mix.values()):
-        raise ConfigError("mix", expected="weights above zero", got=str(dict(mix)), fix="Raise one, or leave the set out.")
+        raise ConfigError(
+            "mix", expected="weights above zero", got=str(dict(mix)), fix="Raise one, or leave the set out."
+        )
     return [mix[name] for name in datasets]
 
 

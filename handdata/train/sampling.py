@@ -68,7 +68,7 @@ def uniforms(seed: int, epoch: int, indices: NDArray[Any], count: int, *, stream
     counter[..., 2] = np.uint64(epoch & 0xFFFFFFFF)
     counter[..., 3] = np.uint64(0)
     words = philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
-    return words.reshape(len(index), 4 * blocks)[:, :count] * 2.0**-32
+    return np.asarray(words.reshape(len(index), 4 * blocks)[:, :count] * 2.0**-32, np.float64)
 
 
 def permute(seed: int, epoch: int, turn: int, indices: NDArray[Any], size: int) -> NDArray[np.int64]:

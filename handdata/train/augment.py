@@ -1,0 +1,312 @@
+"""From a batch of canvases to the network's input: crop, turn, scale, background, colour, blur, labels alongside.
+
+One warp a sample takes the crop straight from the canvas (windows.py); pixels that it reveals outside the picture are
+background where a mask allows, black elsewhere. Every number is drawn on the host by (seed, epoch, position), so a
+sample looks the same on any device and in any batch. The same code trains on a CPU and on a GPU.
+
+Shape letters: B batch, K keypoints, 3 RGB or x y z, H W = n crop side.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handdata.geometry import in_frame
+from handdata.skeleton import RIGHT
+from handdata.train.backgrounds import BackgroundPool
+from handdata.train.color import ORDERS, blur, jitter, normalize
+from handdata.train.data import Batch
+from handdata.train.sampling import STREAM_AUGMENT, uniforms
+from handdata.train.warp import grid_of, unpack_bits, warp, warp_over
+from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_grid
+
+CROP_SIZE = 128  # px, method.md 1: the network's input
+# columns of the numbers drawn for a sample
+_ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR, _TILE, _SHIFT_X = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    11,
+)
+_DRAWS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What one dataset's training samples go through. The default changes nothing but the background.
+
+    Attributes:
+        rotation_deg: angle drawn from +- this, degrees.
+        scale: the picture grows by 1 + p, p drawn from this range.
+        window: how the crop follows the turned picture: "fixed", "box" or "keypoints" (windows.Window).
+        margin_px: round the keypoints, of window "keypoints", source px.
+        box_factor: of the enclosing square, of window "box".
+        shift: of the window, +- this fraction of its side in x and y.
+        background: put a fresh background where the dataset has a mask, in training and in validation.
+        brightness: factor drawn from 1 +- this.
+        contrast: factor drawn from 1 +- this.
+        saturation: factor drawn from 1 +- this.
+        blur_px: range of the Gaussian's sigma at the crop's scale, px; at most 0.8.
+        mirror_right: show right hands as left ones, in training and in validation.
+    """
+
+    rotation_deg: float = 0.0
+    scale: tuple[float, float] = (0.0, 0.0)
+    window: Window = "fixed"
+    margin_px: tuple[float, float] = (40.0, 40.0)
+    box_factor: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0
+    background: bool = True
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    blur_px: tuple[float, float] = (0.0, 0.0)
+    mirror_right: bool = True
+
+    @property
+    def recolors(self) -> bool:
+        """Whether brightness, contrast or saturation change at all."""
+        return max(self.brightness, self.contrast, self.saturation) > 0
+
+
+NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (method.md 8)
+_COLOR: dict[str, Any] = {"brightness": 0.25, "contrast": 0.25, "saturation": 0.25, "blur_px": (0.0, 0.8)}
+# The table of method.md 8. The last three sets were never trained on in the published work: turned and scaled as a
+# person's box would be, the range that of Dexter+Object.
+_BOXED = AugmentConfig(rotation_deg=180.0, window="box", box_factor=(0.7, 1.0), **_COLOR)
+PUBLISHED: dict[str, AugmentConfig] = {
+    "synthhands": AugmentConfig(rotation_deg=180.0, scale=(-0.25, 0.15), **_COLOR),
+    "ganerated": AugmentConfig(**_COLOR),
+    "stereo": AugmentConfig(rotation_deg=180.0, window="keypoints", margin_px=(40.0, 100.0), **_COLOR),
+    "dexter": _BOXED,
+    "egodexter": _BOXED,
+    "dexter1": _BOXED,
+    "rhd": _BOXED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the network and the losses see, on the device.
+
+    Attributes:
+        image_B3HW: float32, normalised.
+        uv_BK2: float32 fractions of the crop side, x_n / n; true values outside 0..1; 0 where not labelled.
+        present_2d_BK: bool, labelled and inside the crop by the half-open rule: what the 2D losses use (D10, D11).
+        labelled_2d_BK: bool, labelled, inside or not.
+        xyz_BK3: float32 normalised 3D, turned and mirrored with the picture; 0 where not labelled.
+        present_3d_BK: bool.
+        side_B: float32, side of the crop in source px: uv times it is an error in source px.
+        source_to_crop_B33: float64, on the host: pixels as shipped to crop pixels.
+        rotation_B33: float64, on the host: source camera axes to the crop camera's.
+        K_B33: float64, on the host: intrinsics of the crop; NaN if unknown.
+        mirrored_B: bool, on the host.
+    """
+
+    image_B3HW: Tensor
+    uv_BK2: Tensor
+    present_2d_BK: Tensor
+    labelled_2d_BK: Tensor
+    xyz_BK3: Tensor
+    present_3d_BK: Tensor
+    side_B: Tensor
+    source_to_crop_B33: NDArray[np.float64]
+    rotation_B33: NDArray[np.float64]
+    K_B33: NDArray[np.float64]
+    mirrored_B: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.image_B3HW)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """A batch's numbers, turned into parameters."""
+
+    view: View
+    factors: NDArray[np.float64]  # (B, 3)
+    order: NDArray[np.int64]  # (B,)
+    sigma: NDArray[np.float64]  # (B,)
+    tile: NDArray[np.float64]  # (B, 3) numbers that place the background
+    recolor: bool
+
+
+def prepare(
+    batch: Batch,
+    config: AugmentConfig | Sequence[AugmentConfig],
+    *,
+    seed: int,
+    epoch: int,
+    train: bool,
+    indices: NDArray[np.int64] | None = None,
+    backgrounds: BackgroundPool | None = None,
+    size: int = CROP_SIZE,
+) -> Inputs:
+    """Turn a batch into the network's input and targets.
+
+    Args:
+        batch: from a Loader.
+        config: one for all datasets, or one for each dataset of the mixture, in its order.
+        seed: of the run.
+        epoch: counted from 0; give a constant in validation.
+        train: draw everything in `config`; otherwise the stored crop as it is, with a background and mirrored.
+        indices: (B,) what the draws hang on; the batch's positions in the epoch by default.
+        backgrounds: on the batch's device, windows of `size`; None leaves the pictures' own backgrounds.
+        size: n, px.
+    """
+    configs = (config,) if isinstance(config, AugmentConfig) else tuple(config)
+    which = np.zeros(len(batch), np.int64) if len(configs) == 1 else batch.dataset
+    numbers = uniforms(seed, epoch, batch.position if indices is None else indices, _DRAWS, stream=STREAM_AUGMENT)
+    draws = _draw(configs, which, numbers, right=batch.labels["hand_side"] == RIGHT, train=train)
+    plan = _plan(batch, draws.view, size)
+    composite = np.array([c.background for c in configs])[which] & batch.has_foreground
+    arrays = {
+        "affine": sampling_grid(batch.labels["source_to_canvas"], plan, batch.canvases.shape[1]),
+        "factors": draws.factors,
+        "order": draws.order,
+        "sigma": draws.sigma,
+        "composite": composite,
+        **_labels(batch, plan, size),
+    }
+    use_pool = backgrounds is not None and bool(composite.any())
+    if backgrounds is not None and use_pool:
+        arrays["tile"] = backgrounds.place(draws.tile)
+    on_device = _upload(arrays, batch.canvases.device)
+    image = _picture(batch, on_device, backgrounds if use_pool else None, size)
+    if draws.recolor:
+        image = jitter(image, on_device["factors"], on_device["order"].long())
+    if (draws.sigma > 0).any():
+        image = blur(image, on_device["sigma"])
+    return Inputs(
+        image_B3HW=normalize(image),
+        uv_BK2=on_device["uv"],
+        present_2d_BK=on_device["present_2d"] > 0,
+        labelled_2d_BK=on_device["labelled_2d"] > 0,
+        xyz_BK3=on_device["xyz"],
+        present_3d_BK=on_device["present_3d"] > 0,
+        side_B=on_device["side"],
+        source_to_crop_B33=plan.source_to_crop,
+        rotation_B33=plan.rotation,
+        K_B33=plan.K,
+        mirrored_B=draws.view.mirror,
+    )
+
+
+def published_configs(
+    datasets: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[AugmentConfig]:
+    """Return the published augmentation of each dataset, `overrides[dataset]` replacing single fields.
+
+    A dataset that the published work does not know is treated as one with a person's boxes.
+
+    Raises:
+        ValueError: an unknown field.
+    """
+    known = {f.name for f in fields(AugmentConfig)}
+    result = []
+    for name in datasets:
+        given = dict((overrides or {}).get(name, {}))
+        if set(given) - known:
+            raise ValueError(f"unknown augmentation of {name}: {sorted(set(given) - known)}")
+        base = PUBLISHED.get(name, _BOXED)
+        result.append(AugmentConfig(**{**{f: getattr(base, f) for f in known}, **given}))
+    return result
+
+
+def _draw(
+    configs: Sequence[AugmentConfig],
+    which: NDArray[np.int64],
+    u: NDArray[np.float64],
+    *,
+    right: NDArray[np.bool_],
+    train: bool,
+) -> _Draws:
+    """Map uniform numbers (B, 16) to each sample's own ranges."""
+    used = [c if train else AugmentConfig(background=c.background, mirror_right=c.mirror_right) for c in configs]
+
+    def column(name: str) -> NDArray[Any]:
+        return np.array([getattr(c, name) for c in used])[which]
+
+    def span(name: str, draw: int) -> NDArray[np.float64]:
+        limits = column(name).astype(np.float64)
+        return np.asarray(limits[:, 0] + (limits[:, 1] - limits[:, 0]) * u[:, draw])
+
+    def around(name: str, draw: int) -> NDArray[np.float64]:
+        return np.asarray(column(name).astype(np.float64) * (2 * u[:, draw] - 1))
+
+    view = View(
+        angle=around("rotation_deg", _ANGLE),
+        mirror=column("mirror_right") & right,
+        window=column("window"),
+        zoom=1 + span("scale", _SCALE),
+        margin=span("margin_px", _WINDOW),
+        factor=span("box_factor", _WINDOW),
+        shift=np.stack([around("shift", _SHIFT_X), around("shift", _SHIFT_X + 1)], -1),
+    )
+    factors = [
+        1 + around(n, d) for n, d in (("brightness", _BRIGHTNESS), ("contrast", _CONTRAST), ("saturation", _SATURATION))
+    ]
+    return _Draws(
+        view=view,
+        factors=np.stack(factors, -1),
+        order=(u[:, _ORDER] * len(ORDERS)).astype(np.int64),
+        sigma=span("blur_px", _BLUR),
+        tile=u[:, _TILE : _TILE + 3],
+        recolor=any(c.recolors for c in used),
+    )
+
+
+def _plan(batch: Batch, view: View, size: int) -> Plan:
+    labels = batch.labels
+    points = np.concatenate([labels["keypoints_2d"], labels["palm_center_2d"][:, None]], axis=1)
+    return plan_views(
+        view, size, crop_xyxy=labels["crop_xyxy"], points=points, K=labels["K"], image_width=labels["image_size"][:, 0]
+    )
+
+
+def _labels(batch: Batch, plan: Plan, size: int) -> dict[str, NDArray[Any]]:
+    """Take the labels through the plan; zeros where there is none."""
+    uv = map_pixels(plan.source_to_crop, batch.labels["keypoints_2d"])
+    xyz = batch.labels["keypoints_3d_normalized"].astype(np.float64) @ plan.rotation.transpose(0, 2, 1)
+    labelled, known = batch.labels["annotated_2d"], np.asarray(np.isfinite(xyz).all(-1))
+    return {
+        "uv": np.where(labelled[..., None], uv / size, 0.0),
+        "labelled_2d": labelled,
+        "present_2d": labelled & in_frame(uv, size, size),
+        "xyz": np.where(known[..., None], xyz, 0.0),
+        "present_3d": known,
+        "side": plan.side,
+    }
+
+
+def _picture(batch: Batch, on_device: Mapping[str, Tensor], pool: BackgroundPool | None, size: int) -> Tensor:
+    grid = grid_of(on_device["affine"], size)
+    if pool is None or batch.foreground is None:
+        return warp(batch.canvases, grid)
+    composite = on_device["composite"] > 0
+    keep = torch.where(composite[:, None, None], unpack_bits(batch.foreground), 1)
+    # a sample without a mask keeps every pixel of its canvas and stays black beyond it
+    background = pool.windows(on_device["tile"].long()) * composite[:, None, None, None]
+    return warp_over(batch.canvases, keep, grid, background)
+
+
+def _upload(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
+    """Send many small arrays (B, ...) in one copy, as float32."""
+    flat = [np.asarray(array, np.float32).reshape(len(array), -1) for array in arrays.values()]
+    packed = torch.from_numpy(np.concatenate(flat, axis=1))
+    if device.type == "cuda":
+        packed = packed.pin_memory()
+    packed = packed.to(device, non_blocking=True)
+    parts = torch.split(packed, [part.shape[1] for part in flat], dim=1)
+    return {name: part.reshape(a.shape) for (name, a), part in zip(arrays.items(), parts, strict=True)}

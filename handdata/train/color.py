@@ -1,0 +1,66 @@
+"""Brightness, contrast, saturation, blur and normalisation of a batch, on whatever device it lies. Images in 0..1.
+
+Shape letters: B batch, 3 channels RGB, H W pixels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)  # method.md 3.5: ImageNet, RGB, of images in 0..1
+STD = (0.229, 0.224, 0.225)
+GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, which Pillow's enhancers use
+BLUR_REACH = 3  # px: at the largest sigma, 0.8 px, a tap at 4 weighs exp(-12.5) = 4e-6
+# the six orders of brightness (0), contrast (1), saturation (2)
+ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
+    """Change brightness, contrast and saturation, each sample in its own order; clipped to 0..1 after each.
+
+    Every step is a blend f image + (1 - f) base; base is black, the mean grey of the picture, or its grey values.
+
+    Args:
+        image_B3HW: 0..1.
+        factors_B3: brightness, contrast, saturation; 1 leaves the picture as it is.
+        order_B: int, a row of ORDERS.
+    """
+    steps_B3 = torch.tensor(ORDERS, device=image_B3HW.device)[order_B]
+    luma = image_B3HW.new_tensor(GRAY)[:, None, None]
+    for step_B in steps_B3.unbind(1):
+        factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
+        gray = (image_B3HW * luma).sum(1, keepdim=True)
+        contrast, saturation = ((step_B == kind).to(gray.dtype)[:, None, None, None] for kind in (1, 2))
+        base = contrast * gray.mean((2, 3), keepdim=True) + saturation * gray
+        image_B3HW = torch.lerp(base, image_B3HW, factor).clamp_(0, 1)
+    return image_B3HW
+
+
+def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
+    """Blur with a Gaussian of its own sigma for every sample, edge pixels repeated (Pillow's border).
+
+    Args:
+        image_B3HW: any values.
+        sigma_B: px, 0 up to 0.8; 0 leaves the picture as it is.
+    """
+    offsets = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=sigma_B.device, dtype=sigma_B.dtype)
+    taps = torch.exp(-0.5 * (offsets / sigma_B.clamp(min=1e-3)[:, None]) ** 2)
+    taps = taps / taps.sum(1, keepdim=True)  # (B, 7)
+    batch, channels, height, width = image_B3HW.shape
+    kernel = taps.repeat_interleave(channels, 0)[:, None]  # (B * 3, 1, 7)
+    image = F.pad(image_B3HW, (BLUR_REACH,) * 4, mode="replicate").reshape(1, batch * channels, height + 6, width + 6)
+    image = F.conv2d(image, kernel[:, :, None, :], groups=batch * channels)
+    image = F.conv2d(image, kernel[:, :, :, None], groups=batch * channels)
+    return image.reshape(batch, channels, height, width)
+
+
+def normalize(image_B3HW: Tensor) -> Tensor:
+    """Return (image - mean) / std of a picture in 0..1."""
+    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return (image_B3HW - mean) / std
+
+
+def denormalize(image_B3HW: Tensor) -> Tensor:
+    """Invert `normalize`, clipped to 0..1, for display."""
+    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return (image_B3HW * std + mean).clamp(0, 1)

@@ -1,0 +1,176 @@
+"""Several converted datasets as one source of samples, and the batch that comes out of it.
+
+Shape letters: B batch, S canvas side.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handdata.dataset import Dataset, open_dataset
+from handdata.errors import ConfigError
+from handdata.schema import FIELD
+from handdata.train.mapped import LABELS, MappedShard
+from handdata.train.mix import SlotMap, mix_weights, slot_map
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples of one step, before augmentation.
+
+    The pixels are on the loader's device; everything else stays on the host, where the geometry is worked out in
+    float64 and sent in one copy (augment.prepare).
+
+    Attributes:
+        canvases: (B, S, S, 3) uint8.
+        foreground: (B, S, S/8) uint8 bits; None if no dataset of the mixture has a mask.
+        has_foreground: (B,) bool, host; where it is False the sample's bits mean nothing.
+        labels: (B, ...) arrays by the schema's field names (mapped.LABELS), host, as stored.
+        dataset: (B,) int, number of the dataset in the mixture.
+        sample: (B,) int, number of the sample in its dataset.
+        position: (B,) int, place in the epoch: what augmentation is drawn by.
+        epoch: counted from 0.
+    """
+
+    canvases: Tensor
+    foreground: Tensor | None
+    has_foreground: NDArray[np.bool_]
+    labels: dict[str, NDArray[Any]]
+    dataset: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    position: NDArray[np.int64]
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+class Mixture:
+    """Datasets to draw from. Pickles as folders and numbers; shards are mapped where, and when, they are first read.
+
+    Attributes:
+        datasets: opened by their index alone.
+        slots: how often each is drawn.
+        canvas: S, px.
+        has_foreground: (D,) bool, which datasets have masks.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], slots: SlotMap) -> None:
+        self.datasets = list(datasets)
+        self.slots = slots
+        self._starts = [np.concatenate([[0], np.cumsum(d.counts)]).astype(np.int64) for d in self.datasets]
+        self._shards: dict[tuple[int, int], MappedShard] = {}
+        self._lock = threading.Lock()
+        firsts = [self.shard(d, 0) for d in range(len(self.datasets))]
+        sides = {d.name: shard.images.shape[1] for d, shard in zip(self.datasets, firsts, strict=True)}
+        if len(set(sides.values())) > 1:
+            raise ConfigError(
+                "shards",
+                expected="one canvas side in a mixture",
+                got=", ".join(f"{name} {side} px" for name, side in sides.items()),
+                fix="Convert them with the same --size.",
+            )
+        self.canvas = firsts[0].images.shape[1]
+        self.has_foreground = np.array([shard.foreground is not None for shard in firsts])
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Mixture, (self.datasets, self.slots))
+
+    @property
+    def names(self) -> list[str]:
+        """The datasets' names, in order."""
+        return [dataset.name for dataset in self.datasets]
+
+    def shard(self, dataset: int, shard: int) -> MappedShard:
+        """Map a shard, once a process."""
+        key = (dataset, shard)
+        if key not in self._shards:
+            with self._lock:
+                if key not in self._shards:
+                    self._shards[key] = MappedShard(self.datasets[dataset].shard_paths[shard])
+        return self._shards[key]
+
+    def locate(
+        self, dataset: NDArray[np.int64], sample: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the shard number in its dataset and the row of each sample, both (B,)."""
+        shard, row = np.empty_like(sample), np.empty_like(sample)
+        for d in np.unique(dataset):
+            here, starts = dataset == d, self._starts[d]
+            shard[here] = np.searchsorted(starts, sample[here], side="right") - 1
+            row[here] = sample[here] - starts[shard[here]]
+        return shard, row
+
+    def labels(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Gather the labels of samples, (B, ...) each: one indexing a field and shard, so ask for many at once."""
+        shard, row = self.locate(dataset, sample)
+        result = {n: np.empty((len(sample), *FIELD[n].shape_at(self.canvas)), FIELD[n].dtype) for n in LABELS}
+        order = np.lexsort((shard, dataset))
+        keys = np.stack([dataset, shard], axis=1)[order]
+        cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(1)) + 1
+        for group in np.split(order, cuts):
+            if len(group):
+                source = self.shard(int(dataset[group[0]]), int(shard[group[0]])).labels
+                for name, array in result.items():
+                    array[group] = source[name][row[group]]
+        return result
+
+    def hint(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> None:
+        """Ask the kernel to read these samples' pixels ahead, where their shards are not in memory."""
+        shard, row = self.locate(dataset, sample)
+        for d, s in np.unique(np.stack([dataset, shard], axis=1), axis=0).tolist():
+            self.shard(d, s).hint(row[(dataset == d) & (shard == s)])
+
+    def copy_pixels(
+        self,
+        dataset: NDArray[np.int64],
+        sample: NDArray[np.int64],
+        images: NDArray[np.uint8],
+        foreground: NDArray[np.uint8] | None,
+    ) -> None:
+        """Copy the samples' canvases, and their bits where they have any, into (B, S, S, 3) and (B, S, S/8)."""
+        shards, rows = self.locate(dataset, sample)
+        for i, (d, s, row) in enumerate(zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True)):
+            shard = self.shard(d, s)
+            images[i] = shard.images[row]
+            if foreground is not None and shard.foreground is not None:
+                foreground[i] = shard.foreground[row]
+
+    def sample_ids(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> list[str]:
+        """Return "dataset/sample id" of samples, for a message or a table."""
+        shards, rows = self.locate(dataset, sample)
+        ids = []
+        for d, s, row in zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True):
+            raw = self.datasets[d].reader(s)["sample_id"][row]
+            ids.append(f"{self.datasets[d].name}/{bytes(raw).decode('ascii')}")
+        return ids
+
+
+def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[str, float] | None = None) -> Mixture:
+    """Open shard folders as one mixture. Costs one index read and one mapped shard a folder.
+
+    Args:
+        folders: converted datasets.
+        split: "train", "val" or "test"; None takes all.
+        mix: "A", "B" or "C" of method.md 9.1, weights by dataset name, or None: every sample equally likely.
+
+    Raises:
+        MissingError: a folder is no complete dataset, or has no such split.
+        ConfigError: the mix does not fit the folders, two are of one dataset, or their canvases differ in side.
+    """
+    datasets = [open_dataset(folder, split) for folder in folders]
+    names = [dataset.name for dataset in datasets]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            "shards", expected="one folder for each dataset", got=", ".join(names) or "none", fix="Name each set once."
+        )
+    return Mixture(datasets, slot_map([len(dataset) for dataset in datasets], mix_weights(mix, names)))
