@@ -1,6 +1,7 @@
 """Facts of a dataset, read from manifests/<dataset>.toml: citation, licence, cameras, splits, counts, errata.
 
 No converter repeats a fact that stands there. The folder lies beside the package in a checkout and inside the wheel.
+Its subfolder `own` describes what is no published dataset: your own labels, background pictures.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError, DataError
 
 _PACKAGE = Path(__file__).resolve().parent
+OWN = "own"
 _FOLDERS = (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests")
 
 
@@ -88,7 +90,7 @@ class Manifest:
 
 
 def names() -> list[str]:
-    """Return the datasets that have a manifest, sorted."""
+    """Return the published datasets that have a manifest, sorted."""
     return sorted(path.stem for path in _folder().glob("*.toml"))
 
 
@@ -100,11 +102,10 @@ def load(name: str) -> Manifest:
         ConfigError: there is none of that name.
         DataError: the file lacks a fact or holds a wrong one.
     """
-    path = _folder() / f"{name}.toml"
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError("dataset", expected=f"one of {', '.join(names())}", got=name) from None
+    path = next((p for p in (_folder() / f"{name}.toml", _folder() / OWN / f"{name}.toml") if p.is_file()), None)
+    if path is None:
+        raise ConfigError("dataset", expected=f"one of {', '.join(names())}", got=name)
+    text = path.read_bytes()
     try:
         return _parse(name, tomllib.loads(text.decode()), hashlib.sha256(text).hexdigest())
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
