@@ -1,0 +1,184 @@
+"""Stereo Tracking Benchmark, rendered: 12 sequences, one left hand, two camera systems, labels in MATLAB files.
+
+    images/<sequence>/SK_color_<i>.png, SK_depth_<i>.png, BB_left_<i>.png, BB_right_<i>.png
+    labels/<sequence>_SK.mat, <sequence>_BB.mat
+
+The world is the SK depth camera's frame, in which the SK labels are given. Layout: ../shared/formats/stb.md.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat, savemat
+
+from handdata import manifest
+from handdata.geometry import invert_rigid, rotation_from_vector, transform
+from handdata.skeleton import INDEX, LEFT
+from handdata.synth.farm import Task
+from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.native.tree import (
+    Request,
+    Victims,
+    label_path,
+    load_labels,
+    render_tree,
+    save_labels,
+    shares,
+    write_bytes,
+    write_picture,
+)
+
+# B1 (val) and B2 (train) first, so that few frames still fill both splits.
+SEQUENCES = tuple(f"B{k}{scope}" for k in range(1, 7) for scope in ("Counting", "Random"))
+ORDER = ("B1Counting", "B2Counting", "B1Random", "B2Random", *SEQUENCES[4:])
+PICTURES = ("SK_color", "SK_depth", "BB_left", "BB_right")
+BB_OFFSET_MM = (60.0, 40.0, 0.0)  # our rig: the BumbleBee pair stands about the SK, a little above it
+HEADER = b"MATLAB 5.0 MAT-file, rendered by handdata synth".ljust(116)  # scipy's holds the date
+
+
+def write(
+    root: Path,
+    frames: int,
+    *,
+    seed: int,
+    style: Style = "clean",
+    small: bool = False,
+    faults: Sequence[str] = (),
+    workers: int = 1,
+    backgrounds: Sequence[str] = (),
+) -> int:
+    """Write `frames` SK frames (and the BB pairs beside them) over the 12 sequences.
+
+    Args:
+        root: the dataset's own folder.
+        frames: samples in total, as `convert stereo` counts them.
+        seed: of the rendering.
+        style: look of light, noise, skin and backgrounds.
+        small: the coarse mesh, for tests.
+        faults: some of `tree.FAULTS`.
+        workers: processes.
+        backgrounds: picture files behind the hand; procedural ones when empty.
+
+    Returns:
+        The number of samples.
+    """
+    request = Request(
+        dataset="stereo", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
+        backgrounds=tuple(backgrounds),
+    )  # fmt: skip
+    counts = {name: count for name, count in zip(ORDER, shares(frames, [1] * len(ORDER)), strict=True) if count}
+    specs = {name: _spec(name, request) for name in counts}
+    tasks = [(specs[name], index) for name, count in counts.items() for index in range(count)]
+    return render_tree(
+        root,
+        request,
+        tasks=tasks,
+        is_done=lambda task: label_path(root, *_place(task)).is_file(),
+        write=partial(_write_frame, root),
+        finish=lambda: _write_labels(root, counts),
+        victims=lambda: _victims(root, counts),
+        workers=workers,
+    )
+
+
+def _spec(sequence: str, request: Request) -> SequenceSpec:
+    return SequenceSpec(
+        seed=request.seed,
+        name=f"stereo/{sequence}",
+        cameras=_cameras(),
+        sides=(LEFT,),
+        motion="count" if sequence.endswith("Counting") else "random",
+        distance_mm=(450.0, 700.0),
+        style=request.style,
+        small=request.small,
+        backgrounds=request.backgrounds,
+    )
+
+
+def _cameras() -> tuple[Camera, ...]:
+    """Return the four cameras, in the order of PICTURES; the SK depth camera is the world."""
+    facts = manifest.load("stereo")
+    depth_from_color = np.eye(4)
+    depth_from_color[:3, :3] = rotation_from_vector(np.array(facts.extra["rotation"]["vector"]))
+    depth_from_color[:3, 3] = facts.extra["rotation"]["translation_mm"]
+    bb_left = np.eye(4)
+    bb_left[:3, 3] = BB_OFFSET_MM
+    poses = {
+        "sk": invert_rigid(depth_from_color),
+        "sk_depth": np.eye(4),
+        "bb_left": bb_left,
+        "bb_right": facts.cameras["bb_right"].T_camera_label @ bb_left,
+    }
+    return tuple(
+        Camera(
+            name=stem,
+            K=facts.cameras[name].K,
+            width=facts.cameras[name].size[0],
+            height=facts.cameras[name].size[1],
+            T_camera_world=pose,
+            background="black" if name == "sk_depth" else "scene",
+        )
+        for stem, (name, pose) in zip(PICTURES, poses.items(), strict=True)
+    )
+
+
+def _place(task: Task) -> tuple[str, int]:
+    return task[0].name.partition("/")[2], task[1]
+
+
+def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> None:
+    sequence, _ = _place((spec, index))
+    folder = root / "images" / sequence
+    for stem in PICTURES:
+        view = frame[stem]
+        picture = encode_depth(view.depth) if stem == "SK_depth" else view.image
+        write_picture(folder / f"{stem}_{index}.png", picture)
+    hand = frame.hands[0]
+    save_labels(root, sequence, index, np.vstack([hand.palm_center_3d, hand.keypoints_3d]))
+
+
+def encode_depth(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return (H, W, 3) RGB with mm = R + 256 G and B = 0; 0 where there is no surface."""
+    mm = np.rint(depth).astype(np.uint16)
+    return np.stack([mm & 255, mm >> 8, np.zeros_like(mm)], axis=-1).astype(np.uint8)
+
+
+def _write_labels(root: Path, counts: dict[str, int]) -> None:
+    """Write both label files of each sequence from the frames' points: palm centre, then our 21, world mm."""
+    native = manifest.load("stereo").keypoints
+    rows = [0 if name == "palm_center" else 1 + INDEX[name] for name in native]
+    bb_left = np.eye(4)
+    bb_left[:3, 3] = BB_OFFSET_MM
+    for sequence, count in counts.items():
+        points = load_labels(root, sequence, count)[:, rows]
+        _write_mat(root / "labels" / f"{sequence}_SK.mat", points)
+        _write_mat(root / "labels" / f"{sequence}_BB.mat", transform(bb_left, points))
+
+
+def _write_mat(path: Path, points: NDArray[np.float64]) -> None:
+    """Write (frames, 21, 3) mm as handPara (3, 21, frames), MATLAB v5, the same bytes every time."""
+    stream = BytesIO()
+    savemat(stream, {"handPara": np.ascontiguousarray(points.transpose(2, 1, 0))}, format="5", do_compression=False)
+    write_bytes(path, HEADER + stream.getvalue()[len(HEADER) :])
+
+
+def _victims(root: Path, counts: dict[str, int]) -> Victims:
+    first, last = next(iter(counts)), next(reversed(counts))
+
+    def mislabel() -> None:
+        path = root / "labels" / f"{first}_SK.mat"
+        points = loadmat(path)["handPara"].transpose(2, 1, 0)
+        points[0] = points[0] + [35.0, 20.0, 0.0]
+        _write_mat(path, points)
+
+    return Victims(
+        mislabel=mislabel,
+        missing=root / "images" / first / f"SK_color_{counts[first] - 1}.png",
+        truncated=root / "images" / last / "SK_color_0.png",
+        deeper=root / "images" / last,
+        deeper_name=last,
+    )

@@ -1,0 +1,238 @@
+"""A native tree in the making, shared by the writers: what was asked for, whole files only, faults on request.
+
+A rendering that was stopped goes on: a frame is finished once its last file is there. The mark at the root says what
+the tree is, so that nothing is mixed with another rendering or with a real archive, and that it was rendered.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError
+from handdata.synth.farm import Task, Write, render_frames
+from handdata.synth.frame import Style
+
+MARK = ".handdata-synth.json"
+WORK = ".partial"  # folder of labels that wait for their table
+FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # spec/synth.md, of real archives
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for; two equal requests give equal trees.
+
+    Attributes:
+        dataset: name of the writer.
+        frames: samples in total.
+        seed: of the rendering.
+        style: look of light, noise, skin and backgrounds.
+        small: the coarse mesh, for tests.
+        faults: some of FAULTS.
+        backgrounds: picture files behind the hand.
+    """
+
+    dataset: str
+    frames: int
+    seed: int
+    style: Style = "clean"
+    small: bool = False
+    faults: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Victims:
+    """Where the faults go, at most one each.
+
+    Attributes:
+        mislabel: gives one frame another's label.
+        missing: the file to take away.
+        truncated: the picture to cut short.
+        deeper: the folder whose content goes one level down.
+        deeper_name: the name of that level.
+    """
+
+    mislabel: Callable[[], None]
+    missing: Path
+    truncated: Path
+    deeper: Path
+    deeper_name: str
+
+
+def render_tree(
+    root: Path,
+    request: Request,
+    *,
+    tasks: Sequence[Task],
+    is_done: Callable[[Task], bool],
+    write: Write,
+    finish: Callable[[], None],
+    victims: Callable[[], Victims],
+    workers: int,
+) -> int:
+    """Render what is not there yet, complete the tables, plant the faults, mark the tree as whole.
+
+    Args:
+        root: the dataset's own folder.
+        request: what was asked for.
+        tasks: every frame of the tree.
+        is_done: tells whether a frame's files are all there.
+        write: writes one frame's files; picklable, see `farm.render_frames`.
+        finish: writes what covers many frames: label tables, read-me files.
+        victims: where the faults go; called only if there are any.
+        workers: processes.
+
+    Returns:
+        The number of samples, `request.frames`.
+
+    Raises:
+        ConfigError: an unknown fault, no frames, or `root` holds something else.
+    """
+    if _is_whole(root, request):
+        return request.frames
+    render_frames(
+        [task for task in tasks if not is_done(task)], write, workers=workers, title=f"synth {request.dataset}"
+    )
+    finish()
+    if request.faults:
+        _plant(request.faults, victims())
+    shutil.rmtree(root / WORK, ignore_errors=True)
+    _set_mark(root, request, whole=True)
+    return request.frames
+
+
+def _is_whole(root: Path, request: Request) -> bool:
+    unknown = sorted(set(request.faults) - set(FAULTS))
+    if unknown:
+        raise ConfigError("--faults", expected=f"some of {', '.join(FAULTS)}", got=", ".join(unknown))
+    if request.frames < 1:
+        raise ConfigError("--frames", expected="at least 1", got=str(request.frames))
+    fix = "Choose another --out, or remove that folder first."
+    if (root / MARK).is_file():
+        mark: dict[str, Any] = json.loads((root / MARK).read_text(encoding="utf-8"))
+        whole = bool(mark.pop("whole"))
+        if mark != _facts(request):
+            differ = ", ".join(
+                f"{key} {mark.get(key)}" for key, value in _facts(request).items() if mark.get(key) != value
+            )
+            raise ConfigError(root, expected="this same rendering or no folder", got=f"one with {differ}", fix=fix)
+        return whole
+    if root.is_dir() and any(root.iterdir()):
+        raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
+    _set_mark(root, request, whole=False)
+    return False
+
+
+def _facts(request: Request) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(json.dumps(asdict(request)))
+    return {"rendered_by": "handdata synth", **facts}
+
+
+def _set_mark(root: Path, request: Request, *, whole: bool) -> None:
+    write_text(root / MARK, json.dumps({**_facts(request), "whole": whole}, indent=1) + "\n")
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all; line ends as given."""
+    write_bytes(path, text.encode())
+
+
+def write_picture(path: Path, image: NDArray[Any]) -> None:
+    """Write a picture whole or not at all; the suffix decides the encoding.
+
+    Args:
+        path: .png or .bmp.
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16.
+    """
+    stored = image[..., ::-1] if image.ndim == 3 else image
+    good, data = cv2.imencode(path.suffix, np.ascontiguousarray(stored))
+    if not good:
+        raise ValueError(f"{path.suffix} does not take {image.dtype} {image.shape}")
+    write_bytes(path, data.tobytes())
+
+
+def label_path(root: Path, sequence: str, index: int) -> Path:
+    """Return where a frame's labels wait until their table is written; the frame is finished when this is there."""
+    return root / WORK / sequence / f"{index:06d}.npy"
+
+
+def save_labels(root: Path, sequence: str, index: int, labels: NDArray[Any]) -> None:
+    """Keep a frame's labels for its table."""
+    path = label_path(root, sequence, index)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, labels)
+    partial.rename(path)
+
+
+def load_labels(root: Path, sequence: str, count: int) -> NDArray[Any]:
+    """Return the labels of a sequence's frames 0..count-1, stacked."""
+    return np.stack([np.load(label_path(root, sequence, index)) for index in range(count)])
+
+
+# ------------------------------------------------------------------------------------------------ counts
+
+
+def shares(total: int, weights: Sequence[float]) -> list[int]:
+    """Spread `total` over parts by weight, largest remainder first.
+
+    With fewer than one each, the first `total` parts get one; else every part gets at least one.
+    """
+    parts = len(weights)
+    if total <= parts:
+        return [1] * total + [0] * (parts - total)
+    ideal = (total - parts) * np.asarray(weights, np.float64) / sum(weights)
+    counts = np.floor(ideal).astype(int)
+    rest = total - parts - int(counts.sum())
+    counts[np.argsort(-(ideal - counts), kind="stable")[:rest]] += 1
+    return [int(count) + 1 for count in counts]
+
+
+# ------------------------------------------------------------------------------------------------ faults
+
+
+def _plant(faults: Sequence[str], victims: Victims) -> None:
+    """Damage a whole tree; in the order of FAULTS, so that paths hold until the last."""
+    if "wrong-label" in faults:
+        victims.mislabel()
+    if "missing-file" in faults:
+        victims.missing.unlink(missing_ok=True)
+    if "truncated-picture" in faults and victims.truncated.is_file():
+        data = victims.truncated.read_bytes()
+        write_bytes(victims.truncated, data[: len(data) // 2])
+    if "one-level-deeper" in faults:
+        nest(victims.deeper, victims.deeper_name)
+
+
+def nest(folder: Path, name: str) -> None:
+    """Move a folder's content one level down, as an archive unpacked into a folder of its own name does."""
+    inner = folder / name
+    content = [path for path in sorted(folder.iterdir()) if path.name not in (MARK, WORK)]
+    temporary = folder / f".{name}.partial"
+    temporary.mkdir()
+    for path in content:
+        path.rename(temporary / path.name)
+    temporary.rename(inner)
