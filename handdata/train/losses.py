@@ -2,7 +2,7 @@
 
 Shape letters: B batch, K keypoints, H, W rows and columns of a map, D coordinates (2 or 3).
 
-A loss is kept as sum and count, so that its mean runs over what is present in the whole batch, however many processes
+A loss is kept as sum and number, so that its mean runs over what is present in the whole batch, however many processes
 share it. An absent keypoint adds to neither and its prediction gets no gradient; its target may be NaN.
 
 Source: method.md 7; L4, L6 and L7 of its section 12 say what was repaired.
@@ -25,7 +25,7 @@ class Ratio(NamedTuple):
     """A mean not yet divided: two float32 scalars on the batch's device."""
 
     total: Tensor
-    count: Tensor
+    number: Tensor
 
 
 def loss_2d(maps_BKHW: Tensor, uv_BK2: Tensor, present_BK: Tensor, kind: Loss2D, over: Over = "present") -> Ratio:
@@ -76,7 +76,7 @@ def loss_3d(xyz_BK3: Tensor, true_BK3: Tensor, present_BK: Tensor, kind: Loss3D)
 
 def divide(ratio: Ratio) -> Tensor:
     """Return the mean; 0 where nothing is present, and then without gradient."""
-    return ratio.total / ratio.count.clamp(min=1.0)
+    return ratio.total / ratio.number.clamp(min=1.0)
 
 
 def _known(values_BKD: Tensor, present_BK: Tensor) -> Tensor:

@@ -102,6 +102,7 @@ class Decoder(nn.Module):
         outputs = 3 * (NUM_BONES if kind == "tree" else NUM_KEYPOINTS)
         self.linear1 = nn.Linear(narrow * (size // 4) ** 2, scaled(HIDDEN, width))
         self.linear2 = nn.Linear(scaled(HIDDEN, width), outputs)
+        self.path: Tensor
         self.register_buffer("path", bone_path_matrix(), persistent=False)
 
     def forward(self, features: tuple[Tensor, ...]) -> Prediction:

@@ -1,0 +1,246 @@
+"""The settings of a training: one tree of frozen dataclasses, and the only place with defaults.
+
+A recipe is a TOML file whose tables are the fields below; `extends` names the recipe it starts from. Unknown keys and
+values of the wrong kind are refused. The resolved tree is stored in the run and in every checkpoint.
+
+Source of the published values: method.md 9.2, with the defects of its section 12 resolved.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from handdata.errors import ConfigError
+from handdata.train.augment import AugmentConfig, published_configs
+from handdata.train.losses import Loss2D, Loss3D, Over
+from handdata.train.models import Init, Kind
+from handdata.train.tree import merge, read_tree
+
+RECIPES = resources.files("handdata.train") / "recipes"
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network; see models.HandNet."""
+
+    kind: Kind = "direct"
+    size: int = 128  # px, side of the input
+    width: float = 1.0  # channels relative to the published network
+    decoder_init: Init = "default"
+    logit_offset: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartConfig:
+    """What the weights are before the first step."""
+
+    weights: str = ""  # encoder: "" random, a torchvision name, or a .pth / .safetensors file
+    recipe: str = ""  # the run that `--chain` trains first and starts from
+    encoder: Literal["trained", "frozen", "frozen-compat"] = "trained"  # compat: layer4 and statistics move, L1 and L2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The two losses and their weights; see losses.py."""
+
+    loss_2d: Loss2D = "iou"
+    loss_3d: Loss3D = "mse"
+    weight_2d: float = 1.0
+    weight_3d: float = 1.0
+    over: Over = "present"  # "all" divides heatmap losses by 21 whatever is present, L4
+    warm_epochs: int = 0  # epochs that use `l2` heatmaps before `iou`: past the plateau of L18
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """The optimiser and its learning rate."""
+
+    kind: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.005
+    momentum: float = 0.9  # of sgd
+    betas: tuple[float, float] = (0.9, 0.999)  # of adamw
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    warmup_steps: int = 0  # linear from 0; any schedule
+    final_lr: float = 0.0  # of cosine, reached at the last step, relative to lr
+    plateau_factor: float = 0.1
+    plateau_patience: int = 10  # epochs
+    plateau_threshold: float = 1e-4  # relative
+    clip_norm: float = 0.0  # of all gradients together; 0: do not clip
+    ema_decay: float = 0.0  # of the averaged weights that are validated and saved beside the others; 0: none
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSetting:
+    """What the training pictures go through; see augment.AugmentConfig for the fields of a dataset."""
+
+    kind: Literal["none", "published"] = "none"  # "none": a fresh background where there is a mask, nothing else
+    every: dict[str, Any] = field(default_factory=dict)  # fields for every dataset, on top of `kind`
+    override: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields by dataset, on top of that
+
+    def of(self, datasets: Sequence[str]) -> list[AugmentConfig]:
+        """Return the augmentation of each dataset."""
+        given = {name: {**self.every, **self.override.get(name, {})} for name in datasets}
+        if self.kind == "published":
+            return published_configs(datasets, given)
+        return [AugmentConfig(**given[name]) for name in datasets]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is trained on; `mix` and `shards` of the command line override it."""
+
+    datasets: tuple[str, ...] = ()  # () takes whatever shards are there
+    mix: str = ""  # "A", "B", "C" of method.md 9.1, or "" for every sample equally likely
+    weights: dict[str, float] = field(default_factory=dict)  # by dataset, instead of `mix`
+    val_sequences: tuple[str, ...] = ()  # validate on these, train on all others, whatever split they are in
+    backgrounds: str = ""  # a folder of pictures; "" makes some, "none" leaves those of the pictures
+    batch: int = 64  # samples a step, all processes together
+    loader_threads: int = 2
+    cache: Literal["none", "device"] = "none"  # "device" keeps the training set there
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, how often, how precisely."""
+
+    epochs: int = 1000
+    batches: int = 250  # steps an epoch
+    val_batches: int = 50  # of `data.batch` samples, the first in fixed order; 0: every sample
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    tf32: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides what a training does, except which files it reads."""
+
+    name: str = ""  # of the recipe
+    about: str = ""  # one line, for people
+    model: ModelConfig = field(default_factory=ModelConfig)
+    start: StartConfig = field(default_factory=StartConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentSetting = field(default_factory=AugmentSetting)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain values, for JSON."""
+        return asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with handdata, in name order."""
+    return sorted(path.name.removesuffix(".toml") for path in RECIPES.iterdir() if path.name.endswith(".toml"))
+
+
+def load_config(recipe: str, settings: Sequence[str] = ()) -> Config:
+    """Read a recipe by name, or by file if it ends in .toml, with `key=value` settings on top.
+
+    Raises:
+        ConfigError: no such recipe, an unknown key, a value of the wrong kind.
+    """
+    table = _read_recipe(recipe, seen=())
+    table = merge(table, {"name": table.get("name", Path(recipe).stem)})
+    config = read_tree(Config, table, where=f"recipe {recipe}")
+    if settings:
+        config = read_tree(Config, merge(config.to_dict(), _settings_table(settings)), where="--set")
+    return check(config)
+
+
+def check(config: Config) -> Config:
+    """Return the config, or refuse combinations that no training can mean.
+
+    Raises:
+        ConfigError: which setting, and what it may be.
+    """
+    positive = {
+        "data.batch": config.data.batch,
+        "loop.epochs": config.loop.epochs,
+        "loop.batches": config.loop.batches,
+        "optim.lr": config.optim.lr,
+        "model.width": config.model.width,
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise ConfigError(f"recipe {config.name}[{key}]", expected="more than 0", got=str(value))
+    if config.model.size <= 0 or config.model.size % 32:
+        raise ConfigError(
+            f"recipe {config.name}[model.size]", expected="a multiple of 32 px", got=str(config.model.size)
+        )
+    if not 0 <= config.optim.ema_decay < 1:
+        raise ConfigError(
+            f"recipe {config.name}[optim.ema_decay]", expected="0 <= decay < 1", got=str(config.optim.ema_decay)
+        )
+    for name, fields_given in (("every", config.augment.every), *config.augment.override.items()):
+        read_tree(AugmentConfig, fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
+    if config.model.kind == "latent" and config.loss.loss_2d != "coordinates":
+        raise ConfigError(
+            f"recipe {config.name}[loss.loss_2d]",
+            expected="'coordinates' for the latent model, whose maps are probabilities",
+            got=repr(config.loss.loss_2d),
+        )
+    return config
+
+
+def _read_recipe(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if recipe in seen:
+        raise ConfigError(f"recipe {recipe}[extends]", expected="a recipe that does not lead back here", got=seen[-1])
+    text = _recipe_text(recipe)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe {recipe}", expected="TOML", got=str(error)) from error
+    parent = table.pop("extends", "")
+    if not parent:
+        return table
+    base = _read_recipe(str(parent), (*seen, recipe))
+    base.pop("name", None)
+    return merge(base, table)
+
+
+def _recipe_text(recipe: str) -> str:
+    if recipe.endswith(".toml"):
+        path = Path(recipe)
+        if not path.is_file():
+            raise ConfigError(recipe, expected="a recipe file", got="nothing there", fix=_known())
+        return path.read_text(encoding="utf-8")
+    if recipe not in recipe_names():
+        near = get_close_matches(recipe, recipe_names(), n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            "--recipe", expected="a recipe's name or a .toml file", got=repr(recipe), fix=f"Nearest: {near}. {_known()}"
+        )
+    return (RECIPES / f"{recipe}.toml").read_text(encoding="utf-8")
+
+
+def _known() -> str:
+    return f"Recipes: {', '.join(recipe_names())}."
+
+
+def _settings_table(settings: Sequence[str]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError("--set", expected="key=value, such as optim.lr=0.01", got=repr(setting))
+        value = _value(text)
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        table = merge(table, value)
+    return table
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a text: --set loss.loss_2d=l2

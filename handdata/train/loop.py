@@ -1,0 +1,276 @@
+"""The training loop, to be read from top to bottom.
+
+One process or many make the same steps: every loss is a sum over what is present in the whole batch, divided once.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handdata.progress import meter, say
+from handdata.train import checkpoint
+from handdata.train.augment import Inputs
+from handdata.train.board import Board
+from handdata.train.config import Config, LossConfig
+from handdata.train.data import EvalLoader, Loader, Mixture
+from handdata.train.distributed import group, rank, sum_over_processes, wait, world
+from handdata.train.ledger import NAMES, Clock, Ledger
+from handdata.train.losses import loss_2d, loss_3d
+from handdata.train.optim import clip
+from handdata.train.precision import autocast, set_up_device
+from handdata.train.readout import thresholded
+from handdata.train.runs import Run, claim
+from handdata.train.sources import open_sources
+from handdata.train.state import State, build, resume
+from handdata.train.views import Views, make_views
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training to do.
+
+    Attributes:
+        config: resolved recipe.
+        folders: shard folders to choose from.
+        run: folder of the run.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        init_from: run or checkpoint whose weights it starts from; they must fit.
+        resume: go on from the run's last checkpoint.
+        tensorboard: also write TensorBoard's files.
+    """
+
+    config: Config
+    folders: Sequence[Path]
+    run: Path
+    device: str = "auto"
+    init_from: Path | None = None
+    resume: bool = False
+    tensorboard: bool = False
+
+
+def train(job: Job) -> bool:
+    """Train, validating and saving after every epoch; return whether all epochs are done.
+
+    SIGTERM or Ctrl-C ends it after the step in work, saved, to go on with `resume`.
+
+    Raises:
+        HanddataError: settings, shards or weights that do not fit; a loss that is not finite.
+    """
+    with group(job.device) as device, asked_to_stop() as stop:
+        return _train(job, device, stop)
+
+
+def _train(job: Job, device: torch.device, stop: threading.Event) -> bool:
+    config = job.config
+    run = claim(job.run, resume=job.resume)
+    train_set, val_set = open_sources(job.folders, config)
+    set_up_device(config.loop, device)
+    state = build(config, device, job.init_from)
+    if job.resume:
+        resume(state, run.path, config)
+    wait()  # nobody writes before everybody has read
+    if rank() == 0:
+        run.start(config, [*train_set.datasets, *(val_set.datasets if val_set else [])], device, world())
+        run.cut_log(state.position.epoch)
+    views = make_views(config, train_set, device, train=True)
+    val_views = make_views(config, val_set, device, train=False) if val_set else None
+    board = Board(run.path / "tensorboard", wanted=job.tensorboard and rank() == 0)
+    with board, make_loader(config, train_set, device) as loader:
+        while state.position.epoch < config.loop.epochs:
+            clock = Clock()
+            if not train_epoch(state, config, loader, views, clock, stop, run.path):
+                _save(state, run, config, checkpoint.LAST)
+                say(f"stopped after step {state.position.step}; saved, go on with --resume")
+                return False
+            figures = clock.figures(world())
+            losses = validate(state, config, val_set, val_views, device) if val_set and val_views else {}
+            entry, is_best = end_epoch(state, config, figures, losses)
+            if rank() == 0:
+                run.log(entry)
+                board.write(entry)
+                say(_line(entry, config))
+            if is_best:
+                _save(state, run, config, checkpoint.BEST)
+            _save(state, run, config, checkpoint.LAST)
+    return True
+
+
+def make_loader(config: Config, train_set: Mixture, device: torch.device) -> Loader:
+    """Return this process' share of the training batches."""
+    return Loader(
+        train_set,
+        config.data.batch,
+        seed=config.loop.seed,
+        device=device,
+        rank=rank(),
+        world_size=world(),
+        threads=config.data.loader_threads,
+        cache=config.data.cache,
+    )
+
+
+def train_epoch(
+    state: State, config: Config, loader: Loader, views: Views, clock: Clock, stop: threading.Event, run: Path
+) -> bool:
+    """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
+    position = state.position
+    ledger = Ledger(position.sums, loader.mixture, run)
+    state.train_mode()
+    batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
+    with meter(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches) as bar:
+        bar.advance(position.batch)
+        for batch in clock.batches(batches):
+            losses = step(state, views.inputs(batch), config, stopping=stop.is_set())
+            position.step += 1
+            position.batch += 1
+            bar.advance()
+            if ledger.add(losses, batch) and position.batch < config.loop.batches:
+                ledger.settle()
+                return False
+    ledger.settle()
+    return True
+
+
+def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False) -> Tensor:
+    """Take one step.
+
+    Returns:
+        (4,) on the device: 2D loss, 3D loss, weighted total, each over all processes; how many were told to stop.
+    """
+    rate = state.schedule.rate(state.position.step)
+    for group_of_parameters in state.optimizer.param_groups:
+        group_of_parameters["lr"] = rate
+    image = inputs.image_B3HW
+    if config.loop.channels_last:
+        image = image.contiguous(memory_format=torch.channels_last)
+    with autocast(config.loop.precision, image.device):
+        prediction = state.trained(image)
+    kind = "l2" if state.position.epoch < config.loss.warm_epochs else config.loss.loss_2d
+    flat = loss_2d(prediction.maps_BKHW, inputs.uv_BK2, inputs.present_2d_BK, kind, config.loss.over)
+    deep = loss_3d(prediction.xyz_BK3, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
+    told = torch.tensor(float(stopping), device=image.device)
+    sums = torch.stack([flat.total, deep.total, flat.number, deep.number, told]).detach()
+    sums = sum_over_processes(sums)
+    counts = sums[2:4].clamp(min=1.0)
+    total = config.loss.weight_2d * flat.total / counts[0] + config.loss.weight_3d * deep.total / counts[1]
+    state.optimizer.zero_grad(set_to_none=True)
+    state.scaler.scale(total * world()).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes, sums are wanted
+    state.scaler.unscale_(state.optimizer)
+    clip(state.network.parameters(), config.optim.clip_norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    if state.average is not None:
+        state.average.update(state.network)
+    return torch.cat([_losses(sums, config.loss), sums[4:]])
+
+
+@torch.no_grad()
+def validate(state: State, config: Config, val_set: Mixture, views: Views, device: torch.device) -> dict[str, float]:
+    """Return the losses over the validation samples, and the mean errors of the thresholded read-out.
+
+    The running average's weights are used where there are any. `error_2d` is in crop fractions, `error_3d` in units
+    of wrist to middle MCP, both over the keypoints present.
+    """
+    network = state.network.eval()
+    values = state.average.values if state.average else dict(network.state_dict())
+    sums = torch.zeros(8, device=device, dtype=torch.float64)
+    loader = EvalLoader(val_set, config.data.batch, device=device, rank=rank(), world_size=world())
+    with loader, meter("validation", len(loader)) as bar:
+        for batch in loader:
+            inputs = views.inputs(batch)
+            with autocast(config.loop.precision, device):
+                maps, xyz = torch.func.functional_call(network, values, (inputs.image_B3HW,))
+            flat = loss_2d(maps, inputs.uv_BK2, inputs.present_2d_BK, config.loss.loss_2d, config.loss.over)
+            deep = loss_3d(xyz, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
+            off_2d = torch.linalg.vector_norm(thresholded(maps) - inputs.uv_BK2, dim=-1)[inputs.present_2d_BK]
+            off_3d = torch.linalg.vector_norm(xyz - inputs.xyz_BK3, dim=-1)[inputs.present_3d_BK]
+            counts = (off_2d.new_tensor(off_2d.numel()), off_3d.new_tensor(off_3d.numel()))
+            parts = [flat.total, deep.total, flat.number, deep.number, off_2d.sum(), off_3d.sum(), *counts]
+            sums += torch.stack(parts).double()
+            bar.advance()
+    sums = sum_over_processes(sums)
+    losses = dict(zip(NAMES, _losses(sums[:4], config.loss).tolist(), strict=True))
+    errors = (sums[4:6] / sums[6:8].clamp(min=1)).tolist()
+    return {**losses, "error_2d": errors[0], "error_3d": errors[1]}
+
+
+def end_epoch(
+    state: State, config: Config, figures: dict[str, float], validation: dict[str, float]
+) -> tuple[dict[str, Any], bool]:
+    """Close the epoch: mean losses, the schedule, the position of the next one.
+
+    Returns:
+        The log entry, and whether the validation total is the lowest so far.
+    """
+    position = state.position
+    losses = {name: position.sums[name] / config.loop.batches for name in ("total", "loss_2d", "loss_3d")}
+    entry = {
+        "epoch": position.epoch + 1,
+        "step": position.step,
+        "train": losses,
+        "val": validation,
+        "lr": state.schedule.rate(position.step - 1),
+        **figures,
+    }
+    watched = validation.get("total", losses["total"])
+    state.schedule.epoch_ended(watched)
+    is_best = bool(validation) and (position.best_loss is None or watched < position.best_loss)
+    position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
+    if is_best:
+        position.best_loss, position.best_epoch = watched, position.epoch
+    return entry, is_best
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and Ctrl-C set; a second signal acts as it always did."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, remember)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _losses(sums: Tensor, loss: LossConfig) -> Tensor:
+    """Return (2D, 3D, weighted total) from (2D sum, 3D sum, 2D count, 3D count)."""
+    flat, deep = sums[0] / sums[2].clamp(min=1.0), sums[1] / sums[3].clamp(min=1.0)
+    return torch.stack([flat, deep, loss.weight_2d * flat + loss.weight_3d * deep])
+
+
+def _save(state: State, run: Run, config: Config, name: str) -> None:
+    """Write a checkpoint on the first process; the others wait."""
+    if rank() == 0:
+        state.save(run.checkpoints / name, config, resumable=name == checkpoint.LAST)
+    wait()
+
+
+def _line(entry: dict[str, Any], config: Config) -> str:
+    def part(losses: dict[str, float]) -> str:
+        return f"{losses['total']:.4f} (2D {losses['loss_2d']:.4f}, 3D {losses['loss_3d']:.4f})"
+
+    val = entry["val"]
+    measured = f", val {part(val)}, error 2D {val['error_2d']:.4f} 3D {val['error_3d']:.4f}" if val else ""
+    return (
+        f"epoch {entry['epoch']}/{config.loop.epochs}: train {part(entry['train'])}{measured}, "
+        f"lr {entry['lr']:.2g}, {entry['samples_per_s']:.0f} samples/s, waiting {entry['data_wait']:.1%}"
+    )

@@ -1,0 +1,24 @@
+"""Number formats and kernels: what a recipe says about speed, put into PyTorch's switches."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from handdata.train.config import LoopConfig, Precision
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which the network runs; losses stay outside it, in float32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def set_up_device(loop: LoopConfig, device: torch.device) -> None:
+    """Choose TF32 or full float32 products, and let cuDNN look for its fastest kernels."""
+    torch.set_float32_matmul_precision("high" if loop.tf32 else "highest")
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = loop.tf32
+        torch.backends.cudnn.benchmark = True

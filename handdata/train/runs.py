@@ -1,0 +1,151 @@
+"""The folder of a training run, and what stands in it.
+
+runs/<name>/config.json        the resolved recipe
+            environment.json   versions, device, processes, command
+            shards.json        what it was trained on: folders, counts, hashes
+            log.jsonl          one object an epoch
+            checkpoints/{last,best}/
+            results.json, predictions.h5    written by evaluation
+"""
+
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from handdata import __version__
+from handdata.dataset import Dataset
+from handdata.errors import ConfigError, DataError
+from handdata.train.checkpoint import LAST, Position, write_text
+from handdata.train.config import Config
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def start(self, config: Config, datasets: Sequence[Dataset], device: torch.device, processes: int) -> None:
+        """Make the folder and write what is known before the first step."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        _write(self.path / "config.json", config.to_dict())
+        _write(self.path / "environment.json", environment(device, processes))
+        _write(self.path / "shards.json", {"datasets": [shard_facts(dataset) for dataset in datasets]})
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append one epoch."""
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """Return the epochs logged so far.
+
+        Raises:
+            DataError: a line is no JSON.
+        """
+        path = self.path / "log.jsonl"
+        if not path.is_file():
+            return []
+        entries = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                entries.append(json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path}:{number}", expected="JSON", got=line[:60], fix="Delete that line.") from error
+        return entries
+
+    def cut_log(self, epochs: int) -> None:
+        """Keep the first epochs only: those before the checkpoint that is resumed."""
+        path = self.path / "log.jsonl"
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(path.with_name("log.jsonl.partial"), "".join(lines[:epochs]))
+            path.with_name("log.jsonl.partial").rename(path)
+
+
+def environment(device: torch.device, processes: int) -> dict[str, Any]:
+    """Return what a reader needs to repeat a run on the same ground."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "handdata": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "cuda": torch.version.cuda,
+        "device": f"{device.type}: {name}",
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+    }
+
+
+def shard_facts(dataset: Dataset) -> dict[str, Any]:
+    """Return a dataset's name, folder, splits and shards with their content hashes, from its index."""
+    files = {path.name for path in dataset.shard_paths}
+    return {
+        "dataset": dataset.name,
+        "folder": str(dataset.folder),
+        "splits": list(dataset.splits),
+        "shards": [entry for entry in dataset.index["shards"] if entry["file"] in files],
+    }
+
+
+def claim(path: Path, *, resume: bool) -> Run:
+    """Return the run of a folder that may be written to.
+
+    Raises:
+        ConfigError: there is a run already and it is not to be resumed.
+    """
+    if not resume and (path / "config.json").exists():
+        raise ConfigError(
+            path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
+        )
+    return Run(path)
+
+
+def list_runs(folder: Path) -> list[dict[str, Any]]:
+    """Return one row a run: name, recipe, model, epochs done, best and last validation totals, whether it is scored."""
+    rows = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not (path / "config.json").is_file():
+            continue
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        entries = Run(path).read_log()
+        totals = [entry["val"]["total"] for entry in entries if entry.get("val")]
+        rows.append(
+            {
+                "name": path.name,
+                "recipe": config["name"],
+                "model": config["model"]["kind"],
+                "epochs": len(entries),
+                "of": config["loop"]["epochs"],
+                "val_best": min(totals, default=None),
+                "val_last": totals[-1] if totals else None,
+                "scored": (path / "results.json").is_file(),
+                "resumable": (path / "checkpoints" / LAST / "state.json").is_file(),
+            }
+        )
+    return rows
+
+
+def is_finished(position: Position, config: Config) -> bool:
+    """Say whether a training has run all its epochs."""
+    return position.epoch >= config.loop.epochs
+
+
+def _write(path: Path, value: Any) -> None:
+    partial = path.with_name(path.name + ".partial")
+    write_text(partial, json.dumps(value, indent=1) + "\n")
+    partial.rename(path)

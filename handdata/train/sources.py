@@ -1,0 +1,173 @@
+"""Which samples a training fits and which it validates on: shard folders and a recipe -> two mixtures.
+
+Everything a validation sees lies in another split, or in other sequences, than what is trained on.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.dataset import Dataset, open_dataset
+from handdata.errors import ConfigError, MissingError
+from handdata.paths import DataRoot
+from handdata.progress import say
+from handdata.shards import INDEX
+from handdata.train.config import Config, DataConfig
+from handdata.train.data import Mixture, open_mixture
+from handdata.train.mix import SlotMap, mix_weights, slot_map
+
+Rows = NDArray[np.int64]
+
+
+class Part(Dataset):
+    """Some rows of a dataset; only its length differs, `PartMixture` maps the rows."""
+
+    def __init__(self, whole: Dataset, rows: Rows) -> None:
+        super().__init__(whole.folder, whole.index, whole.splits)
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Part, (Dataset(self.folder, self.index, self.splits), self.rows))
+
+
+class PartMixture(Mixture):
+    """A mixture of parts of datasets: sample i of a dataset is its row i."""
+
+    def __init__(self, parts: Sequence[Part], slots: SlotMap) -> None:
+        super().__init__(parts, slots)
+        self._rows = [part.rows for part in parts]
+
+    def locate(self, dataset: Rows, sample: Rows) -> tuple[Rows, Rows]:
+        """Return the shard and the row in it of each sample."""
+        rows = np.empty_like(sample)
+        for d in np.unique(dataset):
+            here = dataset == d
+            rows[here] = self._rows[int(d)][sample[here]]
+        return super().locate(dataset, rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (PartMixture, (self.datasets, self.slots))
+
+
+def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
+    """Return the shard folders of a training: those given, else every complete one under the data root.
+
+    A folder of shard folders stands for what is in it.
+
+    Raises:
+        MissingError: there are none.
+    """
+    if not given:
+        found = [path for path in root.all_shards() if (path / INDEX).is_file()]
+        if not found:
+            raise MissingError(
+                root.root / "data" / "shards",
+                expected="converted datasets",
+                got="none",
+                fix="Run `handdata convert NAME`, or `handdata synth NAME` first where there is no archive.",
+            )
+        return found
+    folders: list[Path] = []
+    for path in given:
+        inside = sorted(child.parent for child in path.glob(f"*/{INDEX}"))
+        if not (path / INDEX).is_file() and not inside:
+            raise MissingError(
+                path, expected="a folder of shards with its index.json", got="none", fix="Run `handdata convert` first."
+            )
+        folders += [path] if (path / INDEX).is_file() else inside
+    return folders
+
+
+def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixture | None]:
+    """Open what is trained on and what is validated on; the second is None where there is nothing.
+
+    Raises:
+        MissingError: a dataset of the recipe is not among the folders, or nothing has a training split.
+        ConfigError: the mix does not fit the datasets, or a validation sequence is unknown.
+    """
+    chosen = choose(folders, config)
+    data = config.data
+    if data.val_sequences:
+        wholes = [open_dataset(folder) for folder in chosen]
+        held = [np.isin(_sequences(whole), data.val_sequences) for whole in wholes]
+        _check_sequences(wholes, data.val_sequences)
+        train = [Part(whole, np.flatnonzero(~out)) for whole, out in zip(wholes, held, strict=True)]
+        val = [Part(whole, np.flatnonzero(out)) for whole, out in zip(wholes, held, strict=True)]
+        weights = mix_weights(_mix(data), [whole.name for whole in wholes])
+        slots = slot_map([len(part) for part in train], weights)
+        return PartMixture(train, slots), _spread(val, config)
+    with_train = [folder for folder in chosen if _has(folder, "train")]
+    left_out = [folder.name for folder in chosen if folder not in with_train]
+    if left_out:
+        say(f"left out, no training split: {', '.join(left_out)}")
+    if not with_train:
+        raise MissingError(
+            "shards", expected="a training split", got="none", fix="Convert another dataset, or name val_sequences."
+        )
+    with_val = [folder for folder in with_train if _has(folder, "val")]
+    wholes = [open_dataset(folder, "val") for folder in with_val]
+    val = [Part(whole, np.arange(len(whole))) for whole in wholes]
+    return open_mixture(with_train, "train", _mix(data)), _spread(val, config)
+
+
+def choose(folders: Sequence[Path], config: Config) -> list[Path]:
+    """Return the folders of the recipe's datasets, in its order; all of them where it names none.
+
+    Raises:
+        MissingError: one is not there.
+    """
+    if not config.data.datasets:
+        return list(folders)
+    by_name = {open_dataset(folder).name: folder for folder in folders}
+    missing = [name for name in config.data.datasets if name not in by_name]
+    if missing:
+        raise MissingError(
+            f"recipe {config.name}",
+            expected=f"shards of {', '.join(config.data.datasets)}",
+            got=f"no {', '.join(missing)} among {', '.join(sorted(by_name))}",
+            fix=f"Run `handdata convert {missing[0]}`, or choose another --recipe.",
+        )
+    return [by_name[name] for name in config.data.datasets]
+
+
+def spread_rows(counts: Sequence[int], limit: int) -> list[Rows]:
+    """Choose `limit` rows in all, evenly spaced through every dataset; all where there are no more."""
+    total = sum(counts)
+    if not limit or limit >= total:
+        return [np.arange(count) for count in counts]
+    shares = [max(1, count * limit // total) for count in counts]
+    return [np.arange(share) * count // share for share, count in zip(shares, counts, strict=True)]
+
+
+def _spread(parts: Sequence[Part], config: Config) -> Mixture | None:
+    used = [part for part in parts if len(part)]
+    if not used:
+        return None
+    rows = spread_rows([len(part) for part in used], config.loop.val_batches * config.data.batch)
+    thinned = [Part(part, part.rows[chosen]) for part, chosen in zip(used, rows, strict=True)]
+    return PartMixture(thinned, slot_map([len(part) for part in thinned]))
+
+
+def _mix(data: DataConfig) -> str | dict[str, float] | None:
+    return data.weights or data.mix or None
+
+
+def _has(folder: Path, split: str) -> bool:
+    return any(entry["split"] == split for entry in open_dataset(folder).index["shards"])
+
+
+def _sequences(whole: Dataset) -> NDArray[np.str_]:
+    return np.array(whole.strings("sequence"))
+
+
+def _check_sequences(wholes: Sequence[Dataset], wanted: Sequence[str]) -> None:
+    known = sorted({name for whole in wholes for name in _sequences(whole)})
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ConfigError("data.val_sequences", expected=f"some of {', '.join(known)}", got=", ".join(unknown))

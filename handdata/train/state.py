@@ -1,0 +1,152 @@
+"""What changes while training: made from a recipe, filled from weights or a checkpoint, saved again."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+
+from handdata.errors import ConfigError
+from handdata.train import checkpoint
+from handdata.train.config import Config, ModelConfig
+from handdata.train.distributed import spread
+from handdata.train.models import HandNet
+from handdata.train.optim import Average, Schedule, make_optimizer
+from handdata.train.weights import fill, load_encoder
+
+FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, method.md 9.2
+
+
+@dataclass(kw_only=True)
+class State:
+    """Everything of a training that a checkpoint holds, and the network as it is called.
+
+    `network` is the plain one; `trained` is the same, spread over processes and compiled where wanted.
+    """
+
+    network: HandNet
+    trained: nn.Module
+    optimizer: Optimizer
+    schedule: Schedule
+    scaler: GradScaler
+    average: Average | None
+    frozen: bool
+    position: checkpoint.Position = field(default_factory=checkpoint.Position)
+
+    def train_mode(self) -> None:
+        """Switch to training; a frozen encoder keeps its statistics (L2)."""
+        self.trained.train()
+        if self.frozen:
+            self.network.encoder.eval()
+
+    def save(self, path: Path, config: Config, *, resumable: bool) -> None:
+        """Write a checkpoint folder."""
+        self.position.schedule = self.schedule.state()
+        self.position.scaler = dict(self.scaler.state_dict())
+        self.position.average_steps = self.average.steps if self.average else 0
+        checkpoint.save(
+            path,
+            config,
+            self.position,
+            self.network,
+            average=self.average.values if self.average else None,
+            optimizer=self.optimizer if resumable else None,
+        )
+
+
+def make_network(model: ModelConfig) -> HandNet:
+    """Return the recipe's network with random weights."""
+    return HandNet(
+        model.kind,
+        size=model.size,
+        width=model.width,
+        decoder_init=model.decoder_init,
+        logit_offset=model.logit_offset,
+    )
+
+
+def build(config: Config, device: torch.device, init_from: Path | None = None) -> State:
+    """Make the state before the first step; the same on every process.
+
+    Args:
+        config: resolved recipe.
+        device: of this process.
+        init_from: run or checkpoint whose weights it starts from.
+
+    Raises:
+        ConfigError, MissingError, DataError: weights that are not there or do not fit.
+    """
+    torch.manual_seed(config.loop.seed)
+    network = make_network(config.model)
+    if config.start.weights and init_from is None:
+        load_encoder(network.encoder, config.start.weights)
+    if init_from is not None:
+        start = checkpoint.load(init_from)
+        fill(network, start.best_weights, where=f"--init-from {start.path}")
+    freeze(network, config.start.encoder)
+    network.to(device)
+    if config.loop.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = spread(network, device, partly_used=config.loss.loss_3d == "none")
+    return State(
+        network=network,
+        trained=torch.compile(trained) if config.loop.compile else trained,  # type: ignore[arg-type]
+        optimizer=make_optimizer(network, config.optim),
+        schedule=Schedule(config.optim, config.loop.epochs * config.loop.batches),
+        scaler=GradScaler(device.type, enabled=config.loop.precision == "fp16"),
+        average=Average(network, config.optim.ema_decay) if config.optim.ema_decay else None,
+        frozen=config.start.encoder == "frozen",
+    )
+
+
+def resume(state: State, run: Path, config: Config) -> None:
+    """Put a run's last checkpoint into a state, exactly: weights, optimiser, schedule, average, random states.
+
+    Raises:
+        MissingError: the run has no checkpoint.
+        ConfigError: the run was made with other settings.
+    """
+    folder = checkpoint.last_of(run)
+    saved = checkpoint.load(folder)
+    _check_same(config, saved.config, run)
+    fill(state.network, saved.weights, where=folder)
+    checkpoint.restore(folder, state.network, state.optimizer)
+    state.position = saved.position
+    state.schedule.restore(saved.position.schedule)
+    if saved.position.scaler:
+        state.scaler.load_state_dict(saved.position.scaler)
+    if state.average is not None and saved.average is not None:
+        state.average.load(saved.average, saved.position.average_steps)
+
+
+def freeze(network: HandNet, encoder: str) -> None:
+    """Stop what a recipe freezes from learning: `frozen`, `frozen-compat` or `trained`.
+
+    `frozen-compat` leaves layer4 to train and every statistic to move, as the published code did (L1, L2).
+    """
+    for name, parameter in network.encoder.named_parameters():
+        held = encoder == "frozen" or (encoder == "frozen-compat" and name.startswith(FROZEN_COMPAT))
+        parameter.requires_grad_(not held)
+
+
+def _check_same(now: Config, saved: Config, run: Path) -> None:
+    """Refuse to resume with settings that would make another training; only its length may grow."""
+    new, old = now.to_dict(), saved.to_dict()
+    new["loop"]["epochs"] = old["loop"]["epochs"]
+    if json.dumps(new) == json.dumps(old):
+        return
+    parts = [
+        f"{part}.{key}" if isinstance(value, dict) else part
+        for part, value in new.items()
+        for key in (value if isinstance(value, dict) else [part])
+        if (value[key] != old[part][key] if isinstance(value, dict) else value != old[part])
+    ]
+    raise ConfigError(
+        f"--resume {run}",
+        expected="the settings it was started with",
+        got=f"other {', '.join(parts)}",
+        fix="Leave them out, or start a new run with --init-from.",
+    )
