@@ -1,4 +1,4 @@
-"""What stands behind the hand: a pool of procedural pictures a style, or the user's own, cropped and graded afresh each time."""
+"""What stands behind the hand: a pool of procedural pictures a style, or the user's own, cropped and graded afresh."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -104,7 +104,7 @@ def _graded(backdrop: Backdrop, width: int, height: int) -> Colors:
         image = cv2.GaussianBlur(image, (0, 0), sigma)
     linear = decode(np.asarray(image, np.uint8))
     mixing = backdrop.saturation * np.eye(3) + (1 - backdrop.saturation) / 3
-    graded = linear @ (mixing * np.array(backdrop.gain)).astype(np.float32)
+    graded: Colors = linear @ (mixing * np.array(backdrop.gain)).astype(np.float32)
     graded.setflags(write=False)
     return graded
 
@@ -206,11 +206,12 @@ def _clutter(rng: np.random.Generator) -> NDArray[np.float32]:
         cv2.fillPoly(picture, [polygon.astype(np.int32)], color, cv2.LINE_AA)
         if rng.random() < 0.4:
             for k in range(int(rng.integers(3, 9))):
-                start = centre + [-reach, k * 9.0]
-                stop = start + [rng.uniform(0.5, 2) * reach, 0.0]
-                cv2.line(picture, *_ints(start, stop), tuple(1 - c for c in color), int(rng.integers(1, 4)))
+                start = centre + np.array([-reach, k * 9.0])
+                stop = start + np.array([rng.uniform(0.5, 2) * reach, 0.0])
+                ink = tuple(1 - c for c in color)
+                cv2.line(picture, _pixel(start), _pixel(stop), ink, int(rng.integers(1, 4)))
     return np.asarray(picture + 0.12 * _octaves(rng, (64, 192), 1, 0.8), np.float32)
 
 
-def _ints(*points: NDArray[Any]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(p[0]), int(p[1])) for p in points)
+def _pixel(point: NDArray[Any]) -> tuple[int, int]:
+    return int(point[0]), int(point[1])

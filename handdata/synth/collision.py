@@ -20,7 +20,7 @@ NUM_PHALANGES = 15
 
 @dataclass(frozen=True)
 class Capsules:
-    """(19, 2) keypoint pairs, phalanges first, their (19,) radii in mm of the mean hand, and the (P, 2) pairs to test."""
+    """(19, 2) keypoint pairs, phalanges first; their (19,) radii in mm of the mean hand; the (P, 2) pairs to test."""
 
     segments: Ints
     radii: Floats

@@ -12,13 +12,15 @@ _STEPS = 16384
 def to_linear(encoded: ArrayLike) -> NDArray[np.float64]:
     """Decode sRGB values in 0..1 (IEC 61966-2-1)."""
     value = np.asarray(encoded, float)
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    result: NDArray[np.float64] = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return result
 
 
 def to_srgb(linear: ArrayLike) -> NDArray[np.float64]:
     """Encode linear values in 0..1 as sRGB."""
     value = np.clip(np.asarray(linear, float), 0, 1)
-    return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+    result: NDArray[np.float64] = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
+    return result
 
 
 _LINEAR_OF_BYTE = to_linear(np.arange(256) / 255).astype(np.float32)

@@ -66,7 +66,7 @@ def develop(film: Film, linear: Colors, rng: np.random.Generator, *, optics: boo
     grain = _grain(rng, width, height)
     levels += grain[..., :1] * np.float32(film.noise)
     levels += grain[..., 1:] * np.float32(film.color_noise)
-    image = np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8)
+    image: NDArray[np.uint8] = np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8)
     if film.jpeg is not None and optics:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, film.jpeg])[1]
         image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
@@ -91,7 +91,7 @@ def _blurred(film: Film, levels: Colors, pixel: float) -> Colors:
 @cache
 def _corners(width: int, height: int) -> Colors:
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return ((x * x + y * y) / 2)[..., None].astype(np.float32)
+    return np.asarray(((x * x + y * y) / 2)[..., None], np.float32)
 
 
 @cache
@@ -102,7 +102,7 @@ def _grain_tile() -> Colors:
 def _grain(rng: np.random.Generator, width: int, height: int) -> Colors:
     """Cut (height, width, 4) unit noise out of one tile, at random; pictures larger than the tile repeat it."""
     tile = _grain_tile()
-    top, left = rng.integers(GRAIN_PX, size=2)
+    top, left = (int(start) for start in rng.integers(GRAIN_PX, size=2))
     rows, columns = (np.arange(height) + top) % GRAIN_PX, (np.arange(width) + left) % GRAIN_PX
     if top + height <= GRAIN_PX and left + width <= GRAIN_PX:
         return tile[top : top + height, left : left + width]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.synth.hand import PALM_PART
 from handdata.synth.kinematics import ABD, CUP, DIP, HIGH, LOW, MCP, PIP, THUMB
@@ -31,17 +32,12 @@ class Grasp:
 
 def sample_grasp(rng: np.random.Generator, body: Body, kinds: tuple[Kind, ...] = KINDS) -> Grasp:
     """Draw objects and close the hand on them; return the first good grasp, or the best of six."""
-    best: Grasp | None = None
-    for _ in range(MAX_ATTEMPTS):
+    grasps: list[Grasp] = []
+    while len(grasps) < MAX_ATTEMPTS and not (grasps and grasps[-1].depth < GOOD_MM):
         solid = _across_palm(rng, body, kinds[rng.integers(len(kinds))])
         angles = close_on(rng, body, solid)
-        grasp = Grasp(angles=angles, solid=solid, depth=_depth(body, angles, solid))
-        if best is None or grasp.depth < best.depth:
-            best = grasp
-        if best.depth < GOOD_MM:
-            break
-    assert best is not None
-    return best
+        grasps.append(Grasp(angles=angles, solid=solid, depth=_depth(body, angles, solid)))
+    return min(grasps, key=lambda grasp: grasp.depth)
 
 
 def sample_size(rng: np.random.Generator, kind: Kind) -> Floats:
@@ -100,10 +96,10 @@ def _phalanx_points(body: Body, angles: Floats, count: int) -> Floats:
     return result
 
 
-def _touching(body: Body, angles: Floats, solid: Solid) -> Floats:
+def _touching(body: Body, angles: Floats, solid: Solid) -> NDArray[np.bool_]:
     radii = body.capsules.radii[:PALM_PART].reshape(5, 3, 1) * body.scale * FLESH
-    result: Floats = (solid.distance(_phalanx_points(body, angles, 5)) < radii).any(-1)
-    return result
+    near: NDArray[np.bool_] = solid.distance(_phalanx_points(body, angles, 5)) < radii
+    return np.asarray(near.any(-1))
 
 
 def _depth(body: Body, angles: Floats, solid: Solid) -> float:

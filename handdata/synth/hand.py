@@ -1,7 +1,7 @@
 """The MakeHuman hand as data: mesh at two levels of detail, bones, weights, shapes of people.
 
-Hand frame of a right hand, mm: origin the wrist, x to the middle knuckle, y to the thumb's side, z out of the back. A left
-hand is the right one mirrored in y, its triangles wound the other way.
+Hand frame of a right hand, mm: origin the wrist, x to the middle knuckle, y to the thumb's side, z out of the back. A
+left hand is the right one mirrored in y, its triangles wound the other way.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from handdata.synth.mesh import (
 )
 
 ASSET = "hand_asset.npz"
-ARM_LENGTH_MM = 450.0  # how far the forearm goes on behind the elbow of the asset, so that it leaves the picture
+ARM_LENGTH_MM = 650.0  # how far the forearm goes on behind the elbow of the asset, so that it leaves the picture
 NEAREST_MM = 70.0  # the forearm never comes closer than this to a camera's plane
 ARM_FROM_MM, ARM_TO_MM = -130.0, -90.0  # x of the ring of forearm that gives its direction
 PALM_PART, FOREARM_PART = 15, 16  # synth/frame.py: View.part
@@ -97,9 +97,9 @@ class HandModel:
     base_faces: Ints  # (3656, 3) triangles of the asset's own mesh, open at the elbow
     base_faces_at: sparse.csr_matrix
 
-    def mesh(self, *, small: bool) -> HandMesh:
-        """Return the level of detail: 3.8k triangles if `small`, else 14.9k."""
-        return self.coarse if small else self.fine
+    def mesh(self, *, coarse: bool) -> HandMesh:
+        """Return the level of detail: 3.8k triangles if `coarse`, else 14.9k."""
+        return self.coarse if coarse else self.fine
 
     def shape(self, beta: Floats, scale: float) -> tuple[Floats, Floats]:
         """Return the (1842, 3) vertices and (24, 3) joints of one person at rest."""

@@ -20,8 +20,8 @@ THUMB_CMC, THUMB_MCP = 1, 2
 class LabelOffsets:
     """How far labels lie from the rotation centres, as a share of the bone towards the fingertip (tips: backwards).
 
-    The asset's rotation centres are anatomical: MCP inside the knuckle, CMC at the carpus. Whoever clicks on pictures puts
-    wrist, CMC and MCP further out and the tip at the pad; a rigged hand gives its rotation centres.
+    The asset's rotation centres are anatomical: MCP inside the knuckle, CMC at the carpus. Whoever clicks on pictures
+    puts wrist, CMC and MCP further out and the tip at the pad; a rigged hand gives its rotation centres.
     """
 
     wrist: float  # towards the middle knuckle

@@ -1,7 +1,7 @@
 """Forward kinematics and skinning of many poses at once.
 
-A pose is 24 angles in degrees, `ANGLES`; zero is the flat hand. The wrist is the root and stands still: the forearm hangs
-off it with the inverse wrist rotation. Letters: B poses, N bones (21), V vertices.
+A pose is 24 angles in degrees, `ANGLES`; zero is the flat hand. The wrist is the root and stands still: the forearm
+hangs off it with the inverse wrist rotation. Letters: B poses, N bones (21), V vertices.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,8 @@ def skeleton_of(hand: HandModel, joints: Floats) -> Skeleton:
 
 
 def _angle_about(axis: Floats, a: Floats, b: Floats) -> Floats:
-    return np.degrees(np.arctan2((cross(a, b) * axis).sum(-1), (a * b).sum(-1)))
+    result: Floats = np.degrees(np.arctan2((cross(a, b) * axis).sum(-1), (a * b).sum(-1)))
+    return result
 
 
 def rotation(axis: NDArray[Any], degrees: NDArray[Any]) -> Floats:

@@ -101,7 +101,7 @@ def illuminate(
 
 def _ambient(normals: NDArray[np.float32], cube: Colors) -> Colors:
     squared = normals * normals
-    positive = np.where(normals > 0, squared, 0)
+    positive = squared * (normals > 0)
     result: Colors = positive @ cube[0::2] + (squared - positive) @ cube[1::2]
     return result
 
@@ -116,7 +116,8 @@ def _lobe(
     a2 = roughness**4
     distribution = a2 / (np.float32(np.pi) * (n_h * n_h * (a2 - 1) + 1) ** 2)
     fresnel = F0 + (1 - F0) * (1 - v_h) ** 5
-    return np.clip(0.25 * distribution * fresnel, 0, MAX_LOBE)
+    result: Column = np.clip(0.25 * distribution * fresnel, 0, MAX_LOBE)
+    return result
 
 
 def hold_highlights(color: Colors, on_skin: NDArray[np.bool_], light: Light) -> Colors:

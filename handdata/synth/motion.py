@@ -58,7 +58,7 @@ class Choreography:
         for axis, degrees in enumerate(wander[:3] * TURN_DEG[self.motion]):
             turn = turn @ rotation(np.eye(3)[axis], np.asarray(degrees))
         return Instant(
-            angles=self._held(seconds) if self.grasp is not None else self._gesture(seconds),
+            angles=self._gesture(seconds) if self.grasp is None else self._held(self.grasp, seconds),
             turn=turn,
             place=0.5 + 0.5 * reach * wander[3:5],
             nearness=float(0.5 + 0.5 * wander[5]),
@@ -67,7 +67,8 @@ class Choreography:
     def _wander(self, seconds: float) -> Floats:
         """Return (6,) smooth values within -1..1."""
         waves = np.sin(2 * np.pi * WANDER_HZ * seconds + self.phases)
-        return np.clip(1.35 * waves @ WANDER_SHARE, -1, 1)
+        result: Floats = np.clip(1.35 * waves @ WANDER_SHARE, -1, 1)
+        return result
 
     def _gesture(self, seconds: float) -> Floats:
         step, share = divmod(seconds / self.seconds, 1.0)
@@ -76,10 +77,9 @@ class Choreography:
         angles = (1 - eased) * self._waypoint(int(step)) + eased * self._waypoint(int(step) + 1)
         return free_pose(self.body, angles)
 
-    def _held(self, seconds: float) -> Floats:
+    def _held(self, grasp: Grasp, seconds: float) -> Floats:
         """Loosen the grip now and then, finger by finger."""
-        assert self.grasp is not None
-        angles = self.grasp.angles.copy()
+        angles = grasp.angles.copy()
         loose = np.clip(np.sin(1.7 * seconds + self.phases[:4].sum(1)), 0, 1) * LOOSEN
         for row in (slice(0, 4), slice(4, 8), slice(8, 12)):
             angles[row] *= 1 - loose
@@ -101,7 +101,8 @@ class Choreography:
         angles = hand_angles(key)
         angles[HAND] += rng.normal(0, NOISE_DEG, HAND.stop)
         angles[WRIST] = sample_wrist(rng, 1)[0] * 0.4
-        return constrain(angles[None])[0]
+        result: Floats = constrain(angles[None])[0]
+        return result
 
 
 def choreograph(motion: Motion, body: Body, grasp: Grasp | None, seed: tuple[int, ...]) -> Choreography:

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.synth.color import Colors, tint, to_linear
+from handdata.synth.frame import Style
 from handdata.synth.hand import HandModel
 from handdata.synth.mesh import Floats
-from handdata.synth.frame import Style
 from handdata.synth.style import LOOKS, Look
 
 PALM_X_MM, PALM_Y_MM = (0.0, 110.0), (-55.0, 45.0)  # of the mean hand: where palm lines are drawn
-PALM_PX_PER_MM = 4
+PALM_PX_PER_MM = 3
 METALS = ((0.83, 0.69, 0.35), (0.75, 0.75, 0.78))  # gold, silver, sRGB
 
 

@@ -1,4 +1,4 @@
-"""Training pictures: one hand each that fills the picture, with a person, a pose, a light and a background of its own."""
+"""Training pictures: one hand that fills the picture; each has its own person, pose, light and background."""
 
 import numpy as np
 
@@ -17,6 +17,7 @@ DISTANCE_MM = (300.0, 800.0)
 FILL = (0.6, 0.95)  # longer side of the hand against the picture's
 FLESH_MM = 30.0  # of fingers round the keypoints, both sides together
 OFF_CENTRE = 0.08  # of the picture, either way
+COARSE_UP_TO_PX = 160  # where a coarse triangle is about two pixels long and nobody can tell
 MOST_HIDDEN = 0.5  # share of the keypoints that a loose object may hide
 
 
@@ -87,12 +88,20 @@ def build_picture(
     turn = draw_orientation(rng, arm_direction(setting.body, side), "front")
     hand = pose_hand(setting, side, angles, turn, np.zeros(3), convention)
     camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size)
-    hand = pose_hand(setting, side, angles, turn, wrist, convention)
+    hand = hand.moved(wrist)
     if solid is not None:
         solid = solid.moved(turn, wrist)
     elif HELD <= kind < HELD + LOOSE:
         solid = _loose_object(rng, hand.centres)
-    return Scene(setting=setting, hands=(hand,), solid=solid, small=small, seed=key), camera
+    scene = Scene(
+        setting=setting,
+        hands=(hand,),
+        solid=solid,
+        coarse=small or size <= COARSE_UP_TO_PX,
+        smooth=not small,
+        seed=key,
+    )
+    return scene, camera
 
 
 def _frame_hand(rng: np.random.Generator, centres: Floats, scale: float, size: int) -> tuple[Camera, Floats]:

@@ -10,6 +10,7 @@ from handdata.synth.mesh import Floats, cross, unit
 
 HAND_RADIUS_MM = 95.0  # of the circle that holds a mean hand, from the middle of its keypoints
 TOWARD_CAMERA = -0.62  # z of the forearm's direction beyond which it would hide the hand
+AWAY = 0.85  # and beyond which its end would be seen
 FROM_BELOW = 0.7  # share of forearms that come from below, in front of other people
 BELOW_SPREAD = 0.8  # radians
 EGO_ARM, EGO_SPREAD = np.array([0.0, 0.75, -0.55]), np.array([0.35, 0.12, 0.15])
@@ -17,7 +18,7 @@ CANDIDATES = 48
 
 
 def draw_orientation(
-    rng: np.random.Generator, arm: Floats, viewpoint: Viewpoint, toward_camera: float = TOWARD_CAMERA
+    rng: np.random.Generator, arm: Floats, viewpoint: Viewpoint, bounds: tuple[float, float] = (TOWARD_CAMERA, AWAY)
 ) -> Floats:
     """Draw a (3, 3) rotation from the hand frame to the reference camera's.
 
@@ -25,14 +26,14 @@ def draw_orientation(
         rng: to draw from.
         arm: (3,) unit direction from wrist to elbow, in the hand frame.
         viewpoint: who looks.
-        toward_camera: least z of the forearm's direction.
+        bounds: least and greatest z of the forearm's direction.
     """
     if viewpoint == "ego":
         target = unit(EGO_ARM + rng.normal(0, 1, 3) * EGO_SPREAD)
         return _between(arm, target) @ rotation(arm, np.asarray(rng.uniform(0, 360)))
     turns = _uniform_rotations(rng, CANDIDATES)
     arms = turns @ arm
-    turn = turns[int((arms[:, 2] >= toward_camera).argmax())]
+    turn: Floats = turns[int(((arms[:, 2] >= bounds[0]) & (arms[:, 2] <= bounds[1])).argmax())]
     if rng.random() < FROM_BELOW:
         now = turn @ arm
         wanted = np.pi / 2 + rng.normal(0, BELOW_SPREAD)
@@ -56,8 +57,8 @@ def _uniform_rotations(rng: np.random.Generator, count: int) -> Floats:
 def _between(start: Floats, end: Floats) -> Floats:
     """Return the smallest rotation that takes one unit vector to another."""
     axis = cross(start, end)
-    angle = np.degrees(np.arctan2(np.linalg.norm(axis), start @ end))
-    return rotation(unit(axis), angle)
+    angle = np.arctan2(np.sqrt(axis @ axis), start @ end)
+    return rotation(unit(axis), np.asarray(np.degrees(angle)))
 
 
 def reference_camera(cameras: Sequence[Camera]) -> Camera:
@@ -87,8 +88,9 @@ def stand_at(
     ray = np.linalg.solve(camera.K, np.array([*pixel, 1.0]))
     # |depth * ray - centre| = distance, the far solution
     a, b, c = ray @ ray, ray @ centre, centre @ centre - distance**2
-    depth = (b + np.sqrt(max(b * b - a * c, 0.0))) / a
-    return depth * ray - centre
+    depth = (b + np.sqrt(np.maximum(b * b - a * c, 0.0))) / a
+    wrist: Floats = depth * ray - centre
+    return wrist
 
 
 def to_world(camera: Camera, turn: Floats, wrist: Floats) -> tuple[Floats, Floats]:

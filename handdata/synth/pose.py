@@ -1,7 +1,7 @@
 """Random plausible poses: synergies, key poses, independent fingers; limits, couplings, no hand through itself.
 
-The mixture and the couplings are those of spec/synth.md; the key poses whose thumb touches something (pinch, ok, tripod,
-lateral, fists, point, horns, peace, three) were fitted on the mean hand so that it does.
+The mixture and the couplings are those of spec/synth.md; the key poses whose thumb touches something (pinch, ok,
+tripod, lateral, fists, point, horns, peace, three) were fitted on the mean hand so that it does.
 """
 
 from dataclasses import dataclass
@@ -138,7 +138,8 @@ def _synergies(rng: np.random.Generator, count: int) -> Floats:
 def _key_poses(rng: np.random.Generator, count: int) -> Floats:
     first, second = _KEY_MATRIX[rng.integers(len(_KEY_MATRIX), size=(2, count))]
     share = rng.beta(0.35, 0.35, (count, 1))
-    return (1 - share) * first + share * second + rng.normal(0, 1, (count, NUM_HAND_ANGLES)) * _KEY_NOISE
+    result: Floats = (1 - share) * first + share * second + rng.normal(0, 1, (count, NUM_HAND_ANGLES)) * _KEY_NOISE
+    return result
 
 
 def _independent(rng: np.random.Generator, count: int) -> Floats:

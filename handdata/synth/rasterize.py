@@ -1,8 +1,8 @@
 """A z-buffer rasteriser in plain numpy: triangles to rows, rows to fragments, one integer maximum a pixel.
 
-Within a triangle, barycentrics and 1 / z are affine in the pixel's x and y; so every row of a triangle has an exact span
-of pixels. A fragment is a 64-bit key, the bits of its float32 1 / z above the number of its row, and the nearest fragment
-of a pixel is the greatest key: deterministic, no sorting, and the same in torch (synth/batch.py).
+Within a triangle, barycentrics and 1 / z are affine in the pixel's x and y; so every row of a triangle has an exact
+span of pixels. A fragment is a 64-bit key, the bits of its float32 1 / z above the number of its row, and the nearest
+fragment of a pixel is the greatest key: deterministic, no sorting, and the same in torch (synth/batch.py).
 """
 
 from dataclasses import dataclass
@@ -44,22 +44,22 @@ class _Planes:
     top: Ints
     width: Ints
     height: Ints
-    second: Floats  # (T, 3) constant, x and y slope of the second vertex' barycentric
-    third: Floats
-    inverse: Floats  # (T, 3) 1 / z of the three vertices
+    second: tuple[Floats, Floats, Floats]  # constant, x and y slope of the second vertex' barycentric, (T,) each
+    third: tuple[Floats, Floats, Floats]
+    inverse: Floats  # (3, T) 1 / z of the vertices
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Spans of pixels; `second`, `third` and `inverse` are (R, 2): value at x = 0 of the triangle's box, and slope."""
+    """Spans of pixels; `second`, `third` and `inverse` hold the value at x = 0 of the triangle's box, and the slope."""
 
     owner: Ints  # (R,) row of _Planes
     first: Ints  # first pixel, in the box
     count: Ints
     start: Ints  # flat index of the box' left edge in this row
-    second: Floats
-    third: Floats
-    inverse: Floats
+    second: tuple[Floats, Floats]
+    third: tuple[Floats, Floats]
+    inverse: tuple[Floats, Floats]
 
 
 def rasterize(uv: Floats, z: Floats, faces: NDArray[Any], width: int, height: int) -> Raster:
@@ -79,10 +79,10 @@ def rasterize(uv: Floats, z: Floats, faces: NDArray[Any], width: int, height: in
     row = keys[pixel] & 0xFFFFFFFF
     x = pixel - rows.start[row]
     owner = rows.owner[row]
-    inverse_z = rows.inverse[row, 0] + rows.inverse[row, 1] * x
+    inverse_z = rows.inverse[0][row] + rows.inverse[1][row] * x
     weights = np.empty((len(pixel), 3))
-    weights[:, 1] = (rows.second[row, 0] + rows.second[row, 1] * x) * planes.inverse[owner, 1] / inverse_z
-    weights[:, 2] = (rows.third[row, 0] + rows.third[row, 1] * x) * planes.inverse[owner, 2] / inverse_z
+    weights[:, 1] = (rows.second[0][row] + rows.second[1][row] * x) * planes.inverse[1, owner] / inverse_z
+    weights[:, 2] = (rows.third[0][row] + rows.third[1][row] * x) * planes.inverse[2, owner] / inverse_z
     weights[:, 0] = 1 - weights[:, 1] - weights[:, 2]
     triangle = np.full(width * height, -1, np.int32)
     depth = np.zeros(width * height)
@@ -92,65 +92,69 @@ def rasterize(uv: Floats, z: Floats, faces: NDArray[Any], width: int, height: in
 
 
 def _planes(uv: Floats, z: Floats, faces: NDArray[Any], width: int, height: int) -> _Planes:
-    p0, p1, p2 = (uv[faces[:, k]] for k in range(3))
-    a, b = p1 - p0, p2 - p0
-    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    limits = np.array([width - 1, height - 1])
-    low = np.clip(np.ceil(np.minimum(np.minimum(p0, p1), p2)), 0, limits + 1).astype(np.int64)
-    high = np.clip(np.floor(np.maximum(np.maximum(p0, p1), p2)), -1, limits).astype(np.int64)
-    extent = high - low + 1
-    depth = z[faces]
-    index = np.flatnonzero((area < -EDGE) & (extent > 0).all(1) & (depth.min(1) > NEAR_MM))
-    a, b, area, corner = a[index], b[index], area[index], low[index] - p0[index]
-    ax, ay, bx, by = a[:, 0] / area, a[:, 1] / area, b[:, 0] / area, b[:, 1] / area
+    corners = np.ascontiguousarray(faces.T)
+    u, v = (np.ascontiguousarray(column)[corners] for column in uv.T)
+    area = (u[1] - u[0]) * (v[2] - v[0]) - (v[1] - v[0]) * (u[2] - u[0])
+    front = np.flatnonzero(area < -EDGE)
+    u, v, area = u[:, front], v[:, front], area[front]
+    left, right = _pixel_range(u, width)
+    top, bottom = _pixel_range(v, height)
+    depth = z[corners[:, front]]
+    nearest = np.minimum(np.minimum(depth[0], depth[1]), depth[2])
+    kept = np.flatnonzero((right >= left) & (bottom >= top) & (nearest > NEAR_MM))
+    u, v, area, left, top = u[:, kept], v[:, kept], area[kept], left[kept], top[kept]
+    ax, ay, bx, by = (u[1] - u[0]) / area, (v[1] - v[0]) / area, (u[2] - u[0]) / area, (v[2] - v[0]) / area
+    x, y = left - u[0], top - v[0]
     return _Planes(
-        index=index,
-        left=low[index, 0],
-        top=low[index, 1],
-        width=extent[index, 0],
-        height=extent[index, 1],
-        second=np.stack([corner[:, 0] * by - corner[:, 1] * bx, by, -bx], 1),
-        third=np.stack([corner[:, 1] * ax - corner[:, 0] * ay, -ay, ax], 1),
-        inverse=1 / depth[index],
+        index=front[kept],
+        left=left,
+        top=top,
+        width=right[kept] - left + 1,
+        height=bottom[kept] - top + 1,
+        second=(x * by - y * bx, by, -bx),
+        third=(y * ax - x * ay, -ay, ax),
+        inverse=1 / depth[:, kept],
     )
+
+
+def _pixel_range(positions: Floats, size: int) -> tuple[Ints, Ints]:
+    """Return the first and last pixel of a row of `size` that each column of (3, T) coordinates may cover."""
+    low = np.minimum(np.minimum(positions[0], positions[1]), positions[2])
+    high = np.maximum(np.maximum(positions[0], positions[1]), positions[2])
+    first = np.ceil(np.clip(low, 0, size)).astype(np.int64)
+    last = np.floor(np.clip(high, -1, size - 1)).astype(np.int64)
+    return first, last
 
 
 def _rows(planes: _Planes, width: int) -> _Rows:
     owner = np.repeat(np.arange(len(planes.index)), planes.height)
     y = np.arange(len(owner)) - np.repeat(np.cumsum(planes.height) - planes.height, planes.height)
-    second = planes.second[owner]
-    third = planes.third[owner]
-    second0 = second[:, 0] + second[:, 2] * y
-    third0 = third[:, 0] + third[:, 2] * y
-    second1, third1 = second[:, 1], third[:, 1]
+    second, second_x, second_y = (plane[owner] for plane in planes.second)
+    third, third_x, third_y = (plane[owner] for plane in planes.third)
+    second += second_y * y
+    third += third_y * y
     low, high = np.zeros(len(owner)), (planes.width[owner] - 1).astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for value, slope in ((second0, second1), (third0, third1), (1 - second0 - third0, -second1 - third1)):
+        for value, slope in ((second, second_x), (third, third_x), (1 - second - third, -second_x - third_x)):
             crossing = -value / slope
-            np.copyto(low, np.maximum(low, crossing), where=slope > 0)
-            np.copyto(high, np.minimum(high, crossing), where=slope < 0)
+            np.maximum(low, crossing, out=low, where=slope > 0)
+            np.minimum(high, crossing, out=high, where=slope < 0)
             high[(slope == 0) & (value < 0)] = -1
     first = np.ceil(low - EDGE).astype(np.int64)
     count = np.floor(high + EDGE).astype(np.int64) - first + 1
     kept = np.flatnonzero(count > 0)
     owner, y = owner[kept], y[kept]
-    second0, second1, third0, third1 = second0[kept], second1[kept], third0[kept], third1[kept]
-    inverse = planes.inverse[owner]
-    to_second, to_third = inverse[:, 1] - inverse[:, 0], inverse[:, 2] - inverse[:, 0]
+    second, second_x, third, third_x = second[kept], second_x[kept], third[kept], third_x[kept]
+    inverse = planes.inverse[:, owner]
+    to_second, to_third = inverse[1] - inverse[0], inverse[2] - inverse[0]
     return _Rows(
         owner=owner,
         first=first[kept],
         count=count[kept],
         start=(planes.top[owner] + y) * width + planes.left[owner],
-        second=np.stack([second0, second1], 1),
-        third=np.stack([third0, third1], 1),
-        inverse=np.stack(
-            [
-                inverse[:, 0] + second0 * to_second + third0 * to_third,
-                second1 * to_second + third1 * to_third,
-            ],
-            1,
-        ),
+        second=(second, second_x),
+        third=(third, third_x),
+        inverse=(inverse[0] + second * to_second + third * to_third, second_x * to_second + third_x * to_third),
     )
 
 
@@ -165,7 +169,7 @@ def _nearest(rows: _Rows, num_pixels: int) -> Ints:
         count = rows.count[begin:end]
         row = np.repeat(np.arange(begin, end), count)
         x = np.arange(len(row)) - np.repeat(np.cumsum(count) - count - rows.first[begin:end], count)
-        inverse_z = (rows.inverse[row, 0] + rows.inverse[row, 1] * x).astype(np.float32)
+        inverse_z = (rows.inverse[0][row] + rows.inverse[1][row] * x).astype(np.float32)
         key = inverse_z.view(np.int32).astype(np.int64) << 32 | row
         np.maximum.at(keys, rows.start[row] + x, key)
         begin = end

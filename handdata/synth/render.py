@@ -1,12 +1,13 @@
 """Render a scene: the surface once, then a view a camera. numpy only; the reference for synth/batch.py.
 
 Every pixel has a sample at its centre, which alone decides depth, mask and parts. Pixels on an edge also take the four
-samples at their corners, shared with their neighbours: a half of the colour from the centre, an eighth from each corner.
+samples at their corners, shared with their neighbours: half of the colour from the centre, an eighth from each corner.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,11 +18,11 @@ from handdata.synth.color import Colors
 from handdata.synth.film import develop
 from handdata.synth.frame import KEY_COLOR, MASK_HAND, MASK_OBJECT, VISIBLE, Camera, View
 from handdata.synth.hand import load_hand
-from handdata.synth.light import hold_highlights, illuminate
+from handdata.synth.light import Light, hold_highlights, illuminate
 from handdata.synth.mesh import Floats, Ints, unit, vertex_normals
 from handdata.synth.occlusion import ShadowMap, hand_openness, object_openness, shadow_map
 from handdata.synth.rasterize import NEAR_MM, Raster, rasterize
-from handdata.synth.scene import PosedHand, Scene
+from handdata.synth.scene import DropShadow, Scene
 from handdata.synth.skin import (
     NUM_ATTRIBUTES,
     REST,
@@ -105,37 +106,33 @@ def _hand_piece(
     scene: Scene, number: int, cameras: Sequence[Camera]
 ) -> tuple[Floats, Ints, NDArray[np.uint8], NDArray[np.float32]]:
     hand, model, person = scene.hands[number], load_hand(), scene.setting.person
-    mesh = model.mesh(small=scene.small)
+    mesh = model.mesh(coarse=scene.coarse)
     vertices = mesh.refine(hand.base, tuple(camera.T_camera_world[2] for camera in cameras))
     faces = _wound(mesh.faces, hand.side)
-    static = attributes(small=scene.small)
+    static = attributes(coarse=scene.coarse)
     columns = np.empty((len(vertices), NUM_COLUMNS), np.float32)
     columns[:, POSITION] = vertices
-    columns[:, NORMAL] = vertex_normals(vertices, faces, mesh.faces_at)
-    columns[:, OPENNESS] = np.clip(mesh.lift @ _openness(hand, scene), 0, 1)
+    normals = vertex_normals(vertices, faces, mesh.faces_at)
+    columns[:, NORMAL] = normals
+    base_normals = normals[: len(hand.base)]  # both levels of detail begin with the asset's own vertices
+    openness = hand_openness(hand.base, base_normals, hand.centres, hand.scale, scene.solid)
+    columns[:, OPENNESS] = np.clip(mesh.lift @ openness, 0, 1)
     columns[:, ATTRIBUTES] = static
     columns[:, MOTTLED] = mottling(person, static[:, REST])
-    columns[:, ON_RING] = ring_weights(small=scene.small)[:, person.ring.finger] if person.ring else 0
+    columns[:, ON_RING] = ring_weights(coarse=scene.coarse)[:, person.ring.finger] if person.ring else 0
     return vertices, faces, (1 + PARTS_PER_HAND * number + mesh.part).astype(np.uint8), columns
-
-
-def _openness(hand: PosedHand, scene: Scene) -> NDArray[np.float32]:
-    model = load_hand()
-    normals = vertex_normals(hand.base, _wound(model.base_faces, hand.side), model.base_faces_at)
-    return hand_openness(hand.base, normals, hand.centres, hand.scale, scene.solid)
 
 
 def render_view(scene: Scene, surface: Surface, camera: Camera) -> View:
     """Look at a scene through one camera."""
     xyz = surface.vertices @ camera.T_camera_world[:3, :3].T + camera.T_camera_world[:3, 3]
-    z = np.maximum(xyz[:, 2], NEAR_MM)
-    uv = (xyz @ camera.K.T)[:, :2] / z[:, None]
-    uv[xyz[:, 2] <= NEAR_MM] = np.nan
-    left, top, right, bottom = _region(uv, camera)
-    uv = np.nan_to_num(uv - [left, top])
+    ahead = xyz[:, 2] > NEAR_MM
+    uv = (xyz @ camera.K.T)[:, :2] / np.where(ahead, xyz[:, 2], 1.0)[:, None]
+    left, top, right, bottom = _region(uv if ahead.all() else uv[ahead], camera)
+    uv -= [left, top]
     width, height = right - left, bottom - top
     centres = rasterize(uv, xyz[:, 2], surface.faces, width, height)
-    smooth = not scene.small and camera.background == "scene"
+    smooth = scene.smooth and camera.background == "scene"
     corners = rasterize(uv + 0.5, xyz[:, 2], surface.faces, width + 1, height + 1) if smooth else None
     color, alpha = _colors(scene, surface, camera, centres, corners)
 
@@ -156,12 +153,11 @@ def render_view(scene: Scene, surface: Surface, camera: Camera) -> View:
 
 def _region(uv: Floats, camera: Camera) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) of the pixels that the surface can touch, one at least."""
-    seen = uv[np.isfinite(uv[:, 0])]
-    if not len(seen):
+    if not len(uv):
         return 0, 0, 1, 1
     size = np.array([camera.width, camera.height])
-    low = np.clip(np.floor(seen.min(0)) - 1, 0, size - 1).astype(int)
-    high = np.clip(np.ceil(seen.max(0)) + 2, low + 1, size).astype(int)
+    low = np.clip(np.floor(uv.min(0)) - 1, 0, size - 1).astype(int)
+    high = np.clip(np.ceil(uv.max(0)) + 2, low + 1, size).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
@@ -208,7 +204,7 @@ def _edges(centres: Raster, corners: Raster) -> NDArray[np.bool_]:
     return farthest - nearest > EDGE_MM
 
 
-def shade(scene: Scene, surface: Surface, camera: Camera, triangles: Ints, weights: Floats) -> Colors:
+def shade(scene: Scene, surface: Surface, camera: Camera, triangles: NDArray[Any], weights: Floats) -> Colors:
     """Return the (N, 3) linear light of N samples, given by triangle and barycentrics."""
     setting = scene.setting
     faces, share = surface.faces[triangles], weights.astype(np.float32)
@@ -265,7 +261,7 @@ def _picture(
         return _cut_out(develop(film, color, rng, optics=False), mask, inside, ground)
     canvas = scene.setting.backdrop.picture(camera.width, camera.height).copy()
     if scene.setting.drop_shadow is not None:
-        _drop_shadow(scene, canvas, alpha, corner)
+        _drop_shadow(scene.setting.drop_shadow, scene.setting.light, canvas, alpha, corner)
     canvas[inside] = canvas[inside] * (1 - alpha[..., None]) + color
     return develop(film, canvas, rng)
 
@@ -282,14 +278,14 @@ def _cut_out(
     return image
 
 
-def _drop_shadow(scene: Scene, canvas: Colors, alpha: NDArray[np.float32], corner: tuple[int, int]) -> None:
+def _drop_shadow(
+    drop: DropShadow, light: Light, canvas: Colors, alpha: NDArray[np.float32], corner: tuple[int, int]
+) -> None:
     """Darken the background beside the hand, away from the lamp."""
-    assert scene.setting.drop_shadow is not None
-    offset, softness, strength = scene.setting.drop_shadow
     height, width = canvas.shape[:2]
     scale = width / 256
     full = np.zeros((height, width), np.float32)
     full[corner[1] : corner[1] + alpha.shape[0], corner[0] : corner[0] + alpha.shape[1]] = alpha
-    shift = -scene.setting.light.direction[:2] * offset * scale
+    shift = -light.direction[:2] * drop.offset * scale
     moved = cv2.warpAffine(full, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (width, height))
-    canvas *= (1 - strength * cv2.GaussianBlur(moved, (0, 0), softness * scale))[..., None]
+    canvas *= (1 - drop.strength * cv2.GaussianBlur(moved, (0, 0), drop.softness * scale))[..., None]

@@ -24,7 +24,7 @@ from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import PosedHand, Scene, Setting, arm_direction, draw_setting, pose_hand
 from handdata.synth.solid import Kind, Solid
 
-MOVING_TOWARD_CAMERA = -0.35  # of the forearm of a hand that will turn further; see place.TOWARD_CAMERA
+STILL_ARM, MOVING_ARM = (TOWARD_CAMERA, 0.45), (-0.35, 0.2)  # z of the forearm's direction; a moving one turns further
 TWO_HANDS_APART_MM = 25.0  # least distance between keypoints of two hands
 STEP_BACK_MM = 45.0
 OVERHANG = 0.25  # how often a second hand that stands still reaches out of the picture
@@ -46,7 +46,7 @@ def render_frame(spec: SequenceSpec, index: int) -> Frame:
 
 def build_scene(spec: SequenceSpec, index: int) -> Scene:
     """Pose everything for one frame."""
-    seed = (spec.seed, zlib.crc32(spec.name.encode()))
+    seed: tuple[int, ...] = (spec.seed, zlib.crc32(spec.name.encode()))
     if spec.motion == "still":
         seed = (*seed, index)
         setting = draw_setting(np.random.default_rng(seed), spec.style, spec.backgrounds)
@@ -61,7 +61,14 @@ def build_scene(spec: SequenceSpec, index: int) -> Scene:
         hand, held = _put(spec, setting, number, instant, base, grasp, hands)
         solid = held or solid
         hands.append(hand)
-    return Scene(setting=setting, hands=tuple(hands), solid=solid, small=spec.small, seed=(*seed, index))
+    return Scene(
+        setting=setting,
+        hands=tuple(hands),
+        solid=solid,
+        coarse=spec.small,
+        smooth=not spec.small,
+        seed=(*seed, index),
+    )
 
 
 @lru_cache(maxsize=16)
@@ -83,9 +90,9 @@ def _instant(
     rng = np.random.default_rng([*seed, 3])
     arm = arm_direction(setting.body, side)
     if spec.motion != "still":
-        base = draw_orientation(rng, arm, spec.viewpoint, MOVING_TOWARD_CAMERA)
+        base = draw_orientation(rng, arm, spec.viewpoint, MOVING_ARM)
         return choreograph(spec.motion, setting.body, grasp, seed).at(index / spec.fps), base
-    base = draw_orientation(rng, arm, spec.viewpoint, TOWARD_CAMERA)
+    base = draw_orientation(rng, arm, spec.viewpoint, STILL_ARM)
     angles = sample_pose(rng, setting.body) if grasp is None else grasp.angles
     return Instant(angles=angles, turn=np.eye(3), place=rng.random(2), nearness=float(rng.random())), base
 
@@ -112,10 +119,12 @@ def _put(
         place = np.array([(place[0] + number) / 2, place[1]])
         overhang = 1.6 if number and spec.motion == "still" and instant.nearness < OVERHANG else 0.5
     radius = HAND_RADIUS_MM * setting.body.scale
+    rotation = to_world(camera, turn, np.zeros(3))[0]
+    at_origin = pose_hand(setting, side, instant.angles, rotation, np.zeros(3), spec.convention)
     while True:
         wrist = stand_at(camera, place, distance, turn @ middle, radius, overhang)
-        rotation, origin = to_world(camera, turn, wrist)
-        hand = pose_hand(setting, side, instant.angles, rotation, origin, spec.convention)
+        origin = to_world(camera, turn, wrist)[1]
+        hand = at_origin.moved(origin)
         if all(_gap(hand, other) > TWO_HANDS_APART_MM for other in others):
             break
         distance += STEP_BACK_MM

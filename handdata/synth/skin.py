@@ -65,10 +65,10 @@ def draw_paint(rng: np.random.Generator) -> Paint:
 
 
 @cache
-def attributes(*, small: bool) -> NDArray[np.float32]:
+def attributes(*, coarse: bool) -> NDArray[np.float32]:
     """Return the (V, 9) static attributes of a level of detail's vertices, measured on the mean hand."""
     hand = load_hand()
-    mesh = hand.mesh(small=small)
+    mesh = hand.mesh(coarse=coarse)
     rest = mesh.rest
     result = np.full((len(rest), NUM_ATTRIBUTES), FAR_MM)
     result[:, PALMAR] = np.clip(0.5 - mesh.normals[:, 2] * 1.1, 0, 1) * np.clip((rest[:, 0] + 12) / 14, 0, 1)
@@ -96,11 +96,11 @@ def _measure_finger(hand: HandModel, mesh: HandMesh, finger: int, result: NDArra
 
 
 @cache
-def ring_weights(*, small: bool) -> NDArray[np.float32]:
+def ring_weights(*, coarse: bool) -> NDArray[np.float32]:
     """Return the (V, 5) weights of the proximal phalanges, thumb first."""
     hand = load_hand()
     bones = [hand.bone[f"finger{f}-1"] for f in range(1, 6)]
-    return hand.mesh(small=small).weights[:, bones].astype(np.float32)
+    return hand.mesh(coarse=coarse).weights[:, bones].astype(np.float32)
 
 
 @cache
@@ -123,7 +123,8 @@ def mottling(person: Person, rest: NDArray[np.float32]) -> Column:
 def skin_albedo(melanin: Column, blood: Column, carotene: Column) -> Colors:
     """Return the (N, 3) linear colour of skin by its pigments, each about 0..1."""
     absorbed = melanin[:, None] * MELANIN + blood[:, None] * BLOOD + carotene[:, None] * CAROTENE
-    return np.exp(PALEST - absorbed)
+    result: Colors = np.exp(PALEST - absorbed)
+    return result
 
 
 def flesh_material(person: Person, point: NDArray[np.float32], mottled: Column, on_ring: Column | None) -> Material:
@@ -182,14 +183,16 @@ def _lines(person: Person, point: NDArray[np.float32], fine: Colors) -> Column:
     palm = person.palm[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
     palm = palm * palmar * np.clip(1.2 - 1.6 * finger, 0, 1)
     on_back = finger * (1 - palmar) * np.float32(person.wrinkles)
-    return np.clip(0.55 * wrinkle * on_back + 0.75 * crease * finger * palmar + 0.8 * palm, 0, 1)
+    result: Column = np.clip(0.55 * wrinkle * on_back + 0.75 * crease * finger * palmar + 0.8 * palm, 0, 1)
+    return result
 
 
 def _nail_color(person: Person) -> Colors:
     if person.polish is not None:
         return person.polish
     pigments = (np.array([value], np.float32) for value in (person.melanin * 0.38, person.blood + 0.3, 0.0))
-    return skin_albedo(*pigments)[0] * np.float32(1.02)
+    result: Colors = skin_albedo(*pigments)[0] * np.float32(1.02)
+    return result
 
 
 def _dress(

@@ -35,7 +35,7 @@ class Solid:
         """Return the signed distance of (..., 3) points, negative inside."""
         local = (points - self.centre) @ self.rotation
         if self.kind == "sphere":
-            return np.linalg.norm(local, axis=-1) - float(self.size[0])
+            return np.asarray(np.linalg.norm(local, axis=-1) - self.size[0])
         if self.kind == "cylinder":
             radial = np.hypot(local[..., 0], local[..., 1]) - self.size[0]
             outside = np.stack([radial, np.abs(local[..., 2]) - self.size[1] / 2], -1)
@@ -106,6 +106,10 @@ def _grid(
     return points, faces, normal(points)
 
 
+def _constant(normal: Floats) -> Callable[[Floats], Floats]:
+    return lambda points: np.tile(normal, (len(points), 1))
+
+
 def _circle(u: Floats) -> tuple[Floats, Floats]:
     return np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)
 
@@ -129,7 +133,7 @@ def _cylinder() -> list[Patch]:
 
         return point
 
-    lids = [_grid(lid(z), lambda p, z=z: np.tile([0.0, 0, z], (len(p), 1)), 40, 2) for z in (1.0, -1.0)]
+    lids = [_grid(lid(z), _constant(np.array([0.0, 0, z])), 40, 2) for z in (1.0, -1.0)]
     return [_grid(side, lambda p: unit(p * [1, 1, 0]), 40, 4), *lids]
 
 
@@ -143,5 +147,5 @@ def _box() -> list[Patch]:
             def point(u: Floats, v: Floats, o: Floats = outward, r: Floats = right, t: Floats = up) -> Floats:
                 return o + (2 * u[:, None] - 1) * r + (2 * v[:, None] - 1) * t
 
-            patches.append(_grid(point, lambda p, o=outward: np.tile(o, (len(p), 1)), 4, 4))
+            patches.append(_grid(point, _constant(outward), 4, 4))
     return patches

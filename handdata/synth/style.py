@@ -1,7 +1,7 @@
-"""The two looks, as ranges to draw from. They differ on purpose, so that training on one and testing on the other shows a gap.
+"""The two looks, as ranges to draw from. They differ on purpose: training on one and testing on the other shows a gap.
 
-`clean`: daylight rooms, soft light, a good camera, skin as after washing. `gritty`: a lamp from the side, clutter and coarse
-texture behind, mottled and rough skin, a cheap camera: cast, grain, smear, JPEG.
+`clean`: daylight rooms, soft light, a good camera, skin as after washing. `gritty`: a lamp from the side, clutter and
+coarse texture behind, mottled and rough skin, a cheap camera: cast, grain, smear, JPEG.
 """
 
 from dataclasses import dataclass
