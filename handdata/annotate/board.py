@@ -28,6 +28,7 @@ class Board:
         self._num_frames = len(pictures)
         self._size = (pictures.width, pictures.height)
         self._tracks = Tracks(pictures, settings)
+        self.num_tracked = 0  # frames, both directions counted
         self._memo: dict[Span, tuple[tuple[int, ...], dict[int, Cell]]] = {}
 
     @property
@@ -59,6 +60,7 @@ class Board:
         """Grow the job's track."""
         for _ in range(job.num_frames):
             self._tracks.grow(job.track)
+            self.num_tracked += 1
 
     def left_to_track(self, marks: Mapping[int, Mark]) -> int:
         """Return how many frames are still to be tracked, both directions counted."""

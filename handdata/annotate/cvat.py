@@ -20,19 +20,19 @@ def to_cvat(rows: Sequence[BoxRow], pictures: Pictures) -> str:
     track = ET.SubElement(root, "track", id="0", label=LABEL, source="semi-auto")
     last: Box | None = None
     for frame, row in enumerate(rows):
-        if row.box is None and last is None:
-            continue  # the track begins with its first box
-        outside = row.box is None
         last = row.box or last
-        assert last is not None
-        x, y, w, h = last
-        edges = {"xtl": x, "ytl": y, "xbr": x + w, "ybr": y + h}
-        cells = {name: repr(round(float(value), 2)) for name, value in edges.items()}
-        ET.SubElement(
-            track, "box", frame=str(frame), keyframe="1", outside=str(int(outside)), occluded="0", **cells, z_order="0"
-        )
+        if last is not None:  # the track begins with its first box
+            ET.SubElement(track, "box", _box_attributes(frame, last, outside=row.box is None))
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _box_attributes(frame: int, box: Box, *, outside: bool) -> dict[str, str]:
+    x, y, w, h = box
+    edges = {"xtl": x, "ytl": y, "xbr": x + w, "ybr": y + h}
+    cells = {name: repr(round(float(value), 2)) for name, value in edges.items()}
+    flags = {"frame": str(frame), "keyframe": "1", "outside": str(int(outside)), "occluded": "0"}
+    return {**flags, **cells, "z_order": "0"}
 
 
 def _meta(root: ET.Element, pictures: Pictures, num_frames: int) -> None:
@@ -60,7 +60,7 @@ def from_cvat(text: str, where: str, pictures: Pictures) -> list[BoxRow]:
             where, expected="CVAT's XML", got="a document type declaration", fix="Export it from CVAT again."
         )
     try:
-        root = ET.fromstring(text)  # noqa: S314: no declarations, so no entities
+        root = ET.fromstring(text)  # noqa: S314 - no declarations, so no entities
     except ET.ParseError as error:
         raise DataError(where, expected="CVAT for video 1.1, XML", got=str(error)) from error
     tracks = root.findall("track")

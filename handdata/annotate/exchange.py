@@ -6,7 +6,7 @@ from typing import Any
 
 from handdata.annotate.cvat import from_cvat, to_cvat
 from handdata.annotate.pictures import Pictures, numbers_of
-from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, SOURCES, WITHOUT_BOX, BoxRow, format_boxes, parse_boxes
+from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, SOURCES, WITHOUT_BOX, Box, BoxRow, format_boxes, parse_boxes
 from handdata.errors import ConfigError, DataError
 
 # format -> (ending of the file, media type)
@@ -67,7 +67,8 @@ def _unknown(kind: str) -> ConfigError:
 
 def _to_coco(rows: Sequence[BoxRow], pictures: Pictures) -> dict[str, Any]:
     """Return COCO's detection format; what it has no field for goes in `attributes` and `hand`."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=1):
         image: dict[str, Any] = {
             "id": number,
@@ -78,19 +79,18 @@ def _to_coco(rows: Sequence[BoxRow], pictures: Pictures) -> dict[str, Any]:
         if row.box is None:
             image["hand"] = {"source": row.source, "reviewed": row.reviewed, "doubt": row.doubt}
         else:
-            annotations.append(_coco_annotation(row, number, len(annotations) + 1))
+            annotations.append(_coco_annotation(row, row.box, number, len(annotations) + 1))
         images.append(image)
     return {"images": images, "annotations": annotations, "categories": [{"id": _HAND, "name": "hand"}]}
 
 
-def _coco_annotation(row: BoxRow, image_id: int, number: int) -> dict[str, Any]:
-    assert row.box is not None
+def _coco_annotation(row: BoxRow, box: Box, image_id: int, number: int) -> dict[str, Any]:
     return {
         "id": number,
         "image_id": image_id,
         "category_id": _HAND,
-        "bbox": list(row.box),
-        "area": round(row.box[2] * row.box[3], 2),
+        "bbox": list(box),
+        "area": round(box[2] * box[3], 2),
         "iscrowd": 0,
         "attributes": {"source": row.source, "reviewed": row.reviewed, "doubt": row.doubt},
     }

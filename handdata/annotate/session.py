@@ -136,6 +136,9 @@ class Session:
             if not mine:
                 expected = f"rows of {self.pictures.img_names[0]} and so on"
                 raise DataError(where, expected=expected, got="none of these pictures", fix="Import another table.")
+            for row in mine.values():
+                if not all(math.isfinite(value) for value in (*(row.box or ()), row.doubt)):
+                    raise DataError(f"{where}[{row.img_name}]", expected="finite numbers", got=str(row.box))
             self._commit("import", edits.imported(mine, self._history.marks))
             return len(mine)
 
@@ -198,6 +201,11 @@ class Session:
         """What is fixed, by frame (a copy)."""
         with self._mutex:
             return dict(self._history.marks)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with every edit, and with every frame tracked: what is saved of an older version is out of date."""
+        return self._edits, self._board.num_tracked
 
     @property
     def can_undo(self) -> bool:

@@ -1,0 +1,62 @@
+"""The thread that tracks ahead and writes the table while a person works."""
+
+import threading
+import time
+
+from handdata.annotate.session import Session
+
+SAVE_EVERY_S = 5.0
+IDLE_S = 0.5
+
+
+class Worker(threading.Thread):
+    """Track what is missing, nearest to `focus` first; write the table when all is tracked, and now and then.
+
+    Attributes:
+        focus: the frame in view.
+        trouble: why the table could not be written, "" if it could.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(name="tracking", daemon=True)
+        self.focus = 0
+        self.trouble = ""
+        self._session = session
+        self._wake = threading.Event()
+        self._ended = False
+        self._saved = session.version
+        self._saved_at = time.monotonic()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        while not self._ended:
+            if self._session.work(self.focus):
+                self._save_if_due()
+                continue
+            if self._saved != self._session.version:
+                self._save()
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+
+    def wake(self) -> None:
+        """Look for work now: something was edited."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._ended = True
+        self._wake.set()
+        self.join()
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self._save()
+
+    def _save(self) -> None:
+        version = self._session.version
+        try:
+            self._session.save()
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = f"{self._session.path} cannot be written: {error.strerror}. Every edit is in the journal."
+        self._saved, self._saved_at = version, time.monotonic()

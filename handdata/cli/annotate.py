@@ -1,0 +1,196 @@
+"""`handdata annotate-bbox`: hand boxes in the browser, or from the command line alone."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.annotate.pictures import Pictures
+    from handdata.annotate.session import Session
+    from handdata.annotate.tracker import TrackerSettings
+    from handdata.boxes import BoxRow
+
+EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
+
+
+@click.command("annotate-bbox")
+@click.argument("target", required=False)
+@click.option("--images", type=click.Path(path_type=Path), help="Any folder of pictures, instead of TARGET.")
+@click.option("--out", type=click.Path(path_type=Path), help="Table to write [default: data/boxes/TARGET.csv]")
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--headless", is_flag=True, help="No page: track from --init and --keyframes, write the table, end.")
+@click.option("--init", metavar="X,Y,W,H", help="Box on the first picture, px.")
+@click.option(
+    "--keyframes", type=click.Path(path_type=Path), help="Table of more boxes drawn; empty = absent from there."
+)
+@click.option(
+    "--import", "import_path", type=click.Path(path_type=Path), help="Begin from a CSV, CVAT, COCO or MOT file."
+)
+@click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the table in this format and end.")
+@click.option("--tracker", type=click.Choice(["kcf", "medianflow"]), default="kcf", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8766, show_default=True, help="0 takes a free one.")
+@json_option
+@data_root_option
+@click.pass_obj
+def annotate_bbox_command(
+    data_root: DataRoot,
+    target: str | None,
+    images: Path | None,
+    out: Path | None,
+    root: Path | None,
+    headless: bool,
+    init: str | None,
+    keyframes: Path | None,
+    import_path: Path | None,
+    export_kind: str | None,
+    tracker: str,
+    host: str,
+    port: int,
+    as_json: bool,
+) -> None:
+    """Put one hand box on every frame of TARGET, a dataset's sequence such as dexter/Grasp2.
+
+    Opens a page: draw a box, watch it being tracked, redraw where it is wrong. ? on the page shows the keys.
+
+    \b
+    Examples:
+      handdata annotate-bbox dexter/Grasp2
+      handdata annotate-bbox --images frames --out boxes.csv
+      handdata annotate-bbox --images frames --out boxes.csv --init 275,126,248,248 --headless
+      handdata annotate-bbox dexter/Grasp2 --export cvat > Grasp2.xml
+    """
+    pictures, tips, path = _open(data_root, target, images, out, root)
+    if (init or keyframes) and not headless:
+        raise ConfigError("--init, --keyframes", expected="--headless with them", got="none", fix="Add --headless.")
+    if export_kind:
+        _export(pictures, path, export_kind)
+    elif headless:
+        rows = _headless(pictures, path, init, keyframes, import_path, tracker)
+        _report(rows, path, tips, as_json)
+    else:
+        _serve(pictures, tips, path, import_path, tracker, host, port)
+
+
+def _open(
+    data_root: DataRoot, target: str | None, images: Path | None, out: Path | None, root: Path | None
+) -> tuple["Pictures", list[list[tuple[float, float]]], Path]:
+    from handdata.annotate.fingertips import dexter_tips
+    from handdata.annotate.pictures import list_pictures
+    from handdata.annotate.sequences import dataset_folder, open_sequence
+
+    if images is not None:
+        if target or out is None:
+            raise click.UsageError("--images DIR goes with --out FILE.csv, and without TARGET.")
+        return list_pictures(images), [], out
+    if not target:
+        raise click.UsageError("Give TARGET such as dexter/Grasp2, or --images DIR --out FILE.csv.")
+    dataset, _, sequence = target.partition("/")
+    folder = dataset_folder(dataset, root or data_root.native(dataset))
+    pictures = open_sequence(dataset, sequence, folder)
+    tips = dexter_tips(folder, sequence, len(pictures)) if dataset == "dexter" else []
+    return pictures, tips, out or data_root.boxes(dataset) / f"{sequence}.csv"
+
+
+def _export(pictures: "Pictures", path: Path, kind: str) -> None:
+    from handdata.annotate.exchange import export_text
+    from handdata.boxes import read_boxes, validate_boxes
+
+    rows = read_boxes(path)
+    validate_boxes(rows, pictures.img_names, path)
+    sys.stdout.write(export_text(kind, rows, pictures))
+
+
+def _headless(
+    pictures: "Pictures", path: Path, init: str | None, keyframes_path: Path | None, import_path: Path | None, kind: str
+) -> "list[BoxRow]":
+    from handdata.annotate.headless import keyframes, parse_box, track_sequence
+    from handdata.annotate.session import Session
+    from handdata.boxes import write_boxes
+
+    if import_path is not None:
+        if init or keyframes_path:
+            raise click.UsageError("--import gives every box: leave out --init and --keyframes.")
+        session = Session(pictures, path, _settings(kind))
+        try:
+            _import(session, import_path)
+            return session.rows()
+        finally:
+            session.close()
+    journal = path.with_suffix(".journal")
+    if journal.exists():
+        fix = "Give another --out, or move the journal away to begin anew."
+        raise ConfigError("--headless", expected=f"no work of a person's at {journal}", got="a journal", fix=fix)
+    marks = keyframes(pictures, parse_box(init, "--init") if init else None, keyframes_path)
+    rows = track_sequence(pictures, marks, _settings(kind))
+    write_boxes(path, rows)
+    return rows
+
+
+def _report(rows: "list[BoxRow]", path: Path, tips: list[list[tuple[float, float]]], as_json: bool) -> None:
+    from handdata.annotate.timeline import misses_a_tip
+
+    counts = {source: sum(row.source == source for row in rows) for source in sorted({row.source for row in rows})}
+    missed = sum(misses_a_tip(row.box, points) for row, points in zip(rows, tips, strict=False))
+    if as_json:
+        print_json({"file": str(path), "frames": len(rows), "sources": counts, "frames_missing_a_fingertip": missed})
+        return
+    made = ", ".join(f"{count} {source}" for source, count in counts.items())
+    tail = f"; {missed} boxes leave a labelled fingertip out" if any(tips) else ""
+    click.echo(f"{len(rows)} frames ({made}) -> {path}{tail}")
+
+
+def _serve(
+    pictures: "Pictures",
+    tips: list[list[tuple[float, float]]],
+    path: Path,
+    import_path: Path | None,
+    kind: str,
+    host: str,
+    port: int,
+) -> None:
+    from handdata.annotate.session import Session
+
+    try:
+        from handdata.annotate.server import listen, serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        fix = "pip install 'handdata[annotate]', or work without the page: --headless."
+        raise MissingError(
+            "annotate-bbox", expected="starlette and uvicorn", got=f"no {error.name}", fix=fix
+        ) from error
+    sock = listen(host, port)
+    with sock:
+        session = Session(pictures, path, _settings(kind), tips)
+        try:
+            if import_path is not None:
+                _import(session, import_path)
+            serve(session, sock, host)
+        finally:
+            session.close()
+    click.echo(f"{path}: saved", err=True)
+
+
+def _import(session: "Session", path: Path) -> None:
+    from handdata.annotate.exchange import guess_format, import_text
+
+    if not path.is_file():
+        raise MissingError(path, expected="a file of boxes", got="no such file", fix="Check the path.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(path, expected="text in UTF-8", got=str(error)) from error
+    session.import_rows(import_text(guess_format(path.name), text, str(path), session.pictures), str(path))
+
+
+def _settings(kind: str) -> "TrackerSettings":
+    from handdata.annotate.tracker import Kind, TrackerSettings
+
+    return TrackerSettings(next(known for known in get_args(Kind) if known == kind))
