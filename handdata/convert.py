@@ -160,7 +160,7 @@ def plan_tasks(
                 path=out / f"{split}-{number:05d}.h5",
                 split=split,
                 items=chunk,
-                made_from=fingerprint(request, [*labels, *(plan.root / item.image for item in chunk)]),
+                made_from=fingerprint(request, [*labels, *_sources(plan, chunk)]),
                 options=options,
                 canvas=canvas,
                 optional=optional,
@@ -172,6 +172,13 @@ def plan_tasks(
             )
             tasks.append(task)
     return tasks
+
+
+def _sources(plan: Plan, items: Sequence[Item]) -> Iterator[Path]:
+    for item in items:
+        yield plan.root / item.image
+        for name in plan.labels_of(item):
+            yield plan.root / name
 
 
 def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict[str, Any]:

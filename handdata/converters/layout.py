@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handdata.errors import ConfigError, MissingError
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.manifest import Manifest
 
 
@@ -57,3 +60,31 @@ def numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
     regex = re.compile(pattern)
     found = [(match, path) for path in folder.iterdir() if (match := regex.fullmatch(path.name))]
     return sorted((int(match[1]), path) for match, path in found)
+
+
+def read_numbers(path: Path, count: int) -> NDArray[np.float64]:
+    """Read a label file of one line: numbers between commas or spaces.
+
+    Returns:
+        (count,) finite numbers.
+
+    Raises:
+        MissingError: no such file.
+        DataError: another number of lines or of numbers, or one that is none; says the line.
+    """
+    fix = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
+    try:
+        lines = path.read_text(encoding="latin-1").split("\n")
+    except FileNotFoundError:
+        raise MissingError(path, expected="the label of a picture", got="no file", fix=fix) from None
+    cells = lines[0].replace(",", " ").split()
+    if len(cells) != count or any(line.strip() for line in lines[1:]):
+        got = f"{len(cells)}" if len(cells) != count else "more lines"
+        raise DataError(f"{path}:1", expected=f"{count} numbers in one line", got=got, fix=fix)
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError as error:
+        raise DataError(f"{path}:1", expected="numbers", got=str(error), fix=fix) from None
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{path}:1", expected="finite numbers", got="NaN or infinity", fix=fix)
+    return numbers

@@ -36,6 +36,10 @@ class Item:
     ref: int = 0
 
 
+def _no_labels(_: Item) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything a conversion will write, in order.
@@ -46,6 +50,7 @@ class Plan:
         label_files: relative paths of label files the items depend on, beside their pictures.
         has_foreground: the shards get the `foreground` array.
         warnings: what is absent or odd, a sentence each, for the terminal and index.json.
+        labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
     """
 
@@ -54,6 +59,7 @@ class Plan:
     label_files: tuple[str, ...] = ()
     has_foreground: bool = False
     warnings: tuple[str, ...] = ()
+    labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()
 
 

@@ -1,0 +1,173 @@
+"""GANerated Hands: 331,499 cropped pictures of a left hand, with and without an object.
+
+Native layout:
+    data/{noObject,withObject}/<partition>/<frame>_color_composed.png    256 x 256, cropped from 640 x 480
+                                           <frame>_joint2D.txt           42 numbers, px of the crop
+                                           <frame>_joint_pos.txt         63 numbers, middle MCP 0, wrist at distance 1
+                                           <frame>_joint_pos_global.txt  63 numbers, mm, original camera
+                                           <frame>_crop_params.txt       u, v, scale: corner of the crop, size factor
+
+Partition and frame are 4 digits from 0001; a partition holds up to 1024 frames. joint2D = scale (K P / Pz - (u, v)),
+so the crop's camera is f' = scale f, c' = scale (c - (u, v)). The formula is kept as the labels have it: a resize that
+maps pixel centres would add (scale - 1) / 2 px, less than the labels can tell.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata import crops
+from handdata.converters.layout import choose, locate, read_numbers
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.reference import reference_split
+from handdata.errors import DataError
+from handdata.geometry import project
+from handdata.images import read_image
+from handdata.manifest import Manifest
+from handdata.schema import Sample
+from handdata.skeleton import LEFT, ROOT, WRIST, to_canonical
+
+CANVAS_SCALE = crops.CANVAS_SCALE
+CROP_RULE = "the whole picture, which is a crop (method.md 3.2)"
+PICTURE = "_color_composed.png"
+LABELS = ("_joint2D.txt", "_joint_pos.txt", "_joint_pos_global.txt", "_crop_params.txt")
+FILE = re.compile(
+    r"(\d{4})(_color_composed\.png|_joint2D\.txt|_joint_pos\.txt|_joint_pos_global\.txt|_crop_params\.txt)"
+)
+NORMALIZED_TOLERANCE = 1e-3  # of joint_pos, whose text has a few decimals
+MAX_RESIDUAL_PX = 1.0  # joint2D against the projected joint_pos_global; more is another frame's label
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the frames in the order of their paths."""
+    root = locate(root, manifest, ["*Object/*/*_color_composed.png"])
+    choose((options.camera,) if options.camera not in ("", "all") else (), ("color",), "camera")
+    base = "data/" if (root / "data").is_dir() else ""
+    frames: dict[str, dict[str, set[str]]] = {}  # partition -> frame -> kinds of file
+    for name in manifest.extra["classes"]:
+        for folder in sorted((root / base / name).glob("*")) if (root / base / name).is_dir() else ():
+            if found := _files(folder):
+                frames[f"{name}/{folder.name}"] = found
+    kept = choose(options.sequences, frames, "sequences")
+    splits, warnings = _splits(frames, manifest, options)
+    items = [
+        Item(f"{partition}/{frame}", splits[f"{partition}/{frame}"], partition, "color", int(frame),
+             f"{base}{partition}/{frame}{PICTURE}")
+        for partition in kept
+        for frame in sorted(frames[partition])
+    ]  # fmt: skip
+    absent = [name for name in manifest.extra["classes"] if not any(part.startswith(f"{name}/") for part in frames)]
+    warnings += [f"absent: {', '.join(absent)}"] if absent else []
+    broken = [item for item in items if len(frames[item.sequence][item.id[-4:]]) < 1 + len(LABELS)]
+    if broken:
+        warnings.append(f"{len(broken)} frames lack a file, the first {broken[0].id}")
+    return Plan(
+        root=root,
+        items=tuple(items),
+        warnings=tuple(warnings),
+        labels_of=lambda item: tuple(f"{item.image.removesuffix(PICTURE)}{kind}" for kind in LABELS),
+        readings=(("joint2D", "scale (K P / Pz - (u, v)), checked in every frame"),),
+    )
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001 - none concerns it
+    """Return a reader of one frame."""
+    original = manifest.cameras["original"].K
+
+    def read(item: Item) -> Sample:
+        stem = str(root / item.image.removesuffix(PICTURE))
+        uv_path, normalized_path, global_path, crop_path = (Path(stem + kind) for kind in LABELS)
+        uv = read_numbers(uv_path, 42).reshape(21, 2)
+        normalized = _checked(read_numbers(normalized_path, 63).reshape(21, 3), normalized_path)
+        xyz = read_numbers(global_path, 63).reshape(21, 3) * manifest.mm_per_unit
+        K = _crop_camera(original, read_numbers(crop_path, 3), crop_path)
+        _check_projection(uv, project(xyz, K), uv_path)
+        image = read_image(root / item.image)
+        return Sample(
+            id=item.id,
+            image=image,
+            hand_side=LEFT,
+            keypoints_2d=to_canonical(uv, manifest.keypoints),
+            keypoints_3d=to_canonical(xyz, manifest.keypoints),
+            keypoints_3d_normalized=to_canonical(normalized, manifest.keypoints),
+            K=K,
+            crop_xyxy=crops.centered_square(image.shape[1], image.shape[0]),
+            has_object=int(item.sequence.startswith("withObject/")),
+        )
+
+    return read
+
+
+def _files(folder: Path) -> dict[str, set[str]]:
+    """List a partition as frame -> kinds of file; other files are passed over."""
+    frames: dict[str, set[str]] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if match := FILE.fullmatch(entry.name):
+                    frames.setdefault(match[1], set()).add(match[2])
+    except NotADirectoryError:
+        return {}
+    return frames
+
+
+def _splits(
+    frames: dict[str, dict[str, set[str]]], manifest: Manifest, options: Options
+) -> tuple[dict[str, str], list[str]]:
+    """Give every frame its split: by partition, or by picture as published."""
+    if options.split_scheme == "reference":
+        every = sorted(f"{partition}/{frame}" for partition in frames for frame in frames[partition])
+        splits, warnings = reference_split(every, manifest.extra["reference_split"], manifest.counts["frames"])
+        return dict(zip(every, splits, strict=True)), warnings
+    rule, split_of = manifest.extra["partition_split"], {}
+    for name in manifest.extra["classes"]:
+        partitions = sorted(partition for partition in frames if partition.startswith(f"{name}/"))
+        share = max(1, len(partitions) * rule["percent"] // 100) if len(partitions) >= rule["at_least"] else 0
+        train = len(partitions) - 2 * share
+        for rank, partition in enumerate(partitions):
+            split_of[partition] = "train" if rank < train else "val" if rank < train + share else "test"
+    return {f"{partition}/{frame}": split_of[partition] for partition in frames for frame in frames[partition]}, []
+
+
+def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """Return the intrinsics of the crop from those of the original picture.
+
+    Raises:
+        DataError: the scale is not positive.
+    """
+    u, v, scale = crop
+    if scale <= 0:
+        raise DataError(f"{path}:1", expected="u, v and a positive scale", got=f"scale {scale:g}")
+    cropped: NDArray[np.float64] = K * np.array([[scale], [scale], [1.0]])
+    cropped[:2, 2] -= scale * np.array([u, v])
+    return cropped
+
+
+def _checked(normalized: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+    """Return joint_pos if its middle MCP is the origin and its wrist at distance 1 (method.md 12 N).
+
+    Raises:
+        DataError: it is not.
+    """
+    root, reach = float(np.abs(normalized[ROOT]).max()), float(np.linalg.norm(normalized[WRIST]))
+    if root > NORMALIZED_TOLERANCE or abs(reach - 1) > NORMALIZED_TOLERANCE:
+        got = f"{root:.4g} off it and {reach:.4g}"
+        fix = "Unpack that file again, or pass --skip-bad to leave the frame out."
+        raise DataError(f"{path}:1", expected="the middle MCP at 0 and the wrist at distance 1", got=got, fix=fix)
+    return normalized
+
+
+def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], path: Path) -> None:
+    """Refuse a 2D label that is not the projection of the 3D label.
+
+    Raises:
+        DataError: they differ, or a point lies behind the camera.
+    """
+    residual = np.abs(uv - projected).max()
+    if not residual <= MAX_RESIDUAL_PX:  # NaN too
+        fix = "The files of this frame are not of one picture; unpack them again, or pass --skip-bad."
+        expected = f"the projection of joint_pos_global within {MAX_RESIDUAL_PX:g} px"
+        raise DataError(f"{path}:1", expected=expected, got=f"{residual:.1f} px", fix=fix)

@@ -1,0 +1,238 @@
+"""Rendered Hand Pose Dataset: 43,986 pictures of rendered people, both hands labelled, visible or not.
+
+Native layout:
+    training/anno_training.pickle, evaluation/anno_evaluation.pickle
+        {number: {"xyz": (42, 3) m, "uv_vis": (42, 3) px and flag, "K": (3, 3)}}; 0-20 left hand, 21-41 right
+    training/color/<5 digits>.png    320 x 320
+    training/mask/<5 digits>.png     0 background, 1 person, 2-17 left hand, 18-33 right hand
+    training/depth/<5 digits>.png    not read
+
+One picture gives a sample for each hand that `--hands` asks for.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata import crops
+from handdata.converters import pickle_numpy
+from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.images import read_image, read_raw
+from handdata.manifest import Manifest
+from handdata.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
+from handdata.skeleton import HAND_SIDES, LEFT, RIGHT, to_canonical
+
+CANVAS_SCALE = crops.CANVAS_SCALE
+CROP_RULE = "square round the hand's 21 keypoints + 40 px"
+HANDS = ("visible", "dominant", "all")
+POINTS = 21  # of one hand
+SHAPES = {"xyz": (2 * POINTS, 3), "uv_vis": (2 * POINTS, 3), "K": (3, 3)}
+READERS = 8  # threads that read masks for --hands dominant: it is decoding and waiting for the disk
+
+Annotation = Mapping[str, NDArray[Any]]
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the hands of both sets, in the order of the pictures, left before right."""
+    root = locate(root, manifest, ["training/color"], ["evaluation/color"])
+    if options.hands not in HANDS:
+        raise ConfigError("--hands", expected=f"one of {', '.join(HANDS)}", got=options.hands)
+    choose((options.camera,) if options.camera not in ("", "all") else (), ("color",), "camera")
+    sets = {name: split for split, members in manifest.sequences.items() for name in members}
+    items: list[Item] = []
+    warnings: list[str] = []
+    found = [name for name in choose(options.sequences, sets, "sequences") if (root / name).is_dir()]
+    for name in found:
+        numbers, notes = _pictures(root, name)
+        warnings += notes
+        hands = _hands(root, name, numbers, options.hands, manifest.extra["mask"])
+        without = sum(not sides for sides in hands)
+        if without:
+            warnings.append(f"{without} of {len(numbers)} pictures of {name} show no hand by their flags: no sample")
+        items += [
+            Item(
+                f"{name}/{number:05d}/{HAND_SIDES[side]}", sets[name], name, "color", number, _color(name, number), side
+            )
+            for number, sides in zip(numbers, hands, strict=True)
+            for side in sides
+        ]
+    if not items:
+        fix = "Unpack RHD_v1-1.zip again, or choose other --sequences or --hands."
+        raise MissingError(root, expected="labelled pictures of what was asked for", got="none", fix=fix)
+    absent = [name for name in sets if name not in found and (not options.sequences or name in options.sequences)]
+    warnings += [f"absent: {', '.join(absent)}"] if absent else []
+    without_mask = [name for name in found if not (root / name / "mask").is_dir()]
+    if without_mask:
+        warnings.append(f"no foreground: {', '.join(f'{name}/mask' for name in without_mask)} absent")
+    return Plan(
+        root=root,
+        items=tuple(items),
+        label_files=tuple(_anno(name) for name in found),
+        labels_of=lambda item: (_mask_name(item.sequence, item.frame),),
+        has_foreground=not without_mask,
+        warnings=tuple(warnings),
+        readings=(("hands", options.hands),),
+    )
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001 - none concerns it
+    """Return a reader that keeps the last picture: both its hands follow one another."""
+    masked = {name for name in _sets(manifest) if (root / name / "mask").is_dir()}
+
+    @lru_cache(maxsize=1)
+    def picture(sequence: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        image = read_image(root / _color(sequence, number))
+        if sequence not in masked:
+            return image, None
+        return image, _mask(root / _mask_name(sequence, number), image.shape[:2])
+
+    def read(item: Item) -> Sample:
+        where = f"{root / _anno(item.sequence)}[{item.frame}]"
+        annotation = _checked(_annotations(root / _anno(item.sequence)).get(item.frame), where)
+        rows = slice(item.ref * POINTS, (item.ref + 1) * POINTS)
+        native = np.hstack([annotation["xyz"][rows] * manifest.mm_per_unit, annotation["uv_vis"][rows]])
+        points = to_canonical(native.astype(np.float64), manifest.keypoints)
+        image, mask = picture(item.sequence, item.frame)
+        return Sample(
+            id=item.id,
+            image=image,
+            hand_side=item.ref,
+            keypoints_2d=points[:, 3:5],
+            keypoints_3d=points[:, :3],
+            visible=(points[:, 5] > 0.5).astype(np.int8),
+            K=annotation["K"].astype(np.float64),
+            mask=mask,
+            foreground=None if mask is None else mask != MASK_BACKGROUND,
+        )
+
+    return read
+
+
+def _sets(manifest: Manifest) -> list[str]:
+    return [name for members in manifest.sequences.values() for name in members]
+
+
+def _anno(name: str) -> str:
+    return f"{name}/anno_{name}.pickle"
+
+
+def _color(name: str, number: int) -> str:
+    return f"{name}/color/{number:05d}.png"
+
+
+def _mask_name(name: str, number: int) -> str:
+    return f"{name}/mask/{number:05d}.png"
+
+
+def _pictures(root: Path, name: str) -> tuple[list[int], list[str]]:
+    """Return the numbers of the labelled pictures that are there, and what is absent.
+
+    Raises:
+        MissingError: no labels, no pictures, or a picture without a label.
+    """
+    folder, label = root / name / "color", root / _anno(name)
+    there = {number for number, _ in numbered(folder, r"(\d{5})\.png")} if folder.is_dir() else set()
+    fix = "Unpack RHD_v1-1.zip again."
+    if not label.is_file():
+        raise MissingError(label, expected="the labels of a set", got=f"{len(there)} pictures, no such file", fix=fix)
+    labelled = set(_annotations(label))
+    if not there:
+        got = f"{len(labelled)} labels and no picture"
+        raise MissingError(folder, expected="the pictures <5 digits>.png", got=got, fix=fix)
+    if there - labelled:
+        first = min(there - labelled)
+        raise MissingError(label, expected=f"a label for color/{first:05d}.png", got=f"{len(labelled)} others", fix=fix)
+    gaps = sorted(labelled - there)
+    note = [f"absent: {len(gaps)} of {len(labelled)} pictures of {name}, the first {gaps[0]:05d}.png"] if gaps else []
+    return sorted(there), note
+
+
+@lru_cache(maxsize=2)
+def _annotations(path: Path) -> dict[int, Any]:
+    """Read a label pickle; its entries are checked one by one when they are used.
+
+    Raises:
+        DataError: no dict by picture number.
+    """
+    table = pickle_numpy.load(path)
+    if not isinstance(table, dict) or not all(isinstance(key, int) for key in table):
+        got = type(table).__name__ if not isinstance(table, dict) else "a dict with other keys"
+        raise DataError(path, expected="a dict by picture number", got=got, fix="Unpack the archive again.")
+    return table
+
+
+def _checked(entry: Any, where: str) -> Annotation:
+    """Return one picture's labels if they have the right shapes and numbers.
+
+    Raises:
+        DataError: they do not.
+    """
+    for key, shape in SHAPES.items():
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(value, np.ndarray) or value.shape != shape:
+            got = "none" if value is None else f"shape {getattr(value, 'shape', type(value).__name__)}"
+            raise DataError(f"{where}[{key}]", expected=f"an array of shape {shape}", got=got)
+        if not np.isfinite(value).all():
+            raise DataError(f"{where}[{key}]", expected="finite numbers", got="NaN or infinity")
+    checked: Annotation = entry
+    return checked
+
+
+def _hands(
+    root: Path, name: str, numbers: Sequence[int], hands: str, parts: Mapping[str, Any]
+) -> list[tuple[int, ...]]:
+    """Return the sides wanted of each picture. A label that cannot be read gives both: its reader names the fault."""
+    if hands == "all":
+        return [(LEFT, RIGHT)] * len(numbers)
+    table = _annotations(root / _anno(name))
+    if hands == "visible":
+        return [_visible(table[number]) for number in numbers]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda number: (_dominant(root / _mask_name(name, number), parts),), numbers))
+
+
+def _visible(entry: Any) -> tuple[int, ...]:
+    try:
+        flags = _checked(entry, "")["uv_vis"][:, 2] > 0.5
+    except DataError:
+        return LEFT, RIGHT
+    return tuple(side for side in (LEFT, RIGHT) if flags[side * POINTS : (side + 1) * POINTS].any())
+
+
+def _dominant(path: Path, parts: Mapping[str, Any]) -> int:
+    """Return the hand with more pixels in the segmentation, the right one if equal, as hand3d does.
+
+    Raises:
+        MissingError: there is no segmentation to decide by.
+    """
+    try:
+        mask = read_raw(path)
+    except MissingError:
+        fix = "Unpack the mask pictures, or choose --hands visible."
+        raise MissingError(path, expected="the segmentation, to find the dominant hand", got="none", fix=fix) from None
+    except HanddataError:
+        return RIGHT  # damaged: the reader names it
+    left, right = (((mask >= first) & (mask <= last)).sum() for first, last in (parts["left"], parts["right"]))
+    return LEFT if left > right else RIGHT
+
+
+def _mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the segmentation as 0 background, 1 hand (of either side), 255 the person, who is neither.
+
+    Raises:
+        DataError: no single-channel picture of the right size.
+    """
+    parts = read_raw(path)
+    if parts.shape != shape:
+        got = "x".join(str(side) for side in parts.shape)
+        raise DataError(path, expected=f"a one-channel picture of {shape[1]}x{shape[0]}", got=got)
+    mask = np.where(parts > 1, MASK_HAND, MASK_UNKNOWN).astype(np.uint8)
+    mask[parts == 0] = MASK_BACKGROUND
+    return mask
