@@ -99,7 +99,7 @@ class DataConfig:
     mix: str = ""  # "A", "B", "C" of method.md 9.1, or "" for every sample equally likely
     weights: dict[str, float] = field(default_factory=dict)  # by dataset, instead of `mix`
     val_sequences: tuple[str, ...] = ()  # validate on these, train on all others, whatever split they are in
-    backgrounds: str = ""  # a folder of pictures; "" makes some, "none" leaves those of the pictures
+    backgrounds: str = ""  # a converted pool of pictures; "" paints some, "none" leaves what is there
     batch: int = 64  # samples a step, all processes together
     loader_threads: int = 2
     cache: Literal["none", "device"] = "none"  # "device" keeps the training set there

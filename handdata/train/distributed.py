@@ -38,7 +38,7 @@ def group(device: str) -> Iterator[torch.device]:
         ConfigError: the device is not here.
     """
     launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
-    chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")) if launched else None)
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")) if launched else None)
     if launched:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     if chosen.type == "cuda":
@@ -48,6 +48,26 @@ def group(device: str) -> Iterator[torch.device]:
     finally:
         if launched:
             dist.destroy_process_group()
+
+
+def choose_device(name: str, local_rank: int | None = None) -> torch.device:
+    """Return a device by name: "auto" takes a GPU where there is one.
+
+    Raises:
+        ConfigError: it is not here.
+    """
+    here = torch.cuda.is_available()
+    if name == "auto":
+        name = "cuda" if here else "cpu"
+    if name.startswith("cuda") and not here:
+        raise ConfigError("--device", expected="cpu", got=name, fix="This machine, or this torch, has no CUDA device.")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
+    if name == "cuda":
+        device = torch.device("cuda", local_rank or 0)
+    return device
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
@@ -128,18 +148,3 @@ def share_batch_norm(network: nn.Module) -> None:
 def _mean_over_processes(values: Tensor) -> Tensor:
     total: Tensor = dist_grad.all_reduce(values)  # type: ignore[no-untyped-call]  # with gradient
     return total / world()
-
-
-def _device(name: str, local_rank: int | None) -> torch.device:
-    here = torch.cuda.is_available()
-    if name == "auto":
-        name = "cuda" if here else "cpu"
-    if name.startswith("cuda") and not here:
-        raise ConfigError("--device", expected="cpu", got=name, fix="This machine, or this torch, has no CUDA device.")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
-    if name == "cuda":
-        device = torch.device("cuda", local_rank or 0)
-    return device

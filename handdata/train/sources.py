@@ -20,6 +20,7 @@ from handdata.train.data import Mixture, open_mixture
 from handdata.train.mix import SlotMap, mix_weights, slot_map
 
 Rows = NDArray[np.int64]
+BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
 
 
 class Part(Dataset):
@@ -64,7 +65,8 @@ def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
         MissingError: there are none.
     """
     if not given:
-        found = [path for path in root.all_shards() if (path / INDEX).is_file()]
+        complete = [path for path in root.all_shards() if (path / INDEX).is_file()]
+        found = [path for path in complete if open_dataset(path).name != BACKGROUNDS]
         if not found:
             raise MissingError(
                 root.root / "data" / "shards",

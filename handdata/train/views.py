@@ -7,12 +7,9 @@ from pathlib import Path
 import torch
 
 from handdata.train.augment import AugmentConfig, Inputs, prepare
-from handdata.train.backgrounds import BackgroundPool, open_backgrounds, procedural_backgrounds
+from handdata.train.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.config import Config
 from handdata.train.data import Batch, Mixture
-
-MADE_TILES = 64  # of a procedural pool; each takes about 70 ms to paint
-VAL_SEED_OFFSET = 1  # validation's procedural pool is another one than training's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,26 +30,28 @@ class Views:
     seed: int
     train: bool
 
-    def inputs(self, batch: Batch) -> Inputs:
-        """Return the network's input and what it is compared with."""
+    def inputs(self, batch: Batch, epoch: int | None = None) -> Inputs:
+        """Return the network's input and what it is compared with; `epoch` replaces the batch's own in the draws."""
         return prepare(
             batch,
             self.augment,
             seed=self.seed,
-            epoch=batch.epoch if self.train else 0,
+            epoch=(batch.epoch if epoch is None else epoch) if self.train else 0,
             train=self.train,
             backgrounds=self.backgrounds,
             size=self.size,
         )
 
 
-def make_views(config: Config, mixture: Mixture, device: torch.device, *, train: bool) -> Views:
-    """Return how `mixture` is looked at."""
+def make_views(
+    config: Config, mixture: Mixture, device: torch.device, *, train: bool, seed: int | None = None
+) -> Views:
+    """Return how `mixture` is looked at; `seed` replaces the recipe's."""
     return Views(
         augment=config.augment.of(mixture.names),
         backgrounds=make_backgrounds(config, mixture, device, split="train" if train else "val"),
         size=config.model.size,
-        seed=config.loop.seed,
+        seed=config.loop.seed if seed is None else seed,
         train=train,
     )
 
@@ -61,14 +60,12 @@ def make_backgrounds(config: Config, mixture: Mixture, device: torch.device, *, 
     """Return the pool that masked samples are put on; None where nothing has a mask or the recipe wants none.
 
     Args:
-        config: `data.backgrounds` is a folder of pictures, "" for made ones, "none" for none.
+        config: `data.backgrounds` is what `handdata convert backgrounds` wrote, "" for painted ones, "none" for none.
         mixture: whose samples they are for.
         device: where the pool goes.
         split: "train", "val" or "test"; each has pictures of its own.
     """
-    if config.data.backgrounds == "none" or not mixture.has_foreground.any():
+    folder = config.data.backgrounds
+    if folder == "none" or not mixture.has_foreground.any():
         return None
-    if config.data.backgrounds:
-        return open_backgrounds(Path(config.data.backgrounds), split, size=config.model.size).to(device)
-    seed = config.loop.seed + (0 if split == "train" else VAL_SEED_OFFSET)
-    return procedural_backgrounds(seed, size=config.model.size, count=MADE_TILES).to(device)
+    return load_backgrounds(Path(folder) if folder else None, split, size=config.model.size, device=device)

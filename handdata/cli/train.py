@@ -1,0 +1,182 @@
+"""handdata train, handdata runs: fit a recipe to shards, list what was fitted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.errors import ConfigError
+from handdata.paths import DataRoot
+
+MANY = ("--shards", "--mix")  # take all that follows, up to the next option
+
+
+class ManyValues(click.Command):
+    """A command whose options in MANY take any number of values: `--shards A B`, `--mix a=2 b=1`, a bare `--shards`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its values, then parse as usual."""
+        spread: list[str] = []
+        option = ""
+        for token in args:
+            if token.startswith("-"):
+                option = token if token in MANY else ""
+                spread += [] if option else [token]
+            else:
+                spread += [option, token] if option else [token]
+        return super().parse_args(ctx, spread)
+
+
+@click.command("train", cls=ManyValues)
+@click.option(
+    "--shards",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="[PATH...]",
+    help="Shard folders, or a folder of them [default: every complete one under data/shards]",
+)
+@click.option("--recipe", default="best", show_default=True, help="Name of a recipe, or a .toml file.")
+@click.option("--mix", multiple=True, metavar="A|B|C|NAME=WEIGHT...", help="How often each dataset is drawn.")
+@click.option("--name", help="Of the run, in runs/ [default: the recipe's]")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--weights", help="Of the encoder: ResNet34_Weights.IMAGENET1K_V1, a .pth or .safetensors file, or none.")
+@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint to start from; it must fit.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
+@click.option("--chain", is_flag=True, help="Train the recipes that this one starts from first.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting of the recipe, e.g. optim.lr=0.01."
+)
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard's files.")
+@data_root_option
+@click.pass_obj
+def train_command(
+    root: DataRoot,
+    shards: tuple[Path, ...],
+    recipe: str,
+    mix: tuple[str, ...],
+    name: str | None,
+    epochs: int | None,
+    seed: int | None,
+    device: str,
+    weights: str | None,
+    init_from: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    chain: bool,
+    tensorboard: bool,
+) -> None:
+    """Train a model on converted datasets.
+
+    \b
+    Examples:
+      handdata train --shards
+      handdata train --recipe e010 --weights ResNet34_Weights.IMAGENET1K_V1
+      handdata train --recipe e023-smoke --chain
+      handdata train --shards data/shards/rhd data/shards/stereo --mix rhd=2 stereo=1
+      torchrun --nproc-per-node 4 -m handdata train --recipe best
+    """
+    from handdata.train.chain import chain_of, train_chain
+    from handdata.train.config import Config
+    from handdata.train.loop import Job, train
+    from handdata.train.sources import shard_folders
+
+    given = [*settings, *_settings(mix, epochs, seed, weights)]
+    configs = chain_of(recipe, given)
+    config = configs[-1]
+    folders = shard_folders(shards, root)
+
+    def job(config: Config, run: Path, start: Path | None, go_on: bool) -> Job:
+        return Job(
+            config=config,
+            folders=folders,
+            run=run,
+            device=device,
+            init_from=start,
+            resume=go_on,
+            tensorboard=tensorboard,
+        )
+
+    if chain:
+        if name or resume or init_from:
+            raise click.UsageError("--chain names, resumes and starts its runs by itself.")
+        finished, run = train_chain(configs, root.runs, job), root.runs / config.name
+    else:
+        if len(configs) > 1 and not init_from and not resume:
+            before = config.start.recipe
+            raise ConfigError(
+                f"recipe {config.name}",
+                expected=f"weights of a run of {before}",
+                got="none",
+                fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
+            )
+        run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
+        finished = train(job(config, run, init_from, resume))
+    if finished:
+        click.echo(run)
+
+
+@click.command("runs")
+@json_option
+@data_root_option
+@click.pass_obj
+def runs_command(root: DataRoot, as_json: bool) -> None:
+    """List the training runs.
+
+    \b
+    Example:
+      handdata runs
+    """
+    from handdata.train.runs import list_runs
+
+    rows = list_runs(root.runs)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(f"no runs in {root.runs}", err=True)
+        return
+    width = max(len(row["name"]) for row in rows)
+    click.echo(
+        f"{'name':<{width}}  {'recipe':<16} {'model':<7} {'epochs':>11}  {'best val':>8}  {'last val':>8}  scored"
+    )
+    for row in rows:
+        epochs = f"{row['epochs']}/{row['of']}"
+        best, last = (_number(row[key]) for key in ("val_best", "val_last"))
+        scored = "yes" if row["scored"] else "no"
+        click.echo(
+            f"{row['name']:<{width}}  {row['recipe']:<16} {row['model']:<7} {epochs:>11}  {best:>8}  {last:>8}  {scored}"
+        )
+
+
+def _settings(mix: Sequence[str], epochs: int | None, seed: int | None, weights: str | None) -> list[str]:
+    """Turn options into settings of the recipe."""
+    found: list[str] = []
+    if mix and not any("=" in part for part in mix):
+        if len(mix) > 1:
+            raise click.UsageError("--mix takes one of A, B, C, or NAME=WEIGHT for every dataset.")
+        found.append(f'data.mix="{mix[0]}"')
+    elif mix:
+        pairs = [part.partition("=") for part in mix]
+        found += ["data.mix=", *(f"data.weights.{name}={weight}" for name, _, weight in pairs)]
+        found.append(f"data.datasets={[name for name, _, _ in pairs]}")
+    options: dict[str, Any] = {"loop.epochs": epochs, "loop.seed": seed}
+    found += [f"{key}={value}" for key, value in options.items() if value is not None]
+    if weights is not None:
+        found.append(f'start.weights="{"" if weights == "none" else weights}"')
+    return found
+
+
+def _free_name(runs: Path, name: str, *, resume: bool) -> str:
+    """Return the next free run name; to resume, the last one taken."""
+    names = [name]
+    while (runs / names[-1] / "config.json").exists():
+        names.append(f"{name}-{len(names) + 1}")
+    return names[-2] if resume and len(names) > 1 else names[-1]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,266 @@
+"""Apply a checkpoint to whole shards: every sample once, in stored order, into predictions.h5 and results.json.
+
+The network always sees batches of one size, the last one filled up, so that a sample's prediction has the same bits
+whatever batch size the reading uses.
+
+Shape letters: B batch, K keypoints, n side of the model's input.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handdata.dataset import open_dataset
+from handdata.errors import MissingError
+from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
+from handdata.progress import meter
+from handdata.results import Results, write_results
+from handdata.scoring import score_predictions
+from handdata.train import checkpoint
+from handdata.train.augment import Inputs
+from handdata.train.checkpoint import Checkpoint
+from handdata.train.color import MEAN, STD
+from handdata.train.config import Config
+from handdata.train.data import Batch, EvalLoader, Mixture
+from handdata.train.distributed import choose_device
+from handdata.train.mix import slot_map
+from handdata.train.models import HandNet
+from handdata.train.precision import autocast
+from handdata.train.readout import READ_OUTS, read_out
+from handdata.train.sources import Part, PartMixture
+from handdata.train.state import make_network
+from handdata.train.views import make_views
+from handdata.train.weights import fill
+
+FORWARD = 32  # samples the network sees at a time
+BATCH = 128  # samples read at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which samples are predicted, and how they are looked at.
+
+    Attributes:
+        folders: converted datasets.
+        split: "train", "val" or "test"; None takes all.
+        sequences: only these; empty takes all.
+        limit: the first so many of each dataset; 0 takes all.
+        augmented: draw the training's augmentation, as Table 4.6b does.
+        repeats: of the whole set, with other draws each time; only with `augmented`.
+    """
+
+    folders: Sequence[Path]
+    split: str | None = None
+    sequences: Sequence[str] = ()
+    limit: int = 0
+    augmented: bool = False
+    repeats: int = 1
+
+
+@dataclass
+class _Rows:
+    """What is collected, a list entry a batch."""
+
+    dataset: list[str] = field(default_factory=list)
+    sample_id: list[str] = field(default_factory=list)
+    arrays: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+
+    def add(self, names: Sequence[str], **arrays: NDArray[Any]) -> None:
+        for name in names:
+            dataset, _, sample_id = name.partition("/")
+            self.dataset.append(dataset)
+            self.sample_id.append(sample_id)
+        for key, array in arrays.items():
+            self.arrays.setdefault(key, []).append(array)
+
+    def __getitem__(self, key: str) -> NDArray[Any]:
+        return np.concatenate(self.arrays[key])
+
+
+def evaluate_run(
+    run: Path, selection: Selection, *, device: str = "auto", batch: int = BATCH, seed: int = 0
+) -> Results:
+    """Predict with a run's best checkpoint and score; write predictions.h5, mosaic.npz and results.json into the run.
+
+    Args:
+        run: folder of the run, or of one of its checkpoints; then the files go beside the checkpoint's.
+        selection: which samples.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        batch: samples read at a time; changes no bit.
+        seed: of the augmented draws and of the bootstrap.
+
+    Raises:
+        HanddataError: no checkpoint, no such shards or split, no samples.
+    """
+    saved = checkpoint.load(run)
+    predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
+    path = run / "predictions.h5"
+    write_predictions(path, predictions)
+    write_mosaic(run / "mosaic.npz", saved, selection)
+    splits = None if selection.split is None else [selection.split]
+    results = score_predictions(predictions, selection.folders, splits=splits, seed=seed, source=str(path))
+    write_results(run / "results.json", results)
+    return results
+
+
+@torch.no_grad()
+def predict(
+    saved: Checkpoint, selection: Selection, *, device: str = "auto", batch: int = BATCH, seed: int = 0
+) -> Predictions:
+    """Predict every selected sample once, with all read-outs, the thresholded one first.
+
+    Returns:
+        2D in source pixels and 3D in the source camera's axes, as shipped; with `augmented`, both as the model saw
+        them, with the truth beside.
+    """
+    where = choose_device(device)
+    network = load_network(saved, where)
+    mixture = select(selection)
+    rows = _Rows()
+    repeats = selection.repeats if selection.augmented else 1
+    with EvalLoader(mixture, batch, device=where) as loader, meter("predicting", repeats * len(loader)) as bar:
+        views = make_views(saved.config, mixture, where, train=selection.augmented, seed=seed)
+        for repeat in range(repeats):
+            for part in loader:
+                inputs = views.inputs(part, epoch=repeat)
+                maps, xyz = forward(network, inputs.image_B3HW, saved.config)
+                found: dict[str, NDArray[Any]] = {
+                    rule: read_out(maps, rule).double().cpu().numpy() for rule in reversed(READ_OUTS)
+                }
+                ids = mixture.sample_ids(part.dataset, part.sample)
+                if selection.augmented:
+                    rows.add(ids, **_as_seen(inputs, found, xyz, saved.config.model.size, repeat))
+                else:
+                    rows.add(ids, **_as_shipped(part, inputs, found, xyz, saved.config.model.size))
+                bar.advance()
+    return _collect(rows, saved, selection, seed)
+
+
+def load_network(saved: Checkpoint, device: torch.device) -> HandNet:
+    """Return a checkpoint's network, with its averaged weights where it has any, ready to predict."""
+    network = make_network(saved.config.model)
+    fill(network, saved.best_weights, where=saved.path)
+    return network.to(device).eval()
+
+
+def forward(network: HandNet, image_B3HW: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Run the network on batches of one size and return heatmaps and coordinates of all samples."""
+    maps, coordinates = [], []
+    for image in torch.split(image_B3HW, FORWARD):
+        missing = FORWARD - len(image)
+        whole = torch.cat([image, image.new_zeros(missing, *image.shape[1:])]) if missing else image
+        with autocast(config.loop.precision, image.device):
+            prediction = network(whole)
+        maps.append(prediction.maps_BKHW[: len(image)])
+        coordinates.append(prediction.xyz_BK3[: len(image)])
+    return torch.cat(maps), torch.cat(coordinates)
+
+
+def select(selection: Selection) -> Mixture:
+    """Open the selected samples.
+
+    Raises:
+        MissingError: there are none.
+    """
+    parts = []
+    for folder in selection.folders:
+        whole = open_dataset(folder, selection.split)
+        rows = np.arange(len(whole))
+        if selection.sequences:
+            rows = np.flatnonzero(np.isin(np.array(whole.strings("sequence")), list(selection.sequences)))
+        parts.append(Part(whole, rows[: selection.limit or None]))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        where = ", ".join(str(folder) for folder in selection.folders) or "--shards"
+        raise MissingError(
+            where, expected="samples to predict", got="none", fix="Name other shards, split or sequences."
+        )
+    return PartMixture(parts, slot_map([len(part) for part in parts]))
+
+
+def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
+    """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names."""
+    device = torch.device("cpu")
+    mixture = select(Selection(folders=selection.folders[:1], split=selection.split, limit=1))
+    network = load_network(saved, device)
+    with EvalLoader(mixture, 1, device=device, threads=0) as loader:
+        part = next(iter(loader))
+        inputs = make_views(saved.config, mixture, device, train=False).inputs(part)
+    with torch.no_grad():
+        maps, _ = forward(network, inputs.image_B3HW, saved.config)
+    name = mixture.sample_ids(part.dataset, part.sample)[0]
+    dataset, _, sample_id = name.partition("/")
+    arrays = {"image": to_picture(inputs.image_B3HW)[0], "heatmaps": maps[0].numpy()}
+    np.savez_compressed(path, **arrays, sample_id=np.array(sample_id), dataset=np.array(dataset))
+
+
+def to_picture(image_B3HW: Tensor) -> NDArray[np.uint8]:
+    """Undo the colour normalisation: (B, n, n, 3) uint8 RGB."""
+    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    levels = ((image_B3HW * std + mean) * 255).round().clamp(0, 255).permute(0, 2, 3, 1)
+    return levels.to(torch.uint8).cpu().numpy()
+
+
+def _as_shipped(
+    part: Batch, inputs: Inputs, found: dict[str, NDArray[Any]], xyz: Tensor, size: int
+) -> dict[str, NDArray[Any]]:
+    """Bring predictions back to source pixels and axes: undo crop and mirror."""
+    back = np.linalg.inv(inputs.source_to_crop_B33)
+    pixels = {
+        f"2d/{rule}": (uv * size) @ back[:, :2, :2].transpose(0, 2, 1) + back[:, None, :2, 2]
+        for rule, uv in found.items()
+    }
+    axes = xyz.double().cpu().numpy() @ inputs.rotation_B33
+    return {**pixels, "3d": axes, "crop": part.labels["crop_xyxy"]}
+
+
+def _as_seen(
+    inputs: Inputs, found: dict[str, NDArray[Any]], xyz: Tensor, size: int, repeat: int
+) -> dict[str, NDArray[Any]]:
+    """Keep predictions in the view that was drawn; its crop is put at (0, 0)."""
+    side = inputs.side_B.double().cpu().numpy()
+    crop = np.stack([0 * side, 0 * side, side, side], axis=1)
+    known = inputs.present_3d_BK[..., None]
+    return {
+        **{f"2d/{rule}": from_crop_fractions(uv, crop, size) for rule, uv in found.items()},
+        "3d": xyz.cpu().numpy(),
+        "crop": crop,
+        "truth_2d": inputs.uv_BK2.cpu().numpy(),
+        "truth_3d": torch.where(known, inputs.xyz_BK3, torch.nan).cpu().numpy(),
+        "labelled": inputs.labelled_2d_BK.cpu().numpy(),
+        "repeat": np.full(len(side), repeat, np.int32),
+    }
+
+
+def _collect(rows: _Rows, saved: Checkpoint, selection: Selection, seed: int) -> Predictions:
+    truth = None
+    if selection.augmented:
+        truth = AugmentedTruth(
+            keypoints_2d_crop=rows["truth_2d"].astype(np.float32),
+            keypoints_3d_normalized=rows["truth_3d"].astype(np.float32),
+            annotated_2d=rows["labelled"],
+            repeat=rows["repeat"],
+        )
+    return Predictions(
+        dataset=np.array(rows.dataset, np.str_),
+        sample_id=np.array(rows.sample_id, np.str_),
+        keypoints_2d={rule: rows[f"2d/{rule}"].astype(np.float32) for rule in reversed(READ_OUTS)},
+        crop_xyxy=rows["crop"].astype(np.float32),
+        input_size=saved.config.model.size,
+        keypoints_3d_normalized=rows["3d"].astype(np.float32),
+        truth=truth,
+        options={
+            "checkpoint": str(saved.path),
+            "recipe": saved.config.name,
+            "model": saved.config.model.kind,
+            "epoch": saved.position.epoch,
+            "split": selection.split,
+            "seed": seed,
+        },
+    )
