@@ -105,7 +105,7 @@ class Score:
 
 
 THESIS = "method.md 9.3 (O. Chernytska, master thesis, UCU 2019, and its code)"
-_HAND3D_GRID = tuple(np.linspace(0.0, 50.0, 20)[8:])  # 21.05 .. 50: the last 12 of 20, printed as "20-50"
+_HAND3D_GRID = tuple(np.linspace(0.0, 50.0, 20)[8:].tolist())  # 21.05 .. 50: the last 12 of 20, printed as "20-50"
 _GT = "root and scale from ground truth, as most published figures do"
 _TABLE = (
     Protocol(name="thesis:error_2d", title="Mean distance, crop fractions", quantity="2d", statistic="mean",
@@ -116,10 +116,10 @@ _TABLE = (
     Protocol(name="thesis:error_px", title="Mean distance, distance x crop side", quantity="2d_px", statistic="mean",
              mask="thesis", source=f"{THESIS}; Table 4.9"),
     Protocol(name="thesis:area_2d", title="0.01 x sum of PCK at 0.00..0.99, 2D", quantity="2d", statistic="sum",
-             mask="thesis", thresholds=tuple(metrics.THESIS_THRESHOLDS), source=THESIS,
+             mask="thesis", thresholds=tuple(metrics.THESIS_THRESHOLDS.tolist()), source=THESIS,
              note="called ROC-AUC there (E14)"),
     Protocol(name="thesis:area_3d", title="0.01 x sum of PCK at 0.00..0.99, 3D", quantity="3d", statistic="sum",
-             thresholds=tuple(metrics.THESIS_THRESHOLDS), source=THESIS, note="called ROC-AUC there (E14)"),
+             thresholds=tuple(metrics.THESIS_THRESHOLDS.tolist()), source=THESIS, note="called ROC-AUC there (E14)"),
     Protocol(name="auc_20_50", title="PCK area 20-50 mm, exact", quantity="3d_mm", statistic="window",
              alignment="root+scale", thresholds=(20.0, 50.0), source=f"evaluation.md; {_GT}"),
     Protocol(name="auc_hand3d", title="PCK area '20-50' as hand3d computes it: 12 points, 21.05-50 mm",
@@ -128,10 +128,10 @@ _TABLE = (
              source="evaluation.md (hand3d, Zimmermann & Brox 2017)"),
     Protocol(name="auc_minimal_hand", title="PCK area 20-50 mm, 15 points, fingertips by centroid and mean radius",
              quantity="3d_mm", statistic="grid", alignment="centroid+radius",
-             thresholds=tuple(np.linspace(20.0, 50.0, 15)), source="evaluation.md (Minimal-Hand)",
+             thresholds=tuple(np.linspace(20.0, 50.0, 15).tolist()), source="evaluation.md (Minimal-Hand)",
              note="centroid and radius from ground truth; frames with fewer than two labels dropped"),
     Protocol(name="auc_0_50", title="PCK area 0-50 mm, 101 points", quantity="3d_mm", statistic="grid",
-             alignment="root+scale", thresholds=tuple(np.linspace(0.0, 50.0, 101)),
+             alignment="root+scale", thresholds=tuple(np.linspace(0.0, 50.0, 101).tolist()),
              source="evaluation.md (hand_tracking_toolkit)"),
     Protocol(name="auc_0_100", title="PCK area 0-100 mm, exact", quantity="3d_mm", statistic="window",
              alignment="root+scale", thresholds=(0.0, 100.0),

@@ -37,6 +37,7 @@ Mask = NDArray[np.bool_]
 UNKNOWN_ORIGIN = "unknown"
 GALLERY_SAMPLES = 4  # of each kind: best, median, worst
 MAX_SEQUENCES = 200  # listed one by one; more than that are samples rather than recordings
+MAX_SEQUENCE_TABLES = 16  # with a whole table each (Table 4.5 needs Grasp2's); STB has 12, the most of the seven
 _QUANTITIES = {  # the plain quantities of results.QUANTITIES, as protocols: same alignment rules, same masks
     "2d": PROTOCOLS["thesis:error_2d"],
     "2d_px": PROTOCOLS["epe_px:mean"],
@@ -112,7 +113,8 @@ def _score_set(
     comparison = compare(dataset, predictions, rows, found, readout)
     excluded = (dataset.labels("flags")[found] & Flag.LABEL_WRONG) != 0
     distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
-    subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded)
+    sequences = np.array(dataset.strings("sequence"))[found]
+    subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded) | _sequence_subsets(sequences)
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
     return SetResult(
@@ -125,7 +127,7 @@ def _score_set(
         counts=_counts(comparison, rows, excluded, predictions, dataset),
         errors={subset: {n: error_table(np.where(mask, d, np.nan)) for n, d in distance.items()}
                 for subset, mask in subsets.items()},
-        sequences=_by_sequence(distance, comparison.sequence, dataset, found),
+        sequences=_by_sequence(distance, sequences),
         readouts={name: _readout_tables(replace(comparison, prediction_2d=predicted_pixels(predictions, name, rows)))
                   for name in predictions.keypoints_2d},
         curves={name: Curve(thresholds=tuple(map(float, thresholds)),
@@ -184,20 +186,24 @@ def _subsets(comparison: Comparison, has_object: NDArray[np.int8], excluded: Mas
     return {name: mask for name, mask in subsets.items() if mask.any()}
 
 
-def _by_sequence(
-    distance: dict[str, Floats], sequence: NDArray[np.int64], dataset: Dataset, samples: NDArray[np.int64]
-) -> dict[str, dict[str, float | None]]:
+def _sequence_subsets(sequences: NDArray[Any]) -> dict[str, Mask]:
+    names = np.unique(sequences)
+    if len(names) > MAX_SEQUENCE_TABLES:
+        return {}
+    return {f"sequence:{name}": np.repeat((sequences == name)[:, None], NUM_KEYPOINTS, 1) for name in names}
+
+
+def _by_sequence(distance: dict[str, Floats], sequences: NDArray[Any]) -> dict[str, dict[str, float | None]]:
     """Return each sequence's mean distances over labels, by name; none if there are too many to list."""
-    names, first = np.unique(sequence, return_index=True)
+    names, code = np.unique(sequences, return_inverse=True)
     if len(names) > MAX_SEQUENCES:
         return {}
-    strings = np.array(dataset.strings("sequence"))[samples]
     return {
-        str(strings[first[place]]): {
-            "samples": float((sequence == code).sum()),
-            **{name: _number(metrics.micro_mean(values[sequence == code])) for name, values in distance.items()},
+        str(name): {
+            "samples": float((code == place).sum()),
+            **{quantity: _number(metrics.micro_mean(values[code == place])) for quantity, values in distance.items()},
         }
-        for place, code in enumerate(names)
+        for place, name in enumerate(names)
     }
 
 

@@ -1,4 +1,4 @@
-"""Made shards, predictions and run folders for tests and benchmarks: hands with known errors, no renderer, no network."""
+"""Made shards, predictions and run folders for tests and benchmarks: known errors, no renderer, no network."""
 
 import json
 from pathlib import Path
@@ -124,7 +124,8 @@ def made_run(root: Path, name, datasets, *, recipe="demo", model=1, epochs=12, s
     config = {"recipe": recipe, "model": {"kind": model, "input_size": 64}, "optimizer": {"lr": 0.005}, "seed": seed}
     (run / "config.json").write_text(json.dumps(config))
     (run / "environment.json").write_text(json.dumps({
-        "handdata": "0.1.0", "torch": "2.13.0", "device": "cpu", "command": f"handdata train --recipe {recipe}"}))  # fmt: skip
+        "handdata": "0.1.0", "torch": "2.13.0", "device": "cpu",
+        "command": f"handdata train --recipe {recipe}"}))  # fmt: skip
     (run / "shards.json").write_text(
         json.dumps({d.name: {"folder": str(d.folder), "sha256": "0" * 64} for d in datasets})
     )

@@ -1,0 +1,56 @@
+"""handdata report: runs, shards and published numbers on one page."""
+
+from pathlib import Path
+
+import click
+
+from handdata.cli.options import data_root_option
+from handdata.paths import DataRoot
+from handdata.progress import say
+
+FORMATS = ("html", "csv")
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the page [default: runs/report]"
+)
+@click.option("--reference", type=click.Path(path_type=Path), help="Folder of the thesis author's own result files.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="html",
+    show_default=True,
+    help="csv prints the tables' cells: of --reference if given, else of the runs.",
+)
+@data_root_option
+@click.pass_obj
+def report_command(data: DataRoot, runs: tuple[str, ...], out: Path | None, reference: Path | None, form: str) -> None:
+    """Put RUNS (names or folders; all by default) beside the published numbers, on one page that works offline.
+
+    Writes index.html, report.md, tables.csv and tables.tex and prints the page's path.
+
+    \b
+    Example:
+      handdata report
+      handdata report demo e010 --out /tmp/report
+      handdata report --reference ~/thesis/results --format csv > cells.csv
+    """
+    from handdata.report.reference import read_reference, to_csv
+    from handdata.report.runs import find_runs
+    from handdata.report.tables import cells_of_runs
+
+    given = read_reference(reference) if reference else None
+    if given and given.ignored:
+        say(f"no result of an experiment, left out: {', '.join(given.ignored)}")
+    if form == "csv":
+        values = given.values if given else cells_of_runs(find_runs(data, runs))
+        click.echo(to_csv(values), nl=False)
+        return
+    from handdata.report.page import write_report
+
+    chosen = find_runs(data, runs, needed=given is None)
+    page = write_report(chosen, data, out or data.runs / "report", given)
+    click.echo(page)

@@ -1,0 +1,148 @@
+"""What a run's folder holds, as far as it is there. Whatever is missing is named, never filled in."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handdata.errors import DataError, MissingError
+from handdata.paths import DataRoot
+from handdata.report.cells import EXPERIMENTS
+from handdata.results import Results, SetResult, read_results
+
+MODEL_NUMBERS = {"direct": 1, "latent": 2, "tree": 3}  # `model.kind` of config.json -> the thesis' Model 1, 2, 3
+_EXPERIMENT = re.compile(r"(e\d{3})(?:-|$)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as read.
+
+    Attributes:
+        name: of its folder.
+        folder: runs/<name>.
+        config: config.json, the resolved recipe.
+        environment: environment.json: versions, device, command.
+        shards: shards.json: what it was trained on.
+        log: log.jsonl, one entry an epoch.
+        results: results.json; None before it is evaluated.
+        missing: what the folder lacks and which command makes it.
+    """
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    shards: Sequence[Mapping[str, Any]]
+    log: Sequence[Mapping[str, Any]]
+    results: Results | None
+    missing: tuple[str, ...]
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name."""
+        return str(self.config.get("name", ""))
+
+    @property
+    def experiment(self) -> str:
+        """The published experiment that the recipe repeats, "" for recipes of our own."""
+        match = _EXPERIMENT.match(self.recipe)
+        return match[1] if match and match[1] in EXPERIMENTS else ""
+
+    @property
+    def model(self) -> int:
+        """1, 2 or 3 as the thesis numbers its models; 0 if the config does not say."""
+        return MODEL_NUMBERS.get(str(self.config.get("model", {}).get("kind", "")), 0)
+
+    @property
+    def augmented(self) -> bool:
+        """Whether it was trained with the published augmentation."""
+        return str(self.config.get("augment", {}).get("kind", "none")) != "none"
+
+    @property
+    def sets(self) -> tuple[SetResult, ...]:
+        """The sets it was scored on; none before it is evaluated."""
+        return self.results.sets if self.results else ()
+
+
+def find_runs(data: DataRoot, names: Sequence[str], *, needed: bool = True) -> list[Run]:
+    """Read the named runs, or all of runs/ in name order.
+
+    Args:
+        data: where runs/ is.
+        names: names under runs/, or folders.
+        needed: refuse to go on without any.
+
+    Raises:
+        MissingError: no such run, or none at all.
+        DataError: a file of a run is damaged.
+    """
+    if not names:
+        folders = sorted(path for path in data.runs.iterdir() if _is_run(path)) if data.runs.is_dir() else []
+        if needed and not folders:
+            raise MissingError(data.runs, expected="at least one run", got="none", fix="Run `handdata demo` first.")
+        return [read_run(folder) for folder in folders]
+    return [read_run(_folder(data, name)) for name in names]
+
+
+def read_run(folder: Path) -> Run:
+    """Read what there is of one run.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    results = read_results(folder / "results.json") if (folder / "results.json").is_file() else None
+    log = _lines(folder / "log.jsonl")
+    missing = {
+        "config.json": f"handdata train --name {folder.name}",
+        "log.jsonl": f"handdata train --name {folder.name}",
+        "results.json": f"handdata evaluate {folder.name}",
+        "predictions.h5": f"handdata evaluate {folder.name}",
+    }
+    return Run(
+        name=folder.name,
+        folder=folder,
+        config=_object(folder / "config.json"),
+        environment=_object(folder / "environment.json"),
+        shards=_object(folder / "shards.json").get("datasets", []),
+        log=log,
+        results=results,
+        missing=tuple(f"{name} (`{make}`)" for name, make in missing.items() if not (folder / name).is_file()),
+    )
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or (folder / "results.json").is_file()
+
+
+def _folder(data: DataRoot, name: str) -> Path:
+    for folder in (data.runs / name, Path(name)):
+        if _is_run(folder):
+            return folder
+    known = ", ".join(sorted(path.name for path in data.runs.iterdir() if _is_run(path))) if data.runs.is_dir() else ""
+    raise MissingError(
+        name, expected="the name or folder of a run", got="no such run", fix=f"There is {known or 'none'}."
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content = _parse(path.read_text(encoding="utf-8"), path)
+    if not isinstance(content, dict):
+        raise DataError(path, expected="an object", got=type(content).__name__, fix="Restore it or delete the run.")
+    return content
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [_parse(line, f"{path}:{number}") for number, line in enumerate(text.splitlines(), start=1)]
+
+
+def _parse(text: str, where: object) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(where, expected="JSON", got=str(error), fix="Restore it or delete the run.") from error

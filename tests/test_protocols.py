@@ -1,0 +1,256 @@
+"""Each named protocol: the definition it claims, on cases computed by hand or by a plain loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from handdata.protocols import PROTOCOLS, Comparison, Protocol, families, protocol_distances, score
+from handdata.skeleton import INDEX, ROOT, TIPS, WRIST
+
+NAMED = {  # evaluation.md, "Protocols to offer by name"
+    "thesis", "auc_20_50", "auc_hand3d", "auc_0_50", "auc_0_100", "epe_mm", "pa_mpjpe", "epe_px", "pck_0.2_bbox",
+    "auc_0_30_px",
+}  # fmt: skip
+
+
+def comparison(n=6, *, seed=0, error_mm=12.0):
+    """Full labels; every predicted keypoint but the root is off by `error_mm` in z, and by 9 px in u."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(0, 40, (n, 21, 3)) + np.array([0, 0, 400])
+    scale = np.linalg.norm(truth[:, WRIST] - truth[:, ROOT], axis=-1)
+    prediction = truth + np.array([0, 0, error_mm])
+    prediction[:, ROOT] -= [0, 0, error_mm]
+    uv = rng.uniform(100, 300, (n, 21, 2))
+    unit = scale[:, None, None]
+    return Comparison(
+        prediction_2d=uv + np.array([9, 0]), truth_2d=uv, crop_xyxy=np.tile([100.0, 50, 300, 250], (n, 1)),
+        box_side=np.full(n, 100.0), prediction_normalized=(prediction - truth[:, ROOT : ROOT + 1]) / unit,
+        prediction_3d=prediction, truth_normalized=(truth - truth[:, ROOT : ROOT + 1]) / unit, truth_3d=truth,
+        scale_mm=scale, palm_3d=np.full((n, 3), np.nan), annotated_2d=np.ones((n, 21), bool),
+        in_crop=np.ones((n, 21), bool), annotated_3d=np.ones((n, 21), bool), visible=np.ones((n, 21), np.int8),
+        sequence=np.arange(n) // 2, picture=np.arange(n), hand_side=np.zeros(n, np.uint8), mask_area=np.full(n, np.nan),
+    )  # fmt: skip
+
+
+def value(name, comp):
+    return score(PROTOCOLS[name], comp).value
+
+
+def only(comp, slots):
+    """Keep the labels of some keypoints only."""
+    hidden = ~np.isin(np.arange(21), slots)
+    blank = {name: np.where(hidden[:, None], np.nan, getattr(comp, name)) for name in ("truth_2d", "truth_3d")}
+    masks = {name: getattr(comp, name) & ~hidden for name in ("annotated_2d", "annotated_3d", "in_crop")}
+    whole = not hidden[[WRIST, ROOT]].any()
+    normalized = (
+        np.where(hidden[:, None], np.nan, comp.truth_normalized) if whole else np.full_like(comp.truth_3d, np.nan)
+    )
+    scale = comp.scale_mm if whole else np.full(len(comp), np.nan)
+    return replace(comp, **blank, **masks, truth_normalized=normalized, scale_mm=scale)
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def test_every_protocol_of_the_specification_is_offered_by_its_name():
+    assert set(families()) >= NAMED
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_every_protocol_says_where_it_is_from_and_what_it_measures(protocol):
+    assert protocol.source
+    assert protocol.title
+    assert protocol.quantity in ("2d", "2d_px", "2d_box", "3d", "3d_mm")
+    assert (protocol.alignment != "none") == (protocol.quantity == "3d_mm")
+
+
+def test_hand3d_keeps_the_last_12_of_20_thresholds_so_20_is_really_21_05():
+    thresholds = PROTOCOLS["auc_hand3d"].thresholds
+    assert len(thresholds) == 12
+    assert thresholds[0] == pytest.approx(8 * 50 / 19)
+    assert thresholds[-1] == 50.0
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "ends"),
+    [("auc_minimal_hand", 15, (20, 50)), ("auc_0_50", 101, (0, 50)), ("auc_20_50", 2, (20, 50)),
+     ("auc_0_100", 2, (0, 100)), ("auc_0_30_px", 2, (0, 30))],
+)  # fmt: skip
+def test_thresholds_of_the_other_areas(name, count, ends):
+    thresholds = PROTOCOLS[name].thresholds
+    assert (len(thresholds), (thresholds[0], thresholds[-1])) == (count, ends)
+
+
+# ------------------------------------------------------------------------------------------------ by hand
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("thesis:error_2d", 9 / 200),  # 9 px of a crop of 200
+        ("thesis:error_px", 9.0),
+        ("thesis:area_2d", 0.95),  # 9/200 <= t for t = 0.05 .. 0.99, 95 thresholds, times 0.01
+        ("epe_px:mean", 9.0),
+        ("epe_px:median", 9.0),
+        ("pck_0.2_bbox", 1.0),  # 9 <= 0.2 * 100
+        ("auc_0_30_px", 0.7),  # (30 - 9) / 30
+        ("epe_mm:mean", 12.0 * 20 / 21),  # the root itself is exact
+        ("epe_mm:median", 12.0),
+        ("epe_mm:mean_gt_scale", 12.0 * 20 / 21),
+        ("auc_20_50", 1.0),  # 12 and 0 mm lie below the window
+        ("auc_0_100", (20 * 0.88 + 1) / 21),
+    ],
+)
+def test_a_hand_that_is_off_by_9_px_and_12_mm(name, expected):
+    assert value(name, comparison()) == pytest.approx(expected, abs=1e-9)
+
+
+def test_auc_0_50_is_the_trapezoid_of_101_points():
+    """20 of 21 distances are 12.25 mm and count from t = 12.5 on: 75 of 100 trapezoids and half of the one before."""
+    assert value("auc_0_50", comparison(error_mm=12.25)) == pytest.approx((20 * 75.5 + 100) / 2100, abs=1e-9)
+
+
+def test_thesis_3d_error_is_in_units_of_wrist_to_middle_mcp():
+    comp = comparison()
+    expected = np.mean([[0 if k == ROOT else 12.0 / s for k in range(21)] for s in comp.scale_mm])
+    assert value("thesis:error_3d", comp) == pytest.approx(expected)
+
+
+def test_pa_mpjpe_forgives_pose_and_size_in_space():
+    comp = comparison(error_mm=0.0)
+    turned = replace(comp, prediction_normalized=-3 * comp.prediction_normalized[..., [1, 0, 2]])
+    assert value("pa_mpjpe", turned) == pytest.approx(0.0, abs=1e-9)
+    assert value("epe_mm:mean_gt_scale", turned) > 50
+
+
+def test_true_scale_forgives_size_and_the_predicted_scale_does_not():
+    comp = comparison(error_mm=0.0)
+    shrunk = replace(comp, prediction_3d=comp.prediction_3d * 0.5,
+                     prediction_normalized=np.full_like(comp.prediction_normalized, np.nan))  # fmt: skip
+    assert value("epe_mm:mean_gt_scale", shrunk) == pytest.approx(0.0, abs=1e-9)
+    assert value("epe_mm:mean", shrunk) > 10
+
+
+# ------------------------------------------------------------------------------------------------ masks and hands
+
+
+def test_hand3d_leaves_out_occluded_keypoints_and_the_others_do_not():
+    comp = comparison()
+    visible = comp.visible.copy()
+    visible[:, INDEX["thumb_tip"]] = 0
+    prediction = comp.prediction_normalized.copy()
+    prediction[:, INDEX["thumb_tip"]] += 100
+    spoilt = replace(comp, visible=visible, prediction_normalized=prediction)
+
+    assert value("auc_hand3d", spoilt) == value("auc_hand3d", comp)
+    assert value("auc_20_50", spoilt) == pytest.approx(20 / 21)
+
+
+def test_hand3d_averages_keypoints_and_not_labels():
+    """One keypoint, labelled in one sample of six, is 1 m off: that is 1 of 21 keypoints, 1 of 121 labels."""
+    comp = comparison(error_mm=0.0)
+    annotated = comp.annotated_3d.copy()
+    annotated[1:, 4] = False
+    prediction = comp.prediction_normalized.copy()
+    prediction[:, 4] += 1000 / comp.scale_mm[:, None]
+    spoilt = replace(comp, annotated_3d=annotated, prediction_normalized=prediction)
+
+    assert value("auc_hand3d", spoilt) == pytest.approx(20 / 21)
+    assert value("auc_20_50", spoilt) == pytest.approx(120 / 121)
+
+
+def test_hand3d_scores_the_dominant_hand_and_says_when_it_had_to_count_keypoints():
+    comp = comparison(4, error_mm=0.0)
+    prediction = comp.prediction_normalized.copy()
+    prediction[1::2, 1:] += 100  # the second hand of each picture is far off, and hidden but for two keypoints
+    visible = comp.visible.copy()
+    visible[1::2, 2:] = 0
+    pairs = replace(comp, prediction_normalized=prediction, visible=visible, picture=np.array([0, 0, 1, 1]),
+                    hand_side=np.array([0, 1, 0, 1], np.uint8))  # fmt: skip
+    counted = score(PROTOCOLS["auc_hand3d"], pairs)
+    measured = score(PROTOCOLS["auc_hand3d"], replace(pairs, mask_area=np.array([10.0, 99, 10, 99])))
+
+    assert (counted.value, counted.samples) == (pytest.approx(1.0), 2)
+    assert "count of visible keypoints" in counted.note
+    assert measured.note == ""
+    assert measured.value < 1.0
+
+
+def test_hand3d_scores_the_palm_itself_on_stereo():
+    comp = only(comparison(error_mm=0.0), [k for k in range(21) if k != WRIST])
+    palm = comp.truth_3d[:, ROOT] + [0.0, 25.0, 0.0]
+    stereo = replace(comp, palm_3d=palm)
+    with_palm = protocol_distances(PROTOCOLS["auc_hand3d"], stereo)
+
+    assert score(PROTOCOLS["auc_hand3d"], comp).missing == "the root of the alignment, wrist, is not labelled"
+    assert np.isfinite(with_palm[:, WRIST]).all()
+
+
+def test_fingertips_alone_are_scored_by_centroid_and_radius_only():
+    comp = only(comparison(error_mm=0.0), TIPS)
+    assert value("auc_minimal_hand", comp) == pytest.approx(1.0)
+    assert score(PROTOCOLS["auc_20_50"], comp).missing == "the root of the alignment, middle_mcp, is not labelled"
+    assert score(PROTOCOLS["thesis:error_3d"], comp).missing.startswith("no normalised 3D label")
+
+
+def test_minimal_hand_drops_frames_with_fewer_than_two_tips():
+    comp = only(comparison(error_mm=0.0), TIPS)
+    annotated = comp.annotated_3d.copy()
+    annotated[0, list(TIPS)[1:]] = False
+    assert score(PROTOCOLS["auc_minimal_hand"], replace(comp, annotated_3d=annotated)).samples == len(comp) - 1
+
+
+def test_the_thesis_drops_fingertips_outside_the_crop_and_keeps_full_hands_whole():
+    comp = comparison()
+    outside = comp.in_crop.copy()
+    outside[:, INDEX["index_tip"]] = False
+    assert score(PROTOCOLS["thesis:error_2d"], replace(comp, in_crop=outside)).labels == 6 * 21
+    tips = only(replace(comp, in_crop=outside), TIPS)
+    assert score(PROTOCOLS["thesis:error_2d"], tips).labels == 6 * 4
+    assert score(PROTOCOLS["epe_px:mean"], tips).labels == 6 * 5
+
+
+# ------------------------------------------------------------------------------------------------ what is not there
+
+
+def test_a_label_without_a_prediction_is_wrong_in_an_area_and_counted():
+    comp = comparison()
+    prediction = comp.prediction_2d.copy()
+    prediction[0] = np.nan
+    result = score(PROTOCOLS["auc_0_30_px"], replace(comp, prediction_2d=prediction))
+    assert result.value == pytest.approx(0.7 * 5 / 6)
+    assert (result.labels, result.unpredicted) == (126, 21)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("epe_mm:mean", "the predictions hold no millimetres, only normalised 3D"),
+        ("pa_mpjpe", "the predictions hold no 3D"),
+        ("epe_px:mean", "the predictions hold no 2D"),
+    ],
+)
+def test_a_number_that_cannot_be_had_is_named_as_missing(name, missing):
+    nothing = {key: np.full_like(getattr(comparison(), key), np.nan)
+               for key in ("prediction_2d", "prediction_3d", "prediction_normalized")}  # fmt: skip
+    result = score(PROTOCOLS[name], replace(comparison(), **nothing))
+    assert (result.value, result.low, result.missing) == (None, None, missing)
+
+
+def test_intervals_are_over_sequences_and_absent_for_one():
+    rng = np.random.default_rng(5)
+    comp = comparison(12)
+    noisy = replace(comp, prediction_2d=comp.prediction_2d + rng.normal(0, 5, comp.prediction_2d.shape))
+    result = score(PROTOCOLS["epe_px:mean"], noisy)
+    alone = score(PROTOCOLS["epe_px:mean"], replace(noisy, sequence=np.zeros(12, np.int64)))
+
+    assert result.low < result.value < result.high
+    assert result.sequences == 6
+    assert (alone.low, alone.high) == (None, None)
+
+
+def test_a_protocol_of_ones_own_needs_one_row():
+    mine = Protocol(name="pck_5px", title="Share within 5 px", quantity="2d_px", statistic="share", thresholds=(5.0,),
+                    source="this test")  # fmt: skip
+    assert score(mine, comparison()).value == 0.0
