@@ -1,0 +1,95 @@
+"""Is a sample there twice, or in two splits: by id, by frame, by sequence, by its pixels?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from handdata.check.findings import Finding, examples
+from handdata.check.rows import Rows
+from handdata.shards import ShardReader
+
+
+def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find sequences that the index puts into two splits, though whole sequences were asked for."""
+    if index.get("options", {}).get("split_scheme", "default") != "default":
+        return
+    home: dict[str, str] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
+    for split, facts in sorted(index.get("splits", {}).items()):
+        for sequence in facts.get("sequences", ()):
+            if sequence and sequence in home:
+                shared.setdefault((home[sequence], split), []).append(sequence)
+            home[sequence] = split
+    for (first, second), sequences in shared.items():
+        what = f"split leak: sequences both in {first} and {second}"
+        yield Finding("splits", "index.json", what, len(sequences), len(home), examples(sequences))
+
+
+def copy_faults(rows: Rows) -> Iterator[Finding]:
+    """Find ids that repeat, and frames of a camera that are in two splits."""
+    ids = rows.ids
+    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
+    for across, what in ((True, "split leak: the same sample in two splits"), (False, "sample ids that repeat")):
+        again = [i for i in first[counts > 1] if (len(np.unique(rows.split[ids == ids[i]])) > 1) == across]
+        if again:
+            yield Finding(
+                "splits" if across else "duplicates", "sample_id", what, len(again), len(rows), examples(ids[again])
+            )
+    repeated = set(ids[first[counts > 1]].tolist())
+    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows.split) if ids[i] not in repeated]
+    if leaked:
+        what = "split leak: hands of the same picture in two splits"
+        yield Finding("splits", "frame", what, len(leaked), len(rows), examples(ids[leaked]))
+
+
+def _frame_keys(rows: Rows) -> NDArray[np.int64]:
+    """Number the source pictures, (N): sequence, camera, frame; where there is no sequence, every sample its own."""
+    named = np.array([bool(name) for name in rows.sequences])[rows["sequence"]]
+    columns = np.stack([rows["sequence"], rows["camera"], rows["frame"]], axis=1).astype(np.int64)
+    _, keys = np.unique(columns, axis=0, return_inverse=True)
+    keys = keys.reshape(-1)
+    return np.where(named, keys, len(keys) + np.arange(len(keys)))
+
+
+def _in_two_splits(keys: NDArray[Any], splits: NDArray[np.str_]) -> list[int]:
+    """Return one row of every key that occurs in more than one split."""
+    order = np.lexsort((splits, keys))
+    sorted_keys, sorted_splits = keys[order], splits[order]
+    changes = (sorted_keys[1:] == sorted_keys[:-1]) & (sorted_splits[1:] != sorted_splits[:-1])
+    rows = order[1:][changes]
+    _, first = np.unique(keys[rows], return_index=True)
+    return [int(row) for row in rows[first]]
+
+
+def picture_hashes(reader: ShardReader) -> NDArray[np.uint64]:
+    """Hash every canvas of a shard, (N)."""
+    return np.array([xxhash.xxh3_64_intdigest(reader.images[row].data) for row in range(len(reader))], np.uint64)
+
+
+def picture_faults(rows: Rows, hashes: Sequence[NDArray[np.uint64]]) -> Iterator[Finding]:
+    """Find identical pixels under different samples: across splits, and within one.
+
+    Args:
+        rows: all rows, in shard order.
+        hashes: of each shard's canvases.
+    """
+    flat = np.concatenate(hashes)
+    values, counts = np.unique(flat, return_counts=True)
+    suspects = np.flatnonzero(np.isin(flat, values[counts > 1]))
+    suspects = np.array([i for i in suspects if np.ptp(rows.image(int(i))) > 0], np.intp)  # plain black says nothing
+    if not len(suspects):
+        return
+    keys, splits, frames = flat[suspects], rows.split[suspects], _frame_keys(rows)[suspects]
+    leaked = _in_two_splits(keys, splits)
+    if leaked:
+        what = "split leak: the same picture in two splits"
+        yield Finding("splits", "image", what, len(leaked), len(rows), examples(rows.ids[suspects[leaked]]))
+    pairs = np.unique(np.stack([keys.astype(np.int64), frames], axis=1), axis=0)
+    values, counts = np.unique(pairs[:, 0], return_counts=True)
+    twice = np.isin(keys.astype(np.int64), values[counts > 1]) & ~np.isin(keys, keys[leaked])
+    if twice.any():
+        what = "duplicate pictures: the same pixels under different samples"
+        yield Finding("duplicates", "image", what, int(twice.sum()), len(rows), examples(rows.ids[suspects[twice]]))

@@ -1,0 +1,236 @@
+"""Do the labels describe hands? Order of keypoints, which finger, which side, which unit, how far, how long the bones.
+
+Faults are looked for in the order in which they mislead each other: the order within a finger, then which finger, then
+the side; each is taken as mended before the next is looked for, so that one fault is named once.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.check import anatomy
+from handdata.check.anatomy import Floats
+from handdata.check.findings import Finding, Report, examples
+from handdata.check.rows import Rows
+from handdata.skeleton import FINGERS, HAND_SIDES, JOINTS, KEYPOINTS, WRIST, finger_indices
+
+MAJORITY = 0.5
+MIN_SIDE_WRONG = 0.02  # share of hands bent to the other side that a side column may have before it is a fault
+UNITS = {"metres": 1000.0, "centimetres": 10.0, "inches": 25.4, "tenths of a millimetre": 0.1, "micrometres": 0.001}
+NEAREST_MM, FARTHEST_MM = 50.0, 5000.0  # of any keypoint from a camera that is to see a hand
+LONGEST_MM = 350.0  # between two keypoints of one hand
+
+
+def check_hands(rows: Rows, report: Report) -> None:
+    """Run every check on 3D labels that the dataset's keypoints allow."""
+    names = ("order", "fingers", "chirality", "units", "depth", "bones")
+    if not np.any(rows["annotated_3d"]):
+        for name in names:
+            report.leave_out(name, "no 3D labels")
+        return
+    xyz = rows["keypoints_3d"].astype(np.float64)
+    full = np.isfinite(xyz[:, 1:]).all((1, 2))
+    if full.any():
+        xyz = _check_fingers(xyz, _base(rows), rows, report)
+    else:
+        for name in ("order", "fingers", "chirality"):
+            report.leave_out(name, "no hand with every finger joint; tips alone do not tell")
+    factor = _check_unit(xyz, rows, report)
+    if factor == 1.0:
+        report.record("depth", _depth_faults(xyz, rows))
+    else:
+        report.leave_out("depth", "the unit is wrong")
+    if full.sum() >= anatomy.MIN_ROWS:
+        report.record("bones", _bone_faults(xyz, rows))
+    else:
+        report.leave_out("bones", "too few full hands")
+
+
+def _check_fingers(xyz: Floats, base: Floats, rows: Rows, report: Report) -> Floats:
+    """Check the order within fingers, the fingers and the side; return the keypoints as they should have been named."""
+    order, mended = _order_faults(xyz, base, rows)
+    report.record("order", order)
+    fingers = anatomy.finger_order(mended)
+    report.record("fingers", _finger_faults(fingers, rows))
+    if fingers is not None:
+        slots = [WRIST, *(slot for finger in np.argsort(fingers) for slot in finger_indices(FINGERS[int(finger)]))]
+        mended = mended[:, slots]
+    report.record("chirality", _side_faults(mended, rows))
+    return mended
+
+
+def _base(rows: Rows) -> Floats:
+    """Return the wrist, or the palm centre where there is no wrist: (N, 3), NaN where neither."""
+    wrist, palm = rows["keypoints_3d"][:, WRIST].astype(np.float64), rows["palm_center_3d"].astype(np.float64)
+    return np.where(np.isfinite(wrist).all(-1, keepdims=True), wrist, palm)
+
+
+# ------------------------------------------------------------------------------------------------ order and fingers
+
+
+def _order_faults(xyz: Floats, base: Floats, rows: Rows) -> tuple[list[Finding], Floats]:
+    """Find exchanged or reversed points within each finger, in the dataset or in single sequences."""
+    mended = xyz.copy()
+    faults: dict[tuple[str, str], list[str]] = {}
+    affected: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for finger in FINGERS:
+        paths = anatomy.path_orders(xyz, finger)
+        for where, chosen in _groups(rows, paths >= 0):
+            path = _majority(paths[chosen])
+            native = anatomy.PATHS[path]
+            points = xyz[chosen]
+            slots = np.array(finger_indices(finger))
+            points[:, slots] = points[:, slots[list(native)]]
+            if anatomy.is_reversed(points, finger, base[chosen]):
+                native = native[::-1]
+            if native != (0, 1, 2, 3):
+                key = (where, _describe(native))
+                faults.setdefault(key, []).append(finger)
+                affected[key] = chosen
+                rows_of = np.flatnonzero(chosen)
+                mended[np.ix_(rows_of, slots)] = xyz[np.ix_(rows_of, slots[list(native)])]
+    found = []
+    for (where, what), fingers in faults.items():
+        chosen = affected[where, what]
+        named = "every finger" if len(fingers) == len(FINGERS) else ", ".join(fingers)
+        text = f"{named}: {what}"
+        found.append(Finding("order", where, text, int(chosen.sum()), len(rows), examples(rows.ids[chosen])))
+    return _without_parts(found, rows), mended
+
+
+def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield every sequence with enough usable rows, or everything at once where there are none."""
+    yielded = False
+    for number, name in enumerate(rows.sequences):
+        chosen = usable & (rows["sequence"] == number)
+        if name and chosen.sum() >= anatomy.MIN_ROWS:
+            yielded = True
+            yield name, chosen
+    if not yielded and usable.any():
+        yield "the dataset", usable
+
+
+def _without_parts(found: list[Finding], rows: Rows) -> list[Finding]:
+    """Say a fault that every sequence has once, of the dataset."""
+    by_what: dict[str, list[Finding]] = {}
+    for finding in found:
+        by_what.setdefault(finding.what, []).append(finding)
+    result = []
+    for what, parts in by_what.items():
+        count = sum(part.count for part in parts)
+        where = parts[0].where if len(parts) == 1 else f"{len(parts)} sequences"
+        if count > 0.9 * len(rows):
+            where = "the dataset"
+        elif 1 < len(parts) <= 3:
+            where = ", ".join(part.where for part in parts)
+        result.append(Finding("order", where, what, count, len(rows), parts[0].examples))
+    return result
+
+
+def _majority(paths: NDArray[np.intp]) -> int:
+    counts = np.bincount(paths, minlength=len(anatomy.PATHS))
+    best = int(counts.argmax())
+    return best if counts[best] > MAJORITY * len(paths) else anatomy.IN_ORDER
+
+
+def _describe(native: tuple[int, ...]) -> str:
+    """Name what happened to a finger whose points, knuckle to tip, are stored in the slots `native`."""
+    if native == (3, 2, 1, 0):
+        return "stored from tip to MCP, reversed"
+    moved = [joint for joint in range(4) if native[joint] != joint]
+    if len(moved) == 2:
+        a, b = (JOINTS[joint].upper() if joint < 3 else "tip" for joint in moved)
+        return f"{a} and {b} exchanged"
+    stored = ", ".join(JOINTS[slot] for slot in np.argsort(native))
+    return f"stored in the order {stored}"
+
+
+def _finger_faults(fingers: tuple[int, ...] | None, rows: Rows) -> Iterator[Finding]:
+    if fingers is None or fingers == (0, 1, 2, 3, 4):
+        return
+    moved = [place for place in range(5) if fingers[place] != place]
+    if len(moved) == 2:
+        what = f"{FINGERS[moved[0]]} and {FINGERS[moved[1]]} exchanged"
+    else:
+        what = f"fingers are stored in the order {', '.join(FINGERS[finger] for finger in fingers)}"
+    yield Finding("fingers", "the dataset", what, len(rows), len(rows), examples(rows.ids))
+
+
+# ------------------------------------------------------------------------------------------------ side
+
+
+def _side_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+    """Compare the side to which fingers bend with hand_side: by sequence, then over all."""
+    bend = anatomy.bend_to_palm(xyz)
+    clear = np.abs(np.nan_to_num(bend)) > anatomy.MIN_BEND
+    wrong = clear & ((bend > 0) != (rows["hand_side"] == 1))
+    if not clear.any() or wrong.sum() <= MIN_SIDE_WRONG * clear.sum():
+        return
+    total, count = int(clear.sum()), int(wrong.sum())
+    if count > (1 - MIN_SIDE_WRONG) * total:
+        sides = {HAND_SIDES[int(side)] for side in np.unique(rows["hand_side"][wrong])}
+        named = (
+            "left and right exchanged"
+            if len(sides) == 2
+            else f"hand_side says {sides.pop()}, the fingers bend as on the other hand"
+        )
+        what = f"chirality: {named}; or picture and labels are mirrored"
+        yield Finding("chirality", "the dataset", what, count, total, examples(rows.ids[wrong]))
+        return
+    by_sequence = np.unique(rows["sequence"][wrong])
+    first = [rows.sequences[int(number)] for number in by_sequence[:3]]
+    where = ", ".join(name for name in first if name) or "the dataset"
+    where += f" and {len(by_sequence) - 3} more sequences" if len(by_sequence) > 3 else ""
+    what = "chirality: the fingers bend as on the other hand than hand_side says: mirrored, or the sides are exchanged"
+    yield Finding("chirality", where, what, count, total, examples(rows.ids[wrong]))
+
+
+# ------------------------------------------------------------------------------------------------ size
+
+
+def _check_unit(xyz: Floats, rows: Rows, report: Report) -> float:
+    """Record the unit check; return what the labels must be multiplied by to be millimetres, 1 if they are."""
+    measure, size, (low, high) = anatomy.hand_size(xyz)
+    if not np.isfinite(size):
+        report.leave_out("units", "no two keypoints whose distance is known")
+        return 1.0
+    if low <= size <= high:
+        report.record("units", [])
+        return 1.0
+    fitting = [(name, factor) for name, factor in UNITS.items() if low <= size * factor <= high]
+    name, factor = fitting[0] if fitting else ("no unit a hand is measured in", float("nan"))
+    person = f"a person's {low:.0f} to {high:.0f} mm"
+    what = f"units: {name} instead of millimetres: the median {measure} is {size:.4g}, {person}"
+    report.record("units", [Finding("units", "the dataset", what, len(rows), len(rows), examples(rows.ids))])
+    return factor
+
+
+def _depth_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+    z = xyz[..., 2]
+    with np.errstate(invalid="ignore"):
+        off = ((z < NEAREST_MM) | (z > FARTHEST_MM)).any(-1)
+    if off.any():
+        worst = z[off][np.isfinite(z[off])]
+        what = f"depth outside {NEAREST_MM:.0f}..{FARTHEST_MM:.0f} mm: {worst.min():.4g} to {worst.max():.4g}"
+        yield Finding("depth", "keypoints_3d", what, int(off.sum()), len(rows), examples(rows.ids[off]))
+    low, high = (_reach(xyz, np.fmin), _reach(xyz, np.fmax))
+    span = np.nan_to_num(high - low).max(-1)
+    torn = (span > LONGEST_MM) & ~off
+    if torn.any():
+        what = f"a hand {span[torn].max():.0f} mm wide"
+        yield Finding("depth", "keypoints_3d", what, int(torn.sum()), len(rows), examples(rows.ids[torn]))
+
+
+def _reach(xyz: Floats, ufunc: np.ufunc) -> Floats:
+    return np.asarray(ufunc.reduce(xyz, axis=1))
+
+
+def _bone_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+    """Name single hands with a bone no hand has; of sequences where there are, else of the whole dataset."""
+    wrong, keypoints = anatomy.bone_outliers(xyz, rows["sequence"] * 2 + rows["hand_side"])
+    wrong &= (rows["flags"] & 1) == 0  # published as wrong: known
+    if wrong.any():
+        names = [KEYPOINTS[k] for k in np.argsort(-keypoints[wrong].sum(0))[:3] if keypoints[wrong][:, k].any()]
+        what = f"bone lengths no hand has, most often at {', '.join(names)}"
+        yield Finding("bones", "keypoints_3d", what, int(wrong.sum()), len(rows), examples(rows.ids[wrong]))

@@ -1,0 +1,119 @@
+"""Do the labels lie on the hand in the picture? Told from colours alone, over many samples at once.
+
+A hand is of one colour more than its surroundings are: the colours under the labelled fingers differ less from each
+other than those under the mirrored labels, or under the labels of other samples. For a single picture that is weak
+evidence, over forty it is not. Mirrored pixels with labels that are mirrored too can not be seen here: the side to
+which fingers bend tells those (`anatomy.bend_to_palm`), and where only tips are labelled nothing does.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.check.anatomy import Floats
+from handdata.check.findings import Finding, Report, examples
+from handdata.check.rows import Rows
+from handdata.geometry import apply_affine, mirror_pixels
+from handdata.skeleton import BONES, TIPS, WRIST
+
+MAX_PICTURES = 400
+MIN_PICTURES = 40
+MIRROR_WINS = 0.6  # share of pictures whose mirrored labels fit better; rendered data 0.2, mirrored 0.8
+OWN_RANK = 0.45  # mean share of other samples' labels that fit better than a picture's own; rendered 0.2, chance 0.5
+ON_FOREGROUND = 0.75  # share of labelled points that lie on the segmentation; rendered data 0.97
+MIN_FINGER_POINTS = 40  # points along the fingers that make a hand a full one
+OTHERS = 8  # labels of other samples that each picture is tried with
+STEPS = np.linspace(0.0, 1.0, 5)[:, None]  # along a bone
+SIGMAS = 3.0
+
+
+def check_pictures(rows: Rows, report: Report, limit: int = MAX_PICTURES) -> None:
+    """Look at up to `limit` evenly spaced pictures."""
+    chosen = np.flatnonzero(rows["in_frame"].sum(-1) >= len(TIPS))
+    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(limit, len(chosen))).round().astype(int))]
+    if len(chosen) < MIN_PICTURES:
+        report.leave_out("pictures", f"fewer than {MIN_PICTURES} pictures with a hand in them")
+        return
+    points = [_points(rows, int(i)) for i in chosen]
+    report.record("pictures", _color_faults(rows, chosen, points))
+    if rows.readers[0].foreground is not None:
+        report.record("segmentation", _foreground_faults(rows, chosen, points))
+    else:
+        report.leave_out("segmentation", "the dataset has none")
+
+
+def _points(rows: Rows, index: int) -> Floats:
+    """Return source pixels along the fingers, or the tips where nothing else is labelled: (P, 2)."""
+    uv = np.where(rows["in_frame"][index][:, None], rows["keypoints_2d"][index], np.nan).astype(np.float64)
+    bones = [uv[a] + (uv[b] - uv[a]) * STEPS for a, b in BONES if a != WRIST and np.isfinite(uv[[a, b]]).all()]
+    return np.concatenate(bones) if bones else uv[np.isfinite(uv).all(-1)]
+
+
+def _color_faults(rows: Rows, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
+    canvases = [_lab(rows.image(int(i))) for i in chosen]
+    affines, widths = rows["source_to_canvas"][chosen], rows["image_size"][chosen, 0]
+    own = [apply_affine(A, p) for A, p in zip(affines, points, strict=True)]
+    size = canvases[0].shape[0]
+    scores = np.array([_spread(*pair) for pair in zip(canvases, own, strict=True)])
+    about_canvas = [mirror_pixels(p, size) for p in own]
+    about_source = [apply_affine(A, mirror_pixels(p, w)) for A, p, w in zip(affines, points, widths, strict=True)]
+    for mirrored in (about_canvas, about_source):
+        others = np.array([_spread(*pair) for pair in zip(canvases, mirrored, strict=True)])
+        known = np.isfinite(scores) & np.isfinite(others)
+        wins = np.mean(others[known] < scores[known]) if known.sum() >= MIN_PICTURES else 0.0
+        if wins > max(MIRROR_WINS, 0.5 + SIGMAS * 0.5 / np.sqrt(known.sum())):
+            what = f"mirrored image: the labels fit the mirrored picture better in {wins:.0%} of {known.sum()} pictures"
+            yield Finding("pictures", "image", what, len(rows), len(rows), examples(rows.ids[chosen]))
+            return
+    rank = _own_rank(canvases, own, scores)
+    if np.median([len(p) for p in own]) >= MIN_FINGER_POINTS and rank > OWN_RANK:
+        what = f"labels do not lie on the hands: those of other samples fit a picture as well as its own ({rank:.0%})"
+        yield Finding("pictures", "image", what, len(rows), len(rows), examples(rows.ids[chosen]))
+
+
+def _own_rank(canvases: list[Floats], own: list[Floats], scores: Floats) -> float:
+    """Return the mean share of other samples' labels whose colours differ less than those of a picture's own labels."""
+    rng = np.random.default_rng(0)
+    ranks = []
+    for i, (canvas, score) in enumerate(zip(canvases, scores, strict=True)):
+        others = (i + 1 + rng.integers(0, len(own) - 1, OTHERS)) % len(own)
+        tried = np.array([_spread(canvas, own[int(j)]) for j in others])
+        known = np.isfinite(tried)
+        if known.any() and np.isfinite(score):
+            ranks.append(float(np.mean(tried[known] < score)))
+    return float(np.mean(ranks)) if len(ranks) >= MIN_PICTURES else 0.0
+
+
+def _spread(canvas: Floats, points: Floats) -> float:
+    """Return the mean difference of the colours at the points from their median; NaN with half of them outside."""
+    places = np.round(points).astype(int)
+    inside = ((places >= 0) & (places < canvas.shape[0])).all(-1)
+    if inside.sum() < max(len(TIPS) - 1, len(points) / 2):
+        return float("nan")
+    colors = canvas[places[inside, 1], places[inside, 0]]
+    return float(np.abs(colors - np.median(colors, axis=0)).mean())
+
+
+def _lab(canvas: NDArray[np.uint8]) -> Floats:
+    smooth = cv2.blur(np.ascontiguousarray(canvas), (3, 3))
+    return np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float64)
+
+
+def _foreground_faults(rows: Rows, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
+    """Find labels beside the segmentation."""
+    shares = []
+    for i, uv in zip(chosen, points, strict=True):
+        bits = rows.readers[int(rows.shard[i])].foreground
+        if bits is None:
+            continue
+        kept = np.unpackbits(bits[int(rows.row[i])], axis=-1)
+        places = np.round(apply_affine(rows["source_to_canvas"][i], uv)).astype(int)
+        places = places[((places >= 0) & (places < kept.shape[0])).all(-1)]
+        if len(places):
+            shares.append(float(kept[places[:, 1], places[:, 0]].mean()))
+    share = float(np.mean(shares)) if shares else 1.0
+    if share < ON_FOREGROUND:
+        what = f"labels beside the segmentation: {share:.0%} of the points along the fingers lie on it"
+        yield Finding("segmentation", "foreground", what, len(rows), len(rows), examples(rows.ids[chosen]))

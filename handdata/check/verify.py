@@ -1,0 +1,80 @@
+"""Check a converted dataset: its files, its index, its labels, and whether what they say can be a hand."""
+
+from pathlib import Path
+from typing import Any
+
+from handdata import manifest
+from handdata.check.cameras import check_projection
+from handdata.check.copies import copy_faults, picture_faults, split_faults
+from handdata.check.files import check_bytes, open_shards, read_index, require_folder
+from handdata.check.findings import Report
+from handdata.check.handsense import check_hands
+from handdata.check.labels import label_faults
+from handdata.check.pictures import check_pictures
+from handdata.check.rows import gather
+from handdata.manifest import Manifest
+from handdata.shards import ShardReader
+
+QUICK_ROWS = 20_000  # labels looked at by --quick; enough for every statistic, few enough for five seconds
+ID_ROWS = 2_000_000  # ids compared by --quick
+_ID_FIELDS = ("sample_id", "sequence", "camera", "frame")
+
+
+def verify(folder: Path, *, quick: bool = False) -> Report:
+    """Check the shards in `folder`.
+
+    Args:
+        folder: holds index.json.
+        quick: leave out what reads every byte (checksums, pixels) and look at the labels of a sample of the rows.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    require_folder(folder)
+    report = Report(path=str(folder), mode="quick" if quick else "full")
+    index, found = read_index(folder)
+    report.record("index", found)
+    if not index:
+        return report
+    report.dataset, report.num_samples = str(index.get("dataset", "")), int(index.get("num_samples", 0))
+    readers, found = open_shards(folder, index)
+    report.record("files", found)
+    report.record("splits", split_faults(index))
+    if not readers:
+        return report
+    _check_rows(readers, index, report, quick=quick)
+    if quick:
+        for check in ("checksums", "pictures", "duplicates"):
+            if report.checks.get(check) != "found":
+                report.leave_out(check, "--quick reads no pixels")
+        return report
+    faults, hashes = check_bytes(folder, index, readers)
+    report.record("checksums", faults)
+    rows = gather(readers, names=_ID_FIELDS)
+    faults = list(picture_faults(rows, hashes))
+    for check in ("splits", "duplicates"):
+        report.record(check, [finding for finding in faults if finding.check == check])
+    return report
+
+
+def _check_rows(readers: list[ShardReader], index: dict[str, Any], report: Report, *, quick: bool) -> None:
+    rows = gather(readers, QUICK_ROWS if quick else None)
+    report.num_looked_at = len(rows)
+    report.record("schema", label_faults(rows))
+    facts = _facts(report.dataset)
+    check_hands(rows, report)
+    check_projection(rows, facts, index.get("options", {}), report)
+    if not quick:
+        check_pictures(rows, report)
+    everything = sum(len(reader) for reader in readers)
+    if everything > ID_ROWS and quick:
+        report.leave_out("duplicates", f"--quick compares the ids of up to {ID_ROWS} samples")
+        return
+    copies = list(copy_faults(gather(readers, names=_ID_FIELDS)))
+    for check in ("splits", "duplicates"):
+        report.record(check, [finding for finding in copies if finding.check == check])
+
+
+def _facts(dataset: str) -> Manifest | None:
+    """Return the dataset's manifest; None for a dataset of the user's own."""
+    return manifest.load(dataset) if dataset in manifest.names() else None

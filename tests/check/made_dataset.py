@@ -1,0 +1,134 @@
+"""A small converted dataset of real anatomy, and ways to spoil it: the hands of synth/kinematics.py, drawn flat."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handdata.crops import keypoint_square, scale_about_center
+from handdata.geometry import crop_affine, mirror_points, project
+from handdata.schema import VERSION, Sample, label_row
+from handdata.shards import INDEX, ShardReader, ShardWriter, file_sha256, write_index
+from handdata.skeleton import BONES, LEFT, RIGHT, WRIST
+from handdata.synth.hand import load_hand
+from handdata.synth.keypoints import keypoint_bones, label_points, rotation_centres
+from handdata.synth.kinematics import carry, forward, rotation
+from handdata.synth.pose import body_of, sample_angles, sample_wrist
+
+CANVAS = 96
+K = np.array([[600.0, 0.0, 320.0], [0.0, 600.0, 240.0], [0.0, 0.0, 1.0]])
+SIZE = (640, 480)
+SCALE = 1.5
+
+
+@cache
+def hands(count: int, seed: int, people: int = 3) -> np.ndarray:
+    """Return (count, 21, 3) mm of right hands in front of the camera, turned every way; `people` share them evenly."""
+    rng, model, parts = np.random.default_rng(seed), load_hand(), []
+    for share in np.array_split(np.arange(count), people):
+        beta, scale = model.sample_shape(rng)
+        body = body_of(model, beta, scale)
+        angles = np.concatenate([sample_angles(rng, len(share)), sample_wrist(rng, len(share))], axis=1)
+        rest = label_points(rotation_centres(model, model.shape(beta, scale)[1]), "annotated")
+        parts.append(carry(forward(model, body.skeleton, angles), keypoint_bones(), rest))
+    xyz = np.concatenate(parts)
+    axes = rng.normal(size=(count, 3))
+    turns = rotation(axes / np.linalg.norm(axes, axis=1, keepdims=True), rng.uniform(0, 180, count))
+    places = np.stack([rng.uniform(-80, 80, count), rng.uniform(-60, 60, count), rng.uniform(400, 700, count)], axis=1)
+    return np.einsum("nij,nkj->nki", turns, xyz - xyz.mean(1, keepdims=True)) + places[:, None]
+
+
+def sample(xyz: np.ndarray, name: str, side: int, seed: int, *, tips_only: bool = False) -> Sample:
+    """Make a sample whose picture shows the hand in one colour on a noisy ground."""
+    rng = np.random.default_rng(seed)
+    xyz = xyz if side == RIGHT else mirror_points(xyz)
+    uv = project(xyz, K)
+    ground = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), SIZE, interpolation=cv2.INTER_LINEAR)
+    for a, b in BONES:
+        start, end = (tuple(round(float(c)) for c in uv[k]) for k in (a, b))
+        cv2.line(ground, start, end, (205, 150, 120), 22 if a == WRIST else 12)
+    keep = np.zeros(21, bool)
+    keep[[4, 8, 12, 16, 20] if tips_only else slice(None)] = True
+    return Sample(
+        id=name,
+        image=ground,
+        hand_side=side,
+        keypoints_2d=np.where(keep[:, None], uv, np.nan),
+        keypoints_3d=np.where(keep[:, None], xyz, np.nan),
+        K=K,
+    )
+
+
+def row_of(made: Sample, sequence: int, frame: int) -> dict[str, object]:
+    """Return the shard row of a sample, as the conversion would make it."""
+    crop = keypoint_square(made.keypoints_2d).astype(np.float32)
+    A = crop_affine(scale_about_center(crop, SCALE), CANVAS)
+    canvas = cv2.warpAffine(made.image, A, (CANVAS, CANVAS), flags=cv2.INTER_LINEAR)
+    place = {"image": canvas, "source_to_canvas": A, "crop_xyxy": crop}
+    return label_row(made) | place | {
+        "sequence": sequence, "camera": 0, "frame": frame, "sample_id": made.id.encode(),
+    }  # fmt: skip
+
+
+def write_shard(path: Path, rows: list[dict[str, object]], sequences: list[str], split: str) -> dict[str, object]:
+    """Write rows as one shard and return its index entry."""
+    attributes = {"dataset": "made", "split": split, "canvas_scale": SCALE, "options": "{}"}
+    writer = ShardWriter(path, len(rows), canvas=CANVAS, attributes=attributes, sequences=sequences, cameras=["main"])
+    with writer as shard:
+        for row in rows:
+            shard.append(row)
+    return {
+        "file": path.name, "split": split, "num_samples": len(rows), "size": path.stat().st_size,
+        "sha256": file_sha256(path), "content_sha256": shard.content_sha256,
+    }  # fmt: skip
+
+
+def index_of(entries: list[dict[str, object]], sequences: dict[str, list[str]]) -> dict[str, object]:
+    """Return index.json for shards."""
+    counts = {s: sum(int(e["num_samples"]) for e in entries if e["split"] == s) for s in sequences}
+    return {
+        "schema": VERSION, "dataset": "made", "num_samples": sum(counts.values()), "canvas_size": CANVAS,
+        "canvas_scale": SCALE, "options": {"split_scheme": "default"},
+        "splits": {s: {"num_samples": counts[s], "sequences": names} for s, names in sequences.items()},
+        "shards": entries, "skipped": {}, "warnings": [],
+    }  # fmt: skip
+
+
+def make_dataset(folder: Path, *, count: int = 120, side: int = LEFT, tips_only: bool = False) -> Path:
+    """Write `count` samples in train (two sequences, two shards) and val (one sequence, one shard)."""
+    folder.mkdir(parents=True)
+    names = ["a", "b", "c"]
+    plan = [("train", 0, "train-00000.h5"), ("train", 1, "train-00001.h5"), ("val", 2, "val-00000.h5")]
+    xyz, entries = hands(count, 7), []
+    for (split, sequence, file), members in zip(plan, np.array_split(np.arange(count), 3), strict=True):
+        rows = [
+            row_of(sample(xyz[i], f"{names[sequence]}/{i:04d}", side, int(i), tips_only=tips_only), sequence, int(i))
+            for i in members
+        ]
+        entries.append(write_shard(folder / file, rows, names, split))
+    write_index(folder, index_of(entries, {"train": ["a", "b"], "val": ["c"]}))
+    return folder
+
+
+Rows = list[dict[str, object]]
+
+
+def rewrite(folder: Path, spoil: Callable[[Rows, str], Rows | None]) -> None:
+    """Write every shard again with rows changed by `spoil(rows, split)`, all checksums and the index in order."""
+    index = json.loads((folder / INDEX).read_text())
+    entries = []
+    for entry in index["shards"]:
+        reader = ShardReader(folder / entry["file"])
+        names = [field.name for field in reader.fields if field.name not in {"row_hash", "image"}]
+        rows = [
+            {name: reader[name][i] for name in names} | {"image": reader.images[i].copy()} for i in range(len(reader))
+        ]
+        sequences, path = reader.sequences, reader.path
+        del reader
+        changed = spoil(rows, entry["split"])
+        entries.append(write_shard(path, rows if changed is None else changed, sequences, entry["split"]))
+    sequences = {split: facts["sequences"] for split, facts in index["splits"].items()}
+    write_index(folder, index_of(entries, sequences) | {"options": index["options"]})
