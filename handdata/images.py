@@ -82,6 +82,53 @@ def resample_square(image: NDArray[np.uint8], box_xyxy: NDArray[Any], size: int)
     return np.asarray(resized, np.uint8)
 
 
+def resample_kept(
+    image: NDArray[np.uint8], keep: NDArray[np.bool_], box_xyxy: NDArray[Any], size: int
+) -> NDArray[np.uint8]:
+    """Resize a square window like `resample_square`, but let no colour of the background run into what is kept.
+
+    A pixel that the resized mask keeps takes its colour from kept source pixels only: shrinking a key-coloured picture
+    otherwise leaves a fringe of the key along the hand, which no mask can take off again.
+
+    Args:
+        image: (H, W, 3) uint8.
+        keep: (H, W) True where the pixel is not replaceable background.
+        box_xyxy: edges of the window in source pixels.
+        size: side of the result, px.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    result = resample_square(image, box_xyxy, size)
+    rows, columns = np.flatnonzero(keep.any(axis=1)), np.flatnonzero(keep.any(axis=0))
+    if len(rows) == 0:
+        return result
+    edges = np.asarray(box_xyxy, np.float64)
+    extent = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    scale = size / (edges[2] - edges[0])
+    reach = (extent - np.tile(edges[:2], 2)) * scale + np.array([-1.5, -1.5, 1.5, 1.5])  # px the filter spreads
+    left, top = np.clip(np.floor(reach[:2]), 0, size).astype(int)
+    right, bottom = np.clip(np.ceil(reach[2:]), 0, size).astype(int)
+    if left >= right or top >= bottom:
+        return result
+    part = np.tile(edges[:2], 2) + np.array([left, top, right, bottom]) / scale
+    alpha, box = _pad(keep.astype(np.uint8) * np.uint8(255), part)
+    colors = cv2.bitwise_and(_pad(image, part)[0], cv2.merge([alpha] * 3))
+    # four plain channels: Pillow would round RGBA twice
+    picture = Image.frombuffer("CMYK", alpha.shape[::-1], np.dstack([colors, alpha]).tobytes(), "raw", "CMYK", 0, 1)
+    target = (int(right - left), int(bottom - top))
+    weighed = np.asarray(
+        picture.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP), np.float32
+    )
+    kept = resample_mask(keep.astype(np.uint8), box_xyxy, size, 0)[top:bottom, left:right, None] > 0
+    reached = kept & (weighed[..., 3:] > 0)
+    pure = weighed[..., :3] * (255.0 / np.where(reached, weighed[..., 3:], 1.0))
+    result = result.copy()
+    window = result[top:bottom, left:right]
+    window[...] = np.where(reached, np.clip(np.rint(pure), 0, 255).astype(np.uint8), window)
+    return result
+
+
 def resample_mask(mask: NDArray[np.uint8], box_xyxy: NDArray[Any], size: int, outside: int) -> NDArray[np.uint8]:
     """Resize a square window of a mask (H, W) to the nearest label; `outside` beyond the picture."""
     edges = np.asarray(box_xyxy, np.float64)

@@ -15,7 +15,7 @@ from handdata.converters.protocol import Item, Options
 from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square, scale_about_center, square_of
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
-from handdata.images import resample_mask, resample_square, touches_outside
+from handdata.images import resample_kept, resample_mask, resample_square, touches_outside
 from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shard_state import remember
 from handdata.shards import ShardWriter, file_sha256
@@ -109,7 +109,7 @@ def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
         row |= {"bbox_xyxy": _extent(sample.keypoints_2d), "bbox_source": int(BoxSource.KEYPOINTS)}
     flags = row["flags"] | (int(Flag.IMAGE_PADDED) if touches_outside(window, width, height) else 0)
     row |= {
-        "image": resample_square(sample.image, window, task.canvas),
+        "image": _canvas(sample, window, task.canvas),
         "source_to_canvas": crop_affine(window, task.canvas),
         "crop_xyxy": crop,
         "sequence": task.sequences.index(item.sequence),
@@ -136,6 +136,12 @@ def choose_crop(sample: Sample) -> NDArray[np.float64]:
     height, width = sample.image.shape[:2]
     around = keypoint_square(sample.keypoints_2d)
     return centered_square(width, height) if around is None else around
+
+
+def _canvas(sample: Sample, window: NDArray[Any], size: int) -> NDArray[np.uint8]:
+    if sample.foreground is None:
+        return resample_square(sample.image, window, size)
+    return resample_kept(sample.image, sample.foreground, window, size)
 
 
 def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item], Sample]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 MEAN = (0.485, 0.456, 0.406)  # method.md 3.5: ImageNet, RGB, of images in 0..1
 STD = (0.229, 0.224, 0.225)
 GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, which Pillow's enhancers use
-BLUR_REACH = 3  # px: at the largest sigma, 0.8 px, a tap at 4 weighs exp(-12.5) = 4e-6
+BLUR_REACH = 3  # px: three boxes of three taps
 # the six orders of brightness (0), contrast (1), saturation (2)
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -37,15 +37,19 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
 
 
 def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Blur with a Gaussian of its own sigma for every sample, edge pixels repeated (Pillow's border).
+    """Blur every sample as Pillow's GaussianBlur does: three boxes of three taps, edge pixels repeated.
+
+    Up to a radius of 1.41 px Pillow's extended box is [w, 1 - 2 w, w] with w = sigma^2 / 6, which keeps the Gaussian's
+    variance; three of them in a row are one kernel of seven taps.
 
     Args:
         image_B3HW: any values.
-        sigma_B: px, 0 up to 0.8; 0 leaves the picture as it is.
+        sigma_B: Pillow's radius, px, 0 to 1.41; 0 leaves the picture as it is.
     """
-    offsets = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=sigma_B.device, dtype=sigma_B.dtype)
-    taps = torch.exp(-0.5 * (offsets / sigma_B.clamp(min=1e-3)[:, None]) ** 2)
-    taps = taps / taps.sum(1, keepdim=True)  # (B, 7)
+    w = sigma_B.square() / 6
+    c = 1 - 2 * w
+    half = [w**3, 3 * w**2 * c, 3 * w * c**2 + 3 * w**3]
+    taps = torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)  # (B, 7)
     batch, channels, height, width = image_B3HW.shape
     kernel = taps.repeat_interleave(channels, 0)[:, None]  # (B * 3, 1, 7)
     image = F.pad(image_B3HW, (BLUR_REACH,) * 4, mode="replicate").reshape(1, batch * channels, height + 6, width + 6)

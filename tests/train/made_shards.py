@@ -8,7 +8,7 @@ import numpy as np
 
 from handdata.crops import scale_about_center, square_of
 from handdata.geometry import crop_affine, project
-from handdata.images import resample_mask, resample_square
+from handdata.images import resample_kept, resample_mask, resample_square
 from handdata.schema import VERSION, Sample, label_row
 from handdata.shards import ShardWriter, write_index
 from handdata.skeleton import FINGERS
@@ -42,7 +42,7 @@ def made_sample(
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     for point in uv:
         at = tuple(round(16 * c) for c in point)
-        cv2.circle(mask, at, 7 * 16, 1, -1, cv2.LINE_8, 4)
+        cv2.circle(mask, at, 11 * 16, 1, -1, cv2.LINE_8, 4)
     image[mask > 0] = (200, 150, 120)
     for point in uv:
         cv2.circle(image, tuple(round(16 * c) for c in point), 3 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
@@ -74,6 +74,7 @@ def made_row(sample: Sample, canvas: int, scale: float) -> dict[str, Any]:
         "sample_id": sample.id.encode(),
     }
     if sample.foreground is not None:
+        row["image"] = resample_kept(sample.image, sample.foreground, window, canvas)
         row["foreground"] = np.packbits(resample_mask(sample.foreground.astype(np.uint8), window, canvas, 0), axis=1)
     return row
 
