@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from handdata.synth.frame import Style
-from handdata.synth.native import stereo
+from handdata.synth.native import dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
 
 
 class NativeWriter(Protocol):
@@ -27,5 +27,11 @@ class NativeWriter(Protocol):
 
 
 NATIVE_WRITERS: dict[str, NativeWriter] = {
+    "dexter": dexter.write,
+    "dexter1": dexter1.write,
+    "egodexter": egodexter.write,
+    "ganerated": ganerated.write,
+    "rhd": rhd.write,
     "stereo": stereo.write,
+    "synthhands": synthhands.write,
 }

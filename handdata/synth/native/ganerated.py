@@ -1,0 +1,169 @@
+"""GANerated Hands, rendered: 256 px crops of a left hand, with and without an object, in unevenly filled partitions.
+
+    data/{noObject,withObject}/<partition>/<frame>_color_composed.png, <frame>_joint2D.txt, <frame>_joint_pos.txt,
+        <frame>_joint_pos_global.txt, <frame>_crop_params.txt
+    README.txt (CRLF), license.txt, joints.png
+
+The world is the original colour camera's frame; the picture is cropped from its 640 x 480.
+Layout: ../shared/formats/ganerated.md.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata import manifest
+from handdata.geometry import normalize_pose, project
+from handdata.images import resample_square
+from handdata.overlay import draw_skeleton
+from handdata.skeleton import INDEX, LEFT
+from handdata.synth.farm import Task
+from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_bytes, write_picture, write_text
+
+CLASSES = ("noObject", "withObject")
+CROP_PX = 256
+MARGIN = 0.22  # of the hand's extent on each side of the keypoints: fingers and wrist are wider than their points
+MIN_SIDE_PX = 96  # of the crop in the original picture
+PARTITION_FRAMES = 900  # on average; at most 1024, and never the same number
+FILL = (1.0, 0.6, 0.85, 0.95)  # of the partitions, in turn
+
+
+def write(
+    root: Path,
+    frames: int,
+    *,
+    seed: int,
+    style: Style = "clean",
+    small: bool = False,
+    faults: Sequence[str] = (),
+    workers: int = 1,
+    backgrounds: Sequence[str] = (),
+) -> int:
+    """Write `frames` frames, half of each class, in at least three partitions a class from six frames on.
+
+    Args and result are those of `stereo.write`.
+    """
+    request = Request(
+        dataset="ganerated", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
+        backgrounds=tuple(backgrounds),
+    )  # fmt: skip
+    tasks = [
+        (_spec(f"{partition}/{number:04d}", request), 0)
+        for partition, count in partitions(frames).items()
+        for number in range(1, count + 1)
+    ]
+    return render_tree(
+        root,
+        request,
+        tasks=tasks,
+        is_done=lambda task: _path(root, task[0], "crop_params.txt").is_file(),
+        write=partial(_write_frame, root),
+        finish=lambda: _write_notes(root, request),
+        victims=lambda: _victims(root, tasks),
+        workers=workers,
+    )
+
+
+def partitions(frames: int) -> dict[str, int]:
+    """Spread frames over "<class>/<partition>", unevenly."""
+    spread: dict[str, int] = {}
+    for name, count in zip(CLASSES, shares(frames, [1, 1]), strict=True):
+        number = max(3, -(-count // PARTITION_FRAMES))
+        fill = [FILL[i % len(FILL)] for i in range(number)]
+        for i, part in enumerate(shares(count, fill)):
+            if part:
+                spread[f"{name}/{i + 1:04d}"] = part
+    return spread
+
+
+def _spec(name: str, request: Request) -> SequenceSpec:
+    """Return the spec of one picture: each shows another person in another place."""
+    with_object = name.startswith("withObject/")
+    K = manifest.load("ganerated").cameras["original"].K
+    return SequenceSpec(
+        seed=request.seed,
+        name=f"ganerated/{name}",
+        cameras=(Camera(name="original", K=K, width=640, height=480),),
+        sides=(LEFT,),
+        objects="any" if with_object else None,
+        motion="still",
+        distance_mm=(300.0, 650.0),
+        style=request.style,
+        small=request.small,
+        backgrounds=request.backgrounds,
+        viewpoint="ego",
+    )
+
+
+def _path(root: Path, spec: SequenceSpec, kind: str) -> Path:
+    return root / "data" / f"{spec.name.partition('/')[2]}_{kind}"
+
+
+def choose_crop(uv: NDArray[Any], width: int, height: int) -> tuple[int, int, int]:
+    """Return (u, v, side) of a square round the keypoints with room for the flesh, inside the picture if it fits."""
+    low, high = uv.min(axis=0), uv.max(axis=0)
+    side = int(np.clip((high - low).max() * (1 + 2 * MARGIN), MIN_SIDE_PX, min(width, height)))
+    corner = np.rint((low + high) / 2 - side / 2)
+    u, v = np.clip(corner, 0, [width - side, height - side])
+    return int(u), int(v), side
+
+
+def _write_frame(root: Path, spec: SequenceSpec, _: int, frame: Frame) -> None:
+    view, xyz = frame["original"], frame.hands[0].keypoints_3d
+    xyz = xyz[[INDEX[name] for name in manifest.load("ganerated").keypoints]]
+    uv = project(xyz, view.camera.K)
+    u, v, side = choose_crop(uv, view.camera.width, view.camera.height)
+    scale = CROP_PX / side
+    # joint2D = scale (uv - (u, v)) must hold between pixel centres, so the window starts half a crop pixel off u + 0.5.
+    left, top = np.array([u, v]) + 0.5 - 0.5 / scale
+    picture = resample_square(view.image, np.array([left, top, left + side, top + side]), CROP_PX)
+    write_picture(_path(root, spec, "color_composed.png"), picture)
+    for kind, values in {
+        "joint2D": scale * (uv - [u, v]),
+        "joint_pos": normalize_pose(xyz)[0],
+        "joint_pos_global": xyz,
+        "crop_params": np.array([u, v, scale]),
+    }.items():
+        write_text(_path(root, spec, f"{kind}.txt"), ",".join(f"{value:.6f}" for value in values.ravel()) + "\n")
+
+
+def _write_notes(root: Path, request: Request) -> None:
+    counts = dict.fromkeys(CLASSES, 0)
+    for partition, count in partitions(request.frames).items():
+        counts[partition.partition("/")[0]] += count
+    K = ",".join(f"{value:g}" for value in manifest.load("ganerated").cameras["original"].K.ravel())
+    lines = [
+        f"Rendered by handdata synth in the layout of GANerated Hands, seed {request.seed}.",
+        f"frames without object: {counts['noObject']}",
+        f"frames with object: {counts['withObject']}",
+        f"intrinsics of the original camera: [{K}]",
+        "joint2D: pixels of the crop. joint_pos: middle MCP at 0, wrist at distance 1. joint_pos_global: mm, camera.",
+        "crop_params: corner (u,v) of the crop in the 640x480 picture, and the factor to 256.",
+    ]
+    write_bytes(root / "README.txt", "".join(f"{line}\r\n" for line in lines).encode())
+    write_text(root / "license.txt", "Rendered from a CC0 hand model (MakeHuman). Free to use.\n")
+    first = next(iter(partitions(request.frames)))
+    numbers = (root / "data" / first / "0001_joint2D.txt").read_text().split(",")
+    uv = np.array([float(number) for number in numbers]).reshape(21, 2)
+    write_picture(root / "joints.png", draw_skeleton(np.full((CROP_PX, CROP_PX, 3), 255, np.uint8), uv, scale=2))
+
+
+def _victims(root: Path, tasks: Sequence[Task]) -> Victims:
+    first, second, last = tasks[0][0], tasks[len(tasks) // 2][0], tasks[-1][0]
+
+    def mislabel() -> None:
+        other = _path(root, last, "joint_pos_global.txt").read_text()
+        write_text(_path(root, first, "joint_pos_global.txt"), other)
+
+    return Victims(
+        mislabel=mislabel,
+        missing=_path(root, second, "joint2D.txt"),
+        truncated=_path(root, last, "color_composed.png"),
+        deeper=root,
+        deeper_name="GANeratedHands_Release",
+    )
