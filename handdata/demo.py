@@ -1,0 +1,73 @@
+"""The whole job on a machine without any archive: render hands, convert, train, evaluate, report.
+
+Two rendered datasets that differ on purpose: the model learns on one, and is scored on parts of it that it has not seen
+and on the other, which has another style and another seed; so the page shows what it learnt and what the change of
+domain costs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from handdata.convert import convert
+from handdata.paths import DataRoot
+from handdata.progress import say
+from handdata.report.page import write_report
+from handdata.report.runs import find_runs
+from handdata.synth.frame import Style
+from handdata.synth.native import NATIVE_WRITERS
+from handdata.train.config import load_config
+from handdata.train.evaluate import Selection, evaluate_run
+from handdata.train.loop import Job, train
+from handdata.train.runs import Run
+
+NAME = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One rendered dataset of the demo."""
+
+    dataset: str
+    frames: int
+    seed: int
+    style: Style
+
+
+LEARN = Part("ganerated", frames=1600, seed=1, style="clean")
+OTHER = Part("rhd", frames=160, seed=2, style="gritty")
+
+
+def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
+    """Run every stage and return the path of the report's page.
+
+    The rendered files lie under `runs/demo/data`, away from data/native, so that none is mistaken for a real archive's.
+    A stage that is done already is kept.
+
+    Args:
+        data: where runs/ is.
+        workers: processes to render and convert with.
+        device: "auto", "cpu" or "cuda".
+    """
+    run = data.runs / NAME
+    own = DataRoot(run)
+    for number, part in enumerate((LEARN, OTHER), start=1):
+        say(f"{number}/5 render and convert {part.frames} {part.style} hands as {part.dataset}")
+        NATIVE_WRITERS[part.dataset](
+            own.native(part.dataset), part.frames, seed=part.seed, style=part.style, workers=workers
+        )
+        convert(part.dataset, own.native(part.dataset), own.shards(part.dataset), workers=workers)
+    say("3/5 train a small Model 1")
+    _train(run, own, device)
+    say("4/5 evaluate on hands it has not seen, in its own style and in the other")
+    folders = [own.shards(part.dataset) for part in (LEARN, OTHER)]
+    evaluate_run(run, Selection(folders=folders, split="test"), device=device)
+    say("5/5 report")
+    return write_report(find_runs(data, (NAME,)), data, run / "report", None)
+
+
+def _train(run: Path, own: DataRoot, device: str) -> None:
+    config = load_config(NAME)
+    log = Run(run).path / "log.jsonl"
+    epochs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
+    if epochs < config.loop.epochs:
+        train(Job(config=config, folders=[own.shards(LEARN.dataset)], run=run, device=device, resume=epochs > 0))
