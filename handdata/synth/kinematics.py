@@ -25,6 +25,7 @@ ANGLES = (
     "wrist_flexion",
     "wrist_deviation",
 )
+NUM_ANGLES = len(ANGLES)
 MCP, PIP, DIP, ABD = (slice(4 * k, 4 * k + 4) for k in range(4))
 CUP, THUMB, WRIST = slice(16, 18), slice(18, 22), slice(22, 24)
 HAND = slice(0, 22)
@@ -115,10 +116,14 @@ def forward(hand: HandModel, skeleton: Skeleton, angles: Floats) -> Floats:
     return transforms
 
 
-def _place_forearm(hand: HandModel, skeleton: Skeleton, angles: Floats, transforms: Floats) -> None:
+def forearm_turn(angles: Floats) -> Floats:
+    """Return the (B, 3, 3) rotations of the forearm under a hand that stands still."""
     flexion, deviation = angles[:, WRIST].T
-    turn = rotation(np.array([0.0, 1, 0]), -flexion) @ rotation(np.array([0.0, 0, 1]), -deviation)
-    transforms[:, hand.bone["lowerarm"]] = _about(turn, skeleton.joints[hand.joint["wrist"]])
+    return rotation(np.array([0.0, 1, 0]), -flexion) @ rotation(np.array([0.0, 0, 1]), -deviation)
+
+
+def _place_forearm(hand: HandModel, skeleton: Skeleton, angles: Floats, transforms: Floats) -> None:
+    transforms[:, hand.bone["lowerarm"]] = _about(forearm_turn(angles), skeleton.joints[hand.joint["wrist"]])
 
 
 def _place_fingers(hand: HandModel, skeleton: Skeleton, angles: Floats, transforms: Floats) -> None:

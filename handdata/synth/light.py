@@ -102,7 +102,7 @@ def illuminate(
 def _ambient(normals: NDArray[np.float32], cube: Colors) -> Colors:
     squared = normals * normals
     positive = squared * (normals > 0)
-    result: Colors = positive @ cube[0::2] + (squared - positive) @ cube[1::2]
+    result: Colors = np.asarray(positive @ cube[0::2] + (squared - positive) @ cube[1::2], np.float32)
     return result
 
 

@@ -85,7 +85,7 @@ def build_picture(
             angles, solid = grasp.angles, grasp.solid.mirrored() if side == LEFT else grasp.solid
     if angles is None:
         angles = sample_pose(rng, setting.body)
-    turn = draw_orientation(rng, arm_direction(setting.body, side), "front")
+    turn = draw_orientation(rng, arm_direction(setting.body, side, angles), "front")
     hand = pose_hand(setting, side, angles, turn, np.zeros(3), convention)
     camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size)
     hand = hand.moved(wrist)

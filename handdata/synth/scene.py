@@ -10,7 +10,7 @@ from handdata.synth.film import Film, draw_film
 from handdata.synth.frame import LabelConvention, Style
 from handdata.synth.hand import load_hand
 from handdata.synth.keypoints import keypoint_bones, label_points
-from handdata.synth.kinematics import carry, forward, skin
+from handdata.synth.kinematics import carry, forearm_turn, forward, skin
 from handdata.synth.light import Light, draw_light
 from handdata.synth.mesh import Floats, unit, vertex_normals
 from handdata.synth.person import Person, draw_person
@@ -111,10 +111,11 @@ def draw_setting(rng: np.random.Generator, style: Style, backgrounds: tuple[str,
     )
 
 
-def arm_direction(body: Body, side: int) -> Floats:
-    """Return the (3,) unit direction from wrist to elbow of a straight wrist, in the hand frame of that side."""
+def arm_direction(body: Body, side: int, angles: Floats) -> Floats:
+    """Return the (3,) unit direction from wrist to elbow at (24,) angles, in the hand frame of that side."""
     joints = body.skeleton.joints
-    arm = unit(joints[body.hand.joint["elbow"]] - joints[body.hand.joint["wrist"]])
+    straight = unit(joints[body.hand.joint["elbow"]] - joints[body.hand.joint["wrist"]])
+    arm: Floats = forearm_turn(angles[None])[0] @ straight
     return MIRROR @ arm if side == LEFT else arm
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from handdata.skeleton import LEFT
 from handdata.synth.frame import Frame, HandLabel, SequenceSpec
 from handdata.synth.grasp import Grasp, sample_grasp
+from handdata.synth.kinematics import NUM_ANGLES
 from handdata.synth.mesh import Floats
 from handdata.synth.motion import Instant, choreograph
 from handdata.synth.place import (
@@ -88,12 +89,12 @@ def _instant(
 ) -> tuple[Instant, Floats]:
     """Return a hand's instant and its base orientation in the reference camera's frame."""
     rng = np.random.default_rng([*seed, 3])
-    arm = arm_direction(setting.body, side)
     if spec.motion != "still":
+        arm = arm_direction(setting.body, side, np.zeros(NUM_ANGLES))
         base = draw_orientation(rng, arm, spec.viewpoint, MOVING_ARM)
         return choreograph(spec.motion, setting.body, grasp, seed).at(index / spec.fps), base
-    base = draw_orientation(rng, arm, spec.viewpoint, STILL_ARM)
     angles = sample_pose(rng, setting.body) if grasp is None else grasp.angles
+    base = draw_orientation(rng, arm_direction(setting.body, side, angles), spec.viewpoint, STILL_ARM)
     return Instant(angles=angles, turn=np.eye(3), place=rng.random(2), nearness=float(rng.random())), base
 
 
