@@ -33,7 +33,7 @@ class BackgroundPool:
     def place(self, draws: NDArray[np.float64]) -> NDArray[np.int64]:
         """Turn three numbers in [0, 1) a sample, (B, 3), into tile, left and top, (B, 3)."""
         room = self.tiles.shape[1] - self.size + 1
-        return (draws * np.array([len(self), room, room])).astype(np.int64)
+        return np.asarray(draws * np.array([len(self), room, room]), np.int64)
 
     def windows(self, placed_B3: Tensor) -> Tensor:
         """Cut the windows out: (B, 3) int64 on the pool's device -> (B, 3, n, n) float32 in 0..1."""

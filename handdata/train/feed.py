@@ -17,6 +17,7 @@ from handdata.train.mixture import Batch, Mixture
 from handdata.train.ring import Ring
 
 CACHE_HEADROOM = 0.9  # of the free memory a cached set may take
+CACHE_STEP = 512  # samples put into the cache at once
 _GIB = 2.0**30
 
 
@@ -127,15 +128,17 @@ class CachedSource:
         masks = bool(mixture.has_foreground.any())
         _check_room(total * side * (3 * side + (side // 8 if masks else 0)), device)
         self._images = torch.empty((total, side, side, 3), dtype=torch.uint8, device=device)
-        self._bits = torch.zeros((total, side, side // 8), dtype=torch.uint8, device=device) if masks else None
+        self._bits = torch.empty((total, side, side // 8), dtype=torch.uint8, device=device) if masks else None
         for d, dataset in enumerate(mixture.datasets):
-            at = int(self._starts[d])
-            for s, count in enumerate(dataset.counts):
-                shard = mixture.shard(d, s)
-                self._images[at : at + count] = torch.from_numpy(np.array(shard.images))
-                if self._bits is not None and shard.foreground is not None:
-                    self._bits[at : at + count] = torch.from_numpy(np.array(shard.foreground))
-                at += count
+            for first in range(0, len(dataset), CACHE_STEP):
+                sample = np.arange(first, min(first + CACHE_STEP, len(dataset)))
+                images = np.empty((len(sample), side, side, 3), np.uint8)
+                bits = np.zeros((len(sample), side, side // 8), np.uint8)
+                mixture.copy_pixels(np.full_like(sample, d), sample, images, bits)
+                here = slice(self._starts[d] + first, self._starts[d] + first + len(sample))
+                self._images[here] = torch.from_numpy(images)
+                if self._bits is not None:
+                    self._bits[here] = torch.from_numpy(bits)
 
     def hint(self, request: Request) -> None:
         """Do nothing: all is there."""
