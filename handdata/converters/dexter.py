@@ -1,0 +1,207 @@
+"""Dexter+Object: 6 sequences, a left hand and a cuboid, five fingertips labelled on depth, colour pictures beside it.
+
+Native layout:
+    data/<Seq>/color/Color_<NNNN>.bmp           from 0001
+    data/<Seq>/depth/Depth_<NNNN>.png           not read
+    data/<Seq>/annotations/<Seq>3D.txt          line NNNN - 1: "x, y, z; ..." five tips, then three cuboid corners, mm
+    data/<Seq>/annotations/<Seq>2D.txt          depth pixels, not read
+
+Labels are in the depth camera with x to the left and y up. The corners of the cuboid are no keypoints: they only tell
+whether an object is there.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.boxes import BoxTable, load_boxes
+from handdata.converters.fingertips import (
+    NUM_TIPS,
+    Points,
+    in_front,
+    missing_points,
+    pair,
+    parse_row,
+    read_lines,
+    require_both,
+)
+from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.geometry import project, transform
+from handdata.images import read_image
+from handdata.manifest import Manifest
+from handdata.schema import UNKNOWN, BoxSource, Flag, Sample
+from handdata.skeleton import LEFT, to_canonical
+
+CANVAS_SCALE = 1.5
+CROP_RULE = "the box of a person or a tracker, squared; else a square round the annotated tips; else the centre"
+CAMERA = "color"
+PROJECTIONS = ("calibrated", "compat")
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the colour pictures that have a label line, sequence by sequence."""
+    root = locate(root, manifest)
+    choose((options.camera,) if options.camera not in ("", "all") else (), (CAMERA,), "camera")
+    choose((options.projection,), PROJECTIONS, "projection")
+    split_of = _splits(manifest, options.split_scheme)
+    items: list[Item] = []
+    notes: list[str] = []
+    absent: list[str] = []
+    for sequence in choose(options.sequences, split_of, "sequences"):
+        pictures = _pictures(root, sequence)
+        label = root / _label_path(sequence)
+        if not require_both(sequence, len(pictures), root / f"data/{sequence}/color", (label,)):
+            absent.append(sequence)
+            continue
+        paired, leftover = pair(sequence, pictures, len(read_lines(label)), "label lines")
+        notes += leftover
+        for row, path in paired.items():
+            image = path.relative_to(root).as_posix()
+            items.append(Item(f"{sequence}/{row + 1:04d}", split_of[sequence], sequence, CAMERA, row + 1, image, row))
+    if not items:
+        raise MissingError(root / "data", expected="pictures Color_<NNNN>.bmp with a label line each", got="none")
+    if absent:
+        notes.insert(0, f"absent: {', '.join(absent)}")
+    boxes = _boxes(options)
+    notes += _check_boxes(boxes, root, manifest, options, items) if boxes else []
+    readings = (
+        ("missing tips", _count_missing(root, manifest, items)),
+        ("crops", "from hand boxes" if boxes else "round the fingertips: no --boxes, none made with annotate-bbox"),
+    )
+    labels = tuple(sorted({_label_path(item.sequence) for item in items}))
+    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+    """Return a reader that keeps the label lines and boxes it has opened."""
+    boxes = _boxes(options)
+
+    def read(item: Item) -> Sample:
+        native, has_object = read_points(root, manifest, item)
+        box, source = boxes.lookup(item.sequence, Path(item.image).name) if boxes else (None, 0)
+        return Sample(
+            id=item.id,
+            image=read_image(root / item.image),
+            hand_side=LEFT,
+            keypoints_2d=to_canonical(_project(native, manifest, options), manifest.keypoints[:NUM_TIPS]),
+            keypoints_3d=to_canonical(to_color(native, manifest), manifest.keypoints[:NUM_TIPS]),
+            K=manifest.cameras[CAMERA].K,
+            bbox_xyxy=box if source else None,
+            bbox_source=BoxSource(source),
+            has_object=has_object,
+            flags=Flag.PROJECTION_APPROXIMATE,
+        )
+
+    return read
+
+
+def read_points(root: Path, manifest: Manifest, item: Item) -> tuple[Points, int]:
+    """Return the five tips (5, 3) as labelled, mm, NaN where missing; and 1 if a corner of the cuboid is labelled.
+
+    Raises:
+        DataError: the label line is damaged.
+    """
+    label = root / _label_path(item.sequence)
+    where = f"{label}:{item.ref + 1}"
+    points = parse_row(read_lines(label)[item.ref], 3, len(manifest.keypoints), where)
+    sentinel, zero = missing_points(points, manifest.extra["missing_mm"])
+    points[sentinel | zero] = np.nan
+    tips = points[:NUM_TIPS] if len(points) else np.full((NUM_TIPS, 3), np.nan)
+    in_front(tips, where)
+    has_object = 1 if np.isfinite(points[NUM_TIPS:]).any() else UNKNOWN
+    return tips, has_object
+
+
+def to_color(native: NDArray[np.float64], manifest: Manifest) -> Points:
+    """Move labelled points (..., 3) to the colour camera: (x, y, z) -> (-x, -y, z), then the calibration."""
+    return transform(manifest.cameras[CAMERA].T_camera_label, native * np.array(manifest.extra["label_axes"]))
+
+
+def project_compat(native: NDArray[np.float64], manifest: Manifest) -> Points:
+    """Project labelled points (..., 3) as the thesis does: axes as they are, then u -> 720 - u, v -> 480 - v.
+
+    Returns:
+        (..., 2) px of the thesis, 51 - 22380 / z px to the right of the calibrated projection (method.md 2.4, D7).
+    """
+    camera = manifest.cameras[CAMERA]
+    width, height = camera.size
+    uv = project(transform(camera.T_camera_label, native), camera.K)
+    return np.array([width + 80, height]) - uv
+
+
+def _project(native: Points, manifest: Manifest, options: Options) -> Points:
+    if options.projection == "compat":
+        return project_compat(native, manifest)
+    return project(to_color(native, manifest), manifest.cameras[CAMERA].K)
+
+
+def _splits(manifest: Manifest, scheme: str) -> dict[str, str]:
+    """Return the split of every sequence."""
+    if scheme == "default":
+        return {name: split for split, members in manifest.sequences.items() for name in members}
+    validation = manifest.extra["validation_sequences"]
+    if scheme not in validation:
+        expected = f"one of default, {', '.join(validation)}"
+        raise ConfigError("--split-scheme", expected=expected, got=scheme)
+    names = [name for members in manifest.sequences.values() for name in members]
+    return {name: "val" if name == validation[scheme] else "train" for name in names}
+
+
+def _label_path(sequence: str) -> str:
+    return f"data/{sequence}/annotations/{sequence}3D.txt"
+
+
+def _pictures(root: Path, sequence: str) -> dict[int, Path]:
+    folder = root / "data" / sequence / "color"
+    found = numbered(folder, r"Color_(\d+)\.bmp") if folder.is_dir() else []
+    return {number - 1: path for number, path in found}
+
+
+def _boxes(options: Options) -> BoxTable | None:
+    if options.boxes is not None:
+        return load_boxes(options.boxes)
+    default = options.boxes_default
+    return load_boxes(default) if default is not None and default.exists() else None
+
+
+def _readable(root: Path, manifest: Manifest, items: Iterable[Item]) -> Iterator[tuple[Item, Points]]:
+    """Yield the labelled tips of every line that can be read; the reader names the others."""
+    for item in items:
+        try:
+            yield item, read_points(root, manifest, item)[0]
+        except DataError:
+            continue
+
+
+def _check_boxes(boxes: BoxTable, root: Path, manifest: Manifest, options: Options, items: Sequence[Item]) -> list[str]:
+    """Count frames without a box, and frames whose box leaves an annotated fingertip outside."""
+    without, misses = 0, []
+    for item, native in _readable(root, manifest, items):
+        box, source = boxes.lookup(item.sequence, Path(item.image).name)
+        position = _project(native, manifest, options) + 0.5
+        without += not source
+        if source and ((position < box[:2]) | (position >= box[2:])).any():
+            misses.append(item.id)
+    notes = [f"{without} of {len(items)} pictures have no hand box"] if without else []
+    if misses:
+        some = ", ".join(misses[:3])
+        notes.append(f"the box leaves an annotated fingertip outside in {len(misses)} of {len(items)} pictures: {some}")
+    return notes
+
+
+def _count_missing(root: Path, manifest: Manifest, items: Sequence[Item]) -> str:
+    """Say how the files mark missing tips."""
+    sentinels = zeros = short = 0
+    for item in items:
+        line = read_lines(root / _label_path(item.sequence))[item.ref]
+        try:
+            points = parse_row(line, 3, len(manifest.keypoints), item.id)
+        except DataError:
+            continue
+        sentinel, zero = missing_points(points[:NUM_TIPS], manifest.extra["missing_mm"])
+        sentinels, zeros, short = sentinels + int(sentinel.sum()), zeros + int(zero.sum()), short + (len(points) == 0)
+    return f"{sentinels} by the sentinel, {zeros} by 0, 0, 0; {short} lines without points"

@@ -1,0 +1,296 @@
+"""Dexter 1: 7 sequences of one actor's right hand, five fingertips and the palm centre labelled on ToF depth.
+
+Native layout:
+    data/<seq>/tof/depth/<stamp>.png                    16-bit mm, 32001 where invalid
+    data/<seq>/multicam/cam<0..4>/<stamp><index>_cam<n>.png     index has six digits, from 0
+    data/<seq>/annotations/Pos3D.txt                    blocks of six lines "x, y, z" with an empty line between
+    data/<seq>/annotations/Pos2D.txt                    depth pixels, not read
+
+Labels are in the ToF camera with x to the left and y up. The k-th depth picture in name order has the k-th block. The
+colour cameras' calibration is not published in a form anybody reads: see `read_calibration`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.converters.fingertips import (
+    Points,
+    in_front,
+    missing_points,
+    pair,
+    parse_point,
+    read_lines,
+    require_both,
+)
+from handdata.converters.layout import choose, locate
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.geometry import project, transform
+from handdata.images import read_image, read_raw
+from handdata.manifest import CameraFacts, Manifest
+from handdata.schema import Flag, Sample
+from handdata.skeleton import RIGHT, to_canonical
+
+CANVAS_SCALE = 1.5
+CROP_RULE = "a square round the annotated tips; the centre in views without 2D"
+TOF = "tof"
+COLOR_CAMERAS = tuple(f"cam{n}" for n in range(5))
+BLOCK = 6  # lines: thumb, index, middle, ring, little, palm centre
+PALM = 5
+PROBES = 8  # depth pictures looked at where their numbering is in doubt
+MAX_MISFIT_MM = 40.0  # labels are read off the depth; a fast hand is further away one frame later
+Block = tuple[int, tuple[str, ...]]  # number of its first line, its lines
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the pictures that have a label block, of the chosen camera, sequence by sequence."""
+    root = locate(root, manifest, ("data/*/multicam/cam*/*.png",))
+    wanted = () if options.camera == "all" else (options.camera or TOF,)
+    cameras = choose(wanted, (TOF, *COLOR_CAMERAS), "camera")
+    split_of = {name: split for split, members in manifest.sequences.items() for name in members}
+    items: list[Item] = []
+    notes: list[str] = []
+    absent: list[str] = []
+    for sequence in choose(options.sequences, split_of, "sequences"):
+        for camera in cameras:
+            found, leftover = _frames(root, manifest, sequence, camera, split_of[sequence])
+            items += found
+            notes += leftover
+            absent += [] if found else [f"{sequence}/{camera}"]
+    if not items:
+        raise MissingError(root / "data", expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+    if absent:
+        notes.insert(0, f"absent: {', '.join(absent)}")
+    labels = tuple(sorted({_label_path(item.sequence) for item in items}))
+    readings = _readings(cameras, _cameras(manifest, options))
+    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+    """Return a reader of depth pictures rendered to 8 bits, or of colour views."""
+    cameras = _cameras(manifest, options)
+    near, far = manifest.extra["depth_mm"]
+
+    def read(item: Item) -> Sample:
+        facts = cameras.get(item.camera)
+        points = to_tof(read_block(root / _label_path(item.sequence), item.ref, manifest), manifest)
+        xyz = points if facts is None else transform(facts.T_camera_label, points)
+        uv = np.full((BLOCK, 2), np.nan) if facts is None else project(xyz, facts.K)
+        path = root / item.image
+        return Sample(
+            id=item.id,
+            image=render_depth(_read_depth(path), near, far) if item.camera == TOF else read_image(path),
+            hand_side=RIGHT,
+            keypoints_2d=to_canonical(uv, manifest.keypoints),
+            keypoints_3d=to_canonical(xyz, manifest.keypoints),
+            palm_center_2d=uv[PALM],
+            palm_center_3d=xyz[PALM],
+            K=None if facts is None else facts.K,
+            flags=Flag.PROJECTION_APPROXIMATE if facts is None else Flag.NONE,
+        )
+
+    return read
+
+
+@lru_cache(maxsize=16)
+def read_blocks(path: Path) -> tuple[Block, ...]:
+    """Cut a label file into its frames without reading the numbers.
+
+    Raises:
+        DataError: two blocks in a row are damaged, so that the frames after them cannot be told.
+    """
+    blocks: list[Block] = []
+    lines: list[str] = []
+    for number, line in enumerate((*read_lines(path), ""), start=1):
+        if line.strip():
+            lines.append(line)
+        elif lines:
+            blocks.append((number - len(lines), tuple(lines)))
+            lines = []
+    broken = [len(lines) != BLOCK for _, lines in blocks]
+    for (start, _), *pair_broken in zip(blocks[1:], broken, broken[1:], strict=False):
+        if all(pair_broken):
+            fix = "Unpack that file from the archive again."
+            raise DataError(f"{path}:{start}", expected="blocks of six lines", got="two damaged in a row", fix=fix)
+    return tuple(blocks)
+
+
+def read_block(path: Path, index: int, manifest: Manifest) -> Points:
+    """Return one frame's five tips and palm centre (6, 3) as labelled, mm; NaN where missing.
+
+    Raises:
+        DataError: the block is damaged.
+    """
+    start, lines = read_blocks(path)[index]
+    if len(lines) != BLOCK:
+        fix = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
+        raise DataError(f"{path}:{start}", expected="a block of six lines", got=str(len(lines)), fix=fix)
+    points = np.array([parse_point(line, 3, f"{path}:{start + i}") for i, line in enumerate(lines)])
+    sentinel, zero = missing_points(points, manifest.extra["missing_mm"])
+    points[sentinel | zero] = np.nan
+    in_front(points, f"{path}:{start}")
+    return points
+
+
+def to_tof(native: NDArray[np.float64], manifest: Manifest) -> Points:
+    """Turn labelled points (..., 3) to x right, y down, z forward in the ToF camera, mm."""
+    return np.asarray(native * np.array(manifest.extra["label_axes"]), np.float64)
+
+
+def render_depth(depth: NDArray[np.uint16], near: float, far: float) -> NDArray[np.uint8]:
+    """Make an 8-bit picture of depth: 255 at `near` falling linearly to 1 at `far`, 0 elsewhere and where invalid.
+
+    Args:
+        depth: (H, W) mm.
+        near: mm, nearer is black too: the sensor gives none there.
+        far: mm; the invalid value 32001 lies beyond.
+
+    Returns:
+        (H, W, 3), three equal channels.
+    """
+    z = depth.astype(np.float64)
+    level = np.rint(255 - 254 * (z - near) / (far - near))
+    grey = np.where((z >= near) & (z <= far), level, 0).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def read_calibration(path: Path) -> dict[str, CameraFacts]:
+    """Read the projection of colour cameras from TOML.
+
+        [cam0]
+        size = [320, 240]
+        K = [[400.0, 0.0, 160.0], [0.0, 400.0, 120.0], [0.0, 0.0, 1.0]]         # px
+        T_camera_tof = [[1.0, 0.0, 0.0, -80.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]    # mm
+
+    `T_camera_tof` maps the ToF camera's frame (x right, y down, z forward) to the colour camera's.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a table of another shape.
+    """
+    fix = "See `handdata convert --help` and docs/datasets.md."
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        cameras = {name: _calibrated(table) for name, table in tables.items()}
+    except FileNotFoundError:
+        raise ConfigError(path, expected="a calibration", got="no such file", fix=fix) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            path, expected="tables [cam<n>] with size, K and T_camera_tof", got=str(error), fix=fix
+        ) from None
+    unknown = sorted(set(cameras) - set(COLOR_CAMERAS))
+    if unknown or not cameras:
+        got = ", ".join(unknown) or "none"
+        raise ConfigError(path, expected=f"tables out of {', '.join(COLOR_CAMERAS)}", got=got, fix=fix)
+    return cameras
+
+
+def _calibrated(table: Mapping[str, object]) -> CameraFacts:
+    T = np.eye(4)
+    T[:3] = np.array(table["T_camera_tof"], np.float64).reshape(-1, 4)[:3]
+    width, height = np.array(table["size"], int).tolist()
+    return CameraFacts(K=np.array(table["K"], np.float64).reshape(3, 3), size=(width, height), T_camera_label=T)
+
+
+def _cameras(manifest: Manifest, options: Options) -> dict[str, CameraFacts]:
+    """Return the cameras whose projection is known; theirs is the frame of the 3D."""
+    known = {TOF: manifest.cameras[TOF]}
+    return known if options.calibration is None else known | read_calibration(options.calibration)
+
+
+def _readings(cameras: list[str], known: Mapping[str, CameraFacts]) -> tuple[tuple[str, str], ...]:
+    unknown = [camera for camera in cameras if camera not in known]
+    if not unknown:
+        return ()
+    found = f"in the ToF camera's frame, without 2D, for {', '.join(unknown)}: no --calibration gives their projection"
+    return (("3D keypoints", found),)
+
+
+def _label_path(sequence: str) -> str:
+    return f"data/{sequence}/annotations/Pos3D.txt"
+
+
+def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
+    """List one sequence through one camera, and say what is left over."""
+    folder = root / "data" / sequence
+    pictures = _depth_pictures(root, sequence, manifest) if camera == TOF else _color_pictures(folder, camera)
+    others = any((folder / name).is_dir() for name in ("tof/depth", "multicam"))
+    if not pictures and others and (root / _label_path(sequence)).is_file():
+        return [], []
+    if not require_both(sequence, len(pictures), folder, (root / _label_path(sequence),)):
+        return [], []
+    paired, notes = pair(
+        f"{sequence}/{camera}", pictures, len(read_blocks(root / _label_path(sequence))), "label blocks"
+    )
+    items = [
+        Item(f"{sequence}/{camera}/{row:04d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
+        for row, path in paired.items()
+    ]
+    return items, notes
+
+
+def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, Path]:
+    """Number the depth pictures as the blocks are: in name order, or as the colour pictures of the same stamp.
+
+    The two differ where a picture is absent; then the one whose depth fits the labels is taken.
+
+    Raises:
+        DataError: neither fits.
+    """
+    folder = root / "data" / sequence
+    paths = sorted((folder / TOF / "depth").glob("[0-9]*.png"))
+    by_order = dict(enumerate(paths))
+    label = root / _label_path(sequence)
+    if not paths or not label.is_file():
+        return by_order
+    stamps = {
+        path.name[: -len("000000_cam0.png")]: row
+        for camera in COLOR_CAMERAS
+        for row, path in _color_pictures(folder, camera).items()
+    }
+    by_stamp = {stamps[path.stem]: path for path in paths} if all(path.stem in stamps for path in paths) else by_order
+    if by_stamp == by_order and len(paths) == len(read_blocks(label)):
+        return by_order
+    misfit, best = min(((_misfit(c, label, manifest), c) for c in (by_order, by_stamp)), key=lambda pair: pair[0])
+    if misfit > MAX_MISFIT_MM:
+        fix = f"A picture of {sequence} may be absent in the middle: unpack it whole."
+        raise DataError(folder, expected="labels on the surface", got=f"labels {misfit:.0f} mm off the depth", fix=fix)
+    return best
+
+
+def _misfit(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> float:
+    """Return how far labels lie from the depth under them, mm: the median over a few frames; 0 if none can be told."""
+    rows = [row for row in sorted(pictures) if row < len(read_blocks(label))]
+    distances: list[float] = []
+    for row in rows[:: max(1, len(rows) // PROBES)] + rows[-1:]:
+        try:
+            xyz, depth = to_tof(read_block(label, row, manifest), manifest), _read_depth(pictures[row])
+        except DataError:
+            continue  # the reader names it
+        xyz = xyz[np.isfinite(xyz).all(axis=1)]
+        uv = np.rint(project(xyz, manifest.cameras[TOF].K)).astype(int)
+        inside = (uv >= 0).all(axis=1) & (uv < depth.shape[::-1]).all(axis=1)
+        surface = depth[uv[inside, 1], uv[inside, 0]]
+        hit = (surface > 0) & (surface < manifest.extra["missing_mm"])
+        distances += np.abs(surface[hit] - xyz[inside, 2][hit]).tolist()
+    return float(np.median(distances)) if distances else 0.0
+
+
+def _color_pictures(folder: Path, camera: str) -> dict[int, Path]:
+    """Number the pictures of a colour camera by the six digits at the end of their stamp."""
+    name = re.compile(rf"\d*(\d{{6}})_{camera}\.png")
+    found = sorted((folder / "multicam" / camera).glob(f"*_{camera}.png"))
+    return {int(match[1]): path for path in found if (match := name.fullmatch(path.name))}
+
+
+def _read_depth(path: Path) -> NDArray[np.uint16]:
+    depth = read_raw(path)
+    if depth.ndim != 2 or depth.dtype != np.uint16:
+        got = f"{depth.dtype} of shape {depth.shape}"
+        raise DataError(path, expected="16-bit depth, mm", got=got, fix="Unpack tof/depth from the archive again.")
+    return depth

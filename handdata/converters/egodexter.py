@@ -1,0 +1,137 @@
+"""EgoDexter: 4 sequences seen from the head, five fingertips of a left hand labelled on depth, half of the frames.
+
+Native layout:
+    data/<Seq>/color/image_<NNNNN>_color.png                        from 00000
+    data/<Seq>/color_on_depth/image_<NNNNN>_color_on_depth.png      colour as the depth camera sees it
+    data/<Seq>/depth/image_<NNNNN>_depth.png                        not read
+    data/<Seq>/annotation.txt           line NNNNN: "u, v; " five tips and a semicolon at the end, depth pixels
+    data/<Seq>/annotation.txt_3D.txt    line NNNNN: "x, y, z; " the same tips, mm, depth camera
+
+A missing tip is -1, -1 in 2D or 0, 0, 0 (printed -0 too) in 3D; a tip counts where both exist. Every picture is a
+sample, with or without tips.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from handdata.converters.fingertips import NUM_TIPS, Points, in_front, pair, parse_row, read_lines, require_both
+from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.errors import DataError, MissingError
+from handdata.geometry import project, transform
+from handdata.images import read_image
+from handdata.manifest import Manifest
+from handdata.schema import Sample
+from handdata.skeleton import LEFT, to_canonical
+
+CANVAS_SCALE = 1.5
+CROP_RULE = "a square round the annotated tips; the centre with fewer than two"
+COLOR, COLOR_ON_DEPTH = "color", "color_on_depth"
+LABELS_2D, LABELS_3D = "annotation.txt", "annotation.txt_3D.txt"
+
+
+def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+    """List the pictures that have a label line, of the chosen camera, sequence by sequence."""
+    root = locate(root, manifest, (f"data/*/{COLOR_ON_DEPTH}/image_*.png",))
+    wanted = () if options.camera == "all" else (options.camera or COLOR,)
+    cameras = choose(wanted, (COLOR, COLOR_ON_DEPTH), "camera")
+    split_of = {name: split for split, members in manifest.sequences.items() for name in members}
+    items: list[Item] = []
+    notes: list[str] = []
+    absent: list[str] = []
+    for sequence in choose(options.sequences, split_of, "sequences"):
+        for camera in cameras:
+            found, leftover = _frames(root, sequence, camera, split_of[sequence])
+            items += found
+            notes += leftover
+            absent += [] if found else [f"{sequence}/{camera}"]
+    if not items:
+        raise MissingError(root / "data", expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+    if absent:
+        notes.insert(0, f"absent: {', '.join(absent)}")
+    sequences = sorted({item.sequence for item in items})
+    labels = tuple(f"data/{sequence}/{name}" for sequence in sequences for name in (LABELS_2D, LABELS_3D))
+    readings = (("annotated tips", _count_tips(root, items)),)
+    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+
+
+def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001 - the item names its camera
+    """Return a reader that keeps the label lines it has opened."""
+
+    def read(item: Item) -> Sample:
+        _, native = read_tips(root / "data" / item.sequence, item.ref)
+        camera = manifest.cameras[item.camera]
+        xyz = transform(camera.T_camera_label, native)
+        return Sample(
+            id=item.id,
+            image=read_image(root / item.image),
+            hand_side=LEFT,
+            keypoints_2d=to_canonical(project(xyz, camera.K), manifest.keypoints),
+            keypoints_3d=to_canonical(xyz, manifest.keypoints),
+            K=camera.K,
+        )
+
+    return read
+
+
+def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
+    """Return one frame's tips as labelled, (5, 2) depth px and (5, 3) mm; NaN in both where either is missing.
+
+    Args:
+        folder: of the sequence.
+        row: of both label files, from 0.
+
+    Raises:
+        DataError: a label line is damaged.
+    """
+    tips = []
+    for name, dims in ((LABELS_2D, 2), (LABELS_3D, 3)):
+        where = f"{folder / name}:{row + 1}"
+        points = parse_row(read_lines(folder / name)[row], dims, NUM_TIPS, where)
+        tips.append(points if len(points) else np.full((NUM_TIPS, dims), np.nan))
+    uv, xyz = tips
+    present = (
+        np.isfinite(uv).all(axis=1) & (uv != -1).all(axis=1) & np.isfinite(xyz).all(axis=1) & (xyz != 0).any(axis=1)
+    )
+    uv[~present], xyz[~present] = np.nan, np.nan
+    in_front(xyz, f"{folder / LABELS_3D}:{row + 1}")
+    return uv, xyz
+
+
+def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
+    """List one sequence through one camera, and say what is left over."""
+    folder = root / "data" / sequence
+    pictures = _pictures(folder, camera)
+    labels = (folder / LABELS_2D, folder / LABELS_3D)
+    if not pictures and any(_pictures(folder, other) for other in (COLOR, COLOR_ON_DEPTH)):
+        return [], []
+    if not require_both(sequence, len(pictures), folder / camera, labels):
+        return [], []
+    num_2d, num_3d = (len(read_lines(path)) for path in labels)
+    name = f"{sequence}/{camera}"
+    paired, notes = pair(name, pictures, min(num_2d, num_3d), "label lines")
+    if num_2d != num_3d:
+        notes.append(f"{name}: {num_2d} lines in {LABELS_2D}, {num_3d} in {LABELS_3D}")
+    items = [
+        Item(f"{name}/{row:05d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
+        for row, path in paired.items()
+    ]
+    return items, notes
+
+
+def _pictures(folder: Path, camera: str) -> dict[int, Path]:
+    found = numbered(folder / camera, rf"image_(\d+)_{camera}\.png") if (folder / camera).is_dir() else []
+    return dict(found)
+
+
+def _count_tips(root: Path, items: list[Item]) -> str:
+    """Say how many frames carry labels."""
+    counts = []
+    for item in items:
+        try:
+            counts.append(int(np.isfinite(read_tips(root / "data" / item.sequence, item.ref)[1]).all(axis=1).sum()))
+        except DataError:
+            continue  # the reader names it
+    whole, partial = counts.count(NUM_TIPS), sum(0 < count < NUM_TIPS for count in counts)
+    return f"all five in {whole} frames, some in {partial}, none in {len(counts) - whole - partial}"
