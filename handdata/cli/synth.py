@@ -1,0 +1,113 @@
+"""`handdata synth`: rendered, labelled hands in the native layouts."""
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from handdata.cli.options import DATASETS, data_root_option
+from handdata.paths import DataRoot
+from handdata.progress import say
+from handdata.synth.frame import Style
+
+ALL = "all"
+
+
+@click.command("synth")
+@click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False)
+@click.option("--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Samples a dataset, in all.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--style", type=click.Choice(get_args(Style)), default="clean", show_default=True, help="Look of it all.")
+@click.option(
+    "--size",
+    type=click.Choice(["small", "full"]),
+    default="full",
+    show_default=True,
+    help="small: a coarse mesh without antialiasing, for tests.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Parent folder [default: data/native]")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
+@click.option("--faults", default="", help="Plant faults of real archives: a comma-separated list, or all.")
+@click.option("--preview", type=click.IntRange(min=1), help="Write a contact sheet of this many hands instead.")
+@click.option(
+    "--backgrounds",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pictures to stand behind the hands [default: painted rooms and textures]",
+)
+@data_root_option
+@click.pass_obj
+def synth_command(
+    data: DataRoot,
+    name: str | None,
+    frames: int,
+    seed: int,
+    style: Style,
+    size: str,
+    out: Path | None,
+    workers: int | None,
+    faults: str,
+    preview: int | None,
+    backgrounds: Path | None,
+) -> None:
+    """Render hands with labels and write them in NAME's own layout, as if its archive had been unpacked.
+
+    The same command writes the same bytes, whatever the number of workers; stopped, it goes on where it was. Rendered
+    hands are no replacement for the real archives: what is measured on them says so.
+
+    \b
+    Examples:
+      handdata synth stereo --frames 600
+      handdata synth all --frames 60 --size small --out /tmp/native
+      handdata synth --preview 24 --style gritty
+    """
+    if (name is None) == (preview is None):
+        raise click.UsageError("Give a dataset's NAME (or all), or --preview N.")
+    pictures = _pictures(backgrounds)
+    if preview is not None:
+        _write_preview(data, out, preview, seed, style, small=size == "small", pictures=pictures)
+        return
+    from handdata.synth.native import NATIVE_WRITERS
+    from handdata.synth.native.tree import FAULTS
+
+    chosen = DATASETS if name == ALL else (str(name),)
+    planted = FAULTS if faults == ALL else tuple(fault for fault in faults.split(",") if fault)
+    for dataset in chosen:
+        folder = out / dataset if out else data.native(dataset)
+        count = NATIVE_WRITERS[dataset](
+            folder,
+            frames,
+            seed=seed,
+            style=style,
+            small=size == "small",
+            faults=planted,
+            workers=workers or os.cpu_count() or 1,
+            backgrounds=pictures,
+        )
+        click.echo(f"{dataset}: {count} samples -> {folder}")
+    say("next: " + _next_command(chosen, out))
+
+
+def _next_command(chosen: tuple[str, ...], out: Path | None) -> str:
+    if out is None:
+        return f"handdata convert {chosen[0] if len(chosen) == 1 else ALL}"
+    return f"handdata convert {chosen[0]} --root {out / chosen[0]}" + (" (and so on)" if len(chosen) > 1 else "")
+
+
+def _pictures(folder: Path | None) -> tuple[str, ...]:
+    if folder is None:
+        return ()
+    from handdata.synth.background import list_pictures
+
+    return list_pictures(folder)
+
+
+def _write_preview(
+    data: DataRoot, out: Path | None, count: int, seed: int, style: Style, *, small: bool, pictures: tuple[str, ...]
+) -> None:
+    from handdata.synth.preview import write_preview
+
+    folder = out or data.root / "data"
+    path = folder / f"preview_{style}.png"
+    write_preview(path, count, seed=seed, style=style, small=small, backgrounds=pictures)
+    click.echo(f"{count} hands, as rendered and with labels -> {path}")
