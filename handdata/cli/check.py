@@ -10,9 +10,16 @@ from handdata.cli.options import data_root_option, json_option, print_json
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
+    from handdata.check.diff import Diff
     from handdata.check.findings import Report
+    from handdata.check.stats import Stats
+
+
+MAX_LISTED = 24  # sequences or cameras on one line; --json and the page have all
 
 
 def shard_folder(data: DataRoot, path: str) -> Path:
@@ -82,3 +89,103 @@ def _console() -> "Console":
 
     width = None if sys.stdout.isatty() else 160
     return Console(width=width, highlight=False, soft_wrap=False)
+
+
+@click.command("stats")
+@click.argument("path")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with plots.")
+@json_option
+@data_root_option
+@click.pass_obj
+def stats_command(data: DataRoot, path: str, *, html: Path | None, as_json: bool) -> None:
+    """Count what is in converted shards, and how the hands are posed, turned and sized.
+
+    PATH is a folder of shards or the name of a dataset.
+
+    \b
+    Example:
+      handdata stats stereo --html stereo.html
+    """
+    from handdata.check.stats import collect
+
+    stats = collect(shard_folder(data, path))
+    if html is not None:
+        from handdata.check.stats_page import write_page
+        from handdata.progress import say
+
+        write_page(stats, html)
+        say(f"wrote {html}")
+    if as_json:
+        print_json(stats.as_json())
+    else:
+        _print_stats(stats)
+
+
+def _print_stats(stats: "Stats") -> None:
+    from rich.table import Table
+
+    from handdata.check.stats import summary
+
+    console = _console()
+    looked = f"; labels of {stats.num_looked_at} looked at" if stats.num_looked_at < stats.num_samples else ""
+    console.print(f"{stats.dataset}: {stats.num_samples} samples{looked}", markup=False)
+    for what, values in stats.counts.items():
+        listed = ", ".join(f"{name or 'none'} {count}" for name, count in list(values.items())[:MAX_LISTED])
+        listed += f" and {len(values) - MAX_LISTED} more" if len(values) > MAX_LISTED else ""
+        console.print(f"{what.replace('_', ' ')}: {listed}", markup=False)
+    presence = Table(title="presence, % of samples", title_justify="left")
+    kinds = list(next(iter(stats.presence.values())))
+    for name in ("keypoint", *kinds):
+        presence.add_column(name.replace("_", " "), justify="left" if name == "keypoint" else "right")
+    for name, shares in stats.presence.items():
+        presence.add_row(name, *("-" if share is None else f"{100 * share:.1f}" for share in shares.values()))
+    console.print(presence)
+    spread = Table(title="distributions", title_justify="left")
+    for number, name in enumerate(("quantity", "samples", "mean", "5 %", "25 %", "median", "75 %", "95 %")):
+        spread.add_column(name, justify="right" if number else "left")
+    for name, measured in stats.distributions.items():
+        row = summary(measured)
+        spread.add_row(name, str(row.pop("count")), *(f"{value:.4g}" for value in row.values()))
+    console.print(spread)
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+@json_option
+@data_root_option
+@click.pass_obj
+def diff_command(data: DataRoot, a: str, b: str, *, as_json: bool) -> None:
+    """Compare two conversions by content, sample by sample; the exit code is 1 if they differ.
+
+    A and B are folders of shards or names of datasets. Shard cuts and order do not matter.
+
+    \b
+    Example:
+      handdata diff data/shards/stereo /tmp/stereo-again
+    """
+    from handdata.check.diff import compare
+
+    diff = compare(shard_folder(data, a), shard_folder(data, b))
+    if as_json:
+        print_json(diff.as_json())
+    else:
+        for line in _diff_lines(diff):
+            click.echo(line)
+    sys.exit(0 if diff.same else 1)
+
+
+def _diff_lines(diff: "Diff") -> "Iterator[str]":
+    for count, where, ids in (
+        (diff.only_in_a, diff.a, diff.examples_only_in_a),
+        (diff.only_in_b, diff.b, diff.examples_only_in_b),
+    ):
+        if count:
+            yield f"{count} samples only in {where}: {', '.join(ids)}{', ...' if count > len(ids) else ''}"
+    if diff.moved_split:
+        yield f"{diff.moved_split} samples in another split"
+    for name, found in diff.fields.items():
+        how = f"largest {found.largest:.4g} {found.unit}, mean {found.mean:.4g}" if found.largest else found.unit
+        missing = f", missing on one side in {found.missing}" if found.missing else ""
+        yield f"{name}: differs in {found.samples} samples ({how}{missing}), e.g. {', '.join(found.examples[:3])}"
+    yield f"{diff.identical} of {diff.common} common samples are identical"

@@ -1,0 +1,196 @@
+"""Compare two conversions sample by sample: which are missing, which labels differ and by how much, which pixels."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.check.findings import examples
+from handdata.dataset import Dataset, open_dataset
+from handdata.progress import track
+from handdata.schema import FIELDS, Field
+
+TEXT_TABLES = {"sequence": "sequences", "camera": "cameras"}
+LOOSE = "row_hash"  # follows from the others
+
+
+@dataclass(slots=True)
+class Difference:
+    """How one array differs between two conversions.
+
+    Attributes:
+        samples: in how many samples.
+        largest: largest difference of two numbers, in the array's unit; 0 where it is only that one is missing.
+        missing: samples in which one of them is NaN where the other is not.
+        mean: mean difference over the samples that differ.
+        examples: ids of the first few.
+    """
+
+    samples: int = 0
+    largest: float = 0.0
+    missing: int = 0
+    mean: float = 0.0
+    unit: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Diff:
+    """What two conversions have in common and what not."""
+
+    a: str
+    b: str
+    common: int = 0
+    identical: int = 0
+    only_in_a: int = 0
+    only_in_b: int = 0
+    moved_split: int = 0
+    examples_only_in_a: tuple[str, ...] = ()
+    examples_only_in_b: tuple[str, ...] = ()
+    fields: dict[str, Difference] = field(default_factory=dict)
+
+    @property
+    def same(self) -> bool:
+        """Whether the two hold the same samples with the same content in the same splits."""
+        return not (self.only_in_a or self.only_in_b or self.moved_split or self.fields)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self) | {"same": self.same}
+
+
+def compare(a: Path, b: Path) -> Diff:
+    """Compare two converted datasets by sample id, whatever their shards and their order.
+
+    Raises:
+        HanddataError: one of them is no converted dataset.
+    """
+    first, second = open_dataset(a), open_dataset(b)
+    ids_a, ids_b = _ids(first), _ids(second)
+    common, rows_a, rows_b = np.intersect1d(ids_a, ids_b, return_indices=True)
+    only_a, only_b = np.setdiff1d(ids_a, ids_b), np.setdiff1d(ids_b, ids_a)
+    diff = Diff(
+        a=str(a),
+        b=str(b),
+        common=len(common),
+        only_in_a=len(only_a),
+        only_in_b=len(only_b),
+        examples_only_in_a=examples(only_a),
+        examples_only_in_b=examples(only_b),
+    )
+    if not len(common):
+        return diff
+    diff.moved_split = int(np.sum(_splits(first)[rows_a] != _splits(second)[rows_b]))
+    changed = np.zeros(len(common), bool)
+    for name, rows, difference in _label_differences(first, second, rows_a, rows_b):
+        changed[rows] = True
+        diff.fields[name] = difference
+        difference.examples = examples(common[rows])
+    for name in ("image", "foreground", "mask"):
+        found = _pixel_difference(first, second, rows_a, rows_b, name)
+        if found is not None:
+            rows, difference = found
+            changed[rows] = True
+            diff.fields[name] = difference
+            difference.examples = examples(common[rows])
+    diff.identical = int(np.sum(~changed))
+    return diff
+
+
+def _ids(dataset: Dataset) -> NDArray[np.bytes_]:
+    return dataset.labels("sample_id") if dataset.shard_paths else np.zeros(0, "S1")
+
+
+def _splits(dataset: Dataset) -> NDArray[np.str_]:
+    return np.concatenate([np.full(len(r), str(r.attributes["split"])) for r in dataset.readers])
+
+
+def _label_differences(
+    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp]
+) -> Iterator[tuple[str, NDArray[np.intp], Difference]]:
+    """Yield the label arrays that differ, the rows where they do, and how."""
+    for field_ in FIELDS:
+        if field_.name in {"image", "foreground", "mask", LOOSE, "sample_id"}:
+            continue
+        left, right = _values(a, field_)[rows_a], _values(b, field_)[rows_b]
+        if left.dtype.kind == "U":
+            rows = np.flatnonzero(left != right)
+            if len(rows):
+                yield field_.name, rows, Difference(samples=len(rows), unit="name")
+            continue
+        found = _difference(left.astype(np.float64), right.astype(np.float64), field_.unit)
+        if found is not None:
+            yield field_.name, *found
+
+
+def _values(dataset: Dataset, field_: Field) -> NDArray[Any]:
+    """Return an array of all samples; sequence and camera by name, because numbers depend on the file's table."""
+    if field_.name in TEXT_TABLES:
+        return np.array(dataset.strings(field_.name))
+    return dataset.labels(field_.name)
+
+
+def _difference(
+    left: NDArray[np.float64], right: NDArray[np.float64], unit: str
+) -> tuple[NDArray[np.intp], Difference] | None:
+    left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
+    missing = (np.isnan(left) != np.isnan(right)).any(-1)
+    distance = np.abs(np.nan_to_num(left - right)).max(-1)
+    rows = np.flatnonzero(missing | (distance > 0))
+    if not len(rows):
+        return None
+    apart = distance[rows][distance[rows] > 0]
+    mean = float(apart.mean()) if len(apart) else 0.0
+    difference = Difference(
+        samples=len(rows), largest=float(distance.max()), missing=int(missing.sum()), mean=mean, unit=unit
+    )
+    return rows, difference
+
+
+def _pixel_difference(
+    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp], name: str
+) -> tuple[NDArray[np.intp], Difference] | None:
+    """Compare canvases in levels, masks in pixels that differ."""
+    if (name in a.reader(0)) != (name in b.reader(0)):
+        rows = np.arange(len(rows_a))
+        return rows, Difference(samples=len(rows), missing=len(rows), unit="only one of them has it")
+    if name not in a.reader(0):
+        return None
+    changed: list[int] = []
+    sizes: list[float] = []
+    means: list[float] = []
+    pairs = track(zip(rows_a, rows_b, strict=True), f"compare {name}", len(rows_a))
+    for row, (i, j) in enumerate(pairs):
+        left, right = _pixels(a, int(i), name), _pixels(b, int(j), name)
+        if left.shape == right.shape and np.array_equal(left, right):
+            continue
+        changed.append(row)
+        apart = _apart(left, right, name)
+        sizes.append(float(apart.max()))
+        means.append(float(apart.mean()))
+    if not changed:
+        return None
+    unit = "levels" if name == "image" else "pixels changed, share"
+    largest = max(sizes) if name == "image" else max(means)
+    return np.array(changed), Difference(samples=len(changed), largest=largest, mean=float(np.mean(means)), unit=unit)
+
+
+def _pixels(dataset: Dataset, sample: int, name: str) -> NDArray[np.uint8]:
+    shard, row = dataset.locate(sample)
+    reader = dataset.reader(shard)
+    array = {"image": reader.images, "foreground": reader.foreground, "mask": reader.mask}[name]
+    if array is None:
+        return np.zeros((0,), np.uint8)
+    pixels: NDArray[np.uint8] = array[row]
+    return np.unpackbits(pixels, axis=-1) if name == "foreground" else pixels
+
+
+def _apart(left: NDArray[np.uint8], right: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
+    if left.shape != right.shape:
+        return np.array([255.0])  # canvases of another size have no pixel in common
+    if name == "image":
+        return np.abs(left.astype(np.float64) - right)
+    return np.asarray(left != right, np.float64)

@@ -1,0 +1,157 @@
+"""What is in a converted dataset: counts, presence of each keypoint, and how hands are posed, turned and sized."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.check.anatomy import Floats, bend_to_palm
+from handdata.check.rows import Rows, gather
+from handdata.dataset import Dataset, open_dataset
+from handdata.schema import Flag
+from handdata.skeleton import FINGERS, HAND_SIDES, KEYPOINTS, ROOT, WRIST, finger_indices
+
+MAX_ROWS = 100_000  # labels read for the distributions; counts are of all samples
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_FIELDS = (
+    "crop_xyxy", "keypoints_2d", "keypoints_3d", "scale_mm", "annotated_2d", "annotated_3d", "in_frame", "visible",
+    "palm_center_2d", "palm_center_3d", "image_size", "hand_side", "has_object", "flags",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """What `stats` found.
+
+    Attributes:
+        dataset: its name.
+        num_samples: of all shards.
+        num_looked_at: whose labels were read.
+        counts: what is counted -> value -> number of samples, among those looked at; `split` counts all.
+        presence: keypoint -> kind ("annotated_2d", "annotated_3d", "in_frame", "visible") -> share of samples; None
+            where the dataset does not say.
+        distributions: quantity, with its unit -> (N) values of the samples that have it.
+    """
+
+    dataset: str
+    num_samples: int
+    num_looked_at: int
+    counts: dict[str, dict[str, int]]
+    presence: dict[str, dict[str, float | None]]
+    distributions: dict[str, Floats]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data: each distribution by its number, mean and quantiles."""
+        return {
+            "dataset": self.dataset,
+            "num_samples": self.num_samples,
+            "num_looked_at": self.num_looked_at,
+            "counts": self.counts,
+            "presence": self.presence,
+            "distributions": {name: summary(values) for name, values in self.distributions.items()},
+        }
+
+
+def collect(folder: Path) -> Stats:
+    """Read the labels of a dataset, of about 100,000 samples in evenly spaced shards if it has more.
+
+    Raises:
+        HanddataError: not a converted dataset.
+    """
+    dataset = open_dataset(folder)
+    rows = gather(dataset.readers, MAX_ROWS, _FIELDS)
+    return Stats(
+        dataset=dataset.name,
+        num_samples=len(dataset),
+        num_looked_at=len(rows),
+        counts=_counts(dataset, rows),
+        presence=_presence(rows),
+        distributions={name: values for name, values in _distributions(rows).items() if len(values)},
+    )
+
+
+def summary(values: Floats) -> dict[str, float]:
+    """Return the number, mean and quantiles of a distribution."""
+    named = {f"p{round(100 * q)}": float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
+    return {"count": len(values), "mean": float(np.mean(values)), **named}
+
+
+def _counts(dataset: Dataset, rows: Rows) -> dict[str, dict[str, int]]:
+    splits = {entry["split"]: 0 for entry in dataset.index["shards"]}
+    for entry in dataset.index["shards"]:
+        splits[entry["split"]] += int(entry["num_samples"])
+    sizes = [f"{width} x {height}" for width, height in rows["image_size"]]
+    flags = {
+        flag.name.lower().replace("_", " "): int(np.sum((rows["flags"] & int(flag)) != 0)) for flag in Flag if flag.name
+    }
+    counts = {
+        "split": splits,
+        "sequence": _tally([rows.sequences[i] for i in rows["sequence"]]),
+        "camera": _tally([rows.cameras[i] for i in rows["camera"]]),
+        "hand_side": _tally([HAND_SIDES[int(side)] for side in rows["hand_side"]]),
+        "has_object": _tally([{1: "with", 0: "without"}.get(int(value), "unknown") for value in rows["has_object"]]),
+        "image_size": _tally(sizes),
+        "flags": {name: count for name, count in flags.items() if count},
+    }
+    return {what: values for what, values in counts.items() if set(values) - {""}}
+
+
+def _tally(values: list[str]) -> dict[str, int]:
+    names, counts = np.unique(np.array(values), return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def _presence(rows: Rows) -> dict[str, dict[str, float | None]]:
+    known = rows["visible"] >= 0
+    visible = [float((rows["visible"][known[:, k], k] == 1).mean()) if known[:, k].any() else None for k in range(21)]
+    masks = {kind: rows[kind].mean(0) for kind in ("annotated_2d", "annotated_3d", "in_frame")}
+    return {
+        name: {**{kind: float(share[k]) for kind, share in masks.items()}, "visible": visible[k]}
+        for k, name in enumerate(KEYPOINTS)
+    }
+
+
+def _distributions(rows: Rows) -> dict[str, Floats]:
+    """Measure every sample; each quantity keeps the samples it is known for."""
+    uv, xyz = rows["keypoints_2d"].astype(np.float64), rows["keypoints_3d"].astype(np.float64)
+    palm_2d, palm_3d = rows["palm_center_2d"].astype(np.float64), rows["palm_center_3d"].astype(np.float64)
+    crop = rows["crop_xyxy"].astype(np.float64)
+    side = crop[:, 2] - crop[:, 0]
+    num_labels = rows["annotated_2d"].sum(-1)
+    low, high = np.fmin.reduce(uv, axis=1), np.fmax.reduce(uv, axis=1)
+    base_2d = np.where(np.isfinite(uv[:, WRIST]), uv[:, WRIST], palm_2d)
+    base_3d = np.where(np.isfinite(xyz[:, WRIST]), xyz[:, WRIST], palm_3d)
+    up = uv[:, ROOT] - base_2d
+    measured = {
+        "scale, wrist to middle MCP (mm)": rows["scale_mm"].astype(np.float64),
+        "crop side (px)": side,
+        "hand over crop (ratio)": np.where(num_labels > 1, (high - low).max(-1) / side, np.nan),
+        "depth of the hand (mm)": np.fmin.reduce(xyz[..., 2], axis=1),
+        "annotated keypoints (number)": num_labels.astype(np.float64),
+        "roll of the hand in the picture (degrees)": np.degrees(np.arctan2(up[:, 0], -up[:, 1])),
+        "palm towards the camera (cosine)": _facing(xyz, base_3d, rows["hand_side"]),
+        "bend of the fingers (mean sine)": np.abs(bend_to_palm(xyz)),
+    }
+    for finger in FINGERS:
+        measured[f"flexion of the {finger} (degrees)"] = _flexion(xyz, finger)
+    return {name: values[np.isfinite(values)] for name, values in measured.items()}
+
+
+def _flexion(xyz: Floats, finger: str) -> Floats:
+    """Return the sum of the two bends of a finger behind its knuckle, (N) degrees."""
+    phalanges = np.diff(xyz[:, finger_indices(finger)], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = phalanges / np.linalg.norm(phalanges, axis=-1, keepdims=True)
+    cosines = np.clip((units[:, 1:] * units[:, :-1]).sum(-1), -1, 1)
+    return np.asarray(np.degrees(np.arccos(cosines)).sum(-1))
+
+
+def _facing(xyz: Floats, base: Floats, side: NDArray[Any]) -> Floats:
+    """Return the cosine between the palm's normal and the direction to the camera: 1 palm, -1 back of the hand."""
+    index, little = (xyz[:, finger_indices(finger)[0]] - base for finger in ("index", "little"))
+    normal = np.cross(index, little) * np.where(side == 1, 1.0, -1.0)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = -(normal * base).sum(-1) / (np.linalg.norm(normal, axis=-1) * np.linalg.norm(base, axis=-1))
+    return np.asarray(cosine)

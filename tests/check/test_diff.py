@@ -1,0 +1,121 @@
+"""Two conversions are compared by what they hold, not by their files."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_dataset import index_of, make_dataset, rewrite, write_shard
+
+from handdata.check.diff import compare
+from handdata.cli import group
+from handdata.shards import INDEX, ShardReader, write_index
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("made") / "one", count=30)
+
+
+@pytest.fixture
+def other(one, tmp_path):
+    return shutil.copytree(one, tmp_path / "other")
+
+
+def test_a_copy_is_the_same(one, other):
+    diff = compare(one, other)
+
+    assert diff.same
+    assert diff.identical == diff.common == 30
+
+
+def test_cuts_and_order_of_shards_do_not_matter(one, other):
+    rows, names = [], ["a", "b", "c"]
+    for entry in json.loads((one / INDEX).read_text())["shards"]:
+        reader = ShardReader(one / entry["file"])
+        fields = [field.name for field in reader.fields if field.name not in {"row_hash", "image"}]
+        made = [{n: reader[n][i] for n in fields} | {"image": reader.images[i].copy()} for i in range(len(reader))]
+        rows += [(entry["split"], row | {"sequence": 2 - int(row["sequence"])}) for row in made]
+        (other / entry["file"]).unlink()
+    rows.reverse()
+    entries = [
+        write_shard(other / f"{split}-00000.h5", [row for s, row in rows if s == split], names[::-1], split)
+        for split in ("train", "val")
+    ]
+    write_index(other, index_of(entries, {"train": ["a", "b"], "val": ["c"]}))
+
+    assert compare(one, other).same
+
+
+def test_labels_that_moved_are_told_with_their_distance(one, other):
+    def move(rows, split):
+        if split == "val":
+            rows[3]["keypoints_2d"] = rows[3]["keypoints_2d"] + np.float32(4)
+            rows[3]["keypoints_3d"] = np.where(np.arange(21)[:, None] == 4, np.nan, rows[3]["keypoints_3d"])
+
+    rewrite(other, move)
+
+    diff = compare(one, other)
+
+    assert set(diff.fields) == {"keypoints_2d", "keypoints_3d"}
+    assert diff.fields["keypoints_2d"].largest == pytest.approx(4, abs=1e-3)
+    assert diff.fields["keypoints_2d"].examples == ("c/0023",)
+    assert (diff.fields["keypoints_3d"].missing, diff.fields["keypoints_3d"].largest) == (1, 0.0)
+    assert (diff.common, diff.identical) == (30, 29)
+
+
+def test_pixels_are_compared_in_levels(one, other):
+    def brighten(rows, split):
+        if split == "val":
+            rows[0]["image"][10, 10] = np.where(rows[0]["image"][10, 10] > 100, rows[0]["image"][10, 10] - 7, 7)
+
+    before = ShardReader(one / "val-00000.h5").images[0][10, 10].astype(int)
+    rewrite(other, brighten)
+
+    found = compare(one, other).fields["image"]
+
+    expected = max(7 if value > 100 else abs(7 - value) for value in before)
+    assert (found.samples, found.largest, found.unit) == (1, expected, "levels")
+
+
+def test_missing_samples_and_moved_splits_are_told(one, other):
+    rewrite(other, lambda rows, split: rows[2:] if split == "val" else None)
+    moved = json.loads((other / INDEX).read_text())
+
+    diff = compare(one, other)
+
+    assert (diff.only_in_a, diff.only_in_b, diff.examples_only_in_a) == (2, 0, ("c/0020", "c/0021"))
+    assert moved["num_samples"] == 28
+    assert not diff.same
+
+
+def run(*arguments):
+    return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+
+def test_the_command_ends_with_0_for_the_same(one, other):
+    result = run("diff", one, other)
+
+    assert (result.exit_code, result.stdout) == (0, "30 of 30 common samples are identical\n")
+
+
+def test_the_command_ends_with_1_and_tells_how_much(one, other):
+    def move(rows, split):
+        for row in rows[:2]:
+            row["scale_mm"] = row["scale_mm"] + np.float32(2)
+
+    rewrite(other, move)
+
+    result = run("diff", one, other)
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0].startswith("scale_mm: differs in 6 samples (largest 2 mm, mean 2)")
+    assert result.stdout.splitlines()[-1] == "24 of 30 common samples are identical"
+
+
+def test_the_command_prints_json(one, other):
+    found = json.loads(run("diff", one, other, "--json").stdout)
+
+    assert found["same"]
+    assert found["identical"] == 30
