@@ -1,0 +1,58 @@
+"""`handdata browse`: the sheet is written, one cell a sample, and mistakes are told in one line."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from handdata.cli.browse import browse_command
+from handdata.paths import DataRoot
+from tests.train.made_shards import write_dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    return write_dataset(root / "data" / "shards" / "synthhands", "synthhands", (5, 4), canvas=192, foreground=True)
+
+
+def run(folder, *arguments):
+    root = DataRoot(folder.parents[2])
+    return CliRunner().invoke(browse_command, list(arguments), obj=root, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("options", "side"), [((), 192), (("--transformed",), 256), (("--recipe", "e020"), 256)])
+def test_a_sheet_has_a_cell_for_every_sample(folder, tmp_path, options, side):
+    out = tmp_path / "sheet.png"
+    result = run(folder, "synthhands", "--count", "9", "--out", str(out), *options)
+
+    assert result.output == f"{out}\n"
+    sheet = cv2.imread(str(out))
+    assert sheet.shape == (2 * (side + 4) + 4, 6 * (side + 4) + 4, 3)
+    cells = [sheet[4 + r * (side + 4) :, 4 + c * (side + 4) :][:side, :side] for r, c in np.ndindex(2, 6)]
+    assert [cell.std() > 5 for cell in cells] == [True] * 9 + [False] * 3
+
+
+def test_augmented_views_change_with_the_seed_only(folder, tmp_path):
+    pictures = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        run(folder, str(folder), "--transformed", "--seed", seed, "--out", str(tmp_path / f"{name}.png"))
+        pictures.append((tmp_path / f"{name}.png").read_bytes())
+
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_a_dataset_that_is_not_there_is_told_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "handdata", "--data-root", str(tmp_path), "browse", "stereo"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"handdata: {tmp_path}/data/shards/stereo/index.json: expected a converted dataset")
+    assert done.stderr.count("\n") == 1
