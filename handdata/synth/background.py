@@ -105,6 +105,7 @@ def _graded(backdrop: Backdrop, width: int, height: int) -> Colors:
     linear = decode(np.asarray(image, np.uint8))
     mixing = backdrop.saturation * np.eye(3) + (1 - backdrop.saturation) / 3
     graded: Colors = linear @ (mixing * np.array(backdrop.gain)).astype(np.float32)
+    graded = np.maximum(graded, 0)
     graded.setflags(write=False)
     return graded
 

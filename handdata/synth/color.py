@@ -1,12 +1,9 @@
-"""sRGB and linear light, through tables: a power for every pixel would cost more than the rendering."""
-
-from typing import Any
+"""sRGB and linear light."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Colors = NDArray[np.float32]
-_STEPS = 16384
 
 
 def to_linear(encoded: ArrayLike) -> NDArray[np.float64]:
@@ -24,17 +21,11 @@ def to_srgb(linear: ArrayLike) -> NDArray[np.float64]:
 
 
 _LINEAR_OF_BYTE = to_linear(np.arange(256) / 255).astype(np.float32)
-_LEVEL_OF_LINEAR = (to_srgb(np.arange(_STEPS) / (_STEPS - 1)) * 255).astype(np.float32)
 
 
 def decode(image: NDArray[np.uint8]) -> Colors:
     """Turn 8-bit sRGB into linear light."""
     return _LINEAR_OF_BYTE[image]
-
-
-def encode(linear: NDArray[Any]) -> Colors:
-    """Turn linear light into sRGB levels, 0..255, not rounded."""
-    return _LEVEL_OF_LINEAR[np.clip(linear * np.float32(_STEPS - 1), 0, _STEPS - 1).astype(np.int32)]
 
 
 def tint(rng: np.random.Generator, brightness: tuple[float, float], spread: float) -> Colors:

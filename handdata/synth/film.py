@@ -1,17 +1,21 @@
 """From linear light to an 8-bit picture: gain, highlights, smear, blur, vignette, noise, JPEG."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.synth.color import Colors, encode
+from handdata.synth.color import Colors, to_srgb
 from handdata.synth.style import Look
 
-GRAIN_PX = 512
+GRAIN_PX = (768, 1024)  # rows, columns of the tile that noise is cut out of
+COLORED = 0.6  # of the grain, against what all channels share
 SHOULDER = 0.75  # linear light above which highlights are rolled off
+BRIGHTEST = 4.0  # linear light beyond which nothing differs
+CURVE_STEPS = 4096  # evenly spaced in the square root of light
+MIDDLE_GREY = 118.0  # sRGB level that contrast leaves as it is
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,7 @@ class Film:
     blur: float
     smear: tuple[float, float]  # length and direction, radians
     vignette: float
-    noise: float
-    color_noise: float
+    noise: float  # standard deviation, levels
     jpeg: int | None
 
 
@@ -39,7 +42,6 @@ def draw_film(rng: np.random.Generator, look: Look) -> Film:
         smear=(length, rng.uniform(0, np.pi)),
         vignette=rng.uniform(*look.vignette),
         noise=rng.uniform(*look.noise),
-        color_noise=rng.uniform(*look.color_noise),
         jpeg=int(rng.integers(*look.jpeg)) if look.jpeg else None,
     )
 
@@ -54,23 +56,30 @@ def develop(film: Film, linear: Colors, rng: np.random.Generator, *, optics: boo
         optics: blur and JPEG too; without them no pixel touches its neighbours.
     """
     height, width = linear.shape[:2]
-    light = linear * np.array(film.gain, np.float32)
-    light = light / (1 + np.maximum(light - np.float32(SHOULDER), 0))
-    levels = encode(light)
-    if film.contrast != 1:
-        levels = (levels - 118) * np.float32(film.contrast) + 118
+    roots = np.sqrt(np.maximum(linear, 0) * np.float32((CURVE_STEPS - 1) ** 2 / BRIGHTEST))
+    steps = np.minimum(roots, CURVE_STEPS - 1).astype(np.int32)
+    levels = np.empty(linear.shape, np.float32)
+    for channel, curve in enumerate(_curves(film)):
+        levels[..., channel] = curve[steps[..., channel]]
     if optics:
         levels = _blurred(film, levels, min(width, height) / 256)
     if film.vignette > 0.01:
         levels *= 1 - np.float32(film.vignette) * _corners(width, height)
-    grain = _grain(rng, width, height)
-    levels += grain[..., :1] * np.float32(film.noise)
-    levels += grain[..., 1:] * np.float32(film.color_noise)
+    levels += _grain(rng, width, height) * np.float32(film.noise)
     image: NDArray[np.uint8] = np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8)
     if film.jpeg is not None and optics:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, film.jpeg])[1]
         image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return image
+
+
+@lru_cache(maxsize=64)
+def _curves(film: Film) -> tuple[NDArray[np.float32], ...]:
+    """Return the levels that each channel's light becomes: gain, shoulder, sRGB, contrast."""
+    light = np.linspace(0, 1, CURVE_STEPS)[:, None] ** 2 * BRIGHTEST * np.array(film.gain)
+    light = light / (1 + np.maximum(light - SHOULDER, 0))
+    levels = (to_srgb(light) * 255 - MIDDLE_GREY) * film.contrast + MIDDLE_GREY
+    return tuple(levels.T.astype(np.float32))
 
 
 def _blurred(film: Film, levels: Colors, pixel: float) -> Colors:
@@ -96,14 +105,17 @@ def _corners(width: int, height: int) -> Colors:
 
 @cache
 def _grain_tile() -> Colors:
-    return np.random.default_rng(11).standard_normal((GRAIN_PX, GRAIN_PX, 4), dtype=np.float32)
+    """Return a tile of noise of standard deviation 1, mostly grey."""
+    noise = np.random.default_rng(11).standard_normal((*GRAIN_PX, 4), dtype=np.float32)
+    return np.asarray((noise[..., :1] + COLORED * noise[..., 1:]) / np.hypot(1, COLORED), np.float32)
 
 
 def _grain(rng: np.random.Generator, width: int, height: int) -> Colors:
-    """Cut (height, width, 4) unit noise out of one tile, at random; pictures larger than the tile repeat it."""
+    """Cut (height, width, 3) noise out of the tile, at random; a picture larger than the tile repeats it."""
     tile = _grain_tile()
-    top, left = (int(start) for start in rng.integers(GRAIN_PX, size=2))
-    rows, columns = (np.arange(height) + top) % GRAIN_PX, (np.arange(width) + left) % GRAIN_PX
-    if top + height <= GRAIN_PX and left + width <= GRAIN_PX:
-        return tile[top : top + height, left : left + width]
-    return tile[rows][:, columns]
+    rows, columns = GRAIN_PX
+    if height > rows or width > columns:
+        tile = np.tile(tile, (-(-height // rows), -(-width // columns), 1))
+        rows, columns = tile.shape[:2]
+    top, left = int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1))
+    return tile[top : top + height, left : left + width]

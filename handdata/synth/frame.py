@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Style = Literal["clean", "gritty"]
-Background = Literal["scene", "key", "black"]
+Background = Literal["scene", "key", "black", "none"]  # none: no colours are wanted, the image is black
 Motion = Literal["count", "random", "grasp", "swipe", "still"]
 Viewpoint = Literal["front", "ego"]
 LabelConvention = Literal["annotated", "rigged"]

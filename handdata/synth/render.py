@@ -134,8 +134,6 @@ def render_view(scene: Scene, surface: Surface, camera: Camera) -> View:
     centres = rasterize(uv, xyz[:, 2], surface.faces, width, height)
     smooth = scene.smooth and camera.background == "scene"
     corners = rasterize(uv + 0.5, xyz[:, 2], surface.faces, width + 1, height + 1) if smooth else None
-    color, alpha = _colors(scene, surface, camera, centres, corners)
-
     inside = slice(top, bottom), slice(left, right)
     depth = np.zeros((camera.height, camera.width), np.float32)
     mask = np.zeros((camera.height, camera.width), np.uint8)
@@ -144,7 +142,11 @@ def render_view(scene: Scene, surface: Surface, camera: Camera) -> View:
     depth[inside] = centres.depth
     part[inside] = np.where(hit, surface.part[centres.triangle], 0)
     mask[inside] = np.where(hit, np.where(part[inside] > 0, MASK_HAND, MASK_OBJECT), 0)
-    image = _picture(scene, camera, color, alpha, (left, top), mask)
+    if camera.background == "none":
+        image = np.zeros((camera.height, camera.width, 3), np.uint8)
+    else:
+        color, alpha = _colors(scene, surface, camera, centres, corners)
+        image = _picture(scene, camera, color, alpha, (left, top), mask)
     reason = np.stack(
         [see_keypoints(hand.labels, hand.scale, number, camera, depth, part) for number, hand in enumerate(scene.hands)]
     )

@@ -28,7 +28,7 @@ class Look:
         exposure: brightness that the automatic exposure aims at.
         highlight: brightness at which the brightest skin is held.
         cast: standard deviation of the channels' gains; contrast: exponent round middle grey.
-        blur, noise, color_noise: of the camera; vignette: darkening of the corners.
+        blur, noise: of the camera; vignette: darkening of the corners.
         jpeg: quality range, or None.
         smear: longest motion blur.
         rooms, textures: shares of the procedural backgrounds; the rest is clutter.
@@ -53,7 +53,6 @@ class Look:
     contrast: Range
     blur: Range
     noise: Range
-    color_noise: Range
     vignette: Range
     jpeg: tuple[int, int] | None
     smear: float
@@ -84,8 +83,7 @@ LOOKS: dict[Style, Look] = {
         cast=0.035,
         contrast=(0.97, 1.05),
         blur=(0.0, 0.7),
-        noise=(0.2, 1.8),
-        color_noise=(0.2, 1.2),
+        noise=(0.3, 2.2),
         vignette=(0.0, 0.06),
         jpeg=None,
         smear=0.0,
@@ -115,7 +113,6 @@ LOOKS: dict[Style, Look] = {
         contrast=(1.05, 1.35),
         blur=(0.3, 1.2),
         noise=(3.0, 9.0),
-        color_noise=(1.5, 5.0),
         vignette=(0.1, 0.4),
         jpeg=(28, 70),
         smear=5.0,

@@ -119,7 +119,7 @@ def color_cameras() -> tuple[Camera, ...]:
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
     facts = manifest.load("dexter1").cameras["tof"]
-    tof = Camera(name="tof", K=facts.K, width=facts.size[0], height=facts.size[1], background="black")
+    tof = Camera(name="tof", K=facts.K, width=facts.size[0], height=facts.size[1], background="none")
     return SequenceSpec(
         seed=request.seed,
         name=f"dexter1/{sequence}",

@@ -120,7 +120,7 @@ def _cameras() -> tuple[Camera, ...]:
             width=facts.cameras[name].size[0],
             height=facts.cameras[name].size[1],
             T_camera_world=pose,
-            background="black" if name == "sk_depth" else "scene",
+            background="none" if name == "sk_depth" else "scene",
         )
         for stem, (name, pose) in zip(PICTURES, poses.items(), strict=True)
     )
