@@ -26,6 +26,7 @@ from handdata.train.warp import grid_of, unpack_bits, warp, warp_over
 from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_grid
 
 CROP_SIZE = 128  # px, method.md 1: the network's input
+CPU_STEP = 8  # samples worked on together on a CPU: their float canvases fit in a core's cache; measured, loader.md
 # columns of the numbers drawn for a sample
 _ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR, _TILE, _SHIFT_X = (
     0,
@@ -179,17 +180,14 @@ def prepare(
         "composite": composite,
         **_labels(batch, plan, size),
     }
-    use_pool = backgrounds is not None and bool(composite.any())
-    if backgrounds is not None and use_pool:
-        arrays["tile"] = backgrounds.place(draws.tile)
+    pool = backgrounds if composite.any() else None
+    if pool is not None:
+        arrays["tile"] = pool.place(draws.tile)
     on_device = _upload(arrays, batch.canvases.device)
-    image = _picture(batch, on_device, backgrounds if use_pool else None, size)
-    if draws.recolor:
-        image = jitter(image, on_device["factors"], on_device["order"].long())
-    if (draws.sigma > 0).any():
-        image = blur(image, on_device["sigma"])
+    looks = _Looks(pool=pool, size=size, recolor=draws.recolor, soften=bool((draws.sigma > 0).any()))
+    image = _pictures(batch, on_device, looks)
     return Inputs(
-        image_B3HW=normalize(image),
+        image_B3HW=image,
         uv_BK2=on_device["uv"],
         present_2d_BK=on_device["present_2d"] > 0,
         labelled_2d_BK=on_device["labelled_2d"] > 0,
@@ -290,15 +288,43 @@ def _labels(batch: Batch, plan: Plan, size: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _picture(batch: Batch, on_device: Mapping[str, Tensor], pool: BackgroundPool | None, size: int) -> Tensor:
-    grid = grid_of(on_device["affine"], size)
-    if pool is None or batch.foreground is None:
-        return warp(batch.canvases, grid)
-    composite = on_device["composite"] > 0
-    keep = torch.where(composite[:, None, None], unpack_bits(batch.foreground), 1)
-    # a sample without a mask keeps every pixel of its canvas and stays black beyond it
-    background = pool.windows(on_device["tile"].long()) * composite[:, None, None, None]
-    return warp_over(batch.canvases, keep, grid, background)
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """Which steps a batch's pictures need."""
+
+    pool: BackgroundPool | None
+    size: int
+    recolor: bool
+    soften: bool
+
+
+def _pictures(batch: Batch, on_device: Mapping[str, Tensor], looks: _Looks) -> Tensor:
+    """Make the pictures: the whole batch at once on a GPU, a few at a time on a CPU so that they stay in its cache."""
+    count = len(batch) if batch.canvases.device.type != "cpu" else CPU_STEP
+    parts = []
+    for first in range(0, len(batch), count):
+        part = slice(first, first + count)
+        bits = None if batch.foreground is None else batch.foreground[part]
+        parts.append(_picture(batch.canvases[part], bits, {n: t[part] for n, t in on_device.items()}, looks))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _picture(canvas_BSS3: Tensor, bits_BSs: Tensor | None, given: Mapping[str, Tensor], looks: _Looks) -> Tensor:
+    """Warp, composite, recolour, blur and normalise."""
+    grid = grid_of(given["affine"], looks.size)
+    if looks.pool is None or bits_BSs is None:
+        image = warp(canvas_BSS3, grid)
+    else:
+        composite = given["composite"] > 0
+        keep = torch.where(composite[:, None, None], unpack_bits(bits_BSs), 1)
+        # a sample without a mask keeps every pixel of its canvas and stays black beyond it
+        background = looks.pool.windows(given["tile"].long()) * composite[:, None, None, None]
+        image = warp_over(canvas_BSS3, keep, grid, background)
+    if looks.recolor:
+        image = jitter(image, given["factors"], given["order"].long())
+    if looks.soften:
+        image = blur(image, given["sigma"])
+    return normalize(image)
 
 
 def _upload(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Tensor]:

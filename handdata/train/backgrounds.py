@@ -37,10 +37,16 @@ class BackgroundPool:
 
     def windows(self, placed_B3: Tensor) -> Tensor:
         """Cut the windows out: (B, 3) int64 on the pool's device -> (B, 3, n, n) float32 in 0..1."""
-        tile, left, top = placed_B3.unbind(1)
-        index = torch.arange(self.size, device=placed_B3.device)
-        rows, columns = top[:, None, None] + index[None, :, None], left[:, None, None] + index[None, None, :]
-        return self.tiles[tile[:, None, None], rows, columns].permute(0, 3, 1, 2).to(torch.float32) * (1 / 255)
+        n = self.size
+        if self.tiles.device.type == "cpu":  # rows copied whole: three times as fast as indexing pixels
+            cut = [self.tiles[tile, top : top + n, left : left + n] for tile, left, top in placed_B3.tolist()]
+            chosen = torch.stack(cut)
+        else:
+            tile, left, top = placed_B3.unbind(1)
+            index = torch.arange(n, device=placed_B3.device)
+            rows, columns = top[:, None, None] + index[None, :, None], left[:, None, None] + index[None, None, :]
+            chosen = self.tiles[tile[:, None, None], rows, columns]
+        return chosen.permute(0, 3, 1, 2).to(torch.float32) * (1 / 255)
 
 
 def load_backgrounds(

@@ -49,9 +49,11 @@ def warp_over(canvas_BSS3: Tensor, keep_BSS: Tensor, grid_BHW2: Tensor, backgrou
     Returns:
         (B, 3, H, W) float32 in 0..1; the background also where the grid leaves the canvas.
     """
-    keep = keep_BSS[:, None].to(torch.float32)
-    planes = canvas_BSS3.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    weighted = torch.cat([planes * keep, keep], dim=1)
+    batch, side = keep_BSS.shape[:2]
+    weighted = torch.empty((batch, 4, side, side), dtype=torch.float32, device=canvas_BSS3.device)
+    weighted[:, 3] = keep_BSS
+    keep = weighted[:, 3:]
+    torch.mul(canvas_BSS3.permute(0, 3, 1, 2), keep, out=weighted[:, :3])
     sampled = F.grid_sample(weighted, grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
     kept = F.grid_sample(keep, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False) > 0.5
     colors = sampled[:, :3] / sampled[:, 3:].clamp(min=1e-3) * (1 / 255)
