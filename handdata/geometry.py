@@ -131,6 +131,20 @@ def rotation_affine(degrees: float, center: NDArray[Any]) -> Array:
     return np.column_stack([R, center - R @ center])
 
 
+def zoom_affine(share: float, width: int, height: int) -> Array:
+    """Return the affine by which the thesis scales a picture about its middle, kept at width x height (method.md 8.2).
+
+    Its offsets are whole pixels: the growth of each side is cut to an integer and halved downwards.
+
+    Args:
+        share: growth, 0.15 for 15 % larger.
+        width: of the picture, px.
+        height: of the picture, px.
+    """
+    offsets = [-(int(side * share) // 2) for side in (width, height)]
+    return np.array([[1 + share, 0.0, offsets[0]], [0.0, 1 + share, offsets[1]]])
+
+
 def rotate_about_axis(xyz_N3: NDArray[Any], degrees: float) -> Array:
     """Turn (..., N, 3) points about the optical axis, the same sense as `rotation_affine` turns their pixels.
 
