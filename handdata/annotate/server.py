@@ -28,7 +28,11 @@ from handdata.annotate.worker import Worker
 from handdata.errors import BusyError, ConfigError, HanddataError
 from handdata.progress import say
 
-PAGE = {"": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
+PAGE = {
+    "": "text/html",
+    "page.css": "text/css",
+    **dict.fromkeys(("page.js", "pictures.js", "server.js", "timeline.js", "view.js"), "text/javascript"),
+}
 LARGEST_EDIT = 64 * 1024  # bytes
 LARGEST_IMPORT = 64 * 1024 * 1024  # bytes
 ENCODED_KEPT = 256  # pictures, about 60 kB each
@@ -146,14 +150,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise BusyError(f"{host}:{port}", expected="a free port", got=error.strerror or str(error), fix=fix) from error
 
 
-def serve(session: Session, sock: socket.socket, host: str) -> None:
-    """Serve the page on a listening socket until the person ends it with Ctrl-C."""
-    cv2.setNumThreads(1)  # tracking must not take the core that answers the page
-    token = secrets.token_urlsafe(24)
-    worker = Worker(session)
-    app = make_app(session, worker, token, host)
+def make_server(session: Session, worker: Worker, token: str, host: str = "127.0.0.1") -> uvicorn.Server:
+    """Return the server, not yet running; it logs faults of its own and nothing else."""
     config = uvicorn.Config(
-        app,
+        make_app(session, worker, token, host),
         log_level="error",
         access_log=False,
         server_header=False,
@@ -162,12 +162,21 @@ def serve(session: Session, sock: socket.socket, host: str) -> None:
         lifespan="off",
         timeout_graceful_shutdown=2,
     )
+    return uvicorn.Server(config)
+
+
+def serve(session: Session, sock: socket.socket, host: str) -> None:
+    """Serve the page on a listening socket until the person ends it with Ctrl-C."""
+    cv2.setNumThreads(1)  # tracking must not take the core that answers the page
+    token = secrets.token_urlsafe(24)
+    worker = Worker(session)
+    server = make_server(session, worker, token, host)
     signal.signal(signal.SIGTERM, _end)
     worker.start()
     name = f"[{host}]" if ":" in host else host
     say(f"open http://{name}:{sock.getsockname()[1]}/#{token}  (Ctrl-C ends and saves)")
     try:
-        uvicorn.Server(config).run(sockets=[sock])
+        server.run(sockets=[sock])
     except KeyboardInterrupt:
         pass
     finally:

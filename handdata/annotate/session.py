@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +47,22 @@ class Session:
         self._board = Board(pictures, settings or TrackerSettings())
         self._mutex = threading.RLock()
         self._edits = 0
-        self._lock = Lock(path)
-        try:
-            self._journal = Journal(path.with_suffix(".journal"), pictures)
+        self._open = True
+        with ExitStack() as opened:
+            opened.callback(Lock(path).close)
+            self._journal = opened.enter_context(Journal(path.with_suffix(".journal"), pictures))
             self._history = self._replay()
             if not self._journal.entries and path.exists():
                 self.import_rows(read_boxes(path), str(path))
-        except BaseException:
-            self._lock.close()
-            raise
+            self._files = opened.pop_all()
 
     def close(self) -> None:
-        """Write the table and let go of the sequence."""
+        """Write the table and let go of the sequence; once is enough."""
         with self._mutex:
-            if self._history.marks:
+            if self._open and self._history.marks:
                 self.save()
-            self._journal.close()
-            self._lock.close()
+            self._open = False
+            self._files.close()
 
     def _replay(self) -> History:
         history = History(len(self.pictures))

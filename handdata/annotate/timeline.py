@@ -33,7 +33,7 @@ class Cell:
     settled: bool = True
 
 
-UNKNOWN = Cell(None, "lost", 1.0)
+UNKNOWN = Cell(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
 
 
 def span_cells(
