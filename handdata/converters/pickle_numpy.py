@@ -21,8 +21,8 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-class _Type:
-    """Stands for numpy.ndarray, which a pickle names but need not call."""
+class _ForbiddenError(Exception):
+    """The pickle names something that is no numpy array."""
 
 
 class _Dtype:
@@ -83,18 +83,33 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): _Type,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+class _Name:
+    """Stands for a name a pickle may hold: it can be called, but neither changed nor kept."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+    def __setstate__(self, _: Any) -> None:
+        raise _ForbiddenError("a name with a state")
+
+
+def _refuse(*_: Any) -> None:
+    raise _ForbiddenError("a call of numpy.ndarray")
+
+
+_ALLOWED = {
+    ("numpy", "ndarray"): _Name(_refuse),  # an argument of _reconstruct
+    ("numpy", "dtype"): _Name(_Dtype),
+    ("_codecs", "encode"): _Name(_encode),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Name(_reconstruct) for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _Name(_scalar) for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _Name(_from_buffer) for core in ("core", "_core")},
 }
-
-
-class _ForbiddenError(Exception):
-    """The pickle names something that is no numpy array."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -140,6 +155,6 @@ def _resolve(value: Any) -> Any:
         return {key: _resolve(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_resolve(item) for item in value)
-    if isinstance(value, _Type | _Dtype):
-        raise _ForbiddenError(f"a bare {type(value).__name__}")
+    if value is not None and not isinstance(value, int | float | str | bytes):
+        raise _ForbiddenError(f"a bare {type(value).__name__.strip('_')}")
     return value

@@ -114,7 +114,9 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
         MissingError: pictures without the label, a picture without a label column, or an empty picture folder.
     """
     stem = FAMILIES[camera][1]
-    folder = next((f for f in (root / "images" / sequence, root / sequence) if f.is_dir()), None)
+    places = [root / "images" / sequence, root / sequence]
+    places = [folder for place in places for folder in (place / sequence, place)]  # a zip unpacked into its own name
+    folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
         return [], [f"{sequence} (no pictures)"]
     frames = numbered(folder, rf"{stem}_(\d+)\.png")

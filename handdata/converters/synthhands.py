@@ -81,11 +81,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         xyz = to_canonical(transform(camera.T_camera_label, native), manifest.keypoints)
         image = read_image(root / item.image)
         has_object = int(not item.sequence.split("/")[0].endswith("_noobject"))
-        mask = (
-            _mask(image, key, has_object)
-            if item.camera == "color"
-            else np.full(image.shape[:2], MASK_UNKNOWN, np.uint8)
-        )
+        mask = _mask(image, key, has_object) if item.camera == "color" else None
         return Sample(
             id=item.id,
             image=image,
@@ -95,7 +91,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
             K=camera.K,
             crop_xyxy=crops.centered_square(image.shape[1], image.shape[0]),
             has_object=has_object,
-            foreground=mask != MASK_BACKGROUND,
+            foreground=None if mask is None else mask != MASK_BACKGROUND,
             mask=mask,
         )
 

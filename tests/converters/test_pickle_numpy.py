@@ -1,0 +1,141 @@
+"""A pickle may hold numpy arrays and nothing that runs."""
+
+import os
+import pickle
+import subprocess
+from collections import OrderedDict
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from handdata.converters import pickle_numpy
+from handdata.errors import DataError, MissingError
+from handdata.synth.native.python2_pickle import dumps
+
+TABLE = {
+    7: {"xyz": np.arange(126, dtype=np.float32).reshape(42, 3) / 7, "K": np.diag([299.0, 299.0, 1.0])},
+    11: {"xyz": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "K": np.arange(4, dtype=">i2")},
+}
+
+
+class Touches:
+    """Unpickled as the standard library does, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    def write(data: bytes):
+        path = tmp_path / "anno.pickle"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def same(read, expected) -> bool:
+    return all(
+        read[key].keys() == expected[key].keys()
+        and all(np.array_equal(read[key][k], expected[key][k]) and read[key][k].dtype == expected[key][k].dtype
+                for k in expected[key])
+        for key in expected
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_of_this_numpy_are_read_in_every_protocol(stored, protocol):
+    read = pickle_numpy.load(stored(pickle.dumps(TABLE, protocol)))
+
+    assert read.keys() == TABLE.keys()
+    assert same(read, TABLE)
+
+
+def test_arrays_of_python_2_and_numpy_1_are_read(stored):
+    data = dumps(TABLE)
+    assert b"cnumpy.core.multiarray\n_reconstruct" in data
+    assert b"_codecs" not in data
+
+    assert same(pickle_numpy.load(stored(data)), TABLE)
+
+
+def test_the_standard_library_reads_our_python_2_pickles():
+    read = pickle.loads(dumps(TABLE).replace(b"numpy.core", b"numpy._core"), encoding="latin1")
+
+    assert all(np.array_equal(read[key][k], TABLE[key][k]) for key in TABLE for k in TABLE[key])
+
+
+def test_a_numpy_scalar_is_an_array_without_dimension(stored):
+    read = pickle_numpy.load(stored(pickle.dumps([np.float64(2.5), np.int32(3)])))
+
+    assert [float(value) for value in read] == [2.5, 3.0]
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_malicious_pickle_is_refused_and_nothing_in_it_runs(stored, tmp_path, protocol):
+    target = tmp_path / "ran"
+    data = pickle.dumps({111: {"xyz": Touches(target)}}, protocol)
+
+    with pytest.raises(DataError, match=r"expected a pickle of numpy arrays alone, got posix\.mkdir"):
+        pickle_numpy.load(stored(data))
+    assert not target.exists()
+
+    pickle.loads(data)  # the same bytes do run where nobody looks
+    assert target.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"cbuiltins\neval\n(V__import__('os').mkdir('ran')\ntR.", "builtins.eval"),
+        (b"cos\nsystem\n(Vtouch ran\ntR.", "os.system"),
+        (b"cnumpy\nload\n(Vevil.npy\ntR.", "numpy.load"),
+        (b"cnumpy.core.multiarray\nfromfile\n(Vevil\ntR.", "fromfile"),
+        (b"cnumpy._core.multiarray\n_reconstruct.__globals__\n.", "_reconstruct.__globals__"),
+        (b"Vevil\nQ.", "persistent object"),
+        (pickle.dumps(subprocess.Popen), "subprocess.Popen"),
+        (pickle.dumps(OrderedDict(a=1)), "collections.OrderedDict"),
+        (pickle.dumps(Fraction(1, 2)), "fractions.Fraction"),
+        (b"cnumpy\nndarray\n.", "a bare"),
+        (b"cnumpy\nndarray\n((K\x02K\x03ttR.", "a call of numpy.ndarray"),
+        (b"cnumpy\ndtype\n}V__defaults__\nK\x01sb.", "a name with a state"),
+    ],
+)
+def test_any_name_but_those_of_arrays_is_refused(stored, data, named):
+    with pytest.raises(DataError) as caught:
+        pickle_numpy.load(stored(data))
+    assert named in str(caught.value)
+    assert "Nothing in it was run" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.array([Fraction(1, 2), None], object), np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]), np.array(["text"])],
+    ids=["objects", "records", "text"],
+)
+def test_arrays_of_anything_but_numbers_are_refused(stored, array):
+    with pytest.raises(DataError):
+        pickle_numpy.load(stored(pickle.dumps({1: array})))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -1])
+def test_a_damaged_pickle_is_one_clear_line(stored, cut):
+    with pytest.raises(DataError, match="a damaged pickle"):
+        pickle_numpy.load(stored(pickle.dumps(TABLE, 2)[:cut]))
+
+
+def test_an_array_whose_bytes_do_not_fill_its_shape_is_refused(stored):
+    data = pickle.dumps(np.zeros((4, 4)), 2).replace(b"K\x04K\x04\x86", b"K\x04K\x05\x86")
+
+    with pytest.raises(DataError, match="a damaged pickle"):
+        pickle_numpy.load(stored(data))
+
+
+def test_a_pickle_that_is_not_there_is_missing(tmp_path):
+    with pytest.raises(MissingError):
+        pickle_numpy.load(tmp_path / "none.pickle")
