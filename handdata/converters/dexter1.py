@@ -44,7 +44,8 @@ COLOR_CAMERAS = tuple(f"cam{n}" for n in range(5))
 BLOCK = 6  # lines: thumb, index, middle, ring, little, palm centre
 PALM = 5
 PROBES = 8  # depth pictures looked at where their numbering is in doubt
-MAX_MISFIT_MM = 40.0  # labels are read off the depth; a fast hand is further away one frame later
+FAR_MM = 100.0  # a label was clicked on the depth picture: so far off, or without depth under it, it belongs elsewhere
+MAX_MISFIT_MM = 80.0  # mean over labels; a tip may hide behind the hand
 Block = tuple[int, tuple[str, ...]]  # number of its first line, its lines
 
 
@@ -237,7 +238,7 @@ def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: s
 def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, Path]:
     """Number the depth pictures as the blocks are: in name order, or as the colour pictures of the same stamp.
 
-    The two differ where a picture is absent; then the one whose depth fits the labels is taken.
+    The two differ where a picture is absent; then the stamps count, unless the labels fit the name order twice as well.
 
     Raises:
         DataError: neither fits.
@@ -256,15 +257,17 @@ def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, 
     by_stamp = {stamps[path.stem]: path for path in paths} if all(path.stem in stamps for path in paths) else by_order
     if by_stamp == by_order and len(paths) == len(read_blocks(label)):
         return by_order
-    misfit, best = min(((_misfit(c, label, manifest), c) for c in (by_order, by_stamp)), key=lambda pair: pair[0])
+    in_order, stamped = (_misfit(pictures, label, manifest) for pictures in (by_order, by_stamp))
+    best, misfit = (by_order, in_order) if in_order < stamped / 2 else (by_stamp, stamped)
     if misfit > MAX_MISFIT_MM:
         fix = f"A picture of {sequence} may be absent in the middle: unpack it whole."
-        raise DataError(folder, expected="labels on the surface", got=f"labels {misfit:.0f} mm off the depth", fix=fix)
+        got = f"labels {misfit:.0f} mm and more away from it"
+        raise DataError(folder, expected="labels on the surface that the depth pictures show", got=got, fix=fix)
     return best
 
 
 def _misfit(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> float:
-    """Return how far labels lie from the depth under them, mm: the median over a few frames; 0 if none can be told."""
+    """Return how far labels lie from the depth under them, mm, mean over a few frames; 0 if none can be told."""
     rows = [row for row in sorted(pictures) if row < len(read_blocks(label))]
     distances: list[float] = []
     for row in rows[:: max(1, len(rows) // PROBES)] + rows[-1:]:
@@ -276,9 +279,8 @@ def _misfit(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> fl
         uv = np.rint(project(xyz, manifest.cameras[TOF].K)).astype(int)
         inside = (uv >= 0).all(axis=1) & (uv < depth.shape[::-1]).all(axis=1)
         surface = depth[uv[inside, 1], uv[inside, 0]]
-        hit = (surface > 0) & (surface < manifest.extra["missing_mm"])
-        distances += np.abs(surface[hit] - xyz[inside, 2][hit]).tolist()
-    return float(np.median(distances)) if distances else 0.0
+        distances += np.minimum(np.abs(surface - xyz[inside, 2]), FAR_MM).tolist()
+    return float(np.mean(distances)) if distances else 0.0
 
 
 def _color_pictures(folder: Path, camera: str) -> dict[int, Path]:

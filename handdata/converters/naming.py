@@ -13,7 +13,7 @@ def ascii_id(text: str) -> str:
 
     Two paths have two ids: a longer one keeps its end and gets a hash of the whole in front.
     """
-    encoded = quote(text, safe="/!#$&'()+,;=@[]{}~ ")
+    encoded = quote(text, safe="/!#$&'()+,;=@[]{}~")
     if len(encoded) <= SAMPLE_ID_BYTES:
         return encoded
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
