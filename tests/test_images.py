@@ -1,0 +1,202 @@
+"""Pictures are read whole or refused, and a window of one keeps every dot under its label."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handdata import images
+from handdata.crops import scale_about_center
+from handdata.errors import DataError, MissingError
+from handdata.geometry import apply_affine, crop_affine
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def write(path, picture):
+    assert cv2.imwrite(str(path), picture[..., ::-1])
+    return path
+
+
+def test_colours_come_out_as_rgb(tmp_path):
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 255
+
+    assert images.read_image(write(tmp_path / "red.png", red))[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_lossless_pictures_come_back_as_they_were(tmp_path, picture, suffix):
+    np.testing.assert_array_equal(images.read_image(write(tmp_path / f"p{suffix}", picture)), picture)
+
+
+def test_a_grey_picture_has_three_equal_channels(tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.png"), np.arange(16, dtype=np.uint8).reshape(4, 4))
+
+    read = images.read_image(tmp_path / "grey.png")
+
+    np.testing.assert_array_equal(read, np.arange(16).reshape(4, 4, 1).repeat(3, 2))
+
+
+def test_depth_keeps_its_sixteen_bits(tmp_path):
+    depth = np.array([[0, 355, 32001], [1, 65535, 256]], np.uint16)
+    cv2.imwrite(str(tmp_path / "depth.png"), depth)
+
+    read = images.read_raw(tmp_path / "depth.png")
+
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, depth)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_picture_cut_short_is_refused(tmp_path, picture, suffix, share):
+    path = write(tmp_path / f"p{suffix}", picture)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+    with pytest.raises(DataError, match="cut short"):
+        images.read_image(path)
+
+
+def test_a_flipped_bit_in_a_png_is_refused(tmp_path, picture):
+    path = write(tmp_path / "p.png", picture)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(DataError, match="checksum fails"):
+        images.read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "got"), [(b"", "an empty file"), (b"hello world", "begins with b'hell'")], ids=["empty", "text"]
+)
+def test_what_is_no_picture_is_refused(tmp_path, data, got):
+    (tmp_path / "p.png").write_bytes(data)
+
+    with pytest.raises(DataError, match=got):
+        images.read_image(tmp_path / "p.png")
+
+
+def test_a_missing_picture_is_named(tmp_path):
+    with pytest.raises(MissingError, match=r"nowhere\.png: expected a picture, got no file"):
+        images.read_image(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_the_size_is_read_from_the_header(tmp_path, picture, suffix):
+    assert images.image_size(write(tmp_path / f"p{suffix}", picture)) == (60, 40)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\nxx"])
+def test_a_header_that_cannot_be_read_is_refused(tmp_path, data):
+    (tmp_path / "p.png").write_bytes(data)
+
+    with pytest.raises(DataError):
+        images.image_size(tmp_path / "p.png")
+
+
+# ------------------------------------------------------------------------------------------------ windows
+
+
+def test_the_whole_picture_at_its_own_size_is_itself():
+    square = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+
+    np.testing.assert_array_equal(images.resample_square(square, np.array([0, 0, 32, 32]), 32), square)
+
+
+def test_a_window_of_whole_pixels_is_a_slice(picture):
+    window = images.resample_square(picture, np.array([10, 5, 34, 29]), 24)
+
+    np.testing.assert_array_equal(window, picture[5:29, 10:34])
+
+
+def test_outside_the_picture_is_black(picture):
+    window = images.resample_square(picture, np.array([-8, -8, 16, 16]), 24)
+
+    assert not window[:8].any()
+    assert not window[:, :8].any()
+    np.testing.assert_array_equal(window[8:, 8:], picture[:16, :16])
+
+
+def test_a_window_that_misses_the_picture_is_black(picture):
+    assert not images.resample_square(picture, np.array([100, 100, 124, 124]), 24).any()
+
+
+positions = st.floats(60, 260)
+windows = st.builds(
+    lambda x, y, side: np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2]),
+    positions, positions, st.floats(120, 500),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(positions, positions, windows, st.sampled_from([96, 192, 256]))
+def test_a_drawn_dot_stays_under_its_label(u, v, box, size):
+    v_axis, u_axis = np.mgrid[0:320, 0:320]
+    dot = 255 * np.exp(-((u_axis - u) ** 2 + (v_axis - v) ** 2) / (2 * 4.0**2))
+    canvas = images.resample_square(np.repeat(dot[..., None], 3, 2).astype(np.uint8), box, size)
+
+    expected = apply_affine(crop_affine(box, size), np.array([[u, v]]))[0]
+
+    scale = size / (box[2] - box[0])
+    clear = 4 * 4.0 * scale
+    if (expected > clear).all() and (expected < size - 1 - clear).all():
+        weights = canvas[..., 0].astype(float)
+        rows, columns = np.mgrid[0:size, 0:size]
+        centre = [(columns * weights).sum() / weights.sum(), (rows * weights).sum() / weights.sum()]
+        np.testing.assert_allclose(centre, expected, atol=0.06 * max(1, scale))
+
+
+def test_a_dot_stays_under_its_label_through_canvas_and_crop():
+    u, v, crop = 171.3, 140.8, np.array([100.0, 80, 230, 210])
+    v_axis, u_axis = np.mgrid[0:320, 0:320]
+    dot = 255 * np.exp(-((u_axis - u) ** 2 + (v_axis - v) ** 2) / (2 * 4.0**2))
+    window = scale_about_center(crop, 1.5)
+    canvas = images.resample_square(np.repeat(dot[..., None], 3, 2).astype(np.uint8), window, 192)
+    in_canvas = crop_affine(window, 192)
+    tight = apply_affine(in_canvas, crop.reshape(2, 2) - 0.5).ravel() + 0.5  # the crop's edges in the canvas
+    final = images.resample_square(canvas, tight, 128)[..., 0].astype(float)
+
+    expected = apply_affine(crop_affine(crop, 128), np.array([[u, v]]))[0]
+
+    rows, columns = np.mgrid[0:128, 0:128]
+    centre = [(columns * final).sum() / final.sum(), (rows * final).sum() / final.sum()]
+    np.testing.assert_allclose(centre, expected, atol=0.06)
+
+
+def test_masks_keep_their_labels_and_say_what_is_outside():
+    mask = np.zeros((20, 20), np.uint8)
+    mask[5:10, 5:10] = 2
+
+    window = images.resample_mask(mask, np.array([-10, -10, 20, 20]), 60, outside=255)
+
+    assert set(np.unique(window)) == {0, 2, 255}
+    assert (window[:20] == 255).all()
+    assert (window[30:40, 30:40] == 2).all()
+
+
+@settings(deadline=None)
+@given(windows, st.sampled_from([64, 192]))
+def test_masks_and_pictures_show_the_same_window(box, size):
+    picture = np.zeros((320, 320, 3), np.uint8)
+    picture[100:220, 120:200] = 255
+    canvas = images.resample_square(picture, box, size)[..., 0]
+    mask = images.resample_mask((picture[..., 0] > 0).astype(np.uint8), box, size, outside=0)
+
+    unclear = cv2.dilate(cv2.Canny(mask * 255, 1, 2), np.ones((5, 5), np.uint8)) > 0
+
+    np.testing.assert_array_equal(canvas[~unclear] > 127, mask[~unclear] > 0)
+
+
+@pytest.mark.parametrize(
+    ("box", "outside"),
+    [([0, 0, 60, 40], False), ([-0.1, 0, 5, 5], True), ([0, 0, 60.1, 40], True), ([1, 1, 2, 2], False)],
+)
+def test_a_window_beyond_the_picture_is_told(box, outside):
+    assert images.touches_outside(np.array(box), 60, 40) == outside
