@@ -1,0 +1,75 @@
+"""handdata predict: a trained model on pictures."""
+
+from pathlib import Path
+
+import click
+
+from handdata.cli.options import data_root_option, print_json
+from handdata.paths import DataRoot
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
+)
+@click.option(
+    "--hand", type=click.Choice(["left", "right"]), default="left", show_default=True, help="The person's hand."
+)
+@click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Of the hand, px, in every picture.")
+@click.option(
+    "--read-out",
+    "rule",
+    type=click.Choice(["thresholded", "expectation", "maximum"]),
+    default="thresholded",
+    show_default=True,
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@data_root_option
+@click.pass_obj
+def predict_command(
+    root: DataRoot,
+    run: Path,
+    pictures: tuple[Path, ...],
+    out: Path | None,
+    hand: str,
+    box: tuple[float, float, float, float] | None,
+    rule: str,
+    device: str,
+) -> None:
+    """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
+
+    The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D; the pictures with the
+    skeleton drawn on go to a folder. The model looks at --box, or at the largest centred square of the picture.
+
+    \b
+    Example:
+      handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
+    """
+    from handdata.errors import MissingError
+    from handdata.progress import say, track
+    from handdata.skeleton import HAND_SIDES
+    from handdata.train import checkpoint
+    from handdata.train.predict import SUFFIXES, Picture, find_hands, predictions_json, write_overlay
+
+    folder = run if run.exists() else root.runs / run
+    saved = checkpoint.load(folder)
+    paths = [path for given in pictures for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise MissingError(
+            pictures[0], expected="pictures", got="none", fix=f"Known are {', '.join(sorted(SUFFIXES))}."
+        )
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        raise click.UsageError("two of the pictures have the same file name; give them in two commands.")
+    edges = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
+    asked = [Picture(path=path, side=HAND_SIDES.index(hand), box_xyxy=edges) for path in paths]
+    target = out or folder / "predicted"
+    found = []
+    for one in track(find_hands(saved, asked, device=device, rule=rule), "predicting", len(asked)):  # type: ignore[arg-type]
+        write_overlay(target, one)
+        found.append(one)
+    say(f"{len(found)} overlays in {target}")
+    print_json(predictions_json(saved, found))
