@@ -121,7 +121,7 @@ def _score_set(
         dataset=dataset.name,
         split=split,
         shards=str(dataset.folder),
-        origin=_origin(dataset),
+        origin=origin_of(dataset),
         augmented=augmented,
         repeats=1 if predictions.truth is None else len(np.unique(predictions.truth.repeat)),
         counts=_counts(comparison, rows, excluded, predictions, dataset),
@@ -141,7 +141,7 @@ def _score_set(
     )  # fmt: skip
 
 
-def _origin(dataset: Dataset) -> str:
+def origin_of(dataset: Dataset) -> str:
     """Return who made the pictures, as the conversion recorded it."""
     return str(dataset.index.get("origin") or dataset.index.get("options", {}).get("origin") or UNKNOWN_ORIGIN)
 

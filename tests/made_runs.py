@@ -116,19 +116,18 @@ def made_predictions(datasets, *, noise_px=6.0, noise_3d=0.1, seed=1, millimetre
     )
 
 
-def made_run(root: Path, name, datasets, *, recipe="demo", model=1, epochs=12, seed=3, noise_px=6.0, mosaic=True):
+def made_run(root: Path, name, datasets, *, recipe="demo", model="direct", epochs=12, seed=3, noise_px=6.0, mosaic=True):
     """Write runs/<name> as a training run leaves it, with predictions scored for real; return its folder."""
     run = root / "runs" / name
     run.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    config = {"recipe": recipe, "model": {"kind": model, "input_size": 64}, "optimizer": {"lr": 0.005}, "seed": seed}
+    config = {"name": recipe, "model": {"kind": model, "size": 64}, "augment": {"kind": "none"}, "optim": {"lr": 0.005}}
     (run / "config.json").write_text(json.dumps(config))
     (run / "environment.json").write_text(json.dumps({
         "handdata": "0.1.0", "torch": "2.13.0", "device": "cpu",
         "command": f"handdata train --recipe {recipe}"}))  # fmt: skip
-    (run / "shards.json").write_text(
-        json.dumps({d.name: {"folder": str(d.folder), "sha256": "0" * 64} for d in datasets})
-    )
+    facts = [{"dataset": d.name, "folder": str(d.folder), "shards": d.index["shards"]} for d in datasets]
+    (run / "shards.json").write_text(json.dumps({"datasets": facts}))
     with (run / "log.jsonl").open("w") as log:
         for epoch in range(1, epochs + 1):
             fall = float(np.exp(-epoch / 4))

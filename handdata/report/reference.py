@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,12 @@ class Evaluation:
     Attributes:
         keypoint: "2d" and "3d" -> (21,) mean distances, NaN where no sample labels the keypoint; only what it holds.
         total: "2d" and "3d" -> the total as stored, NaN if nothing is labelled.
+        curves: "2d" and "3d" -> thresholds and accuracies of the PCK curve; only what it holds.
     """
 
     keypoint: Mapping[str, NDArray[np.float64]]
     total: Mapping[str, float]
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class Reference:
 
     Attributes:
         folder: where they lie.
+        evaluations: (experiment, evaluation) -> the file's content.
         values: every cell whose file is there, in the order of the tables; None for a group without labels.
         ignored: names of files that are no result of these experiments.
     """
 
     folder: Path
+    evaluations: Mapping[tuple[str, str], Evaluation]
     values: Mapping[Cell, float | None]
     ignored: tuple[str, ...]
 
@@ -73,7 +77,7 @@ def read_reference(folder: Path) -> Reference:
         for cell, source in thesis_cells().items()
         if _allows(evaluations.get((source.experiment, source.evaluation)), source)
     }
-    return Reference(folder, values, tuple(ignored))
+    return Reference(folder, evaluations, values, tuple(ignored))
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -92,6 +96,9 @@ def read_evaluation(path: Path) -> Evaluation:
     return Evaluation(
         keypoint={name: _keypoints(path, f"error_keypoint_{name}", content) for name in dimensions},
         total={name: _total(path, f"error_total_{name}", content) for name in dimensions},
+        curves={
+            name: _curve(path, f"acc_range_{name}", content) for name in dimensions if f"acc_range_{name}" in content
+        },
     )
 
 
@@ -126,6 +133,13 @@ def _keypoints(path: Path, key: str, content: Mapping[str, Any]) -> NDArray[np.f
     if values.shape != (NUM_KEYPOINTS,):
         raise DataError(f"{path}[{key}]", expected="21 numbers", got=f"shape {values.shape}", fix=_FIX)
     return np.where(values == -1, np.nan, values)
+
+
+def _curve(path: Path, key: str, content: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
+    thresholds, accuracy = content.get("thres_range"), content[key]
+    if not isinstance(thresholds, list) or not isinstance(accuracy, list) or len(thresholds) != len(accuracy):
+        raise DataError(f"{path}[{key}]", expected="as many numbers as thres_range", got=repr(accuracy)[:40], fix=_FIX)
+    return thresholds, accuracy
 
 
 def _total(path: Path, key: str, content: Mapping[str, Any]) -> float:

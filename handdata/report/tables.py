@@ -1,9 +1,9 @@
 """The report's tables as rows of text: published, the author's files, ours, difference. Computes no metric."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from handdata.report.cells import TABLES, TOTAL, Cell, Source, thesis_cells
+from handdata.report.cells import EXPERIMENTS, TABLES, TOTAL, Cell, Source, thesis_cells
 from handdata.report.published import CAVEATS, DERIVED, TABLE_CAVEATS, published_cells
 from handdata.report.reference import Reference
 from handdata.report.runs import Run
@@ -30,6 +30,7 @@ class Table:
         rows: text; the first `stubs` columns say what the row is.
         stubs: how many columns are labels rather than numbers.
         notes: what a reader has to know: runs used, caveats, what is missing.
+        spans: what the numbers' columns belong to and how many each has; their names in `header` begin with it.
     """
 
     key: str
@@ -37,7 +38,8 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     stubs: int
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    spans: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,17 @@ def thesis_table(number: str, runs: Sequence[Run], reference: Reference | None) 
     sources = {cell: source for cell, source in thesis_cells().items() if cell.table == number}
     printed = {cell: text for cell, text in published_cells().items() if cell.table == number}
     models = list(dict.fromkeys(cell.model for cell in (*sources, *printed)))
-    rows = list(dict.fromkeys((cell.group, cell.dataset, cell.metric) for cell in (*sources, *printed)))
+    keys = dict.fromkeys((cell.dataset, cell.group, cell.metric) for cell in (*sources, *printed))
+    order = list(dict.fromkeys(dataset for dataset, _, _ in keys))
+    rows = sorted(keys, key=lambda key: order.index(key[0]))
     ours = {cell: ours_for(source, runs) for cell, source in sources.items()}
     theirs = reference.values if reference else {}
     columns = {model: _columns(model, sources, theirs, ours) for model in models}
-    header = ["group", "dataset", *(["error"] if len({metric for *_, metric in rows}) > 1 else [])]
+    header = ["dataset", "group", *(["error"] if len({metric for *_, metric in rows}) > 1 else [])]
     stubs = len(header)
     body = []
-    for group, dataset, metric in rows:
-        label = (_group_title(group), dataset, *([metric.split("_")[1].upper()] if stubs > 2 else []))
+    for dataset, group, metric in rows:
+        label = (dataset, _group_title(group), *([metric.split("_")[1].upper()] if stubs > 2 else []))
         cells = [Cell(number, dataset, model, group, metric) for model in models]
         body.append((*label, *(text for cell in cells for text in _texts(cell, columns[cell.model], theirs, ours))))
     header += [f"{model}: {column}" for model in models for column in columns[model]]
@@ -72,6 +76,7 @@ def thesis_table(number: str, runs: Sequence[Run], reference: Reference | None) 
         header=tuple(header),
         rows=tuple(body),
         stubs=stubs,
+        spans=tuple((model, len(columns[model])) for model in models),
         notes=(*_origins(ours), *_gaps(sources, ours), *(f"{e}: {CAVEATS[e]}" for e in TABLE_CAVEATS[number])),
     )
 
@@ -185,8 +190,9 @@ def _columns(
     names = ["published"]
     if any(cell in theirs for cell in sources if cell.model == model):
         names.append("author's files")
-    runs = dict.fromkeys(found.run.name for cell, found in ours.items() if found and cell.model == model)
-    return names + ([f"ours ({', '.join(runs)})", "difference"] if runs else [])
+    found = [own for cell, own in ours.items() if own and cell.model == model]
+    runs = ", ".join(dict.fromkeys(f"{own.run.name}, {own.result.origin} hands" for own in found))
+    return names + ([f"ours ({runs})", "difference"] if runs else [])
 
 
 def _texts(
@@ -223,12 +229,12 @@ def _origins(ours: Mapping[Cell, Ours | None]) -> list[str]:
 
 
 def _gaps(sources: Mapping[Cell, Source], ours: Mapping[Cell, Ours | None]) -> list[str]:
-    gaps = dict.fromkeys(
-        f"{cell.model} on {cell.dataset}: no run of {sources[cell].experiment} scored on {sources[cell].evaluation}"
-        for cell, found in ours.items()
-        if found is None
-    )
-    return [f"Missing: {'; '.join(gaps)}."] if gaps else []
+    wanted: dict[str, dict[str, None]] = {}
+    for cell, found in ours.items():
+        if found is None:
+            wanted.setdefault(sources[cell].experiment, {})[sources[cell].evaluation] = None
+    lines = [f"{experiment} ({EXPERIMENTS[experiment]}) on {', '.join(sets)}" for experiment, sets in wanted.items()]
+    return [f"Missing, no run of ours: {'; '.join(lines)}."] if lines else []
 
 
 def origin_text(origin: str) -> str:

@@ -1,0 +1,173 @@
+"""Plots as inline SVG: small, sharp in print, and in the page's own colours by day and by night."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from handdata.report.published import ANCHORS, LEARNING_CURVES
+from handdata.report.reference import Reference
+from handdata.report.runs import Run
+from handdata.results import SetResult
+from handdata.skeleton import BONES, KEYPOINTS
+
+INK = "#123456"  # stands for the page's text colour; replaced by currentColor
+# Okabe & Ito, Color Universal Design (2008), without black and yellow: for the colour-blind, on white and on dark.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+STYLES = ("-", "--", ":", "-.")
+_SETTINGS: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "handdata", "font.size": 9.0, "axes.grid": True, "grid.alpha": 0.25,
+    "axes.spines.top": False, "axes.spines.right": False, "text.color": INK, "axes.labelcolor": INK,
+    "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK, "legend.frameon": False,
+    "axes.facecolor": "none", "figure.facecolor": "none", "font.family": "sans-serif",
+}  # fmt: skip
+_CURVES = {
+    "2d": ("threshold, fraction of the crop side", 0.3),
+    "3d": ("threshold, normalised 3D", 1.0),
+    "3d_mm": ("threshold, mm", 100.0),
+    "2d_px": ("threshold, source px", 30.0),
+}
+_DECIMALS = re.compile(r"(\d+\.\d\d)\d+")
+_PATH_POINTS = 200  # of a curve: finer than a pixel of the figure
+
+
+def pck_figure(quantity: str, sets: Sequence[tuple[Run, SetResult]], reference: Reference | None = None) -> str:
+    """Draw the PCK curves of several runs on one dataset.
+
+    Args:
+        quantity: key of the curves, as in results.json.
+        sets: run and its result on that dataset; those without the curve are left out.
+        reference: the author's curves are drawn beside ours where her files hold them.
+    """
+    label, end = _CURVES[quantity]
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(4.6, 3.0))
+        axes = figure.subplots()
+        for place, (run, result) in enumerate(sets):
+            curve = result.curves.get(quantity)
+            if curve:
+                _line(axes, curve.thresholds, curve.accuracy, place, f"{run.name} ({result.split})")
+        for name, thresholds, accuracy in _authors_curves(quantity, sets[0][1].dataset, reference):
+            axes.plot(thresholds, accuracy, color=INK, linestyle="--", linewidth=1, label=name)
+        if quantity == "3d_mm":
+            axes.axvspan(20, 50, color=INK, alpha=0.08, linewidth=0)
+            axes.text(35, 0.02, "20-50 mm", ha="center", fontsize=8)
+        axes.set(xlim=(0, end), ylim=(0, 1.02), xlabel=label, ylabel="share of keypoints")
+        axes.legend(fontsize=7, loc="lower right")
+        return _svg(figure, f"pck-{quantity}-{sets[0][1].dataset}", f"PCK curves on {sets[0][1].dataset}: {label}")
+
+
+def anchor_figure(dataset: str, sets: Sequence[tuple[Run, SetResult]]) -> str:
+    """Draw published areas under the PCK curve as dots and ours with their intervals; "" if none is published."""
+    rows: list[tuple[str, float, float | None, float | None]] = [
+        (f"{method} ({protocol})", area, None, None)
+        for protocol, areas in ANCHORS.get(dataset, {}).items()
+        for method, area in areas
+    ]
+    if not rows:
+        return ""
+    for run, result in sets:
+        for protocol in ANCHORS[dataset]:
+            score = result.protocols.get(protocol)
+            if score and score.value is not None:
+                rows.append(
+                    (f"ours: {run.name}, {result.origin} hands ({protocol})", score.value, score.low, score.high)
+                )
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(4.6, 0.6 + 0.2 * len(rows)))
+        axes = figure.subplots()
+        for place, (name, value, low, high) in enumerate(rows):
+            ours = name.startswith("ours")
+            color = SERIES[1] if ours else SERIES[0]
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=color, linewidth=2, alpha=0.6)
+            axes.plot([value], [place], marker="D" if ours else "o", color=color, markersize=5)
+            axes.annotate(f"{value:.3f}", (value, place), xytext=(6, -3), textcoords="offset points", fontsize=7)
+        axes.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=7)
+        axes.set(xlim=(0, 1.12), xlabel="area under the PCK curve")
+        axes.invert_yaxis()
+        return _svg(figure, f"anchors-{dataset}", f"Published and own areas under the PCK curve on {dataset}")
+
+
+def learning_figure(runs: Sequence[Run]) -> str:
+    """Draw training (thin) and validation (thick) losses of all runs, with their experiments' published points."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(7.6, 3.0))
+        logged = [run for run in runs if run.log]
+        for axes, loss, column in zip(figure.subplots(1, 2), ("loss_2d", "loss_3d"), (3, 4), strict=True):
+            for place, run in enumerate(logged):
+                epochs = [entry["epoch"] for entry in run.log]
+                for part, width, alpha in (("train", 0.8, 0.6), ("val", 1.8, 1.0)):
+                    values = [(entry.get(part) or {}).get(loss, np.nan) for entry in run.log]
+                    title = run.name if part == "train" else None
+                    _line(axes, epochs, values, place, title, linewidth=width, alpha=alpha)
+                for row in LEARNING_CURVES.get(run.experiment, ()):
+                    if row[0] <= epochs[-1]:
+                        axes.plot(row[0], row[column], "x", color=SERIES[place % len(SERIES)], markersize=5)
+            axes.set(xlabel="epoch", title=f"{loss.replace('_', ' ').replace('d', 'D')}, train thin, validation thick")
+            axes.title.set_fontsize(9)
+            axes.set_ylim(bottom=0)
+        for handle in axes.legend(fontsize=7).legend_handles:
+            handle.set(linewidth=1.8, alpha=1.0)
+        return _svg(figure, "learning", "Learning curves: training and validation losses by epoch")
+
+
+def bone_figure(ratios: Mapping[str, Sequence[float]]) -> str:
+    """Draw each dataset's bone lengths in units of the middle finger's first phalanx: who calls what a joint."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(7.6, 3.2))
+        axes = figure.subplots()
+        for place, (dataset, values) in enumerate(ratios.items()):
+            shift = (place - (len(ratios) - 1) / 2) * 0.1
+            axes.plot(np.arange(len(BONES)) + shift, values, "os^vDPX"[place % 7], markersize=4, label=dataset,
+                      color=SERIES[place % len(SERIES)])  # fmt: skip
+        axes.set_xticks(
+            range(len(BONES)), [f"{KEYPOINTS[end]}" for _, end in BONES], rotation=60, ha="right", fontsize=7
+        )
+        axes.set(ylabel="length / middle MCP-PIP")
+        axes.legend(fontsize=7, ncols=4)
+        return _svg(
+            figure, "bones", "Median bone lengths of each dataset relative to the middle finger's first phalanx"
+        )
+
+
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], place: int, title: str | None, **style: Any) -> None:
+    step = max(1, len(x) // _PATH_POINTS)
+    color, dash = SERIES[place % len(SERIES)], STYLES[place // len(SERIES) % len(STYLES)]
+    axes.plot(x[::step], y[::step], color=color, linestyle=dash, label=title, **{"linewidth": 1.5, **style})
+
+
+def _authors_curves(
+    quantity: str, dataset: str, reference: Reference | None
+) -> list[tuple[str, Sequence[float], Sequence[float]]]:
+    if reference is None or quantity not in ("2d", "3d"):
+        return []
+    archive = {"synthhands": "synth_hands_all", "ganerated": "ganerated_all"}.get(dataset)
+    return [
+        (f"author's {experiment}", *evaluation.curves[quantity])
+        for (experiment, name), evaluation in reference.evaluations.items()
+        if name == archive and quantity in evaluation.curves
+    ]
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    """Return a figure as an SVG element for the page: its ids made its own, its ink the page's."""
+    figure.set_layout_engine("constrained")
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)([^")]+)', rf"\1{name}-\2", text)
+    text = re.sub(r' (?:d|x|y|points|transform)="[^"]*"', lambda found: _DECIMALS.sub(r"\1", found[0]), text)
+    head, body = text.split(">", 1)
+    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', head)[:2]
+    box = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) * 1.34:.0f}px"'
+    return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" aria-label="{title}">{body}'

@@ -1,0 +1,159 @@
+"""Pictures for the page: best, middle and worst samples with truth and prediction, and one sample's heatmaps."""
+
+import base64
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.dataset import Dataset, open_dataset
+from handdata.errors import HanddataError
+from handdata.geometry import apply_affine, compose_affine, crop_affine
+from handdata.overlay import contact_sheet
+from handdata.predictions import Predictions, read_predictions
+from handdata.report.drawings import skeleton_overlay, three_views
+from handdata.report.runs import Run
+from handdata.results import GalleryItem, SetResult
+from handdata.skeleton import KEYPOINTS
+
+WEBP_QUALITY = 70
+MAX_CARDS = 360  # on one page: about 14 kB each with their drawings, so that the page stays below 15 MB
+DRAWING_SIDE = 192  # units of a picture's drawing, whatever the canvas; an SVG's pixel edges lie at whole numbers
+_MAP_SIDE = 96  # px of one map of the mosaic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One sample, drawn.
+
+    Attributes:
+        kind: "best", "median" or "worst".
+        sample_id: as in the shards.
+        caption: its errors.
+        picture: data URI.
+        truth: SVG group of the labels.
+        prediction: SVG group of the predicted keypoints.
+        views: SVG of the pose from three sides; "" without 3D.
+        views_note: what the three views compare, or why there are none.
+    """
+
+    kind: str
+    sample_id: str
+    caption: str
+    picture: str
+    truth: str
+    prediction: str
+    views: str
+    views_note: str
+
+
+def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
+    """Draw the gallery of one set.
+
+    Args:
+        run: whose predictions.
+        result: names the samples.
+        each: how many of each kind at most.
+
+    Returns:
+        The cards, and what is missing ("" if nothing).
+    """
+    if result.augmented:
+        return [], "no pictures: augmented samples are not stored"
+    try:
+        dataset = open_dataset(Path(result.shards), result.split)
+        predictions = _predictions(run.folder / "predictions.h5")
+    except HanddataError as error:
+        return [], f"no pictures: {error}"
+    ids = [value.decode() for value in dataset.labels("sample_id")]
+    row_of = {sample_id: row for row, sample_id in enumerate(ids)}
+    seen: dict[str, int] = {}
+    drawn = []
+    for item in result.gallery:
+        seen[item.kind] = seen.get(item.kind, 0) + 1
+        if seen[item.kind] <= each and item.sample_id in row_of:
+            readout = run.results.readout if run.results else ""
+            drawn.append(_card(item, dataset, row_of[item.sample_id], predictions, readout))
+    return drawn, "" if drawn else "no pictures: none of the samples is in the shards any more"
+
+
+def mosaic(folder: Path) -> tuple[str, str]:
+    """Draw the 21 heatmaps of one sample over its picture, one tile a keypoint in the order of `skeleton.KEYPOINTS`.
+
+    Returns:
+        A data URI ("" if the run kept no heatmaps), and a caption or what is missing.
+    """
+    path = folder / "mosaic.npz"
+    if not path.is_file():
+        return "", f"no heatmaps kept: {path.name} is not in the run's folder"
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            image, maps = content["image"], content["heatmaps"]
+            name = f"{content['dataset']} {content['sample_id']}"
+    except (OSError, KeyError, ValueError) as error:
+        return "", f"{path.name} cannot be read: {error}"
+    gray = cv2.cvtColor(cv2.resize(image, (_MAP_SIDE, _MAP_SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    tiles = [_tile(gray, heatmap, keypoint) for heatmap, keypoint in zip(maps, KEYPOINTS, strict=True)]
+    return data_uri(contact_sheet(tiles, columns=7)), name
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """Return an RGB picture as a WebP data URI."""
+    options = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
+    _, encoded = cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+@lru_cache(maxsize=1)
+def _predictions(path: Path) -> Predictions:
+    return read_predictions(path)
+
+
+def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predictions, readout: str) -> Card:
+    shard, row = dataset.locate(sample)
+    reader = dataset.reader(shard)
+    to_canvas = reader["source_to_canvas"][row]
+    found = np.flatnonzero((predictions.sample_id == item.sample_id) & np.isin(predictions.dataset, (dataset.name, "")))
+    image = np.array(dataset.image(sample))
+    to_canvas = compose_affine(crop_affine(np.array([0.0, 0.0, *image.shape[1::-1]]), DRAWING_SIDE), to_canvas)
+    uv, predicted = reader["keypoints_2d"][row], np.full((len(KEYPOINTS), 2), np.nan)
+    if found.size and readout:
+        predicted = predictions.keypoints_2d[readout][found[0]].astype(np.float64)
+    views, note = _views(reader, row, predictions, found, item.sample_id)
+    errors = [
+        f"{name} {value:.3f}" for name, value in (("2D", item.error_2d), ("3D", item.error_3d)) if value is not None
+    ]
+    return Card(
+        kind=item.kind,
+        sample_id=item.sample_id,
+        caption=", ".join(errors),
+        picture=data_uri(image),
+        truth=skeleton_overlay(apply_affine(to_canvas, uv) + 0.5),
+        prediction=skeleton_overlay(apply_affine(to_canvas, predicted) + 0.5),
+        views=views,
+        views_note=note,
+    )
+
+
+def _views(reader: Any, row: int, predictions: Predictions, found: NDArray[np.intp], sample_id: str) -> tuple[str, str]:
+    """Draw the normalised poses; without a normalised label only the prediction, said to be so (thesis, H14)."""
+    if predictions.keypoints_3d_normalized is None or not found.size:
+        return "", "no 3D was predicted"
+    pose = predictions.keypoints_3d_normalized[found[0]].astype(np.float64)
+    truth = reader["keypoints_3d_normalized"][row].astype(np.float64)
+    note = "" if np.isfinite(truth).any() else "no normalised 3D truth: the prediction alone, to be judged by eye"
+    return three_views(truth, pose, f"3D pose of {sample_id} from front, side and top"), note
+
+
+def _tile(gray: NDArray[Any], heatmap: NDArray[Any], keypoint: str) -> NDArray[np.uint8]:
+    peak = float(heatmap.max())
+    level = cv2.resize(np.asarray(heatmap / peak if peak > 0 else heatmap, np.float32), gray.shape[::-1])
+    heat = cv2.cvtColor(cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    weight = (0.25 + 0.75 * level)[..., None]
+    tile = (gray[..., None] * 0.6 * (1 - weight) + heat * weight).clip(0, 255).astype(np.uint8)
+    cv2.putText(tile, keypoint, (3, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.asarray(tile, np.uint8)
