@@ -68,7 +68,7 @@ def paint_tiles(seed: int, count: int, side: int) -> NDArray[np.uint8]:
     return np.stack([_paint(np.random.default_rng([seed, index]), side) for index in range(count)])
 
 
-def write_painted(folder: Path, count: int = 3 * PAINTED_TILES, side: int = 480) -> Sequence[Path]:
+def write_painted(folder: Path, count: int = 2 * PAINTED_TILES, side: int = 256) -> Sequence[Path]:
     """Write painted pictures as PNG, so that `convert backgrounds` has something to convert; finished ones are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"painted_{index:05d}.png" for index in range(count)]

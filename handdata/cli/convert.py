@@ -41,10 +41,10 @@ ALL = "all"
 )
 @click.option(
     "--split-scheme",
-    type=click.Choice(["default", "reference"]),
+    type=click.Choice(["default", "reference", "reference-rotate"]),
     default="default",
     show_default=True,
-    help="Leak-free, or as published.",
+    help="Leak-free, or as published; dexter has two published ones: Grasp2 or Rotate validates.",
 )
 @click.option(
     "--boxes",
@@ -90,7 +90,7 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
     """
     from handdata.converters import CONVERTERS
 
-    names = (*CONVERTERS, "backgrounds", ALL)
+    names = (*CONVERTERS, ALL)
     if dataset not in names:
         raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
     if asked["shard_index"] >= asked["num_shards"]:
@@ -98,8 +98,7 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
     if dataset == ALL and (asked["root"] or asked["out"]):
         raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
     if dataset == "backgrounds":
-        _convert_backgrounds(data, asked)
-        return
+        _paint_backgrounds(data, asked)
     results = [_convert_one(name, data, asked) for name in (_present(data) if dataset == ALL else [dataset])]
     for result in results:
         if not as_json:
@@ -185,9 +184,10 @@ def _executor(scheduler: str | None) -> Iterator[Executor | None]:
         yield executor
 
 
-def _convert_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
-    from handdata.backgrounds import convert_backgrounds
+def _paint_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
+    """Paint pictures to convert where the user has none."""
+    from handdata.backgrounds import write_painted
 
-    out = asked["out"] or data.shards("backgrounds")
-    count = convert_backgrounds(asked["root"], out, canvas=asked["canvas"])
-    click.echo(f"backgrounds: {count} pictures -> {out}")
+    folder = data.native("backgrounds")
+    if asked["root"] is None and not folder.is_dir() and not asked["dry_run"]:
+        say(f"backgrounds: no --root and no {folder}: {len(write_painted(folder))} pictures painted there")
