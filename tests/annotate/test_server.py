@@ -1,0 +1,417 @@
+"""Who may talk to the server, and what it says to everybody else. Real requests to 127.0.0.1."""
+
+import http.client
+import json
+import random
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from handdata.annotate.guard import host_name
+from handdata.annotate.pictures import list_pictures
+from handdata.annotate.server import listen, make_server
+from handdata.annotate.session import Session
+from handdata.annotate.worker import Worker
+from handdata.boxes import read_boxes
+from handdata.errors import BusyError, DataError
+from tests.annotate.conftest import NUM_FRAMES, place
+
+TOKEN = "a-token-of-this-run"
+KEYFRAME = {"op": "keyframe", "frame": 0, "box": list(place(0))}
+Ask = Callable[..., tuple[int, dict[str, str], bytes]]
+
+
+@contextmanager
+def served(session: Session) -> Iterator[int]:
+    """Serve a session from a thread; gives the port."""
+    worker = Worker(session)
+    server = make_server(session, worker, TOKEN)
+    sock = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    worker.start()
+    thread.start()
+    yield sock.getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+    worker.stop()
+    sock.close()
+
+
+def asker(port: int) -> Ask:
+    """Return the function that makes one request and gives status, headers, body."""
+
+    def request(
+        path: str, body: Any = None, *, method: str | None = None, token: str | None = TOKEN, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["x-handdata-token"] = token
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host="Host" in sent)
+        for name, value in sent.items():
+            connection.putheader(name, value)
+        if data is not None:
+            connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data)
+        response = connection.getresponse()
+        answer = response.status, dict(response.getheaders()), response.read()
+        connection.close()
+        return answer
+
+    return request
+
+
+@pytest.fixture
+def change(session: Session) -> Iterator[Ask]:
+    """Ask a server of one's own, where edits are welcome."""
+    with served(session) as port:
+        yield asker(port)
+
+
+@pytest.fixture(scope="module")
+def untouched(made_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """A session that no test of this file may change: what they send is refused."""
+    session = Session(list_pictures(made_folder), tmp_path_factory.mktemp("boxes") / "made.csv")
+    yield session
+    assert session.marks == {}
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def port(untouched: Session) -> Iterator[int]:
+    with served(untouched) as number:
+        yield number
+
+
+@pytest.fixture(scope="module")
+def ask(port: int) -> Ask:
+    return asker(port)
+
+
+# ---- what it does
+
+
+def test_an_edit_is_tracked_in_the_background_and_saved(change: Ask, session: Session) -> None:
+    status, _, body = change("/api/edit", KEYFRAME)
+    assert status == 200
+    version = json.loads(body)["version"]
+
+    deadline = time.monotonic() + 20
+    while not session.path.exists() or read_boxes(session.path)[-1].box is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    later = json.loads(change(f"/api/state?since={version}&focus=3")[2])
+    assert later["left"] == 0
+    assert later["frames"][str(NUM_FRAMES - 1)][0] == list(place(NUM_FRAMES - 1))
+
+
+def test_only_frames_that_changed_are_sent_again(ask: Ask) -> None:
+    first = json.loads(ask("/api/state?since=0")[2])
+    assert len(first["frames"]) == NUM_FRAMES
+
+    assert json.loads(ask(f"/api/state?since={first['version']}")[2])["frames"] == {}
+
+
+def test_pictures_come_at_screen_size_and_may_be_cached(ask: Ask) -> None:
+    status, headers, body = ask("/api/frame/3?width=80")
+
+    assert status == 200
+    assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (60, 80, 3)
+    assert headers["content-type"] == "image/jpeg"
+    assert "max-age" in headers["cache-control"]
+    assert cv2.imdecode(np.frombuffer(ask("/api/frame/3?width=8000")[2], np.uint8), 1).shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("name", ["", "page.js", "page.css", "view.js", "timeline.js", "pictures.js", "server.js"])
+def test_the_page_needs_no_token_and_loads_nothing_from_elsewhere(ask: Ask, name: str) -> None:
+    status, headers, body = ask(f"/{name}", token=None)
+
+    assert status == 200
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert not re.search(rb"https?://", body)
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv5", "cvat", "coco", "mot"])
+def test_exports_come_as_files_and_import_again(change: Ask, kind: str) -> None:
+    change("/api/edit", KEYFRAME)
+    status, headers, text = change(f"/api/export/{kind}")
+    assert status == 200
+    assert headers["content-disposition"].startswith('attachment; filename="made.')
+
+    status, _, body = change(f"/api/import/{kind}", text)
+    assert status == 200
+    assert json.loads(body)["frames"]["0"][0] == list(place(0))
+
+
+# ---- who may talk to it
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "192.168.1.7:8766",
+        "",
+        "[::1",
+        "a@127.0.0.1",
+        "127.0.0.1/x",
+        "127.0.0.1:port",
+        "0.0.0.0",
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/page.js", "/api/state"])
+def test_a_foreign_host_is_refused(ask: Ask, host: str, path: str) -> None:
+    assert ask(path, Host=host)[0] in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9999", "localhost", "localhost:8766", "[::1]:8766"])
+def test_forwarded_ports_of_this_machine_are_welcome(ask: Ask, host: str) -> None:
+    assert ask("/api/state", Host=host)[0] == 200
+
+
+def test_two_hosts_are_refused(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        assert sock.recv(100).split()[1] in (b"400", b"403")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:1", "http://localhost", ""]
+)
+def test_a_foreign_origin_is_refused_even_with_the_token(ask: Ask, untouched: Session, origin: str) -> None:
+    status, _, body = ask("/api/edit", KEYFRAME, Origin=origin)
+
+    assert status == 403
+    assert json.loads(body) == {"error": "the request comes from another site"}
+    assert untouched.marks == {}
+
+
+def test_the_pages_own_origin_is_welcome(ask: Ask, port: int) -> None:
+    headers = {"Origin": f"http://127.0.0.1:{port}", "Sec_Fetch_Site": "same-origin"}
+    assert ask("/api/edit", {"op": "undo"}, **headers)[0] == 200  # nothing to undo
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_request_that_the_browser_marks_as_foreign_is_refused(ask: Ask, site: str) -> None:
+    assert ask("/api/state", Sec_Fetch_Site=site)[0] == 403
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", "\xe9\xff"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/edit", KEYFRAME),
+        ("/api/state", None),
+        ("/api/sequence", None),
+        ("/api/frame/0", None),
+        ("/api/export/csv", None),
+        ("/api/import/csv", b"x"),
+    ],
+)
+def test_nothing_is_said_or_changed_without_the_token(
+    ask: Ask, untouched: Session, token: str | None, path: str, body: Any
+) -> None:
+    assert ask(path, body, token=token)[0] == 403
+    assert untouched.marks == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2fetc%2fpasswd",
+        "/page.js/../../session.py",
+        "/session.py",
+        "/__init__.py",
+        "//etc/passwd",
+        "/api/frame/../../../etc/passwd",
+        "/api/frame/..%2f..%2fetc%2fpasswd",
+        "/api/frame/img_0.png",
+        "/api/frame//etc/passwd",
+        "/api/frame/-1",
+        "/api/frame/24",
+        "/api/frame/0/../../journal",
+        "/api/frame/999999999999999999999999999999",
+        "/api/frame/0?width=../../etc/passwd",
+        "/api/export/../../../etc/passwd",
+        "/api/export/%2e%2e%2fmade.journal",
+        "/api/frame/%00",
+    ],
+)
+def test_no_path_leads_out_of_the_sequence(ask: Ask, path: str) -> None:
+    status, _, body = ask(path)
+
+    assert status in (400, 404)
+    assert b"root:" not in body
+    assert b"import" not in body
+
+
+def test_a_link_out_of_the_sequence_is_refused_when_opening(tmp_path: Path, made_folder: Path) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((made_folder / "img_0.png").read_bytes())
+    folder = tmp_path / "sequence"
+    folder.mkdir()
+    (folder / "img_0.png").symlink_to(secret)
+
+    with pytest.raises(DataError, match=r"expected a picture inside .*sequence, got a link to .*secret\.png"):
+        list_pictures(folder)
+
+
+def test_a_picture_swapped_for_a_link_later_is_refused_when_served(tmp_path: Path, made_folder: Path) -> None:
+    folder = tmp_path / "sequence"
+    folder.mkdir()
+    for name in ("img_0.png", "img_1.png"):
+        (folder / name).write_bytes((made_folder / name).read_bytes())
+    pictures = list_pictures(folder)
+    (folder / "img_1.png").unlink()
+    (folder / "img_1.png").symlink_to(made_folder / "img_1.png")
+
+    pictures.encode(0, 80)
+    with pytest.raises(DataError, match="got a link to"):
+        pictures.encode(1, 80)
+
+
+def test_an_edit_or_import_too_large_to_be_one_is_refused(ask: Ask) -> None:
+    assert ask("/api/edit", b" " * 70_000)[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1:80", "127.0.0.1"),
+        ("LOCALHOST", "localhost"),
+        ("[::1]:5", "::1"),
+        ("a b", None),
+        ("x/y", None),
+        ("u@x", None),
+        ("x:99999", None),
+    ],
+)
+def test_the_name_in_a_host_header(host: str, expected: str | None) -> None:
+    assert host_name(host) == expected or (expected is None and host_name(host) in (None, host))
+
+
+def test_a_taken_port_is_named() -> None:
+    with listen("127.0.0.1", 0) as sock, pytest.raises(BusyError, match="expected a free port"):
+        listen("127.0.0.1", sock.getsockname()[1])
+
+
+# ---- nonsense
+
+
+UNFINISHED = (
+    f"POST /api/edit HTTP/1.1\r\nHost: 127.0.0.1\r\nx-handdata-token: {TOKEN}\r\nContent-Length: 50\r\n\r\n{{".encode()
+)
+
+
+def nonsense(rng: random.Random) -> bytes:
+    """One malformed request: raw bytes, or HTTP around what makes no sense."""
+    frame = rng.choice(["-1", "24", "1e3", '"0"', "null", "[]", "9" * 30, "NaN", "true", "{}"])
+    box = rng.choice(
+        ["[1,2,3]", '"x"', "[1,2,3,null]", "[1,2,NaN,4]", "[0,0,0,0]", "[1e308,0,9,9]", "{}", "[[],1,2,3]"]
+    )
+    body = rng.choice(
+        [
+            b"",
+            b"{",
+            b"\xff\xfe{}",
+            b"[" * 3000,
+            b"null",
+            b'"x"',
+            b"{}",
+            b'{"op": 5}',
+            b'{"op": "drop"}',
+            b'{"op": "keyframe"}',
+            f'{{"op": "keyframe", "frame": {frame}, "box": [1,2,30,30]}}'.encode(),
+            f'{{"op": "keyframe", "frame": 0, "box": {box}}}'.encode(),
+            f'{{"op": "watch", "first": {frame}, "last": 2}}'.encode(),
+            f'{{"op": "absent", "frame": 0, "since": {frame}}}'.encode() if frame != "24" else b"{}",
+            rng.randbytes(rng.randrange(200)),
+        ]
+    )
+    path = rng.choice(
+        ["/api/edit", "/api/import/csv", "/api/import/cvat", "/api/import/coco", "/api/import/mot", "/api/import/zip"]
+    )
+    query = rng.choice(["since=x", "since=-1", "focus=99", "focus=%ff", "since=" + "9" * 40, "focus="])
+    head = f"Host: 127.0.0.1\r\nx-handdata-token: {TOKEN}\r\n".encode()
+    whole = f"POST {path} HTTP/1.1\r\n".encode() + head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return rng.choice(
+        [
+            whole,
+            whole,
+            whole,
+            f"GET /api/state?{query} HTTP/1.1\r\n".encode() + head + b"\r\n",
+            f"GET /api/frame/{rng.choice(['x', '-1', '99', '%00', '1.5'])} HTTP/1.1\r\n".encode() + head + b"\r\n",
+            f"{rng.choice(['PUT', 'DELETE', 'BREW'])} /api/edit HTTP/1.1\r\n".encode() + head + b"\r\n",
+            b"POST /api/edit HTTP/1.1\r\n" + head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"POST /api/edit HTTP/1.1\r\n" + head + b"Content-Length: -5\r\n\r\n",
+            UNFINISHED,
+            b"GET / HTTP/7.3\r\nHost: 127.0.0.1\r\n\r\n",
+            b"GET  / / HTTP/1.1\r\n\r\n",
+            rng.randbytes(rng.randrange(1, 300)) + b"\r\n\r\n",
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_10000_malformed_requests_are_answered_without_a_traceback(
+    made_folder: Path, table: Path, tmp_path: Path
+) -> None:
+    """To a server in a process of its own, on 127.0.0.1 only; then it still works."""
+    code = (
+        "import sys, secrets; from pathlib import Path; secrets.token_urlsafe = lambda _: sys.argv[3]\n"
+        "from handdata.annotate.pictures import list_pictures; from handdata.annotate.session import Session\n"
+        "from handdata.annotate.server import listen, serve\n"
+        "serve(Session(list_pictures(Path(sys.argv[1])), Path(sys.argv[2])), listen('127.0.0.1', 0), '127.0.0.1')"
+    )
+    log = tmp_path / "stderr.txt"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", code, str(made_folder), str(table), TOKEN], stderr=stderr)
+    try:
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"127\.0\.0\.1:(\d+)/", log.read_text())):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        port = int(found[1])
+        rng = random.Random(10_000)
+        statuses = [first_status(port, nonsense(rng)) for _ in range(10_000)]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("POST", "/api/edit", json.dumps(KEYFRAME), {"x-handdata-token": TOKEN})
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert "Traceback" not in log.read_text()
+    answered = [status for status in statuses if status is not None]
+    assert len(answered) > 9_000  # the rest are unfinished: there the server hangs up too
+    assert {status for status in answered if status >= 500} == set()
+
+
+def first_status(port: int, request: bytes) -> int | None:
+    """Send a request and return the status of the answer, None if the server only hung up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        try:
+            sock.sendall(request)
+            if request == UNFINISHED:
+                sock.shutdown(socket.SHUT_WR)
+            answer = sock.recv(64)
+        except (ConnectionResetError, BrokenPipeError, OSError):
+            return None
+    return int(answer.split()[1]) if answer.startswith(b"HTTP/1.1 ") else None
