@@ -22,6 +22,7 @@ from handdata.schema import FIELDS, KEYPOINT_PARENTS, LABELS, VERSION, Field
 from handdata.skeleton import KEYPOINTS
 
 ALIGNMENT = 4096  # bytes: a page, so that mapped canvases start on one
+HEADER_ROOM = 256 * 1024  # bytes: HDF5's own structures (14 kB) and at most a page before each array
 INDEX = "index.json"
 PARTIAL = ".partial"
 _HASH = "content_sha256"
@@ -71,6 +72,7 @@ class ShardWriter:
         self._num_samples = num_samples
         path.parent.mkdir(parents=True, exist_ok=True)
         self.partial.unlink(missing_ok=True)
+        _check_room(self.partial, sum(_nbytes(field, num_samples, canvas) for field in self.fields))
         self._offsets = _create(self.partial, self.fields, num_samples, canvas, attributes, sequences, cameras)
         self._file = os.open(self.partial, os.O_RDWR)
         try:
@@ -269,6 +271,24 @@ def write_index(folder: Path, index: Mapping[str, Any]) -> None:
     _sync(partial)
     partial.rename(target)
     _sync(folder)
+
+
+def _nbytes(field: Field, num_samples: int, canvas: int) -> int:
+    return num_samples * int(np.prod(field.shape_at(canvas))) * np.dtype(field.dtype).itemsize
+
+
+def _check_room(path: Path, arrays: int) -> None:
+    """Find out whether the disk holds the arrays and the header, because HDF5 tells of a full disk by a RuntimeError.
+
+    Raises:
+        OSError: it does not; nothing is left.
+    """
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, arrays + HEADER_ROOM)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _create(

@@ -1,0 +1,96 @@
+"""A folder of shards as one list of samples; opening costs one index read."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from test_shards import ATTRIBUTES, made_row, write
+
+from handdata.dataset import Dataset, open_dataset
+from handdata.errors import DataError, MissingError
+from handdata.schema import VERSION
+from handdata.shards import INDEX, write_index
+
+
+@pytest.fixture
+def folder(tmp_path):
+    entries = []
+    for number, (split, count) in enumerate([("train", 3), ("train", 2), ("val", 4)]):
+        name = f"{split}-{number:05d}.h5"
+        rows = [made_row(10 * number + k) | {"sequence": k % 2, "camera": 0} for k in range(count)]
+        write(tmp_path / name, rows, attributes=ATTRIBUTES | {"split": split})
+        entries.append({"file": name, "split": split, "num_samples": count})
+    write_index(tmp_path, {"schema": VERSION, "dataset": "made", "shards": entries})
+    return tmp_path
+
+
+@pytest.mark.parametrize(("split", "count"), [(None, 9), ("train", 5), ("val", 4)])
+def test_a_split_has_its_samples(folder, split, count):
+    assert len(open_dataset(folder, split)) == count
+
+
+def test_samples_are_found_in_shard_order(folder):
+    dataset = open_dataset(folder)
+
+    assert [dataset.locate(i) for i in (0, 2, 3, 4, 5, 8)] == [(0, 0), (0, 2), (1, 0), (1, 1), (2, 0), (2, 3)]
+    assert dataset.labels("sample_id").tolist() == [
+        f"made/{seed:04d}".encode() for seed in (0, 1, 2, 10, 11, 20, 21, 22, 23)
+    ]
+    np.testing.assert_array_equal(dataset.image(4), made_row(11)["image"].astype(np.uint8))
+
+
+@pytest.mark.parametrize("sample", [-1, 9])
+def test_there_is_no_other_sample(folder, sample):
+    with pytest.raises(IndexError):
+        open_dataset(folder).locate(sample)
+
+
+def test_sequences_and_cameras_by_name(folder):
+    dataset = open_dataset(folder, "val")
+
+    assert dataset.strings("sequence") == ["a", "b", "a", "b"]
+    assert dataset.strings("camera") == ["main"] * 4
+
+
+def test_opening_reads_no_shard(folder):
+    for path in folder.glob("*.h5"):
+        path.unlink()
+
+    assert len(open_dataset(folder)) == 9
+
+
+def test_a_dataset_pickles_without_its_data(folder):
+    dataset = open_dataset(folder, "train")
+    dataset.labels("keypoints_3d")
+
+    again = pickle.loads(pickle.dumps(dataset))
+
+    assert isinstance(again, Dataset)
+    assert len(pickle.dumps(dataset)) < 2000
+    np.testing.assert_array_equal(again.labels("visible"), dataset.labels("visible"))
+
+
+def test_an_unfinished_conversion_is_told(folder):
+    (folder / INDEX).unlink()
+
+    with pytest.raises(MissingError, match="an unfinished conversion: shards but no index"):
+        open_dataset(folder)
+
+
+def test_no_folder_is_told(tmp_path):
+    with pytest.raises(MissingError, match="got no such folder"):
+        open_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"schema": "handdata/0"})], ids=["cut", "list", "older"])
+def test_a_damaged_index_is_told(folder, text):
+    (folder / INDEX).write_text(text)
+
+    with pytest.raises(DataError, match=r"index\.json: expected"):
+        open_dataset(folder)
+
+
+def test_a_split_that_is_not_there_is_told(folder):
+    with pytest.raises(MissingError, match="expected a split named test, got train, val"):
+        open_dataset(folder, "test")

@@ -1,0 +1,315 @@
+"""A shard is written whole or not at all, is the same bytes for the same rows, and reads back what went in."""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handdata.errors import DataError, MissingError
+from handdata.schema import FIELDS, VERSION
+from handdata.shards import ALIGNMENT, INDEX, ShardReader, ShardWriter, file_sha256, write_index
+from handdata.skeleton import KEYPOINTS, PARENTS
+
+CANVAS = 32
+ATTRIBUTES = {"dataset": "made", "split": "train", "canvas_scale": 1.5, "options": '{"a": 1}'}
+OPTIONAL = ("foreground", "mask")
+
+
+def made_row(seed, optional=()):
+    rng = np.random.default_rng(seed)
+    row = {}
+    for field in FIELDS:
+        shape = field.shape_at(CANVAS)
+        if field.name == "row_hash" or (field.optional and field.name not in optional):
+            continue
+        if field.name == "sample_id":
+            row[field.name] = f"made/{seed:04d}".encode()
+        elif field.dtype.startswith("float"):
+            row[field.name] = np.where(rng.random(shape) < 0.2, np.nan, rng.normal(size=shape) * 100)
+        else:
+            row[field.name] = rng.integers(0, 2, shape) if field.dtype == "bool" else rng.integers(0, 100, shape)
+    return row
+
+
+def write(path, rows, **changes):
+    options = {"canvas": CANVAS, "attributes": ATTRIBUTES, "sequences": ["a", "b"], "cameras": ["main"], **changes}
+    with ShardWriter(path, len(rows), **options) as shard:
+        for row in rows:
+            shard.append(row)
+    return path
+
+
+@pytest.fixture
+def shard(tmp_path):
+    return write(tmp_path / "train-00000.h5", [made_row(seed) for seed in range(5)])
+
+
+# ------------------------------------------------------------------------------------------------ round trip
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=6), st.sampled_from([(), ("foreground",), OPTIONAL]))
+def test_rows_come_back_as_they_went_in(tmp_path_factory, seeds, optional):
+    rows = [made_row(seed, optional) for seed in seeds]
+    reader = ShardReader(
+        write(tmp_path_factory.mktemp("shard") / "x.h5", rows, optional=optional, attributes=ATTRIBUTES)
+    )
+
+    assert len(reader) == len(rows)
+    for name in rows[0]:
+        array = {"image": reader.images, "foreground": reader.foreground, "mask": reader.mask}.get(name)
+        array = reader[name] if array is None else array
+        expected = np.array([np.asarray(row[name], array.dtype) for row in rows], array.dtype)
+        np.testing.assert_array_equal(array, expected)
+    np.testing.assert_array_equal(reader.row_hashes(), reader["row_hash"])
+    assert reader.content_sha256() == reader.attributes["content_sha256"]
+
+
+def test_attributes_and_tables(shard):
+    reader = ShardReader(shard)
+
+    assert ATTRIBUTES.items() <= {key: reader.attributes[key] for key in ATTRIBUTES}.items()
+    assert reader.attributes["schema"] == VERSION
+    assert reader.attributes["num_samples"] == 5
+    assert reader.attributes["canvas_size"] == CANVAS
+    assert reader.attributes["keypoint_names"] == list(KEYPOINTS)
+    assert reader.attributes["keypoint_parents"] == list(PARENTS)
+    assert (reader.sequences, reader.cameras) == (["a", "b"], ["main"])
+
+
+def test_any_hdf5_reader_sees_the_same(shard):
+    with h5py.File(shard) as file:
+        assert file["keypoints_2d"].shape == (5, 21, 2)
+        assert file["keypoints_2d"].attrs["unit"] == b"px"
+        assert file["annotated_2d"].dtype == bool
+        np.testing.assert_array_equal(file["image"][:], ShardReader(shard).images)
+        assert file["image"].chunks is None
+        assert file["image"].compression is None
+
+
+def test_arrays_start_on_pages(shard):
+    assert ShardReader(shard).offset("image") % ALIGNMENT == 0
+
+
+def test_optional_arrays_are_absent_unless_asked_for(shard):
+    reader = ShardReader(shard)
+
+    assert reader.foreground is None
+    assert reader.mask is None
+    assert "foreground" not in reader
+    assert "visible" in reader
+
+
+def test_mapped_pixels_cannot_be_written(shard):
+    with pytest.raises(ValueError, match="read-only"):
+        ShardReader(shard).images[0, 0, 0, 0] = 1
+
+
+# ------------------------------------------------------------------------------------------------ same bytes
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    rows = [made_row(seed, OPTIONAL) for seed in range(4)]
+
+    first = write(tmp_path / "a" / "x.h5", rows, optional=OPTIONAL, tag="17")
+    second = write(tmp_path / "b" / "x.h5", rows, optional=OPTIONAL, tag="4242")
+
+    assert file_sha256(first) == file_sha256(second)
+
+
+def test_the_same_rows_give_the_same_bytes_in_another_process(tmp_path, shard):
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_shards import *\n"
+        "write(Path(sys.argv[2]), [made_row(seed) for seed in range(5)])"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "123"}
+    other = tmp_path / "other.h5"
+    subprocess.run([sys.executable, "-c", script, Path(__file__).parent, other], check=True, env=environment)
+
+    assert file_sha256(other) == file_sha256(shard)
+
+
+def test_content_hash_is_over_the_arrays_in_schema_order(shard):
+    digest = hashlib.sha256()
+    with h5py.File(shard) as file:
+        for field in FIELDS:
+            if field.name in file:
+                digest.update(file[field.name][:].tobytes())
+
+    assert ShardReader(shard).attributes["content_sha256"] == digest.hexdigest()
+
+
+def test_content_hash_does_not_depend_on_attributes(tmp_path, shard):
+    other = write(tmp_path / "o.h5", [made_row(s) for s in range(5)], attributes=ATTRIBUTES | {"options": "{}"})
+
+    assert ShardReader(other).attributes["content_sha256"] == ShardReader(shard).attributes["content_sha256"]
+    assert file_sha256(other) != file_sha256(shard)
+
+
+# ------------------------------------------------------------------------------------------------ whole or not at all
+
+
+def test_the_shard_appears_only_when_it_is_finished(tmp_path):
+    path = tmp_path / "x.h5"
+    options = {"canvas": CANVAS, "attributes": ATTRIBUTES, "sequences": [], "cameras": []}
+    with ShardWriter(path, 1, **options) as shard:
+        shard.append(made_row(0))
+
+        assert not path.exists()
+        assert shard.partial.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_an_error_leaves_nothing_behind(tmp_path):
+    options = {"canvas": CANVAS, "attributes": ATTRIBUTES, "sequences": [], "cameras": []}
+
+    def write_half():
+        with ShardWriter(tmp_path / "x.h5", 2, **options) as shard:
+            shard.append(made_row(0))
+            raise RuntimeError("bad picture")
+
+    with pytest.raises(RuntimeError, match="bad picture"):
+        write_half()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_shard_does_not_close(tmp_path):
+    options = {"canvas": CANVAS, "attributes": ATTRIBUTES, "sequences": [], "cameras": []}
+    shard = ShardWriter(tmp_path / "x.h5", 2, **options)
+    shard.append(made_row(0))
+
+    with pytest.raises(ValueError, match="1 rows of 2 written"):
+        shard.close()
+    shard.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frame": None}, "frame"),
+        ({"wrong": 1}, "missing or in excess"),
+        ({"crop_xyxy": [1, 2, 3]}, "crop_xyxy has shape"),
+        ({"image": np.zeros((16, 16, 3), np.uint8)}, "image has shape"),
+    ],
+    ids=["lacks a field", "has another field", "wrong shape", "another canvas"],
+)
+def test_a_row_that_does_not_fit_is_the_callers_fault(tmp_path, change, message):
+    row = made_row(0) | change
+    if change.get("frame", 0) is None:
+        del row["frame"]
+
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / "x.h5", [row])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_shard_takes_no_more(tmp_path):
+    options = {"canvas": CANVAS, "attributes": ATTRIBUTES, "sequences": [], "cameras": []}
+    with ShardWriter(tmp_path / "x.h5", 1, **options) as shard:
+        shard.append(made_row(0))
+        with pytest.raises(ValueError, match="is full"):
+            shard.append(made_row(1))
+
+
+def test_a_shard_holds_at_least_one_sample(tmp_path):
+    with pytest.raises(ValueError, match="at least one"):
+        write(tmp_path / "x.h5", [])
+
+
+@pytest.mark.parametrize("size", ["4k", "256k"], ids=["no room for the header", "no room for the rows"])
+def test_a_full_disk_is_told_before_the_first_row(tmp_path, size):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small tmpfs: {mounted.stderr.decode().strip()}")
+    try:
+        options = {"canvas": 192, "attributes": ATTRIBUTES, "sequences": [], "cameras": []}
+        with pytest.raises(OSError, match="No space left"):
+            ShardWriter(disk / "x.h5", 100, **options)
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def test_a_reader_pickles_as_its_path(shard):
+    reader = ShardReader(shard)
+    reader["keypoints_3d"]
+
+    data = pickle.dumps(reader)
+
+    assert len(data) < 500
+    np.testing.assert_array_equal(pickle.loads(data).images, reader.images)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95])
+def test_a_truncated_shard_is_named(shard, share):
+    data = shard.read_bytes()
+    shard.write_bytes(data[: int(len(data) * share)])
+
+    with pytest.raises(DataError, match=r"train-00000\.h5: expected"):
+        ShardReader(shard)
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    with pytest.raises(MissingError, match=r"nowhere\.h5: expected a shard, got no file"):
+        ShardReader(tmp_path / "nowhere.h5")
+
+
+def test_another_schema_is_refused(shard):
+    with h5py.File(shard, "r+") as file:
+        file.attrs.modify("schema", np.bytes_("handdata/0"))
+
+    with pytest.raises(DataError, match="expected schema handdata/1, got handdata/0"):
+        ShardReader(shard)
+
+
+def test_any_other_hdf5_file_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["something"] = [1, 2]
+
+    with pytest.raises(DataError):
+        ShardReader(tmp_path / "x.h5")
+
+
+def test_one_changed_byte_changes_one_row_hash(shard):
+    reader = ShardReader(shard)
+    place = reader.offset("image") + 3 * CANVAS * CANVAS * 3 + 100
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 1
+    shard.write_bytes(data)
+
+    changed = ShardReader(shard)
+
+    assert np.flatnonzero(changed.row_hashes() != changed["row_hash"]).tolist() == [3]
+    assert changed.content_sha256() != changed.attributes["content_sha256"]
+
+
+def test_the_index_appears_whole(tmp_path):
+    write_index(tmp_path, {"schema": VERSION, "shards": []})
+
+    assert json.loads((tmp_path / INDEX).read_text()) == {"schema": VERSION, "shards": []}
+    assert [p.name for p in tmp_path.iterdir()] == [INDEX]
+
+
+def test_a_copy_is_a_shard(shard, tmp_path):
+    shutil.copy(shard, tmp_path / "copy.h5")
+
+    np.testing.assert_array_equal(ShardReader(tmp_path / "copy.h5").images, ShardReader(shard).images)
