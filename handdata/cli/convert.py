@@ -122,6 +122,9 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
     from handdata.convert import convert, make_plan
 
+    if asked["scheduler"]:  # its workers may run in another folder
+        data = DataRoot(data.root.absolute())
+        asked = {key: value.absolute() if isinstance(value, Path) else value for key, value in asked.items()}
     root, out = asked["root"] or data.native(name), asked["out"] or data.shards(name)
     options = _options(name, data, asked)
     if asked["dry_run"]:
