@@ -1,5 +1,6 @@
 """Boxes from a first box and keyframes, without a browser: the same tracking as the page's."""
 
+import math
 from pathlib import Path
 
 from handdata.annotate.board import Board
@@ -65,7 +66,9 @@ def parse_box(text: str, where: str) -> Box:
     try:
         x, y, w, h = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(where, expected="four numbers X,Y,W,H in pixels", got=text) from None
+        x = y = w = h = math.nan
+    if not all(math.isfinite(value) for value in (x, y, w, h)):
+        raise ConfigError(where, expected="four numbers X,Y,W,H in pixels", got=text)
     return x, y, w, h
 
 

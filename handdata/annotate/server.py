@@ -1,5 +1,7 @@
 """The annotator's server: a route parses, makes one call of the session, returns JSON. Listens on this machine only."""
 
+import errno
+import os
 import secrets
 import signal
 import socket
@@ -140,14 +142,15 @@ def listen(host: str, port: int) -> socket.socket:
         BusyError: the port is taken.
         ConfigError: no such address here.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=64)
-    except socket.gaierror as error:
-        raise ConfigError("--host", expected="an address of this machine", got=f"{host}: {error.strerror}") from error
     except OSError as error:
-        fix = "Take another with --port, or --port 0 for any free one."
-        raise BusyError(f"{host}:{port}", expected="a free port", got=error.strerror or str(error), fix=fix) from error
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            fix = "Take another with --port, or --port 0 for any free one."
+            got = os.strerror(error.errno)
+            raise BusyError(f"{host}:{port}", expected="a free port", got=got, fix=fix) from error
+        raise ConfigError("--host", expected="an address of this machine", got=host) from error
 
 
 def make_server(session: Session, worker: Worker, token: str, host: str = "127.0.0.1") -> uvicorn.Server:

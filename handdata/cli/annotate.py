@@ -94,7 +94,7 @@ def _open(
     dataset, _, sequence = target.partition("/")
     folder = dataset_folder(dataset, root or data_root.native(dataset))
     pictures = open_sequence(dataset, sequence, folder)
-    tips = dexter_tips(folder, sequence, len(pictures)) if dataset == "dexter" else []
+    tips = dexter_tips(folder, sequence, pictures) if dataset == "dexter" else []
     return pictures, tips, out or data_root.boxes(dataset) / f"{sequence}.csv"
 
 
