@@ -23,6 +23,7 @@ from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
 from handdata.synth.native.tree import (
     Request,
     Victims,
+    aim,
     label_path,
     load_labels,
     render_tree,
@@ -36,7 +37,10 @@ from handdata.synth.native.tree import (
 SEQUENCES = tuple(f"B{k}{scope}" for k in range(1, 7) for scope in ("Counting", "Random"))
 ORDER = ("B1Counting", "B2Counting", "B1Random", "B2Random", *SEQUENCES[4:])
 PICTURES = ("SK_color", "SK_depth", "BB_left", "BB_right")
-BB_OFFSET_MM = (60.0, 40.0, 0.0)  # our rig: the BumbleBee pair stands about the SK, a little above it
+BB_OFFSET_MM = (60.0, 20.0, 0.0)  # our rig: the BumbleBee pair stands about the SK, a little above it
+AIM_FOCAL_PX = 1000.0  # of a 640 x 480 view down the middle: from 480 mm on, both systems see the hand there
+FULL_SEQUENCE = 200  # frames; fewer are further apart in time, so that they show more than one instant
+FPS, MIN_FPS = 25.0, 2.5
 HEADER = b"MATLAB 5.0 MAT-file, rendered by handdata synth".ljust(116)  # scipy's holds the date
 
 
@@ -71,7 +75,7 @@ def write(
         backgrounds=tuple(backgrounds),
     )  # fmt: skip
     counts = {name: count for name, count in zip(ORDER, shares(frames, [1] * len(ORDER)), strict=True) if count}
-    specs = {name: _spec(name, request) for name in counts}
+    specs = {name: _spec(name, count, request) for name, count in counts.items()}
     tasks = [(specs[name], index) for name, count in counts.items() for index in range(count)]
     return render_tree(
         root,
@@ -85,14 +89,16 @@ def write(
     )
 
 
-def _spec(sequence: str, request: Request) -> SequenceSpec:
+def _spec(sequence: str, count: int, request: Request) -> SequenceSpec:
+    middle = np.array([[AIM_FOCAL_PX, 0.0, 319.5], [0.0, AIM_FOCAL_PX, 239.5], [0.0, 0.0, 1.0]])
     return SequenceSpec(
         seed=request.seed,
         name=f"stereo/{sequence}",
-        cameras=_cameras(),
+        cameras=(aim(middle, 640, 480), *_cameras()),
         sides=(LEFT,),
         motion="count" if sequence.endswith("Counting") else "random",
-        distance_mm=(450.0, 700.0),
+        distance_mm=(480.0, 700.0),
+        fps=float(np.clip(FPS * count / FULL_SEQUENCE, MIN_FPS, FPS)),
         style=request.style,
         small=request.small,
         backgrounds=request.backgrounds,

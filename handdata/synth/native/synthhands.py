@@ -16,7 +16,7 @@ from handdata import manifest
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
-from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_picture, write_text
+from handdata.synth.native.tree import Request, Victims, aim, render_tree, shares, write_picture, write_text
 
 CLASSES = ("female_noobject", "female_object", "male_noobject", "male_object")
 MOTIONS = ("seq01", "seq06", "seq07", "seq02", "seq03", "seq04", "seq05")  # train, val, test first
@@ -83,10 +83,12 @@ def frame_numbers(count: int) -> list[int]:
 def _spec(folder: str, request: Request) -> SequenceSpec:
     facts = manifest.load("synthhands")
     depth, color = facts.cameras["color_on_depth"], facts.cameras["color"]
+    square = color.K - np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]])  # method.md 3.1 keeps the middle 480 columns
     return SequenceSpec(
         seed=request.seed,
         name=f"synthhands/{folder}",
         cameras=(
+            aim(square, 480, 480),
             Camera(name="color_on_depth", K=depth.K, width=640, height=480, background="black"),
             Camera(
                 name="color", K=color.K, width=640, height=480, T_camera_world=color.T_camera_label, background="key"
@@ -95,7 +97,7 @@ def _spec(folder: str, request: Request) -> SequenceSpec:
         sides=(LEFT,),
         objects=None if "_noobject/" in folder else "any",
         motion="random" if "_noobject/" in folder else "grasp",
-        distance_mm=(320.0, 600.0),
+        distance_mm=(280.0, 500.0),
         style=request.style,
         small=request.small,
         backgrounds=request.backgrounds,

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.synth.farm import Task, Write, render_frames
-from handdata.synth.frame import Style
+from handdata.synth.frame import Camera, Style
 
 MARK = ".handdata-synth.json"
+AIM_PX = 32
 WORK = ".partial"  # folder of labels that wait for their table
 FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # spec/synth.md, of real archives
 
@@ -191,6 +192,25 @@ def save_labels(root: Path, sequence: str, index: int, labels: NDArray[Any]) -> 
 def load_labels(root: Path, sequence: str, count: int) -> NDArray[Any]:
     """Return the labels of a sequence's frames 0..count-1, stacked."""
     return np.stack([np.load(label_path(root, sequence, index)) for index in range(count)])
+
+
+# ------------------------------------------------------------------------------------------------ frames
+
+
+def aim(K: NDArray[np.float64], width: int, height: int) -> Camera:
+    """Return a camera at the world's origin that the renderer frames hands by and that costs next to nothing.
+
+    Put it first: hands stay inside what it sees. Its pictures, of AIM_PX across, are not used.
+
+    Args:
+        K: (3, 3) px, intrinsics of the view that hands are to stay in.
+        width: of that view, px.
+        height: of that view, px.
+    """
+    tall = round(height * AIM_PX / width)
+    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])  # from pixel centres to edges
+    small = np.linalg.inv(half) @ np.diag([AIM_PX / width, tall / height, 1.0]) @ half @ K
+    return Camera(name="aim", K=small, width=AIM_PX, height=tall, background="none")
 
 
 # ------------------------------------------------------------------------------------------------ counts
