@@ -17,27 +17,30 @@ NAMED_IDS = 8  # sample ids that fit on a line
 
 
 class Ledger:
-    """Collects the losses of one epoch, each read one step late so that a GPU is never waited for.
+    """Collects the losses of one epoch.
 
     Args:
         sums: of the epoch so far, changed in place.
         mixture: names the samples.
         run: folder that the ids of a bad batch are written to.
+        lag: read each loss one step late, so that a GPU is never waited for.
     """
 
-    def __init__(self, sums: dict[str, float], mixture: Mixture, run: Path) -> None:
-        self._sums, self._mixture, self._run = sums, mixture, run
+    def __init__(self, sums: dict[str, float], mixture: Mixture, run: Path, *, lag: bool) -> None:
+        self._sums, self._mixture, self._run, self._lag = sums, mixture, run, lag
         self._waiting: tuple[Tensor, Batch] | None = None
 
     def add(self, values: Tensor, batch: Batch) -> bool:
-        """Take a step's (loss_2d, loss_3d, total, stop); return whether some process was told to stop a step before.
+        """Take a step's (loss_2d, loss_3d, total, stop); return whether some process was told to stop.
+
+        Nothing waits any more where it returns True.
 
         Raises:
-            DataError: the loss of the step before was not finite.
+            DataError: a loss was not finite.
         """
-        stop = self.settle()
+        stop = self.settle() if self._lag else False
         self._waiting = (values, batch)
-        return stop
+        return self.settle() or stop if stop or not self._lag else False
 
     def settle(self) -> bool:
         """Read what is waiting; return whether some process was told to stop.

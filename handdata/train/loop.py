@@ -122,7 +122,7 @@ def train_epoch(
 ) -> bool:
     """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
     position = state.position
-    ledger = Ledger(position.sums, loader.mixture, run)
+    ledger = Ledger(position.sums, loader.mixture, run, lag=loader.device.type != "cpu")
     state.train_mode()
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
     with meter(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches) as bar:
@@ -132,11 +132,9 @@ def train_epoch(
             position.step += 1
             position.batch += 1
             bar.advance()
-            if ledger.add(losses, batch) and position.batch < config.loop.batches:
-                ledger.settle()
+            if ledger.add(losses, batch):
                 return False
-    ledger.settle()
-    return True
+    return not ledger.settle()
 
 
 def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False) -> Tensor:
