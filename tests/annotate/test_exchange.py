@@ -93,6 +93,9 @@ def test_mot_counts_frames_from_one(rows: list[BoxRow], pictures: Pictures) -> N
     assert lines[0] == "2,1,13.0,21.0,40.0,40.0,0.75,-1,-1,-1"
 
 
+COCO = '{"images": [{"id": 1, "file_name": "img_0.png"}], "annotations": [%s]}'
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
@@ -106,8 +109,8 @@ def test_mot_counts_frames_from_one(rows: list[BoxRow], pictures: Pictures) -> N
         ("coco", "{", "expected COCO"),
         ("coco", "[]", "expected COCO"),
         ("coco", '{"images": [], "annotations": []}', r"expected images such as img_0\.png"),
-        ("coco", '{"images": [{"id": 1, "file_name": "img_0.png"}], "annotations": [{"image_id": 2}]}', "KeyError"),
-        ("coco", '{"images": [{"id": 1, "file_name": "img_0.png"}], "annotations": [{"image_id": 1, "bbox": [0, 0, 0, 1]}]}', "bbox"),
+        ("coco", COCO % '{"image_id": 2}', "KeyError"),
+        ("coco", COCO % '{"image_id": 1, "bbox": [0, 0, 0, 1]}', "bbox"),
         ("mot", "1,1,2", "t:1: expected frame,id"),
         ("mot", "1,1,5,5,9,9\n1,2,5,5,9,9", "t:2: expected one box"),
         ("mot", "25,1,5,5,9,9", "t:1: expected one box"),
