@@ -31,6 +31,7 @@ from handdata.workers import new_counter, start_worker
 LOCK = ".lock"
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
+RENDERED_MARK = ".handdata-synth.json"  # synth.native.tree.MARK, left in a rendered tree
 POLL_S = 0.2
 
 
@@ -297,11 +298,18 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "handdata_version": __version__,
         "manifest_sha256": task.attributes["manifest_sha256"],
         "options": json.loads(str(task.attributes["options"])),
+        "origin": origin_of(plan.root),
         "splits": splits,
         "shards": shards,
         "skipped": {key: why for entry in entries for key, why in entry["skipped"].items()},
         "warnings": list(plan.warnings),
     }
+
+
+def origin_of(root: Path) -> str:
+    """Return whose hands a native tree shows: `rendered` if handdata's renderer marked it, else `published`."""
+    marked = any((folder / RENDERED_MARK).is_file() for folder in (root, root.parent))
+    return "rendered" if marked else "published"
 
 
 def _finish(out: Path, index: dict[str, Any]) -> None:

@@ -52,7 +52,8 @@ class Predictions:
     Attributes:
         dataset: (N,) names of the datasets; "" where the file names none and there is only one to score against.
         sample_id: (N,) as in the shards.
-        keypoints_2d: read-out -> (N, 21, 2) source px, (0, 0) the centre of the top-left pixel.
+        keypoints_2d: read-out -> (N, 21, 2) source px, (0, 0) the centre of the top-left pixel; the first is the one
+            that its maker recommends.
         crop_xyxy: (N, 4) the square that was shown to the model, source px; NaN if unknown.
         input_size: side n of the model's input, px; crop fractions are u = x_n / n (method.md, conventions).
         keypoints_3d_normalized: (N, 21, 3), the middle MCP at the origin, the wrist at about 1.
@@ -104,6 +105,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     with h5py.File(partial, "w") as file:
         file.attrs["schema"] = np.bytes_(VERSION)
         file.attrs["input_size"] = predictions.input_size
+        file.attrs["readouts"] = np.bytes_(json.dumps(list(predictions.keypoints_2d)).encode())
         file.attrs["options"] = np.bytes_(json.dumps(dict(predictions.options), sort_keys=True).encode())
         file["datasets"] = np.array([str(name).encode() for name in names])
         file["dataset"] = index.astype(np.uint8)
@@ -176,7 +178,7 @@ def _read_h5(path: Path) -> Predictions:
             return Predictions(
                 dataset=names[file["dataset"][:]],
                 sample_id=np.char.decode(file["sample_id"][:], "ascii"),
-                keypoints_2d={name: array[:] for name, array in file.get("keypoints_2d", {}).items()},
+                keypoints_2d={name: file[f"keypoints_2d/{name}"][:] for name in json.loads(file.attrs["readouts"])},
                 crop_xyxy=file["crop_xyxy"][:],
                 input_size=int(file.attrs["input_size"]),
                 keypoints_3d_normalized=file["keypoints_3d_normalized"][:]

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ VERSION = "handdata-results/1"
 QUANTITIES: Mapping[str, str] = {
     "2d": "crop side",  # distance in fractions of the crop side: the thesis' 2D error
     "2d_px": "px",  # distance in source pixels
+    "2d_published": "crop side",  # the same two by the published read-out, where the tables use another
+    "2d_px_published": "px",
     "2d_box": "hand box",  # distance in units of the longer side of the hand box: comparable between datasets (E13)
     "3d": "wrist to middle MCP",  # distance in normalised 3D: the thesis' 3D error
     "3d_mm": "mm",  # distance in mm, middle MCP and scale laid on ground truth
@@ -88,6 +90,17 @@ class Results:
     seed: int = 0  # of the bootstrap
     handdata_version: str = ""
     schema: str = VERSION
+
+
+def keep_other_kind(new: Results, old: Results | None) -> Results:
+    """Return new results with the augmented sets of old ones, or the plain ones, if the same weights made both.
+
+    So a run can be scored plainly and augmented, one after the other, and Table 4.6 find both.
+    """
+    if old is None or any(old.options.get(key) != new.options.get(key) for key in ("checkpoint", "epoch", "recipe")):
+        return new
+    kinds = {one.augmented for one in new.sets}
+    return replace(new, sets=(*new.sets, *(one for one in old.sets if one.augmented not in kinds)))
 
 
 def write_results(path: Path, results: Results) -> None:

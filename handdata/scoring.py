@@ -21,7 +21,6 @@ from handdata.protocols import (
     PROTOCOLS,
     Comparison,
     Protocol,
-    Score,
     families,
     protocol_distances,
     score,
@@ -35,6 +34,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 UNKNOWN_ORIGIN = "unknown"
+PUBLISHED_READOUT = "expectation"  # method.md 6.5
 GALLERY_SAMPLES = 4  # of each kind: best, median, worst
 MAX_SEQUENCES = 200  # listed one by one; more than that are samples rather than recordings
 MAX_SEQUENCE_TABLES = 16  # with a whole table each (Table 4.5 needs Grasp2's); STB has 12, the most of the seven
@@ -62,6 +62,7 @@ def score_predictions(
     readout: str | None = None,
     seed: int = 0,
     source: str = "",
+    whole: bool = True,
 ) -> Results:
     """Score predictions against every split of the given shard folders that they touch.
 
@@ -70,21 +71,24 @@ def score_predictions(
         folders: converted datasets.
         splits: only these; None scores every split with at least one prediction.
         protocols: names as `--protocol` takes them; None means all.
-        readout: which 2D read-out the tables use; None takes the first of the file.
+        readout: which 2D read-out the numbers use, all but those of the thesis' protocol, which has its own rule
+            (`PUBLISHED_READOUT`, where the file has it); None takes the first of the file.
         seed: of the bootstrap.
         source: the predictions' file, for the record.
+        whole: every sample of a split counts, predicted or not; False scores the predicted ones only, for predictions
+            of a selection.
 
     Raises:
         ConfigError: an unknown protocol or read-out.
         DataError: no prediction names a sample of these folders.
     """
-    chosen = _protocols(protocols)
+    chosen = choose_protocols(protocols)
     main = _readout(predictions, readout)
     sets = []
     for folder in folders:
         index = open_dataset(folder)
         for split in [name for name in index.splits if splits is None or name in splits]:
-            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, seed)
+            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, seed, whole=whole)
             sets += [result] if result else []
     if not sets:
         raise DataError(
@@ -104,19 +108,36 @@ def score_predictions(
 
 
 def _score_set(
-    dataset: Dataset, split: str, predictions: Predictions, readout: str, protocols: Sequence[Protocol], seed: int
+    dataset: Dataset,
+    split: str,
+    predictions: Predictions,
+    readout: str,
+    protocols: Sequence[Protocol],
+    seed: int,
+    *,
+    whole: bool,
 ) -> SetResult | None:
     """Score one split; None if no prediction is of it."""
     rows, found = match_samples(dataset, predictions)
     if not (rows >= 0).any():
         return None
+    if not whole:
+        rows, found = rows[rows >= 0], found[rows >= 0]
     comparison = compare(dataset, predictions, rows, found, readout)
+    published = compare(dataset, predictions, rows, found, _published_readout(predictions, readout))
     excluded = (dataset.labels("flags")[found] & Flag.LABEL_WRONG) != 0
     distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
+    if _published_readout(predictions, readout) != readout:
+        for name in ("2d", "2d_px"):
+            distance[f"{name}_published"] = protocol_distances(_QUANTITIES[name], published)
     sequences = np.array(dataset.strings("sequence"))[found]
     subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded) | _sequence_subsets(sequences)
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
+    by_family = {"thesis": published}
+    scores = {p.name: score(p, by_family.get(p.family, comparison), seed=seed) for p in scored}
+    kept = {p.name: score(p, by_family.get(p.family, comparison).take(~excluded), seed=seed)
+            for p in scored if excluded.any()}  # fmt: skip
     return SetResult(
         dataset=dataset.name,
         split=split,
@@ -133,8 +154,8 @@ def _score_set(
         curves={name: Curve(thresholds=tuple(map(float, thresholds)),
                             accuracy=tuple(map(float, metrics.accuracy_curve(distance[name], thresholds))))
                 for name, thresholds in _CURVES.items() if np.isfinite(distance[name]).any()},
-        protocols={p.name: score(p, comparison, seed=seed) for p in scored},
-        protocols_without_excluded=_without(excluded, comparison, scored, seed),
+        protocols=scores,
+        protocols_without_excluded=kept,
         baseline=_baseline(comparison),
         spread=_spread(distance, predictions, rows),
         gallery=_gallery(distance, dataset.labels("sample_id")[found]),
@@ -142,8 +163,8 @@ def _score_set(
 
 
 def origin_of(dataset: Dataset) -> str:
-    """Return who made the pictures, as the conversion recorded it."""
-    return str(dataset.index.get("origin") or dataset.index.get("options", {}).get("origin") or UNKNOWN_ORIGIN)
+    """Return whose hands a dataset shows, `rendered` or `published`, as its conversion recorded it."""
+    return str(dataset.index.get("origin", UNKNOWN_ORIGIN))
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -224,13 +245,6 @@ def _counts(
     }
 
 
-def _without(excluded: Mask, comparison: Comparison, protocols: Sequence[Protocol], seed: int) -> dict[str, Score]:
-    if not excluded.any():
-        return {}
-    kept = comparison.take(~excluded)
-    return {protocol.name: score(protocol, kept, seed=seed) for protocol in protocols}
-
-
 def _baseline(comparison: Comparison) -> dict[str, float | None]:
     """Return the errors of always answering with the mean pose of this very set: what learning has to beat."""
     labels = thesis_labels(comparison)[..., None]
@@ -287,7 +301,12 @@ def _sample_means(distances_NK: Floats) -> Floats:
 # ------------------------------------------------------------------------------------------------ choices
 
 
-def _protocols(names: Sequence[str] | None) -> list[Protocol]:
+def choose_protocols(names: Sequence[str] | None) -> list[Protocol]:
+    """Return the protocols of the named families, all of them without names.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
     table = families()
     if not names:
         return list(PROTOCOLS.values())
@@ -300,10 +319,14 @@ def _protocols(names: Sequence[str] | None) -> list[Protocol]:
 def _readout(predictions: Predictions, name: str | None) -> str:
     given = list(predictions.keypoints_2d)
     if name is None:
-        return "expectation" if "expectation" in given else (given[0] if given else "")
+        return given[0] if given else ""
     if name not in given:
         raise ConfigError("--readout", expected=f"one of {', '.join(given) or 'none'}", got=name)
     return name
+
+
+def _published_readout(predictions: Predictions, readout: str) -> str:
+    return PUBLISHED_READOUT if PUBLISHED_READOUT in predictions.keypoints_2d else readout
 
 
 def _number(value: float) -> float | None:

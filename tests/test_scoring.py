@@ -9,7 +9,7 @@ from made_runs import made_predictions, made_shards
 from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError
 from handdata.predictions import AugmentedTruth, Predictions
-from handdata.results import read_results, write_results
+from handdata.results import keep_other_kind, read_results, write_results
 from handdata.scoring import score_predictions
 from handdata.skeleton import ROOT, WRIST
 
@@ -123,6 +123,8 @@ def test_every_readout_is_scored_and_one_is_used_for_the_tables(full):
     assert result.readout == "expectation"
     other = score_predictions(made_predictions([full]), [full.folder], readout="maximum")
     assert other.sets[0].errors["all"]["2d"] == result.sets[0].readouts["maximum"]["2d"]
+    with pytest.raises(ConfigError, match="expected one of expectation, maximum, got median"):
+        scored(full, readout="median")
 
 
 def test_the_result_does_not_depend_on_the_order_of_the_predictions(full):
@@ -150,6 +152,42 @@ def test_samples_without_a_prediction_are_counted_and_wrong_in_every_area(full):
     assert result.counts["without_prediction"] == 12
     assert result.protocols["pck_0.2_bbox"].value <= 0.5
     assert result.protocols["pck_0.2_bbox"].unpredicted == 12 * 21
+
+
+def test_predictions_of_a_selection_are_scored_on_that_selection(full):
+    predictions = made_predictions([full])
+    half = replace(
+        predictions, dataset=predictions.dataset[:12], sample_id=predictions.sample_id[:12],
+        keypoints_2d={"expectation": predictions.keypoints_2d["expectation"][:12]},
+        crop_xyxy=predictions.crop_xyxy[:12], keypoints_3d_normalized=predictions.keypoints_3d_normalized[:12],
+    )  # fmt: skip
+    result = scored(full, half, whole=False)
+    assert result.counts["samples"] == 12
+    assert result.protocols["pck_0.2_bbox"].unpredicted == 0
+
+
+def test_the_thesis_protocol_and_its_tables_keep_the_published_readout(full):
+    predictions = made_predictions([full])
+    two = {name: predictions.keypoints_2d[name] for name in ("maximum", "expectation")}
+    result = score_predictions(replace(predictions, keypoints_2d=two), [full.folder])
+    errors, readouts = result.sets[0].errors["all"], result.sets[0].readouts
+
+    assert result.readout == "maximum"
+    assert errors["2d"] == readouts["maximum"]["2d"]
+    assert errors["2d_published"] == readouts["expectation"]["2d"]
+    assert result.sets[0].protocols["thesis:error_2d"].value == pytest.approx(errors["2d_published"].total_micro)
+    assert result.sets[0].protocols["epe_px:mean"].value == pytest.approx(errors["2d_px"].total_micro)
+
+
+def test_plain_and_augmented_sets_of_the_same_weights_stand_side_by_side(full):
+    plain = score_predictions(made_predictions([full], options={"epoch": 3}), [full.folder])
+    augmented = replace(plain, sets=(replace(plain.sets[0], augmented=True),))
+    later = replace(augmented, options={"epoch": 4})
+
+    assert [one.augmented for one in keep_other_kind(augmented, plain).sets] == [True, False]
+    assert [one.augmented for one in keep_other_kind(plain, plain).sets] == [False]
+    assert [one.augmented for one in keep_other_kind(later, plain).sets] == [True]
+    assert keep_other_kind(plain, None) == plain
 
 
 def test_the_baseline_is_the_mean_pose_of_the_set(full):

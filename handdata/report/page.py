@@ -60,7 +60,7 @@ def write_report(runs: Sequence[Run], data: DataRoot, out: Path, reference: Refe
         The page's path.
     """
     thesis = [thesis_table(number, runs, reference) for number in TABLES]
-    datasets_table, datasets, unopened = summaries.datasets_table(data.all_shards())
+    datasets_table, datasets, unopened = summaries.datasets_table(_shard_folders(runs, data))
     overview = summaries.overview(runs)
     extra = [summaries.readout_table(runs), summaries.spread_table(runs), summaries.throughput_table(runs)]
     sets = summaries.by_dataset(runs)
@@ -150,6 +150,14 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
         skeletons=drawings,
         galleries=galleries,
     )
+
+
+def _shard_folders(runs: Sequence[Run], data: DataRoot) -> list[Path]:
+    """Return data/shards/* and, for datasets that are not there, the folders that runs were scored on."""
+    folders = {path.name: path for path in data.all_shards()}
+    for _, one in summaries.scored_sets(runs):
+        folders.setdefault(one.dataset, Path(one.shards))
+    return [folders[name] for name in sorted(folders)]
 
 
 def _each(sets: Mapping[str, Sequence[Scored]]) -> int:

@@ -32,14 +32,18 @@ def overview(runs: Sequence[Run]) -> Table:
         rows.append(
             (run.name, run.recipe or DASH, f"{one.dataset} {one.split}{' (augmented)' if one.augmented else ''}",
              one.origin, str(one.counts.get("samples", 0)),
-             with_interval(error_2d.value, error_2d.low, error_2d.high) if error_2d else DASH,
+             _total(errors, "2d", 3), with_interval(error_2d.value, error_2d.low, error_2d.high) if error_2d else DASH,
              _total(errors, "2d_px", 1), _total(errors, "2d_box", 3),
              with_interval(error_3d.value, error_3d.low, error_3d.high) if error_3d and error_3d.value else DASH,
              _total(errors, "3d_mm", 1), number(one.baseline.get("2d")), _or_dash(one.baseline.get("3d"), 3))
         )  # fmt: skip
-    header = ("run", "recipe", "set", "hands", "samples", "2D error, crop side", "2D, px", "2D, hand box",
-              "3D error, normalised", "3D, mm", "mean pose 2D", "mean pose 3D")  # fmt: skip
+    header = ("run", "recipe", "set", "hands", "samples", "2D error, crop side",
+              "2D, published read-out", "2D, px", "2D, hand box", "3D error, normalised", "3D, mm", "mean pose 2D",
+              "mean pose 3D")  # fmt: skip
+    readouts = sorted({run.results.readout for run in runs if run.results})
     notes = (
+        f"2D positions are read from heatmaps by: {', '.join(readouts) or 'none'}. The column beside it and Tables 4.1 "
+        "to 4.9 use the published rule, the expectation over the whole map, where there is one.",
         "Mean Euclidean distances over labels; in brackets the 95 % interval over sequences, where there are two.",
         "3D in mm: the middle MCP and the scale are laid on ground truth. Mean pose: the error of always answering "
         "with the mean pose of the set itself, which learning has to beat.",
@@ -112,22 +116,16 @@ def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:
 
 def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
     """Return the totals of each subset: objects, hand side, visibility, sequences."""
-    rows = []
+    rows, quantities = [], [name for name in QUANTITIES if not name.endswith("published")]
     for run, one in sets:
         for subset in sorted(one.errors, key=_subset_rank):
             tables = one.errors[subset]
             labels = sum(tables["2d"].labels)
-            totals = [_total(tables, quantity, 1 if quantity in ("2d_px", "3d_mm") else 3) for quantity in QUANTITIES]
+            totals = [_total(tables, quantity, 1 if quantity in ("2d_px", "3d_mm") else 3) for quantity in quantities]
             macro = [_or_dash(tables[quantity].total_macro, 3) for quantity in ("2d", "3d")]
             rows.append((f"{run.name} ({one.split})", subset.replace("_", " "), str(labels), *totals, *macro))
-    header = (
-        "run",
-        "subset",
-        "2D labels",
-        *(f"{name}, {unit}" for name, unit in QUANTITIES.items()),
-        "2d macro",
-        "3d macro",
-    )
+    units = [f"{name}, {QUANTITIES[name]}" for name in quantities]
+    header = ("run", "subset", "2D labels", *units, "2d macro", "3d macro")
     notes = ("Totals are means over labels (micro); the last two columns are means over keypoints (macro), see E16.",)
     return plain_table(f"subsets-{dataset}", f"{dataset}: subsets", header, rows, stubs=2, notes=notes)
 

@@ -114,7 +114,8 @@ def ours_for(source: Source, runs: Sequence[Run]) -> Ours | None:
         return None
     in_pixels = source.part.endswith("mm") or source.factor != 1.0
     subset, quantity = _subset(chosen, source.part), "2d_px" if in_pixels else source.dimension
-    table = chosen.errors.get(subset, {}).get(quantity)
+    tables = chosen.errors.get(subset, {})
+    table = tables.get(f"{quantity}_published", tables.get(quantity))  # the thesis' own read-out, where it differs
     if table is None:
         return None
     value = table.total_micro if source.group == TOTAL else table.groups[source.group]

@@ -20,7 +20,7 @@ from handdata.dataset import open_dataset
 from handdata.errors import MissingError
 from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.progress import meter
-from handdata.results import Results, write_results
+from handdata.results import Results, keep_other_kind, read_results, write_results
 from handdata.scoring import score_predictions
 from handdata.train import checkpoint
 from handdata.train.augment import Inputs
@@ -84,9 +84,17 @@ class _Rows:
 
 
 def evaluate_run(
-    run: Path, selection: Selection, *, device: str = "auto", batch: int = BATCH, seed: int = 0
+    run: Path,
+    selection: Selection,
+    *,
+    device: str = "auto",
+    batch: int = BATCH,
+    seed: int = 0,
+    readout: str | None = None,
 ) -> Results:
     """Predict with a run's best checkpoint and score; write predictions.h5, mosaic.npz and results.json into the run.
+
+    An augmented evaluation has a file of its own, predictions-augmented.h5, and joins the plain one in results.json.
 
     Args:
         run: folder of the run, or of one of its checkpoints; then the files go beside the checkpoint's.
@@ -94,17 +102,22 @@ def evaluate_run(
         device: "auto", "cpu", "cuda" or "cuda:N".
         batch: samples read at a time; changes no bit.
         seed: of the augmented draws and of the bootstrap.
+        readout: which 2D read-out the tables use; None takes the first.
 
     Raises:
         HanddataError: no checkpoint, no such shards or split, no samples.
     """
     saved = checkpoint.load(run)
     predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
-    path = run / "predictions.h5"
+    path = run / ("predictions-augmented.h5" if selection.augmented else "predictions.h5")
     write_predictions(path, predictions)
     write_mosaic(run / "mosaic.npz", saved, selection)
     splits = None if selection.split is None else [selection.split]
-    results = score_predictions(predictions, selection.folders, splits=splits, seed=seed, source=str(path))
+    scored = score_predictions(
+        predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False
+    )
+    before = read_results(run / "results.json") if (run / "results.json").is_file() else None
+    results = keep_other_kind(scored, before)
     write_results(run / "results.json", results)
     return results
 

@@ -1,0 +1,163 @@
+"""handdata evaluate: predictions of a run, or of another program, under every protocol."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.errors import MissingError
+from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.results import Results, SetResult
+
+RESULTS = "results.json"
+
+
+@click.command("evaluate")
+@click.argument("run", required=False)
+@click.option(
+    "--predictions",
+    "given",
+    type=click.Path(path_type=Path),
+    help="Score this .h5, .csv or .json of any program instead of running a model; see docs/evaluation.md.",
+)
+@click.option(
+    "--shards",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Converted datasets: a folder or a name under data/shards, repeatable [default: all there].",
+)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: every one]")
+@click.option("--sequences", help="Only these, by name: A,B.")
+@click.option("--limit", type=click.IntRange(min=1), help="The first so many samples of each dataset.")
+@click.option("--protocol", "protocols", multiple=True, help="Print only these, repeatable; all are stored.")
+@click.option("--readout", help="How 2D positions are read from heatmaps [default: the first the predictions hold]")
+@click.option("--augmented", is_flag=True, help="Augment the samples as in training (Table 4.6b).")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Of an augmented evaluation.")
+@click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Changes no number.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the augmentation and the intervals.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="results.json of --predictions.")
+@data_root_option
+@json_option
+@click.pass_obj
+def evaluate_command(
+    data: DataRoot,
+    run: str | None,
+    given: Path | None,
+    shards: tuple[str, ...],
+    split: str | None,
+    sequences: str | None,
+    limit: int | None,
+    protocols: tuple[str, ...],
+    readout: str | None,
+    augmented: bool,
+    repeats: int,
+    batch: int,
+    device: str,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score RUN (a name or folder) on converted datasets; every sample once, in fixed order.
+
+    Writes predictions.h5 and results.json into the run, or results.json beside --predictions.
+
+    \b
+    Examples:
+      handdata evaluate demo
+      handdata evaluate e010 --shards stereo --split val --protocol thesis
+      handdata evaluate e020 --augmented --repeats 5
+      handdata evaluate --predictions theirs.csv --shards rhd --protocol auc_hand3d
+    """
+    if (run is None) == (given is None):
+        raise click.UsageError("Give a RUN, or --predictions FILE.")
+    from handdata.predictions import read_predictions
+    from handdata.results import write_results
+    from handdata.scoring import choose_protocols, score_predictions
+
+    chosen = choose_protocols(protocols)
+    folders = _folders(data, shards)
+    splits = [split] if split else None
+    if given is not None:
+        target = out or given.with_name(f"{given.stem}.{RESULTS}")
+        results = score_predictions(
+            read_predictions(given), folders, splits=splits, readout=readout, seed=seed, source=str(given)
+        )
+        write_results(target, results)
+    else:
+        from handdata.train.evaluate import Selection, evaluate_run
+
+        folder = _run_folder(data, str(run))
+        selection = Selection(folders=folders, split=split, sequences=sequences.split(",") if sequences else (),
+                              limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
+        results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
+        target = folder / RESULTS
+    rows = [row for one in results.sets for row in _rows(one, [protocol.name for protocol in chosen])]
+    if as_json:
+        print_json({"results": str(target), "readout": results.readout, "scores": rows})
+        return
+    for line in _lines(results, rows):
+        click.echo(line)
+    click.echo(target)
+
+
+def _folders(data: DataRoot, shards: Sequence[str]) -> list[Path]:
+    """Return the named shard folders, or every converted dataset of the data root."""
+    folders = [data.shards(name) if data.shards(name).is_dir() else Path(name) for name in map(str, shards)]
+    folders = folders or [path for path in data.all_shards() if (path / "index.json").is_file()]
+    if not folders:
+        where = data.root / "data" / "shards"
+        fix = "Convert a dataset first, `handdata convert NAME`, or name its folder with --shards."
+        raise MissingError(where, expected="converted datasets", got="none", fix=fix)
+    return folders
+
+
+def _run_folder(data: DataRoot, run: str) -> Path:
+    for folder in (data.runs / run, Path(run)):
+        if folder.is_dir():
+            return folder
+    raise MissingError(
+        run, expected="the name or folder of a run", got="no such folder", fix="`handdata runs` lists them."
+    )
+
+
+def _rows(one: "SetResult", names: Sequence[str]) -> list[dict[str, object]]:
+    """Return one set's scores as plain values, in the order of the protocols."""
+    return [
+        {
+            "dataset": one.dataset,
+            "split": one.split,
+            "protocol": name,
+            "value": one.protocols[name].value,
+            "low": one.protocols[name].low,
+            "high": one.protocols[name].high,
+            "labels": one.protocols[name].labels,
+            "samples": one.protocols[name].samples,
+            "missing": one.protocols[name].missing,
+        }
+        for name in names
+        if name in one.protocols
+    ]
+
+
+def _lines(results: "Results", rows: Sequence[dict[str, object]]) -> list[str]:
+    """Return the scores as aligned text, each set under its name."""
+    lines = []
+    for one in results.sets:
+        hands = f", {one.origin} hands" if one.origin != "unknown" else ""
+        what = f"augmented, {one.repeats} repeats" if one.augmented else f"{one.counts['samples']} samples"
+        lines.append(f"{one.dataset} {one.split}: {what}{hands}, 2D by {results.readout or 'none'}")
+        own = [row for row in rows if (row["dataset"], row["split"]) == (one.dataset, one.split)]
+        lines += [f"  {row['protocol']:<24} {_text(row)}" for row in own]
+    return lines
+
+
+def _text(row: dict[str, object]) -> str:
+    if row["value"] is None:
+        return f"- ({row['missing']})"
+    interval = f"  [{row['low']:.4f}, {row['high']:.4f}]" if row["low"] is not None else ""
+    return f"{row['value']:.4f}{interval}  {row['labels']} labels"

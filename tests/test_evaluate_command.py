@@ -1,0 +1,89 @@
+"""handdata evaluate on stored predictions: what is printed, written and refused. Running models is tests/train."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from made_runs import made_predictions, made_shards
+
+from handdata.cli.evaluate import evaluate_command
+from handdata.dataset import open_dataset
+from handdata.errors import ConfigError, MissingError
+from handdata.paths import DataRoot
+from handdata.predictions import write_predictions
+from handdata.results import read_results
+
+
+@pytest.fixture
+def data(tmp_path):
+    root = DataRoot(tmp_path)
+    dataset = open_dataset(made_shards(root.shards("rhd"), "rhd", samples=8, sequences=2))
+    write_predictions(tmp_path / "theirs.h5", made_predictions([dataset]))
+    return root
+
+
+def invoke(data, *arguments):
+    return CliRunner().invoke(evaluate_command, list(arguments), obj=data)
+
+
+def test_predictions_of_another_program_are_scored_and_stored_beside_their_file(data):
+    result = invoke(data, "--predictions", str(data.root / "theirs.h5"), "--protocol", "epe_px")
+    stored = read_results(data.root / "theirs.results.json").sets[0]
+    mean, median = (stored.protocols[f"epe_px:{name}"] for name in ("mean", "median"))
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "rhd val: 8 samples, rendered hands, 2D by expectation",
+        f"  epe_px:mean              {mean.value:.4f}  [{mean.low:.4f}, {mean.high:.4f}]  168 labels",
+        f"  epe_px:median            {median.value:.4f}  [{median.low:.4f}, {median.high:.4f}]  168 labels",
+        str(data.root / "theirs.results.json"),
+    ]
+    assert len(stored.protocols) > 10  # all are stored, whatever is printed
+
+
+def test_json_holds_every_score_and_why_one_is_missing(data):
+    printed = json.loads(invoke(data, "--predictions", str(data.root / "theirs.h5"), "--json").stdout)
+    missing = {score["protocol"]: score["missing"] for score in printed["scores"] if score["missing"]}
+    assert missing == dict.fromkeys(
+        ("epe_mm:mean", "epe_mm:median"), "the predictions hold no millimetres, only normalised 3D"
+    )
+
+
+def test_csv_predictions_that_equal_the_labels_score_perfectly(data):
+    dataset = open_dataset(data.shards("rhd"))
+    from handdata.skeleton import KEYPOINTS
+
+    lines = ["sample_id,keypoint,u,v"]
+    ids, uv = dataset.labels("sample_id"), dataset.labels("keypoints_2d")
+    lines += [f"{ids[i].decode()},{KEYPOINTS[k]},{uv[i, k, 0]},{uv[i, k, 1]}" for i, k in np.ndindex(len(ids), 21)]
+    (data.root / "perfect.csv").write_text("\n".join(lines) + "\n")
+    result = invoke(data, "--predictions", str(data.root / "perfect.csv"), "--shards", "rhd", "--json")
+    scores = {score["protocol"]: score["value"] for score in json.loads(result.stdout)["scores"]}
+
+    assert scores["epe_px:mean"] == pytest.approx(0.0, abs=1e-4)
+    assert scores["auc_0_30_px"] == pytest.approx(1.0, abs=1e-5)
+    assert scores["pa_mpjpe"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--predictions", "{root}/none.h5"], MissingError),
+        (["--predictions", "{root}/theirs.h5", "--protocol", "auc"], ConfigError),
+        (["--predictions", "{root}/theirs.h5", "--shards", "{root}/nowhere"], MissingError),
+        (["no-such-run"], MissingError),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_leaves_nothing_behind(data, arguments, error):
+    before = sorted(data.root.rglob("*"))
+    result = invoke(data, *(text.format(root=data.root) for text in arguments))
+    assert isinstance(result.exception, error)
+    assert sorted(data.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo", "--predictions", "theirs.h5"]])
+def test_a_run_or_predictions_but_not_both(data, arguments):
+    result = invoke(data, *arguments)
+    assert result.exit_code == 2
+    assert "Give a RUN, or --predictions FILE." in result.output
