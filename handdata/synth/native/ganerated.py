@@ -29,7 +29,7 @@ CLASSES = ("noObject", "withObject")
 CROP_PX = 256
 MARGIN = 0.22  # of the hand's extent on each side of the keypoints: fingers and wrist are wider than their points
 MIN_SIDE_PX = 96  # of the crop in the original picture
-PARTITION_FRAMES = 900  # on average; at most 1024, and never the same number
+PARTITION_FRAMES = 860  # on average; at most 1024, and never the same number
 FILL = (1.0, 0.6, 0.85, 0.95)  # of the partitions, in turn
 
 
