@@ -1,0 +1,133 @@
+"""The report's page in a real browser: wide, on a phone, at night, in print; no error, no request, no barrier."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from made_runs import made_run, made_shards
+
+from handdata.dataset import open_dataset
+from handdata.paths import DataRoot
+from handdata.report.page import write_report
+from handdata.report.runs import find_runs
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+AXE_FOLDER = Path("/tmp/handdata-axe")  # a cache outside the checkout; the package is never shipped
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    data = DataRoot(tmp_path_factory.mktemp("root"))
+    synthhands = open_dataset(made_shards(data.shards("synthhands"), "synthhands", excluded_every=5))
+    stereo = open_dataset(made_shards(data.shards("stereo"), "stereo", wrist=False, origin="published"))
+    made_run(data.root, "e010", [synthhands, stereo], recipe="e010")
+    made_run(data.root, "own", [synthhands], recipe="demo", noise_px=9.0, mosaic=False)
+    return write_report(find_runs(data, ()), data, data.runs / "report").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("no Chromium here: install it to test the page")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The accessibility checker's source; fetched once by npm's ordinary client."""
+    script = AXE_FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        if not shutil.which("npm"):
+            pytest.skip("no npm here: axe-core cannot be fetched")
+        AXE_FOLDER.mkdir(parents=True, exist_ok=True)
+        fetch = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(AXE_FOLDER), "axe-core@4"]
+        done = subprocess.run(fetch, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode or not script.is_file():
+            pytest.skip(f"axe-core cannot be fetched: {done.stderr.strip()[:120]}")
+    return script.read_text()
+
+
+@pytest.fixture
+def open_page(browser, url):
+    """Open the page at a width and scheme; at the end there must have been no error and no request but the page's."""
+    contexts, faults = [], []
+
+    def open_at(width, scheme="light", media="screen"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("request", lambda request: faults.append(request.url) if request.url not in (url, "data:,") else None)
+        page.emulate_media(media=media, color_scheme=scheme)
+        page.goto(url)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert [fault for fault in faults if not fault.startswith("data:image/")] == []
+
+
+@pytest.mark.parametrize(("width", "media"), [(1400, "screen"), (390, "screen"), (794, "print")])
+def test_nothing_sticks_out_sideways(open_page, width, media):
+    page = open_page(width, media=media)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    outside = """[...document.querySelectorAll('p, li, h1, h2, h3, figure, dl')]
+        .filter(e => !e.closest('.scroll') && e.getBoundingClientRect().right > innerWidth + 1).length"""
+    assert page.evaluate(outside) == 0
+
+
+def test_wide_tables_scroll_in_their_own_frame_on_a_phone_and_keep_their_first_column(open_page):
+    page = open_page(390)
+    frame = page.locator("#overview .scroll")
+    assert frame.evaluate("e => e.scrollWidth > e.clientWidth")
+    frame.evaluate("e => e.scrollLeft = 200")
+    left = frame.locator("tbody th").first.evaluate("e => e.getBoundingClientRect().left")
+    assert left == pytest.approx(frame.evaluate("e => e.getBoundingClientRect().left"), abs=1)
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_text_is_large_enough_to_read(open_page, width):
+    sizes = open_page(width).evaluate("""[...document.querySelectorAll('td, th, li, p, figcaption')]
+        .map(e => parseFloat(getComputedStyle(e).fontSize))""")
+    assert min(sizes) >= 12
+
+
+def test_pictures_and_overlays_are_drawn(open_page):
+    page = open_page(1400)
+    boxes = page.locator(".pair svg").evaluate_all("all => all.map(e => e.getBoundingClientRect().width)")
+    assert len(boxes) == 2 * 3 * 12
+    assert min(boxes) > 80
+    loaded = page.locator("svg image").evaluate_all("all => Promise.all(all.map(e => e.decode().then(() => true)))")
+    assert all(loaded)
+
+
+def test_in_print_the_folded_tables_are_open_and_the_navigation_is_gone(open_page):
+    page = open_page(794, media="print")
+    assert page.locator("#table-subsets-synthhands").is_visible()
+    assert not page.locator("nav").is_visible()
+    assert page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_for_anybody(open_page, axe, width, scheme):
+    page = open_page(width, scheme)
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"][:120]) for fault in found] == []
+
+
+def test_plots_follow_the_scheme_of_the_page(open_page):
+    color = "e => getComputedStyle(e).fill"
+    inks = [open_page(1400, scheme).locator("#learning svg text").first.evaluate(color) for scheme in ("light", "dark")]
+    assert inks == ["rgb(27, 31, 36)", "rgb(228, 232, 236)"]
