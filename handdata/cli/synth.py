@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -70,20 +70,12 @@ def synth_command(
     from handdata.synth.native import NATIVE_WRITERS
     from handdata.synth.native.tree import FAULTS
 
+    asked: dict[str, Any] = {"seed": seed, "style": style, "small": size == "small", "backgrounds": pictures}
+    asked["faults"] = FAULTS if faults == ALL else tuple(fault for fault in faults.split(",") if fault)
     chosen = DATASETS if name == ALL else (str(name),)
-    planted = FAULTS if faults == ALL else tuple(fault for fault in faults.split(",") if fault)
     for dataset in chosen:
         folder = out / dataset if out else data.native(dataset)
-        count = NATIVE_WRITERS[dataset](
-            folder,
-            frames,
-            seed=seed,
-            style=style,
-            small=size == "small",
-            faults=planted,
-            workers=workers or os.cpu_count() or 1,
-            backgrounds=pictures,
-        )
+        count = NATIVE_WRITERS[dataset](folder, frames, workers=workers or os.cpu_count() or 1, **asked)
         click.echo(f"{dataset}: {count} samples -> {folder}")
     say("next: " + _next_command(chosen, out))
 

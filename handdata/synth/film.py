@@ -65,7 +65,7 @@ def develop(film: Film, linear: Colors, rng: np.random.Generator, *, optics: boo
         levels = _blurred(film, levels, min(width, height) / 256)
     if film.vignette > 0.01:
         levels *= 1 - np.float32(film.vignette) * _corners(width, height)
-    levels += _grain(rng, width, height) * np.float32(film.noise)
+    levels += grain(rng, width, height) * np.float32(film.noise)
     image: NDArray[np.uint8] = np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8)
     if film.jpeg is not None and optics:
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, film.jpeg])[1]
@@ -110,7 +110,7 @@ def _grain_tile() -> Colors:
     return np.asarray((noise[..., :1] + COLORED * noise[..., 1:]) / np.hypot(1, COLORED), np.float32)
 
 
-def _grain(rng: np.random.Generator, width: int, height: int) -> Colors:
+def grain(rng: np.random.Generator, width: int, height: int) -> Colors:
     """Cut (height, width, 3) noise out of the tile, at random; a picture larger than the tile repeats it."""
     tile = _grain_tile()
     rows, columns = GRAIN_PX

@@ -60,9 +60,7 @@ def shadow_map(vertices: Floats, faces: NDArray[Any], lamp: Floats, corners: Flo
         lamp: (3,) unit vector towards the lamp.
         corners: (N, 3) points that span what will be asked about.
     """
-    forward = -lamp
-    right = unit(cross(np.array([0.13, 0.97, 0.2]), forward))
-    axes = np.stack([right, cross(forward, right), forward])
+    axes = lamp_axes(lamp)
     seen = vertices @ axes.T
     span = corners @ axes[:2].T
     low, high = np.maximum(seen[:, :2].min(0), span.min(0) - 2), np.minimum(seen[:, :2].max(0), span.max(0) + 2)
@@ -72,8 +70,15 @@ def shadow_map(vertices: Floats, faces: NDArray[Any], lamp: Floats, corners: Flo
     return ShadowMap(axes=axes, corner=low, scale=scale, nearest=nearest)
 
 
+def lamp_axes(lamp: Floats) -> Floats:
+    """Return the (3, 3) axes of a camera that looks along the lamp's rays."""
+    forward = -lamp
+    right = unit(cross(np.array([0.13, 0.97, 0.2]), forward))
+    return np.stack([right, cross(forward, right), forward])
+
+
 @dataclass(frozen=True)
-class _Spheres:
+class Spheres:
     """Spheres on the bones: (S, 2) keypoint ends, (S,) place between, radius and bone; (1842, S) who shades whom."""
 
     ends: NDArray[np.int64]
@@ -83,7 +88,8 @@ class _Spheres:
 
 
 @cache
-def _spheres() -> _Spheres:
+def load_spheres() -> Spheres:
+    """Place the spheres, once a process."""
     hand, capsules = load_hand(), load_capsules()
     rows = []
     for k, (segment, bone) in enumerate(zip(capsules.segments, capsules.bones, strict=True)):
@@ -95,7 +101,7 @@ def _spheres() -> _Spheres:
     table = np.array(rows)
     touches = (hand.weights @ _adjacent_bones()) > 0.02
     bones = table[:, 4].astype(np.int64)
-    return _Spheres(table[:, :2].astype(np.int64), table[:, 2], table[:, 3], (~touches[:, bones]).astype(np.float32))
+    return Spheres(table[:, :2].astype(np.int64), table[:, 2], table[:, 3], (~touches[:, bones]).astype(np.float32))
 
 
 def _adjacent_bones() -> NDArray[np.float64]:
@@ -124,7 +130,7 @@ def hand_openness(
         scale: of the hand.
         solid: the object in the same frame, if any.
     """
-    spheres = _spheres()
+    spheres = load_spheres()
     start, end = centres[spheres.ends[:, 0]], centres[spheres.ends[:, 1]]
     middle = start + spheres.share[:, None] * (end - start)
     occluded = _sphere_occlusion(vertices, normals, middle, spheres.radius * scale) * spheres.shades
@@ -138,7 +144,7 @@ def hand_openness(
 
 def object_openness(vertices: Floats, normals: Floats, centres: Floats, scale: float) -> NDArray[np.float32]:
     """Return the (V,) shares of the sky that a hand leaves open above an object's vertices."""
-    spheres = _spheres()
+    spheres = load_spheres()
     start, end = centres[spheres.ends[::2, 0]], centres[spheres.ends[::2, 1]]
     middle = start + spheres.share[::2, None] * (end - start)
     occluded = _sphere_occlusion(vertices, normals, middle, spheres.radius[::2] * scale * 1.2)

@@ -7,7 +7,7 @@ from handdata.synth.frame import Camera, Frame, HandLabel, LabelConvention, Styl
 from handdata.synth.grasp import BAD_MM, sample_grasp, sample_size
 from handdata.synth.mesh import Floats, unit
 from handdata.synth.place import draw_orientation
-from handdata.synth.pose import sample_pose
+from handdata.synth.pose import Body, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import Scene, arm_direction, draw_setting, pose_hand
 from handdata.synth.solid import KINDS, Solid
@@ -73,18 +73,11 @@ def build_picture(
     convention: LabelConvention,
 ) -> tuple[Scene, Camera]:
     """Pose one random hand before a camera of its own; arguments as of `render_hand`."""
-    key = (seed, index, *style.encode())
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(key := (seed, index, *style.encode()))
     setting = draw_setting(rng, style, backgrounds)
     side = (LEFT, RIGHT)[int(rng.random() < 0.5)] if side is None else side
-    angles, solid = None, None
     kind = rng.random()
-    if kind < HELD:
-        grasp = sample_grasp(rng, setting.body)
-        if grasp.depth < BAD_MM:
-            angles, solid = grasp.angles, grasp.solid.mirrored() if side == LEFT else grasp.solid
-    if angles is None:
-        angles = sample_pose(rng, setting.body)
+    angles, solid = _held_object(rng, setting.body, side) if kind < HELD else (sample_pose(rng, setting.body), None)
     turn = draw_orientation(rng, arm_direction(setting.body, side, angles), "front")
     hand = pose_hand(setting, side, angles, turn, np.zeros(3), convention)
     camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size)
@@ -102,6 +95,14 @@ def build_picture(
         seed=key,
     )
     return scene, camera
+
+
+def _held_object(rng: np.random.Generator, body: Body, side: int) -> tuple[Floats, Solid | None]:
+    """Return the angles of a grasp and its object, in the hand frame of that side; a free pose if none was good."""
+    grasp = sample_grasp(rng, body)
+    if grasp.depth >= BAD_MM:
+        return sample_pose(rng, body), None
+    return grasp.angles, grasp.solid.mirrored() if side == LEFT else grasp.solid
 
 
 def _frame_hand(rng: np.random.Generator, centres: Floats, scale: float, size: int) -> tuple[Camera, Floats]:

@@ -22,7 +22,7 @@ from handdata.synth.light import Light, hold_highlights, illuminate
 from handdata.synth.mesh import Floats, Ints, unit, vertex_normals
 from handdata.synth.occlusion import ShadowMap, hand_openness, object_openness, shadow_map
 from handdata.synth.rasterize import NEAR_MM, Raster, rasterize
-from handdata.synth.scene import DropShadow, Scene
+from handdata.synth.scene import DropShadow, PosedHand, Scene
 from handdata.synth.skin import (
     NUM_ATTRIBUTES,
     REST,
@@ -33,6 +33,7 @@ from handdata.synth.skin import (
     painted_material,
     ring_weights,
 )
+from handdata.synth.solid import Solid
 from handdata.synth.style import LOOKS
 from handdata.synth.visibility import PARTS_PER_HAND, see_keypoints
 
@@ -68,12 +69,7 @@ def build_surface(scene: Scene, cameras: Sequence[Camera]) -> Surface:
     pieces = [_hand_piece(scene, number, cameras) for number in range(len(scene.hands))]
     casters = [(hand.base, _wound(load_hand().base_faces, hand.side)) for hand in scene.hands]
     if scene.solid is not None:
-        vertices, faces, normals, own = scene.solid.surface()
-        columns = np.zeros((len(vertices), NUM_COLUMNS), np.float32)
-        columns[:, POSITION], columns[:, NORMAL] = vertices, normals
-        columns[:, ATTRIBUTES][:, REST] = own
-        holder = scene.hands[0]
-        columns[:, OPENNESS] = object_openness(vertices, normals, holder.centres, holder.scale)
+        vertices, faces, columns = object_piece(scene.solid, scene.hands[0])
         pieces.append((vertices, faces, np.zeros(len(faces), np.uint8), columns))
         casters.append((vertices, faces))
     faces = _joined([(vertices, faces) for vertices, faces, _, _ in pieces])
@@ -90,6 +86,16 @@ def build_surface(scene: Scene, cameras: Sequence[Camera]) -> Surface:
             corners,
         ),
     )
+
+
+def object_piece(solid: Solid, holder: PosedHand) -> tuple[Floats, Ints, NDArray[np.float32]]:
+    """Mesh an object: vertices, faces, columns."""
+    vertices, faces, normals, own = solid.surface()
+    columns = np.zeros((len(vertices), NUM_COLUMNS), np.float32)
+    columns[:, POSITION], columns[:, NORMAL] = vertices, normals
+    columns[:, ATTRIBUTES][:, REST] = own
+    columns[:, OPENNESS] = object_openness(vertices, normals, holder.centres, holder.scale)
+    return vertices, faces, columns
 
 
 def _joined(pieces: Sequence[tuple[Floats, Ints]]) -> Ints:
