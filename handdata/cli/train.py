@@ -81,6 +81,7 @@ def train_command(
     """
     from handdata.train.chain import chain_of, train_chain
     from handdata.train.config import Config
+    from handdata.train.distributed import is_first
     from handdata.train.loop import Job, train
     from handdata.train.sources import shard_folders
 
@@ -115,7 +116,7 @@ def train_command(
             )
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
         finished = train(job(config, run, init_from, resume))
-    if finished:
+    if finished and is_first():
         click.echo(run)
 
 

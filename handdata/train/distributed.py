@@ -21,6 +21,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def is_first() -> bool:
+    """Say whether this process speaks for all of them; true before and after the group too."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def world() -> int:
     """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1

@@ -5,7 +5,7 @@ One process or many make the same steps: every loss is a sum over what is presen
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from handdata.train.augment import Inputs
 from handdata.train.board import Board
 from handdata.train.config import Config, LossConfig
 from handdata.train.data import EvalLoader, Loader, Mixture
-from handdata.train.distributed import group, rank, sum_over_processes, wait, world
+from handdata.train.distributed import group, is_first, rank, sum_over_processes, wait, world
 from handdata.train.ledger import NAMES, Clock, Ledger
 from handdata.train.losses import loss_2d, loss_3d
 from handdata.train.optim import clip
@@ -88,7 +88,8 @@ def _train(job: Job, device: torch.device, stop: threading.Event) -> bool:
             clock = Clock()
             if not train_epoch(state, config, loader, views, clock, stop, run.path):
                 _save(state, run, config, checkpoint.LAST)
-                say(f"stopped after step {state.position.step}; saved, go on with --resume")
+                if is_first():
+                    say(f"stopped after step {state.position.step}; saved, go on with --resume")
                 return False
             figures = clock.figures(world())
             losses = validate(state, config, val_set, val_views, device) if val_set and val_views else {}
@@ -125,13 +126,12 @@ def train_epoch(
     ledger = Ledger(position.sums, loader.mixture, run, lag=loader.device.type != "cpu")
     state.train_mode()
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
-    with meter(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches) as bar:
-        bar.advance(position.batch)
+    with shown(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches, position.batch) as count:
         for batch in clock.batches(batches):
             losses = step(state, views.inputs(batch), config, stopping=stop.is_set())
             position.step += 1
             position.batch += 1
-            bar.advance()
+            count()
             if ledger.add(losses, batch):
                 return False
     return not ledger.settle()
@@ -181,7 +181,7 @@ def validate(state: State, config: Config, val_set: Mixture, views: Views, devic
     values = state.average.values if state.average else dict(network.state_dict())
     sums = torch.zeros(8, device=device, dtype=torch.float64)
     loader = EvalLoader(val_set, config.data.batch, device=device, rank=rank(), world_size=world())
-    with loader, meter("validation", len(loader)) as bar:
+    with loader, shown("validation", len(loader)) as count:
         for batch in loader:
             inputs = views.inputs(batch)
             with autocast(config.loop.precision, device):
@@ -193,7 +193,7 @@ def validate(state: State, config: Config, val_set: Mixture, views: Views, devic
             counts = (off_2d.new_tensor(off_2d.numel()), off_3d.new_tensor(off_3d.numel()))
             parts = [flat.total, deep.total, flat.number, deep.number, off_2d.sum(), off_3d.sum(), *counts]
             sums += torch.stack(parts).double()
-            bar.advance()
+            count()
     sums = sum_over_processes(sums)
     losses = dict(zip(NAMES, _losses(sums[:4], config.loss).tolist(), strict=True))
     errors = (sums[4:6] / sums[6:8].clamp(min=1)).tolist()
@@ -253,6 +253,17 @@ def _losses(sums: Tensor, loss: LossConfig) -> Tensor:
     """Return (2D, 3D, weighted total) from (2D sum, 3D sum, 2D count, 3D count)."""
     flat, deep = sums[0] / sums[2].clamp(min=1.0), sums[1] / sums[3].clamp(min=1.0)
     return torch.stack([flat, deep, loss.weight_2d * flat + loss.weight_3d * deep])
+
+
+@contextmanager
+def shown(title: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
+    """Show the progress of one task on the first process; yield what counts a step."""
+    if not is_first():
+        yield lambda: None
+        return
+    with meter(title, total) as bar:
+        bar.advance(done)
+        yield bar.advance
 
 
 def _save(state: State, run: Run, config: Config, name: str) -> None:
