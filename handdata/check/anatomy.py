@@ -214,8 +214,10 @@ def hand_size(xyz_N213: NDArray[Any]) -> tuple[str, float, tuple[float, float]]:
 
 
 def _span(points_NP3: Floats) -> Floats:
+    """Return the widest distance between two points of each row, (N,); NaN with fewer than two."""
     distances = np.linalg.norm(points_NP3[:, :, None] - points_NP3[:, None], axis=-1)
-    return np.asarray(np.where(np.isfinite(distances), distances, -np.inf).max((1, 2)))
+    widest = np.where(np.isfinite(distances), distances, -np.inf).max((1, 2))
+    return np.asarray(np.where(np.isfinite(points_NP3).all(-1).sum(1) >= 2, widest, np.nan))
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -71,8 +71,9 @@ def _camera_fault(rows: Rows, off: NDArray[np.bool_], camera: str, median: float
     known = rows["annotated_2d"] & rows["annotated_3d"]
     fits = {}
     for name, other in (facts.cameras if facts is not None else {}).items():
-        distance = residuals(rows["keypoints_3d"][off], rows["keypoints_2d"][off], other.K[None], known[off])
-        fits[name] = float(np.nanmedian(distance))
+        if np.isfinite(other.K).all():
+            distance = residuals(rows["keypoints_3d"][off], rows["keypoints_2d"][off], other.K[None], known[off])
+            fits[name] = float(np.nanmedian(distance))
     best = min(fits, key=lambda name: fits[name]) if fits else ""
     if best and fits[best] < MAX_RESIDUAL_PX:
         what += f"; the K of {best} fits"

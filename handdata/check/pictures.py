@@ -21,7 +21,7 @@ from handdata.skeleton import BONES, TIPS, WRIST
 MAX_PICTURES = 400
 MIN_PICTURES = 40
 MIRROR_WINS = 0.6  # share of pictures whose mirrored labels fit better; rendered data 0.2, mirrored 0.8
-OWN_RANK = 0.45  # mean share of other samples' labels that fit better than a picture's own; rendered 0.2, chance 0.5
+OWN_RANK = 0.4  # mean share of other samples' labels that fit better than a picture's own; rendered 0.2, chance 0.5
 ON_FOREGROUND = 0.75  # share of labelled points that lie on the segmentation; rendered data 0.97
 MIN_FINGER_POINTS = 40  # points along the fingers that make a hand a full one
 OTHERS = 8  # labels of other samples that each picture is tried with

@@ -1,12 +1,13 @@
 """`handdata datasets`, `doctor`, `verify`, `stats` and `diff`: what there is, and whether it can be trusted."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli.options import DATASETS, data_root_option, json_option, print_json
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from handdata.check.diff import Diff
+    from handdata.check.doctor import Diagnosis
     from handdata.check.findings import Report
     from handdata.check.stats import Stats
 
@@ -189,3 +191,122 @@ def _diff_lines(diff: "Diff") -> "Iterator[str]":
         missing = f", missing on one side in {found.missing}" if found.missing else ""
         yield f"{name}: differs in {found.samples} samples ({how}{missing}), e.g. {', '.join(found.examples[:3])}"
     yield f"{diff.identical} of {diff.common} common samples are identical"
+
+
+@click.command("datasets")
+@json_option
+@data_root_option
+@click.pass_obj
+def datasets_command(data: DataRoot, *, as_json: bool) -> None:
+    """Show what the datasets are, and which of them are converted.
+
+    \b
+    Example:
+      handdata datasets --json
+    """
+    from rich.table import Table
+
+    from handdata.check.overview import overview
+
+    entries = overview(data)
+    if as_json:
+        print_json([entry.as_json() for entry in entries])
+        return
+    table = Table(title="Datasets (R real, S synthetic)", title_justify="left", show_lines=True)
+    for name in ("name", "", "frames", "keypoints", "hand", "view", "cameras", "comment", "converted"):
+        table.add_column(name, justify="right" if name == "frames" else "left", overflow="fold")
+    for e in entries:
+        state = "\n".join(f"{split} {count}" for split, count in e.converted.items()) or e.state or "no"
+        frames = f"{e.frames:,}" if e.frames else ""
+        cameras = "\n".join(e.cameras)
+        table.add_row(e.name, e.kind[:1].upper(), frames, e.keypoints, e.hand, e.view, cameras, e.comment, state)
+    _console().print(table, markup=False)
+
+
+@click.command("doctor")
+@click.argument("dataset", required=False, type=click.Choice(DATASETS))
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/DATASET]")
+@json_option
+@data_root_option
+@click.pass_obj
+def doctor_command(data: DataRoot, dataset: str | None, *, root: Path | None, as_json: bool) -> None:
+    """Look at this machine, or at a DATASET's unpacked archive; the exit code is 1 if something is wrong.
+
+    \b
+    Examples:
+      handdata doctor
+      handdata doctor stereo --root ~/data/STB
+    """
+    if dataset is None:
+        _print_machine(data, as_json=as_json)
+        return
+    from handdata.check.doctor import diagnose
+
+    diagnosis = diagnose(dataset, root or data.native(dataset), data.shards(dataset))
+    if as_json:
+        print_json(diagnosis.as_json())
+    else:
+        _print_diagnosis(diagnosis)
+    sys.exit(1 if diagnosis.findings else 0)
+
+
+def _print_machine(data: DataRoot, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from handdata.check.environment import examine
+
+    checks = examine(data)
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            fix = f"  {check.fix}" if check.fix else ""
+            click.echo(f"{check.state:5}  {check.name:{width}}  {check.text}{fix}")
+    sys.exit(1 if any(check.state == "found" for check in checks) else 0)
+
+
+def _print_diagnosis(diagnosis: "Diagnosis") -> None:
+    made = ", rendered by handdata synth" if diagnosis.rendered else ""
+    click.echo(f"{diagnosis.dataset}: {diagnosis.root or diagnosis.given}{made}")
+    _print_tree(diagnosis)
+    for split, sequences in diagnosis.samples.items():
+        listed = ", ".join(f"{name} {count}" for name, count in list(sequences.items())[:MAX_LISTED] if name)
+        more = f" and {len(sequences) - MAX_LISTED} more" if len(sequences) > MAX_LISTED else ""
+        click.echo(f"{split}: {sum(sequences.values())} samples{': ' if listed else ''}{listed}{more}")
+    for what, reading in diagnosis.readings.items():
+        click.echo(f"{what}: {reading}")
+    for note in diagnosis.notes:
+        click.echo(f"note: {note}")
+    if diagnosis.sizes:
+        sizes = ", ".join(f"{name} {_size(count)}" for name, count in diagnosis.sizes.items())
+        click.echo(f"{sizes}{_duration(diagnosis.minutes)}")
+    for finding in diagnosis.findings:
+        click.echo(f"FOUND {finding}")
+    if not diagnosis.findings:
+        click.echo("nothing found")
+
+
+def _print_tree(diagnosis: "Diagnosis") -> None:
+    from rich.table import Table
+
+    if not diagnosis.tree:
+        return
+    table = Table(title="files, by the end of their path", title_justify="left")
+    table.add_column("pattern", no_wrap=True)
+    table.add_column("whole archive", justify="right")
+    table.add_column("found", justify="right")
+    for line in diagnosis.tree:
+        optional = " (not needed)" if line.optional else ""
+        table.add_row(f"{line.pattern}{optional}", str(line.expected), str(line.found))
+    _console().print(table, markup=False)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _duration(minutes: float) -> str:
+    if math.isnan(minutes):
+        return ""
+    return f", {minutes:.0f} minutes to convert" if minutes >= 1 else f", {60 * minutes:.0f} seconds to convert"

@@ -1,0 +1,246 @@
+"""Is a native archive unpacked as it should be: where, what is there of it, which reading, how much work it is."""
+
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from handdata import manifest
+from handdata.check.environment import existing
+from handdata.converters import CONVERTERS
+from handdata.converters.layout import matches
+from handdata.converters.protocol import Options, Plan
+from handdata.errors import HanddataError
+from handdata.images import image_size
+from handdata.manifest import Manifest
+from handdata.schema import DEFAULT_CANVAS, FIELDS
+
+SYNTH_MARK = ".handdata-synth.json"  # what `handdata synth` leaves in a tree it rendered
+LEVELS_UP, LEVELS_DOWN = 2, 3
+MAX_FOLDERS = 2000  # looked into when searching for the right level
+TRIED = 12  # samples read to measure the speed
+SIZED = 64  # files of a pattern whose size is read
+
+
+@dataclass(slots=True)
+class Line:
+    """One pattern of the expected tree: files there should be, and are."""
+
+    pattern: str
+    expected: int
+    found: int
+    optional: bool
+    slack: int = 0
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What the doctor found of one native archive.
+
+    Attributes:
+        dataset: its name.
+        given: the folder looked at.
+        root: the dataset's own folder; "" if it was not found.
+        rendered: whether `handdata synth` made it: then an archive's counts do not apply.
+        tree: expected against found.
+        samples: what the default conversion would write: split -> sequence -> samples.
+        readings: which of several readings of the format the files are.
+        notes: what a conversion would say.
+        findings: what is wrong, a sentence each, with what to do.
+        sizes: bytes of the pictures and of the shards to be.
+        minutes: a conversion takes on this machine with all cores, measured on a few samples; NaN if it cannot be read.
+    """
+
+    dataset: str
+    given: str
+    root: str = ""
+    rendered: bool = False
+    tree: list[Line] = field(default_factory=list)
+    samples: dict[str, dict[str, int]] = field(default_factory=dict)
+    readings: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    minutes: float = float("nan")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data; an unknown time is null."""
+        plain = asdict(self) | {"ok": not self.findings}
+        return plain | {"minutes": None if np.isnan(self.minutes) else self.minutes}
+
+
+def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = None) -> Diagnosis:
+    """Look at a native archive as `convert` would, and at everything its manifest expects besides.
+
+    Args:
+        dataset: a name in CONVERTERS.
+        root: where it should lie.
+        shards: where it would be converted to, for the free space there.
+        options: of the conversion.
+    """
+    facts, options = manifest.load(dataset), options or Options()
+    diagnosis = Diagnosis(dataset=dataset, given=str(root))
+    try:
+        plan = CONVERTERS[dataset].plan(root, facts, options)
+    except HanddataError as error:
+        diagnosis.findings += [*_other_level(root, facts), str(error)]
+        return diagnosis
+    diagnosis.root = str(plan.root)
+    if plan.root != root:
+        diagnosis.notes.append(f"the dataset's own folder is {plan.root}, one level below; convert finds it there")
+    diagnosis.notes += plan.warnings
+    diagnosis.readings = dict(plan.readings)
+    mark = _mark(plan.root)
+    diagnosis.rendered = bool(mark)
+    for item in plan.items:
+        sequences = diagnosis.samples.setdefault(item.split, {})
+        sequences[item.sequence] = sequences.get(item.sequence, 0) + 1
+    diagnosis.tree, parts = _compare_tree(plan.root, facts)
+    if mark:
+        diagnosis.findings += _rendered_faults(mark, plan)
+    else:
+        diagnosis.findings += _count_faults(diagnosis.tree, parts, facts)
+    _estimate(diagnosis, plan, facts, options, shards)
+    return diagnosis
+
+
+def _other_level(root: Path, facts: Manifest) -> list[str]:
+    """Look for the dataset above and below the folder that was named."""
+    above = [path for path in root.absolute().parents[:LEVELS_UP] if matches(path, facts.required)]
+    if above:
+        return [f"{root} is too deep: the dataset's own folder is {above[0]}. Use --root {above[0]}."]
+    below = next((path for path in _folders_below(root) if matches(path, facts.required)), None)
+    if below is not None:
+        return [f"{root} is too high: the dataset's own folder is {below}. Use --root {below}."]
+    return []
+
+
+def _folders_below(root: Path) -> Iterator[Path]:
+    layer, looked = [root], 0
+    for _ in range(LEVELS_DOWN):
+        layer = [p for folder in layer if folder.is_dir() for p in sorted(folder.iterdir()) if p.is_dir()]
+        for folder in layer:
+            looked += 1
+            if looked > MAX_FOLDERS:
+                return
+            yield folder
+
+
+def _mark(root: Path) -> dict[str, Any]:
+    try:
+        mark: dict[str, Any] = json.loads((root / SYNTH_MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return mark
+
+
+# ------------------------------------------------------------------------------------------------ tree and counts
+
+
+def _compare_tree(root: Path, facts: Manifest) -> tuple[list[Line], Counter[str]]:
+    """Count the files of each expected pattern, and the pictures by every folder name on their way."""
+    slack = facts.extra.get("tree_slack", {})
+    lines = [
+        Line(pattern, count, 0, optional, slack.get(pattern, 0))
+        for table, optional in (("tree", False), ("tree_optional", True))
+        for pattern, count in facts.extra.get(table, {}).items()
+    ]
+    parts: Counter[str] = Counter()
+    for folder, names in _walk(root):
+        for number, line in enumerate(lines):
+            parent, _, name = line.pattern.rpartition("/")
+            if _ends_like(folder, parent):
+                found = sum(fnmatchcase(n, name) for n in names)
+                line.found += found
+                if number == 0:
+                    parts.update(dict.fromkeys(set(folder.parts), found))
+    return lines, parts
+
+
+def _walk(root: Path) -> Iterator[tuple[PurePosixPath, list[str]]]:
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        yield PurePosixPath(Path(folder).relative_to(root.parent).as_posix()), names
+
+
+def _ends_like(folder: PurePosixPath, pattern: str) -> bool:
+    wanted = pattern.split("/")
+    return len(folder.parts) >= len(wanted) and all(
+        fnmatchcase(part, like) for part, like in zip(folder.parts[-len(wanted) :], wanted, strict=True)
+    )
+
+
+def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest) -> Iterator[str]:
+    for line in tree:
+        if line.found < line.expected - line.slack and not line.optional:
+            yield f"{line.pattern}: {line.found} of {line.expected} files. Unpack the archive's other parts as well."
+        elif line.found > line.expected + line.slack:
+            yield f"{line.pattern}: {line.found} files, the archive has {line.expected}. Is another dataset among them?"
+    slack = -(-max((line.slack for line in tree), default=0) // max(1, len(facts.counts) - 2))
+    for part, expected in facts.counts.items():
+        if parts[part] and abs(parts[part] - expected) > slack:
+            yield f"{part}: {parts[part]} pictures, the archive has {expected}."
+
+
+def _rendered_faults(mark: dict[str, Any], plan: Plan) -> Iterator[str]:
+    """Compare with what `handdata synth` was asked for."""
+    expected = int(mark.get("frames", 0))
+    if len(plan.items) < expected:
+        fix = f"Render it again: handdata synth {mark.get('dataset')} --frames {expected} --seed {mark.get('seed')}."
+        yield f"{plan.root}: {len(plan.items)} of {expected} rendered samples. {fix}"
+
+
+# ------------------------------------------------------------------------------------------------ size and time
+
+
+def _estimate(diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Options, shards: Path) -> None:
+    """Measure a few samples: that they can be read, how large their pictures are, how long they take."""
+    items = plan.items
+    chosen = [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, TRIED).round())]
+    read = CONVERTERS[diagnosis.dataset].reader(plan.root, facts, options)
+    spent: list[float] = []
+    for item in chosen:
+        try:
+            start = time.perf_counter()
+            read(item)
+            spent.append(time.perf_counter() - start)
+        except HanddataError as error:
+            diagnosis.findings.append(str(error))
+    pictures = sorted({item.image for item in items})
+    sized = pictures[:: max(1, len(pictures) // SIZED)]
+    bytes_of = [(plan.root / name).stat().st_size for name in sized if (plan.root / name).is_file()]
+    row = sum(_row_bytes(name) for name in _fields_of(plan))
+    diagnosis.sizes = {
+        "pictures": round(float(np.mean(bytes_of)) * len(pictures)) if bytes_of else 0,
+        "shards": row * len(items),
+    }
+    free = shutil.disk_usage(existing(shards)).free
+    if diagnosis.sizes["shards"] > free:
+        need, there = diagnosis.sizes["shards"] / 1e9, free / 1e9
+        diagnosis.findings.append(f"{shards}: {need:.1f} GB needed for the shards, {there:.1f} GB free.")
+    if spent:
+        diagnosis.minutes = float(np.median(spent)) * len(items) / (os.cpu_count() or 1) / 60
+    if not diagnosis.findings and chosen:
+        size = image_size(plan.root / chosen[0].image)
+        expected = {camera.size for name, camera in facts.cameras.items() if name == chosen[0].camera}
+        if expected and size not in expected:
+            diagnosis.findings.append(
+                f"{chosen[0].image}: {size[0]} x {size[1]} px, the archive's have {expected.pop()}."
+            )
+
+
+def _fields_of(plan: Plan) -> list[str]:
+    return [f.name for f in FIELDS if not f.optional or (f.name == "foreground" and plan.has_foreground)]
+
+
+def _row_bytes(name: str) -> int:
+    one = next(field for field in FIELDS if field.name == name)
+    return int(np.prod(one.shape_at(DEFAULT_CANVAS))) * np.dtype(one.dtype).itemsize

@@ -1,0 +1,130 @@
+"""One line a dataset: what it is by its manifest (the thesis' Table 2.1), and what of it is converted."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from handdata import manifest
+from handdata.dataset import open_dataset
+from handdata.errors import HanddataError
+from handdata.manifest import Manifest
+from handdata.paths import DataRoot
+from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS, TIPS
+
+PALM = "palm_center"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One dataset in the overview.
+
+    Attributes:
+        name: as typed on the command line.
+        title: full name.
+        kind: "real" or "synthetic".
+        frames: pictures the archive holds.
+        keypoints: number and which.
+        view: viewpoint.
+        hand: whose.
+        cameras: name and size of each.
+        comment: a phrase.
+        licence: a phrase.
+        homepage: where to ask for the data.
+        native: whether native files lie at the default place.
+        converted: split -> samples of the shards at the default place; empty: none.
+        state: "", "converted", "unfinished" or what is wrong with them.
+    """
+
+    name: str
+    title: str
+    kind: str
+    frames: int
+    keypoints: str
+    view: str
+    hand: str
+    cameras: tuple[str, ...]
+    comment: str
+    licence: str
+    homepage: str
+    native: bool = False
+    converted: dict[str, int] = field(default_factory=dict)
+    state: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def overview(data: DataRoot) -> list[Entry]:
+    """Describe every dataset with a manifest, in name order, and the shards the user made besides."""
+    known = manifest.names()
+    entries = [_describe(manifest.load(name), data) for name in known]
+    others = [folder.name for folder in data.all_shards() if folder.name not in known]
+    return entries + [_own(name, data) for name in others]
+
+
+def describe_keypoints(facts: Manifest) -> str:
+    """Say how many keypoints a dataset labels, and which."""
+    ours = [KEYPOINTS.index(name) for name in facts.keypoints if name in KEYPOINTS]
+    tips = len(ours) == len(TIPS) and set(ours) == set(TIPS)
+    text = f"{len(TIPS)} fingertips" if tips else str(len(ours))
+    if len(ours) < NUM_KEYPOINTS and not tips:
+        absent = [name for number, name in enumerate(KEYPOINTS) if number not in ours]
+        text = f"{len(ours)} (no {', '.join(absent)})"
+    extra = [name for name in facts.keypoints if name not in KEYPOINTS]
+    corners = [name for name in extra if name != PALM]
+    text += " and the palm centre" if PALM in extra else ""
+    text += f" and {len(corners)} points of the object" if corners else ""
+    return f"{text} of each hand" if facts.hand == "both" else text
+
+
+def _describe(facts: Manifest, data: DataRoot) -> Entry:
+    converted, state = _converted(facts.name, data)
+    return Entry(
+        name=facts.name,
+        title=facts.title,
+        kind=facts.kind,
+        frames=int(facts.counts.get("frames", 0)),
+        keypoints=describe_keypoints(facts),
+        view=facts.view,
+        hand=facts.hand,
+        cameras=tuple(f"{name} {camera.size[0]} x {camera.size[1]}" for name, camera in facts.cameras.items()),
+        comment=str(facts.extra.get("comment", "")),
+        licence=facts.licence,
+        homepage=facts.homepage,
+        native=data.native(facts.name).is_dir(),
+        converted=converted,
+        state=state,
+    )
+
+
+def _own(name: str, data: DataRoot) -> Entry:
+    converted, state = _converted(name, data)
+    return Entry(
+        name=name,
+        title=name,
+        kind="",
+        frames=0,
+        keypoints="",
+        view="",
+        hand="",
+        cameras=(),
+        comment="the user's own",
+        licence="",
+        homepage="",
+        converted=converted,
+        state=state,
+    )
+
+
+def _converted(name: str, data: DataRoot) -> tuple[dict[str, int], str]:
+    folder = data.shards(name)
+    if not folder.is_dir():
+        return {}, ""
+    try:
+        dataset = open_dataset(folder)
+    except HanddataError as error:
+        return {}, "unfinished" if "unfinished" in error.got else error.got
+    counts: dict[str, int] = {}
+    for entry in dataset.index["shards"]:
+        counts[entry["split"]] = counts.get(entry["split"], 0) + int(entry["num_samples"])
+    return counts, "converted"
