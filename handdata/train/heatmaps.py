@@ -8,6 +8,7 @@ repeating the edge pixel (reflect-101), then divided by its maximum. Blurring, m
 map is py (outer) px exactly. What the 61-tap kernel cuts off is below exp(-50) and is left in.
 """
 
+import functools
 from typing import Literal
 
 import torch
@@ -42,19 +43,25 @@ def profiles(uv_BK2: Tensor, size: int, sigma: float | None = None) -> tuple[Ten
     Returns:
         (px_BKN, py_BKN), float32 in [0, 1]; both all zero where the keypoint is outside the map or NaN.
     """
-    sigma = SIGMA_PER_SIDE * size if sigma is None else sigma
-    on_map = inside(uv_BK2, size)
-    at = torch.where(on_map[..., None], torch.round(uv_BK2.float() * size), 0.0).clamp_(0, size - 1)  # (B, K, 2)
-    index = torch.arange(size, device=uv_BK2.device, dtype=torch.float32)
+    table = _table(size, SIGMA_PER_SIDE * size if sigma is None else sigma, uv_BK2.device)
+    # row N of the table is empty: where a keypoint off the map goes
+    at = torch.where(inside(uv_BK2, size)[..., None], torch.round(uv_BK2.float() * size).clamp(0, size - 1), size)
+    line = table[at.long()]  # (B, K, 2, N)
+    return line[..., 0, :], line[..., 1, :]
+
+
+@functools.lru_cache(maxsize=16)
+def _table(size: int, sigma: float, device: torch.device) -> Tensor:
+    """Return the profile of a keypoint at every map index, (N + 1, N); the last row is zero."""
+    index = torch.arange(size, device=device, dtype=torch.float32)
     last = float(size - 1)
 
-    def blob(centre: Tensor) -> Tensor:
-        return torch.exp((index - centre[..., None]).square_().mul_(-0.5 / sigma**2))
+    def blob(center: Tensor) -> Tensor:
+        return torch.exp((index - center[:, None]) ** 2 * (-0.5 / sigma**2))
 
-    line = blob(at)
-    line = line + blob(-at) * (at > 0)[..., None] + blob(2 * last - at) * (at < last)[..., None]
-    line = line / line.amax(dim=-1, keepdim=True) * on_map[..., None, None]
-    return line[..., 0, :], line[..., 1, :]
+    mirrored = blob(-index) * (index > 0)[:, None] + blob(2 * last - index) * (index < last)[:, None]
+    line = blob(index) + mirrored
+    return torch.cat([line / line.amax(dim=1, keepdim=True), line.new_zeros(1, size)])
 
 
 def render(px_BKN: Tensor, py_BKN: Tensor) -> Tensor:

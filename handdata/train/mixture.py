@@ -110,10 +110,12 @@ class Mixture:
             row[here] = sample[here] - starts[shard[here]]
         return shard, row
 
-    def labels(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    def labels(
+        self, dataset: NDArray[np.int64], sample: NDArray[np.int64], names: Sequence[str] = LABELS
+    ) -> dict[str, NDArray[Any]]:
         """Gather the labels of samples, (B, ...) each: one indexing a field and shard, so ask for many at once."""
         shard, row = self.locate(dataset, sample)
-        result = {n: np.empty((len(sample), *FIELD[n].shape_at(self.canvas)), FIELD[n].dtype) for n in LABELS}
+        result = {n: np.empty((len(sample), *FIELD[n].shape_at(self.canvas)), FIELD[n].dtype) for n in names}
         order = np.lexsort((shard, dataset))
         keys = np.stack([dataset, shard], axis=1)[order]
         cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(1)) + 1

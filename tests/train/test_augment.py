@@ -39,6 +39,12 @@ def left(root):
 
 
 @pytest.fixture(scope="module")
+def small(root):
+    """The same samples on canvases too small to look at: for counting what was drawn."""
+    return load(write_dataset(root / "small", "small", (24,), canvas=16))
+
+
+@pytest.fixture(scope="module")
 def right(root):
     return load(write_dataset(root / "right", "right", (24,), canvas=CANVAS, hand_side=1))
 
@@ -305,38 +311,38 @@ def uniform_over(values, low, high):
     assert np.abs(shares - 0.1).max() < 5 * (0.09 / len(values)) ** 0.5  # five standard deviations
 
 
-def test_rotation_fills_the_circle(left):
-    inputs = drawn(left, AugmentConfig(rotation_deg=180.0))
+def test_rotation_fills_the_circle(small):
+    inputs = drawn(small, AugmentConfig(rotation_deg=180.0))
     R = np.concatenate([i.rotation_B33 for i in inputs])
 
     uniform_over(np.degrees(np.arctan2(R[:, 0, 1], R[:, 0, 0])), -180, 180)
 
 
-def test_scale_fills_its_range(left):
-    inputs = drawn(left, AugmentConfig(scale=(-0.25, 0.15)))
-    stored = left.labels["crop_xyxy"][:, 2] - left.labels["crop_xyxy"][:, 0]
+def test_scale_fills_its_range(small):
+    inputs = drawn(small, AugmentConfig(scale=(-0.25, 0.15)))
+    stored = small.labels["crop_xyxy"][:, 2] - small.labels["crop_xyxy"][:, 0]
 
     uniform_over(np.concatenate([stored / i.side_B.numpy() - 1 for i in inputs]), -0.25, 0.15)
 
 
-def test_margins_fill_their_range(left):
-    inputs = drawn(left, AugmentConfig(window="keypoints", margin_px=(40.0, 100.0)))
-    extent = np.ptp(left.labels["keypoints_2d"], axis=1).max(-1)
+def test_margins_fill_their_range(small):
+    inputs = drawn(small, AugmentConfig(window="keypoints", margin_px=(40.0, 100.0)))
+    extent = np.ptp(small.labels["keypoints_2d"], axis=1).max(-1)
 
     uniform_over(np.concatenate([(i.side_B.numpy() - extent) / 2 for i in inputs]), 40 - 1e-4, 100 + 1e-4)
 
 
-def test_box_factors_fill_their_range(left):
-    inputs = drawn(left, AugmentConfig(window="box", box_factor=(0.7, 1.0)))
-    stored = left.labels["crop_xyxy"][:, 2] - left.labels["crop_xyxy"][:, 0]
+def test_box_factors_fill_their_range(small):
+    inputs = drawn(small, AugmentConfig(window="box", box_factor=(0.7, 1.0)))
+    stored = small.labels["crop_xyxy"][:, 2] - small.labels["crop_xyxy"][:, 0]
 
     uniform_over(np.concatenate([i.side_B.numpy() / stored for i in inputs]), 0.7, 1.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_shifts_fill_their_range(left, axis):
-    inputs = drawn(left, AugmentConfig(shift=0.1))
-    still_uv = prepare(left, NO_AUGMENTATION, seed=0, epoch=0, train=True).uv_BK2[:, 0, axis].numpy()
+def test_shifts_fill_their_range(small, axis):
+    inputs = drawn(small, AugmentConfig(shift=0.1))
+    still_uv = prepare(small, NO_AUGMENTATION, seed=0, epoch=0, train=True).uv_BK2[:, 0, axis].numpy()
 
     # a half-pixel belongs to the smaller size these were drawn at
     moves = np.concatenate([i.uv_BK2[:, 0, axis].numpy() + 0.5 / 16 for i in inputs]) - np.tile(
@@ -365,14 +371,15 @@ def test_colour_factors_fill_their_range(kind):
     assert np.abs(np.corrcoef(parameters) - np.eye(6)).max() < 0.06  # one number never decides two things
 
 
-def test_backgrounds_are_drawn_evenly_and_afresh_f6(keyed, pool):
+def test_backgrounds_are_drawn_evenly_and_afresh_f6(root, pool):
+    batch = load(write_dataset(root / "tiny", "tiny", (24,), canvas=16, foreground=True))
     greens = []
-    for epoch in range(40):
-        inputs = prepare(keyed, NO_AUGMENTATION, seed=0, epoch=epoch, train=True, backgrounds=pool)
+    for epoch in range(20):
+        inputs = prepare(batch, NO_AUGMENTATION, seed=0, epoch=epoch, train=True, backgrounds=pool)
         greens.append(np.round(seen(inputs)[:, 0, 0, 1] / 40).astype(int))
-    shares = np.bincount(np.concatenate(greens), minlength=5) / (40 * 24)
+    shares = np.bincount(np.concatenate(greens), minlength=5) / (20 * 24)
 
-    assert np.abs(shares - 0.2).max() < 0.07
+    assert np.abs(shares - 0.2).max() < 0.09
     assert not (greens[0] == greens[1]).all()
 
 

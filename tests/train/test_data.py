@@ -193,6 +193,10 @@ def test_the_plain_dataset_feeds_a_data_loader(folders):
         dataset[24]
 
 
+def test_the_plain_dataset_gives_only_the_labels_asked_for(folders):
+    assert set(ShardDataset(folders[0], labels=("K",))[0]) == {"image", "foreground", "K"}
+
+
 def test_a_mixture_pickles_without_its_mappings(mixture):
     mixture.shard(0, 0)
     again = pickle.loads(pickle.dumps(mixture))

@@ -1,0 +1,127 @@
+"""Goal 1, delivering uint8 batches to the training process, random order: our loader against seven others.
+
+    python benchmarks/read.py
+
+Counted in samples a CPU second of all processes together. Also: a cold cache with and without hints.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peers
+from machine import Aim, Batches, Result, arguments, interleave, ratio
+
+from handdata.train.mapped import MappedShard
+
+WORKERS = 2
+AHEAD = 2 * WORKERS + 1  # batches that a loader may hold ready
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=4096, help="samples")
+    parser.add_argument("--side", type=int, default=192, help="px")
+    parser.add_argument("--batch", type=int, default=64)
+    options = parser.parse_args()
+    paths = peers.write_all(options.scratch / "layouts", options.count, options.side)
+    result = Result("1 (reading)")
+    cold = options.scratch / "cold"
+    if not cold.is_dir():
+        peers.write_shards(cold, options.count // 2, options.side, rows=options.count // 4)
+    plain, hinted = cold_rates(cold, options.rounds)
+    readers = open_readers(paths, options.count, options.batch)
+    result.rows = interleave(
+        {name: Batches(reader, steps, options.batch, AHEAD) for name, (reader, steps) in readers.items()},
+        options.rounds,
+    )
+    us = "handdata: threads and ring"
+    for name, aim in (
+        ("WebDataset JPEG", 25),
+        ("LMDB JPEG", 15),
+        ("LMDB raw", 1),
+        ("DataLoader over our shards", 5),
+    ):
+        result.aims.append(Aim(f"ours / {name}", ratio(result.rows, us, name), aim))
+    result.rows["cold: plain mapping"] = {"MB_per_s": plain}
+    result.rows["cold: with hints"] = {"MB_per_s": hinted}
+    result.aims.append(Aim("cold, hints / plain mapping", hinted / plain, 5))
+    result.notes.append(
+        "not measured: FFCV (needs a compiler and OpenCV's C++ headers to install), MDS (pins numpy < 2.2)"
+    )
+    result.finish(as_json=options.json)
+
+
+def open_readers(paths: dict[str, Path], count: int, batch: int) -> dict[str, tuple[Iterator[Any], int]]:
+    """Return name -> (endless batches, batches a turn)."""
+
+    def picked(opener: Callable[..., Any], key: str) -> Iterator[Any]:
+        return peers.with_workers(peers.Picked(opener, paths[key], count), batch, WORKERS)
+
+    return {
+        "handdata: threads and ring": (peers.ours(paths["shards"], batch, WORKERS), 300),
+        "DataLoader over our shards": (peers.with_workers(peers.plain_dataset(paths["shards"]), batch, WORKERS), 60),
+        "DataLoader over .npy": (picked(peers.open_npy, "npy"), 60),
+        "LMDB raw": (picked(peers.open_lmdb_raw, "lmdb_raw"), 60),
+        "LMDB JPEG": (picked(peers.open_lmdb_jpeg, "lmdb_jpeg"), 30),
+        "WebDataset JPEG": (peers.webdataset(paths["wds"], batch, WORKERS), 30),
+        "HF datasets JPEG": (picked(peers.open_huggingface, "hf"), 20),
+        "JPEG files, PIL": (picked(peers.open_files, "jpeg_files"), 20),
+        "PNG files, PIL": (picked(peers.open_files, "png_files"), 10),
+        "bare .npy in this process": (bare(paths["npy"], count, batch), 300),
+    }
+
+
+def bare(path: Path, count: int, batch: int) -> Iterator[Any]:
+    """The floor: copy mapped rows in this process, no loader at all."""
+    array = np.load(path / "images.npy", mmap_mode="r")
+    out = np.empty((batch, *array.shape[1:]), np.uint8)
+    rng = np.random.default_rng(0)
+    while True:
+        for i, row in enumerate(rng.integers(0, count, batch).tolist()):
+            out[i] = array[row]
+        yield out
+
+
+def cold_rates(folder: Path, rounds: int) -> tuple[float, float]:
+    """Read a quarter of the rows at random from a cold cache, without and with hints one batch ahead; median MB/s."""
+    import statistics
+    import time
+
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    shards = sorted(folder.glob("*.h5"))
+    for turn in range(rounds):
+        for hints in (False, True):
+            path = shards[turn % len(shards)]
+            evict(path)
+            shard = MappedShard(path)
+            if shard.resident:
+                raise SystemExit(f"{path} stays in memory: this file system does not let go of pages")
+            rows = np.random.default_rng(turn).permutation(len(shard))[: len(shard) // 4]
+            batches = np.array_split(rows, max(1, len(rows) // 64))
+            out = np.empty_like(shard.images[0])
+            start = time.perf_counter()
+            if hints:
+                shard.hint(batches[0])
+            for now, ahead in zip(batches, [*batches[1:], None], strict=True):
+                if hints and ahead is not None:
+                    shard.hint(ahead)
+                for row in now.tolist():
+                    out[...] = shard.images[row]
+            rates[hints].append(len(rows) * out.nbytes / 1e6 / (time.perf_counter() - start))
+            del shard
+    return statistics.median(rates[False]), statistics.median(rates[True])
+
+
+def evict(path: Path) -> None:
+    """Drop a file's pages from the cache; nothing may have it mapped."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(handle)
+
+
+if __name__ == "__main__":
+    main()
