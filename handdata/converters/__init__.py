@@ -1,6 +1,6 @@
 """Native layouts to samples: one module a dataset, found by its name."""
 
-from handdata.converters import backgrounds, dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
+from handdata.converters import backgrounds, custom, dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
 from handdata.converters.protocol import Converter
 
 CONVERTERS: dict[str, Converter] = {
@@ -11,5 +11,6 @@ CONVERTERS: dict[str, Converter] = {
     "rhd": rhd,
     "stereo": stereo,
     "synthhands": synthhands,
+    "custom": custom,
     "backgrounds": backgrounds,
 }

@@ -99,16 +99,20 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
     return read
 
 
-@lru_cache(maxsize=16)
 def read_blocks(path: Path) -> tuple[Block, ...]:
     """Cut a label file into its frames without reading the numbers.
 
     Raises:
         DataError: two blocks in a row are damaged, so that the frames after them cannot be told.
     """
+    return _cut(path, read_lines(path))
+
+
+@lru_cache(maxsize=16)
+def _cut(path: Path, text: tuple[str, ...]) -> tuple[Block, ...]:
     blocks: list[Block] = []
     lines: list[str] = []
-    for number, line in enumerate((*read_lines(path), ""), start=1):
+    for number, line in enumerate((*text, ""), start=1):
         if line.strip():
             lines.append(line)
         elif lines:

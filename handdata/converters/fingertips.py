@@ -17,19 +17,23 @@ _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave the
 Points = NDArray[np.float64]
 
 
-@lru_cache(maxsize=32)
 def read_lines(path: Path) -> tuple[str, ...]:
-    """Read the lines of a label file, LF or CRLF.
+    """Read the lines of a label file, LF or CRLF; once while it stays as it is.
 
     Raises:
         MissingError: no such file.
         DataError: not text.
     """
+    if not path.is_file():
+        fix = "Unpack the annotations beside the pictures."
+        raise MissingError(path, expected="the labels of a sequence", got="no such file", fix=fix)
+    return _read_lines(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=32)
+def _read_lines(path: Path, _changed: int, _size: int) -> tuple[str, ...]:
     try:
         return tuple(path.read_text(encoding="utf-8-sig").splitlines())
-    except FileNotFoundError:
-        fix = "Unpack the annotations beside the pictures."
-        raise MissingError(path, expected="the labels of a sequence", got="no such file", fix=fix) from None
     except UnicodeDecodeError:
         raise DataError(path, expected="a table of points as text", got="other bytes", fix=_FIX) from None
 

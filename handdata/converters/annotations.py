@@ -1,0 +1,268 @@
+"""Hands that a user labelled: a COCO keypoint file or a CSV table, read row by row. docs/custom.md tells the format.
+
+A row that cannot be read keeps its fault, so that it costs one sample and is named where that sample is read.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.converters.point_names import PALM, match_names
+from handdata.errors import DataError, HanddataError, MissingError
+from handdata.schema import SPLITS, UNKNOWN
+from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
+
+MM_PER_UNIT = {"mm": 1.0, "m": 1000.0}
+_POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """One labelled hand; NaN where the file does not say.
+
+    Attributes:
+        side: 0 left, 1 right.
+        uv: (22, 2) px, the 21 keypoints and the palm centre.
+        xyz: (22, 3) mm.
+        visible: (21,) 1, 0 or -1.
+        K: (3, 3) px.
+        box: (4,) left, top, right, bottom px.
+        has_object: 1, 0 or -1.
+    """
+
+    side: int
+    uv: Array
+    xyz: Array
+    visible: NDArray[np.int8]
+    K: Array
+    box: Array
+    has_object: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the file: where its picture is, and the hand or what is wrong with it."""
+
+    image: str
+    split: str
+    sequence: str
+    frame: int | None
+    hand: Hand | HanddataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """A file of labels.
+
+    Attributes:
+        rows: in file order.
+        ignored: names of points that are none of ours.
+    """
+
+    rows: tuple[Row, ...]
+    ignored: tuple[str, ...]
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Read a file by its suffix: .json or .csv; once while it stays as it is.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not such a file.
+    """
+    if not path.is_file():
+        raise MissingError(path, expected="annotations (.json or .csv)", got="no such file")
+    return _read(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, _changed: int, _size: int) -> Annotations:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(path, expected="text in UTF-8", got="other bytes", fix="Save it in UTF-8.") from None
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise DataError(path, expected="annotations (.json or .csv)", got=path.suffix or "no suffix")
+    return (_read_coco if path.suffix.lower() == ".json" else _read_csv)(text, path)
+
+
+# ------------------------------------------------------------------------------------------------ COCO
+
+
+def _read_coco(text: str, path: Path) -> Annotations:
+    try:
+        content = json.loads(text)
+        images = {image["id"]: image for image in content["images"]}
+        categories = {c["id"]: c for c in content["categories"] if c.get("keypoints")}
+        info, annotations = content.get("info") or {}, list(content["annotations"])
+        names = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fix = "See docs/custom.md for the parts it needs."
+        raise DataError(
+            path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
+        ) from None
+    slots = {key: match_names(these, f"{path}[categories]") for key, these in names.items()}
+    ignored = {n for k, these in names.items() for n, slot in zip(these, slots[k], strict=True) if slot is None}
+    rows = []
+    for number, annotation in enumerate(annotations):
+        where = f"{path}[annotations][{number}]"
+        category, image = annotation.get("category_id"), images.get(annotation.get("image_id"))
+        if category not in categories or image is None:
+            raise DataError(where, expected="image_id and category_id that the file holds", got=str(annotation)[:80])
+        facts = {"category": str(categories[category].get("name", "")), **info, **image, **annotation}
+        rows.append(_row(str(image.get("file_name", "")), facts, where, partial(_coco_hand, slots=slots[category])))
+    return Annotations(rows=tuple(rows), ignored=tuple(sorted(ignored)))
+
+
+def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
+    rows = [row for row, slot in enumerate(slots) if slot is not None]
+    targets = [slot for slot in slots if slot is not None]
+    uv, visible = np.full((PALM + 1, 2), np.nan), np.full(PALM + 1, UNKNOWN, np.int8)
+    if facts.get("keypoints"):
+        points = np.array(facts["keypoints"], np.float64).reshape(len(slots), 3)[rows]
+        labelled = points[:, 2] > 0
+        uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
+        visible[targets] = np.where(labelled, points[:, 2] - 1, UNKNOWN)
+    xyz = np.full((PALM + 1, 3), np.nan)
+    if facts.get("keypoints_3d"):
+        missing = [None] * 3
+        points = np.array([p or missing for p in facts["keypoints_3d"]], np.float64).reshape(len(slots), 3)[rows]
+        xyz[targets] = points * _mm_per_unit(facts.get("unit"))
+    if str(facts.get("pixel_origin", "center")) == "corner":
+        uv -= 0.5
+    K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else np.full((3, 3), np.nan)
+    x, y, w, h = np.array(facts["bbox"], np.float64) if facts.get("bbox") else np.full(4, np.nan)
+    return Hand(
+        side=_side(facts.get("side") or facts["category"]),
+        uv=uv,
+        xyz=xyz,
+        visible=visible[:NUM_KEYPOINTS],
+        K=K,
+        box=np.array([x, y, x + w, y + h]),
+        has_object=int(facts.get("has_object", UNKNOWN)),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ CSV
+
+
+def _read_csv(text: str, path: Path) -> Annotations:
+    reader = csv.DictReader(StringIO(text), strict=True)
+    columns = [column.strip() for column in reader.fieldnames or []]
+    reader.fieldnames = columns
+    if "image" not in columns or len(set(columns)) < len(columns):
+        got = ", ".join(columns)[:120] or "an empty file"
+        raise DataError(
+            f"{path}:1", expected="columns, each once, `image` among them", got=got, fix="See docs/custom.md."
+        )
+    parts = (column.rpartition("_") for column in columns)
+    names = list(dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in ("", "box")))
+    points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
+    rows = []
+    try:
+        for cells in reader:
+            where = f"{path}:{reader.line_num}"
+            if None in cells:
+                raise DataError(where, expected=f"{len(columns)} cells", got="more", fix="Mend the line.")
+            facts = {key: value.strip() for key, value in cells.items() if value and value.strip()}
+            if facts:
+                rows.append(_row(facts.get("image", ""), facts, where, partial(_csv_hand, points=points)))
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}", expected="comma-separated text", got=str(error)) from None
+    return Annotations(rows=tuple(rows), ignored=tuple(name for name, slot in points.items() if slot is None))
+
+
+def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Hand:
+    uv, xyz = np.full((PALM + 1, 2), np.nan), np.full((PALM + 1, 3), np.nan)
+    visible = np.full(PALM + 1, UNKNOWN, np.int8)
+    for name, slot in points.items():
+        if slot is not None:
+            uv[slot] = _numbers(facts, [f"{name}_u", f"{name}_v"])
+            xyz[slot] = _numbers(facts, [f"{name}_x", f"{name}_y", f"{name}_z"])
+            visible[slot] = int(facts.get(f"{name}_visible", UNKNOWN))
+    if np.isfinite(xyz).any():
+        xyz *= _mm_per_unit(facts.get("unit"))
+    fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
+    x, y, w, h = _numbers(facts, ["box_x", "box_y", "box_w", "box_h"])
+    return Hand(
+        side=_side(facts.get("side", "")),
+        uv=uv,
+        xyz=xyz,
+        visible=visible[:NUM_KEYPOINTS],
+        K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) if np.isfinite(fx) else np.full((3, 3), np.nan),
+        box=np.array([x, y, x + w, y + h]),
+        has_object=int(facts.get("has_object", UNKNOWN)),
+    )
+
+
+def _numbers(facts: Mapping[str, str], keys: Sequence[str]) -> Array:
+    """Read cells that belong together: all of them or none.
+
+    Raises:
+        ValueError: some are empty, or one is no finite number.
+    """
+    cells = [facts.get(key) for key in keys]
+    if all(cell is None for cell in cells):
+        return np.full(len(keys), np.nan)
+    if None in cells:
+        raise ValueError(f"{keys[cells.index(None)]} empty beside its neighbours")
+    numbers = np.array([float(cell) for cell in cells if cell is not None])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{keys[0]} = {cells[0]}")
+    return numbers
+
+
+# ------------------------------------------------------------------------------------------------ both
+
+
+def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mapping[str, Any]], Hand]) -> Row:
+    path, split = Path(image), str(facts.get("split", "test"))
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        fix = "Write it relative to --root."
+        raise DataError(where, expected="a picture inside the folder", got=image or "none", fix=fix)
+    if split not in SPLITS:
+        raise DataError(where, expected=f"a split out of {', '.join(SPLITS)}", got=split)
+    frame: int | None = None
+    hand: Hand | HanddataError
+    try:
+        frame = int(facts["frame"]) if "frame" in facts else None
+        hand = read(facts)
+        _check(hand)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else str(error)
+        fix = "See docs/custom.md, or pass --skip-bad to leave it out."
+        hand = DataError(where, expected="a labelled hand", got=got, fix=fix)
+    folder = "" if path.parent == Path() else path.parent.as_posix()
+    return Row(image=path.as_posix(), split=split, sequence=str(facts.get("sequence", folder)), frame=frame, hand=hand)
+
+
+def _check(hand: Hand) -> None:
+    if not np.isin(hand.visible, (-1, 0, 1)).all() or hand.has_object not in (-1, 0, 1):
+        raise ValueError("a visibility or has_object that is none of the allowed numbers")
+    if np.any(hand.xyz[:, 2] <= 0):
+        raise ValueError(f"z = {np.nanmin(hand.xyz[:, 2]):g} mm, not in front of the camera")
+    if np.isfinite(hand.box).any() and not (hand.box[2:] > hand.box[:2]).all():
+        raise ValueError("a box without width and height")
+
+
+def _side(text: object) -> int:
+    found = {side for side in HAND_SIDES if re.search(rf"(^|[^a-z]){side}([^a-z]|$)", str(text).lower())}
+    if len(found) != 1:
+        raise ValueError(f"no side: say left or right, not {str(text)[:40]!r}")
+    return HAND_SIDES.index(found.pop())
+
+
+def _mm_per_unit(unit: object) -> float:
+    if unit not in MM_PER_UNIT:
+        raise ValueError(f"3D without its unit: say mm or m, not {unit!r}")
+    return MM_PER_UNIT[str(unit)]

@@ -1,0 +1,296 @@
+"""Your own labels: COCO or CSV, any subset of the points under many names, the worked example of docs/custom.md."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from handdata.cli import group
+from handdata.convert import convert
+from handdata.converters.annotations import read_annotations
+from handdata.converters.point_names import PALM, match_names
+from handdata.converters.protocol import Options
+from handdata.dataset import open_dataset
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.schema import BoxSource
+from handdata.skeleton import INDEX, KEYPOINTS
+from tests.converters.conftest import plan_of, samples_of
+
+PAGE = Path(__file__).parents[2] / "docs/custom.md"
+HEADER = "image,side,wrist_u,wrist_v,index_tip_u,index_tip_v"
+K = [[500, 0, 159.5], [0, 500, 119.5], [0, 0, 1]]
+
+
+def blocks_of(page: Path) -> dict[str, str]:
+    return dict(re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+
+
+def pictures(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / name), np.full((240, 320, 3), 90, np.uint8))
+    return root
+
+
+def labels(root: Path, text: str, name: str = "labels.csv") -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text, encoding="utf-8")
+    return root / name
+
+
+def coco(points: list[str], *annotations: dict, **info) -> str:
+    images = [{"id": i, "file_name": f"{i}.png"} for i in range(3)]
+    categories = [{"id": 7, "name": "hand", "keypoints": points}]
+    rows = [{"image_id": i, "category_id": 7, "side": "left", **row} for i, row in enumerate(annotations)]
+    return json.dumps({"info": info, "images": images, "categories": categories, "annotations": rows})
+
+
+# ------------------------------------------------------------------------------------------------ the worked example
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch) -> Path:
+    """The folder that the page describes, as the current folder."""
+    blocks = blocks_of(PAGE)
+    names = re.findall(r"^  (\S+\.png)$", blocks["text"], re.MULTILINE)
+    pictures(tmp_path / "photos", *names)
+    labels(tmp_path / "photos", blocks["csv"])
+    labels(tmp_path / "photos", blocks["json"], "labels.json")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_worked_example_runs_as_printed(example):
+    commands = [shlex.split(line) for line in blocks_of(PAGE)["sh"].splitlines()]
+    answer = re.search(r"answers `(.*)`", PAGE.read_text(encoding="utf-8"))
+
+    results = [CliRunner().invoke(group, command[1:], catch_exceptions=False) for command in commands]
+
+    assert [command[0] for command in commands] == ["handdata"] * 3
+    assert [result.exit_code for result in results] == [0, 0, 0], [result.output for result in results]
+    assert answer is not None
+    assert answer[1] in results[0].output
+
+
+def test_the_two_files_of_the_worked_example_say_the_same(example):
+    from_csv = samples_of("custom", example / "photos", annotations=example / "photos/labels.csv")
+    from_coco = samples_of("custom", example / "photos", annotations=example / "photos/labels.json")
+
+    assert list(from_csv) == list(from_coco) == ["desk/0001.png", "desk/0002.png", "window/0001.png"]
+    for a, b in zip(from_csv.values(), from_coco.values(), strict=True):
+        np.testing.assert_array_equal(a.keypoints_2d, b.keypoints_2d)
+        np.testing.assert_array_equal(a.keypoints_3d, b.keypoints_3d)
+        assert a.hand_side == b.hand_side
+        assert (a.K is None) == (b.K is None)
+        assert b.visible[INDEX["wrist"]] == 1
+        assert a.visible[INDEX["index_tip"]] == b.visible[INDEX["index_tip"]]
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize("style", [
+    [k.upper() for k in KEYPOINTS],
+    [f"left-{k}" for k in KEYPOINTS],
+    ["left_hand_root", *(f"left_{f}{j}" for f in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+                         for j in (1, 2, 3, 4))],
+    ["WRIST", "THUMB_CMC", "THUMB_MCP", "THUMB_IP", "THUMB_TIP",
+     *(f"{f}_FINGER_{j}" for f in ("INDEX", "MIDDLE", "RING") for j in ("MCP", "PIP", "DIP", "TIP")),
+     *(f"PINKY_{j}" for j in ("MCP", "PIP", "DIP", "TIP"))],
+], ids=["ours in capitals", "with a side", "COCO-WholeBody", "MediaPipe"])  # fmt: skip
+def test_names_of_other_tools_are_understood(style):
+    assert match_names(style, "file") == list(range(21))
+
+
+def test_names_that_are_none_of_ours_have_no_slot_and_the_palm_has_its_own():
+    assert match_names(["nose", "index_tip", "palm center", "left_elbow"], "file") == [None, 8, PALM, None]
+
+
+@pytest.mark.parametrize("names", [["nose"], [], ["wrist", "left_wrist"]], ids=["none", "empty", "twice"])
+def test_names_without_use_are_refused(names, refused):
+    assert "file" in refused(DataError, lambda: match_names(names, "file"))
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+def test_units_are_brought_to_mm(tmp_path):
+    annotation = {"keypoints_3d": [[0.01, 0.02, 0.5], None]}
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist", "index_tip"], annotation, unit="m"), "a.json")
+
+    sample = samples_of("custom", tmp_path, annotations=table)["0.png"]
+
+    np.testing.assert_allclose(sample.keypoints_3d[INDEX["wrist"]], [10, 20, 500])
+    assert np.isnan(sample.keypoints_3d[INDEX["index_tip"]]).all()
+
+
+def test_2d_is_projected_where_only_3d_and_intrinsics_are_given(tmp_path):
+    annotation = {"keypoints_3d": [[0.0, 0.0, 500.0], [100.0, 50.0, 500.0]], "K": K}
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist", "index_tip"], annotation, unit="mm"), "a.json")
+
+    sample = samples_of("custom", tmp_path, annotations=table)["0.png"]
+
+    np.testing.assert_allclose(sample.keypoints_2d[[0, 8]], [[159.5, 119.5], [259.5, 169.5]])
+
+
+def test_pixels_counted_from_the_corner_are_shifted(tmp_path):
+    annotation = {"keypoints": [10, 20, 2]}
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist"], annotation, pixel_origin="corner"), "a.json")
+
+    np.testing.assert_array_equal(
+        samples_of("custom", tmp_path, annotations=table)["0.png"].keypoints_2d[0], [9.5, 19.5]
+    )
+
+
+def test_unlabelled_points_are_nan_whatever_stands_there(tmp_path):
+    table = labels(
+        pictures(tmp_path, "0.png"), coco(["wrist", "index_tip"], {"keypoints": [0, 0, 0, 9, 9, 1]}), "a.json"
+    )
+
+    sample = samples_of("custom", tmp_path, annotations=table)["0.png"]
+
+    assert np.isnan(sample.keypoints_2d[0]).all()
+    assert (sample.visible[0], sample.visible[8]) == (-1, 0)
+
+
+def test_two_hands_of_one_picture_are_two_samples(tmp_path):
+    rows = "a.png,left,10,20,30,40\na.png,right,50,60,70,80\n"
+    table = labels(pictures(tmp_path, "a.png"), f"{HEADER}\n{rows}")
+
+    samples = samples_of("custom", tmp_path, annotations=table)
+
+    assert list(samples) == ["a.png/0", "a.png/1"]
+    assert [sample.hand_side for sample in samples.values()] == [0, 1]
+
+
+def test_a_box_crops_where_too_few_points_do(tmp_path):
+    rows = "a.png,left,,,30,40,10,20,100,60\nb.png,left,,,,,,,,\n"
+    table = labels(pictures(tmp_path, "a.png", "b.png"), f"{HEADER},box_x,box_y,box_w,box_h\n{rows}")
+
+    convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table))
+
+    dataset = open_dataset(tmp_path / "out")
+    np.testing.assert_array_equal(dataset.labels("crop_xyxy"), [[10, 0, 110, 100], [40, 0, 280, 240]])
+    assert list(dataset.labels("bbox_source")) == [BoxSource.DATASET, BoxSource.NONE]
+
+
+def test_sequences_splits_and_frames(tmp_path):
+    rows = "x/a.png,left,train,7,1,2\nx/b.png,left,train,,1,2\ny/a.png,left,,,1,2\n"
+    text = f"image,side,split,frame,wrist_u,wrist_v\n{rows}"
+    table = labels(pictures(tmp_path, "x/a.png", "x/b.png", "y/a.png"), text)
+
+    items = plan_of("custom", tmp_path, annotations=table).items
+
+    assert [(i.sequence, i.split, i.frame) for i in items] == [("x", "train", 7), ("x", "train", 1), ("y", "test", 0)]
+    assert [i.sequence for i in plan_of("custom", tmp_path, annotations=table, sequences=("y",)).items] == ["y"]
+
+
+def test_any_file_name_has_an_ascii_id(tmp_path):
+    names = ["Ärger/手 1.png", "a" * 60 + "/" + "b" * 60 + ".png"]
+    table = labels(
+        pictures(tmp_path, *names), "image,side,wrist_u,wrist_v\n" + "".join(f"{n},left,1,2\n" for n in names)
+    )
+
+    convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table))
+
+    ids = [i.decode() for reader in open_dataset(tmp_path / "out").readers for i in reader["sample_id"]]
+    assert ids[0] == "%C3%84rger/%E6%89%8B%201.png"
+    assert len(ids[1]) == 96
+
+
+# ------------------------------------------------------------------------------------------------ faults
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("a.png,,10,20,30,40", "no side"),
+        ("a.png,both,10,20,30,40", "no side"),
+        ("a.png,left,10,,30,40", "wrist_v empty"),
+        ("a.png,left,ten,20,30,40", "ten"),
+        ("a.png,left,nan,20,30,40", "wrist_u = nan"),
+    ],
+    ids=["no side", "wrong side", "half a point", "a word", "nan"],
+)
+def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, row, named):
+    table = labels(pictures(tmp_path, "a.png", "b.png"), f"{HEADER}\n{row}\nb.png,left,1,2,3,4\n")
+
+    line = refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+    assert "labels.csv:2" in line
+    assert named in line
+    result = convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table), skip_bad=True)
+    assert list(result.skipped) == ["a.png"]
+    assert result.num_samples == 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "named"),
+    [
+        ({"keypoints_3d": [[1, 2, 500]]}, "3D without its unit"),
+        ({"keypoints": [1, 2]}, "cannot reshape"),
+        ({"keypoints_3d": [[1, 2, -500]], "unit": "mm"}, "not in front of the camera"),
+        ({"keypoints": [1, 2, 2], "bbox": [5, 5, 0, 3]}, "a box without width"),
+        ({"keypoints": [1, 2, 9]}, "visibility"),
+    ],
+    ids=["no unit", "too short", "behind", "flat box", "visibility 9"],
+)
+def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annotation, named):
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist"], annotation), "a.json")
+
+    line = refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+    assert "a.json[annotations][0]" in line
+    assert named in line
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{"), ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.csv", ""), ("a.csv", "file,side\n"),
+        ("a.csv", "image,side\n"), ("a.csv", "image,side,wrist_u,wrist_v\n../a.png,left,1,2\n"),
+        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1,2,3\n"), ("a.csv", "image,image,wrist_u\n"),
+        ("a.csv", "image,side,split,wrist_u,wrist_v\na.png,left,dev,1,2\n"), ("a.txt", "image\n"),
+    ],
+    ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "outside", "a cell more",
+         "a column twice", "unknown split", "other suffix"],
+)  # fmt: skip
+def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
+    table = labels(tmp_path, text, name)
+
+    assert name in refused(DataError, lambda: read_annotations(table))
+
+
+def test_absent_pictures_are_named_and_none_at_all_is_refused(tmp_path, refused):
+    table = labels(pictures(tmp_path, "a.png"), f"{HEADER}\na.png,left,1,2,3,4\nb.png,left,1,2,3,4\n")
+    plan = plan_of("custom", tmp_path, annotations=table)
+    assert [item.id for item in plan.items] == ["a.png"]
+    assert "absent: 1 of 2 labelled pictures, the first b.png" in plan.warnings
+
+    (tmp_path / "a.png").unlink()
+    assert "the first would be a.png" in refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+
+def test_no_annotations_is_one_clear_line(tmp_path, refused):
+    assert "--annotations" in refused(ConfigError, lambda: plan_of("custom", tmp_path))
+
+
+def test_points_that_are_none_of_ours_are_named(tmp_path):
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist", "nose"], {"keypoints": [1, 2, 2, 3, 4, 2]}), "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert plan.warnings == ("ignored points, none of the 21: nose",)
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    table = labels(pictures(tmp_path, "a.png"), f"{HEADER}\na.png,left,1,2,3,4\n")
+    before = samples_of("custom", tmp_path, annotations=table)["a.png"].keypoints_2d[0].tolist()
+    labels(tmp_path, f"{HEADER}\na.png,left,100,200,3,4\n")
+
+    after = samples_of("custom", tmp_path, annotations=table)["a.png"].keypoints_2d[0].tolist()
+
+    assert (before, after) == ([1, 2], [100, 200])
