@@ -14,7 +14,7 @@ from handdata.shards import ShardWriter, file_sha256, write_index
 from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST
 
 K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
-CANVAS = 64
+CANVAS = 64  # px; benchmarks ask for the default canvas
 
 
 def made_hand(rng, n):
@@ -33,7 +33,7 @@ def made_hand(rng, n):
 
 
 def made_shards(folder, dataset, *, split="val", samples=24, sequences=4, seed=0, tips_only=False, wrist=True,
-                right_every=0, excluded_every=0, origin="rendered"):  # fmt: skip
+                right_every=0, excluded_every=0, origin="rendered", canvas=CANVAS, grain=0.0):  # fmt: skip
     """Write one complete dataset folder of made hands; return its path."""
     rng = np.random.default_rng(seed)
     xyz = made_hand(rng, samples).astype(np.float32)
@@ -49,17 +49,17 @@ def made_shards(folder, dataset, *, split="val", samples=24, sequences=4, seed=0
     names = [f"{'Grasp' if dataset == 'dexter' else 'S'}{i + 1}" for i in range(sequences)]
     whole = bool(labelled[[WRIST, ROOT]].all())
     attributes = {"dataset": dataset, "split": split, "canvas_scale": 1.5, "options": "{}"}
-    with ShardWriter(path, samples, canvas=CANVAS, attributes=attributes, sequences=names, cameras=["cam"]) as writer:
+    with ShardWriter(path, samples, canvas=canvas, attributes=attributes, sequences=names, cameras=["cam"]) as writer:
         for i in range(samples):
             visible_uv, visible_xyz = (np.where(labelled[:, None], a[i], np.nan) for a in (uv, xyz))
             low, high = np.nanmin(visible_uv, 0) + 0.5, np.nanmax(visible_uv, 0) + 0.5
             center, side = (low + high) / 2, float((high - low).max()) + 80
             crop = np.concatenate([center - side / 2, center + side / 2])
-            window = CANVAS / (side * 1.5)
+            window = canvas / (side * 1.5)
             canvas_left = center - side * 0.75
             sequence = i * sequences // samples
             writer.append({
-                "image": made_image(uv[i], canvas_left, window),
+                "image": made_image(uv[i], canvas_left, window, canvas, rng.normal(0, grain, (canvas, canvas, 3))),
                 "source_to_canvas": np.column_stack([np.eye(2) * window, (0.5 - canvas_left) * window - 0.5]),
                 "crop_xyxy": crop, "bbox_xyxy": np.concatenate([low, high]), "bbox_source": int(BoxSource.KEYPOINTS),
                 "keypoints_2d": visible_uv, "keypoints_3d": visible_xyz,
@@ -79,12 +79,11 @@ def made_shards(folder, dataset, *, split="val", samples=24, sequences=4, seed=0
     return folder
 
 
-def made_image(uv, left_top, window):
-    """Return a canvas: a grey gradient with a light dot under every keypoint."""
-    image = np.empty((CANVAS, CANVAS, 3), np.uint8)
-    image[:] = np.linspace(40, 120, CANVAS, dtype=np.uint8)[:, None, None]
+def made_image(uv, left_top, window, side, noise):
+    """Return a canvas: a grey gradient and noise, with a light dot under every keypoint."""
+    image = np.clip(np.linspace(40, 120, side)[:, None, None] + noise, 0, 255).astype(np.uint8)
     for u, v in np.rint((uv + 0.5 - left_top) * window - 0.5).astype(int):
-        if 0 <= u < CANVAS and 0 <= v < CANVAS:
+        if 0 <= u < side and 0 <= v < side:
             image[v, u] = 230
     return image
 
@@ -116,7 +115,9 @@ def made_predictions(datasets, *, noise_px=6.0, noise_3d=0.1, seed=1, millimetre
     )
 
 
-def made_run(root: Path, name, datasets, *, recipe="demo", model="direct", epochs=12, seed=3, noise_px=6.0, mosaic=True):
+def made_run(
+    root: Path, name, datasets, *, recipe="demo", model="direct", epochs=12, seed=3, noise_px=6.0, mosaic=True
+):
     """Write runs/<name> as a training run leaves it, with predictions scored for real; return its folder."""
     run = root / "runs" / name
     run.mkdir(parents=True)
