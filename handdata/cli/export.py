@@ -1,0 +1,39 @@
+"""`handdata export`: shards to COCO, WebDataset or CVAT."""
+
+from pathlib import Path
+
+import click
+
+from handdata.cli.options import data_root_option
+from handdata.paths import DataRoot
+
+FORMATS = ("coco", "webdataset", "cvat")
+PICTURES = ("png", "jpg")
+
+
+@click.command("export")
+@click.argument("path")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="coco", show_default=True, help="What to write.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: all].")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each split.")
+@click.option("--pictures", type=click.Choice(PICTURES), default="png", show_default=True, help="png is exact.")
+@data_root_option
+@click.pass_obj
+def export_command(
+    data: DataRoot, path: str, *, kind: str, out: Path, split: str | None, limit: int | None, pictures: str
+) -> None:
+    """Write converted shards in another program's format.
+
+    PATH is a folder of shards or the name of a dataset. Pictures are the canvases, labels are in their pixels.
+
+    \b
+    Example:
+      handdata export stereo --format webdataset --split val --out /tmp/stereo-val
+    """
+    from handdata.cli.check import shard_folder
+    from handdata.dataset import open_dataset
+    from handdata.export import export
+
+    dataset = open_dataset(shard_folder(data, path), split)
+    click.echo(f"{export(dataset, out, kind, picture=pictures, limit=limit)} samples -> {out}")
