@@ -108,6 +108,7 @@ def test_webdataset_reads_back(dataset, tmp_path, picture):
     np.testing.assert_allclose(np.array(labels["keypoints_2d"][0]), in_canvas(dataset)[20][0])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves the tar open
 def test_webdataset_itself_reads_the_tar(dataset, tmp_path):
     webdataset = pytest.importorskip("webdataset")
     export(dataset, tmp_path, "webdataset")

@@ -1,0 +1,135 @@
+"""The command line: every command has help with an example, errors are one line, exit codes are as promised."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from handdata import __version__, cli
+from handdata.cli import COMMANDS, group
+from handdata.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments, **environment):
+    command = [sys.executable, "-m", "handdata", *(str(argument) for argument in arguments)]
+    variables = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=variables)
+
+
+def test_the_version():
+    assert run("--version").stdout == f"handdata, version {__version__}\n"
+
+
+def test_help_lists_every_command_in_the_order_of_the_work():
+    text = CliRunner().invoke(group, ["--help"], terminal_width=200).output
+    places = [text.index(f"\n  {name} ") for name in COMMANDS]
+
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_help_with_an_example(name):
+    command = group.get_command(click.Context(group), name)
+
+    assert command is not None
+    assert command.name == name
+    assert command.help
+    assert f"handdata {name}" in command.help, "the help shows no example"
+    assert all(option.help or option.show_default for option in command.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_takes_the_data_root_where_it_stands(name):
+    command = group.get_command(click.Context(group), name)
+
+    uses_root = {"report", "predict"}
+    assert name in uses_root or any("--data-root" in option.opts for option in command.params)
+
+
+def test_an_unknown_command_is_a_mistake_of_usage():
+    result = run("nothing")
+
+    assert result.returncode == 2
+    assert "No such command 'nothing'" in result.stderr
+
+
+def test_an_unknown_option_is_a_mistake_of_usage():
+    assert run("verify", "--nothing").returncode == 2
+
+
+def test_a_fault_in_the_data_is_one_line_on_standard_error():
+    result = run("verify", "/nowhere/at/all")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("handdata: /nowhere/at/all: expected a folder of shards, got no such folder.")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "group", fail)
+
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("x", expected="a", got="b"), 1, "handdata: x: expected a, got b.\n"),
+        (KeyboardInterrupt(), 130, "handdata: interrupted. Run the same command again to go on.\n"),
+        (click.exceptions.Exit(3), 3, ""),
+        (click.UsageError("wrong"), 2, "Error: wrong\n"),
+    ],
+    ids=["data", "ctrl-c", "exit", "usage"],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, line):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(cli, "group", fail)
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_closed_pipe_ends_quietly():
+    command = f"{sys.executable} -m handdata --help | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert "Traceback" not in result.stderr
+
+
+def test_help_does_not_import_torch():
+    script = "import sys; from handdata.cli import main; sys.argv = ['handdata', '--version']\n"
+    script += (
+        "try:\n    main()\nexcept SystemExit:\n    pass\nprint(sorted({'torch', 'cv2', 'h5py'} & set(sys.modules)))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_root_script_is_the_command():
+    result = subprocess.run([sys.executable, ROOT / "cli.py", "--version"], capture_output=True, text=True, check=False)
+
+    assert result.stdout == f"handdata, version {__version__}\n"
+
+
+def test_the_data_root_may_stand_before_or_after_the_command(tmp_path):
+    before = CliRunner().invoke(group, ["--data-root", str(tmp_path), "verify"])
+    after = CliRunner().invoke(group, ["verify", "--data-root", str(tmp_path)])
+
+    assert str(before.exception) == str(after.exception)
+    assert str(tmp_path) in str(before.exception)
