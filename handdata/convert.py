@@ -148,7 +148,7 @@ def plan_tasks(
     sequences = tuple(sorted({item.sequence for item in plan.items}))
     cameras = tuple(sorted({item.camera for item in plan.items}))
     tasks = []
-    labels = [plan.root / name for name in plan.label_files]
+    labels = [f"{plan.root}/{name}" for name in plan.label_files]
     for split in SPLITS:
         items = tuple(item for item in plan.items if item.split == split)
         rows = min(SHARD_SAMPLES, max(MIN_SHARD_SAMPLES, -(-len(items) // SHARDS_PER_SPLIT)))
@@ -175,11 +175,10 @@ def plan_tasks(
     return tasks
 
 
-def _sources(plan: Plan, items: Sequence[Item]) -> Iterator[Path]:
+def _sources(plan: Plan, items: Sequence[Item]) -> Iterator[str]:
     for item in items:
-        yield plan.root / item.image
-        for name in plan.labels_of(item):
-            yield plan.root / name
+        for name in (item.image, *plan.labels_of(item)):
+            yield f"{plan.root}/{name}"
 
 
 def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict[str, Any]:

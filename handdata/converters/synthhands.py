@@ -11,7 +11,7 @@ Classes are {female,male}_{object,noobject}; frame numbers have gaps. The depth 
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,35 +32,37 @@ CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "largest centred square (method.md 3.1)"
 FAMILIES = ("color", "color_on_depth")
 LABEL = "joint_pos"
+KINDS = (*FAMILIES, LABEL)
+SUFFIX = {"color": ".png", "color_on_depth": ".png", LABEL: ".txt"}
 # A file's kind is all that follows the first underscore: "color" never matches "color_on_depth".
 FILE = re.compile(r"(\d{8})_(color|color_on_depth|joint_pos)\.(?:png|txt)")
+
+Numbers = dict[str, set[str]]  # of one folder: kind -> the frames' 8 digits
 
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the frames in the order of their paths, one family after the other."""
     root = locate(root, manifest)
     wanted = choose(() if options.camera == "all" else (options.camera or "color",), FAMILIES, "camera")
-    stems: dict[str, list[str]] = {kind: [] for kind in (*FAMILIES, LABEL)}
-    for folder in _folders(root, manifest):
-        for stem, kind in _files(root, folder):
-            stems[kind].append(stem)
-    recorded = sorted({_sequence(stem) for kind in stems for stem in stems[kind]})
+    folders = {folder: _numbers(root / folder) for folder in _folders(root, manifest)}
+    recorded = sorted({_sequence(folder) for folder in folders})
     motions = sorted({name.split("/")[1] for name in recorded})
     chosen = set(choose(options.sequences, (*motions, *recorded), "sequences"))
-    families = [family for family in wanted if stems[family]]
+    families = [family for family in wanted if any(numbers[family] for numbers in folders.values())]
     if not families:
-        there = ", ".join(family for family in FAMILIES if stems[family]) or "no picture at all"
-        got = f"{len(stems[LABEL])} labels and {there}"
-        expected = f"pictures named <8 digits>_{wanted[0]}.png"
-        raise MissingError(root, expected=expected, got=got, fix="Unpack SynthHands.zip again, or choose --camera.")
-    splits, warnings = _splits(stems, manifest, options)
+        there = ", ".join(kind for kind in KINDS if any(numbers[kind] for numbers in folders.values())) or "nothing"
+        expected, fix = f"pictures named <8 digits>_{wanted[0]}.png", "Unpack SynthHands.zip again, or choose --camera."
+        raise MissingError(root, expected=expected, got=f"only {there}", fix=fix)
+    split_of, warnings = _splits(folders, manifest, options)
     items = [
-        Item(f"{stem}_{family}", splits[stem], _sequence(stem), family, int(stem[-8:]), f"{stem}_{family}.png")
+        Item(f"{folder}/{n}_{family}", split_of(folder, n), sequence, family, int(n), f"{folder}/{n}_{family}.png")
         for family in families
-        for stem in sorted({*stems[family], *stems[LABEL]})
-        if not chosen.isdisjoint((_sequence(stem), stem.split("/")[1]))
+        for folder, numbers in folders.items()
+        for sequence in (_sequence(folder),)
+        if not chosen.isdisjoint((sequence, sequence.split("/")[1]))
+        for n in sorted(numbers[family] | numbers[LABEL])
     ]
-    warnings += _absences(root, manifest, stems, wanted, options)
+    warnings += _absences(root, manifest, folders, wanted, options)
     return Plan(
         root=root,
         items=tuple(items),
@@ -98,9 +100,9 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
     return read
 
 
-def _sequence(stem: str) -> str:
-    """Return "<class>/<seq>" of a path: one recorded motion on one hand; the seven motions are every class's."""
-    return "/".join(stem.split("/")[:2])
+def _sequence(folder: str) -> str:
+    """Return "<class>/<seq>" of a folder: one recorded motion on one hand; the seven motions are every class's."""
+    return "/".join(folder.split("/")[:2])
 
 
 def _mask(image: NDArray[np.uint8], key: NDArray[np.uint8], has_object: int) -> NDArray[np.uint8]:
@@ -111,52 +113,56 @@ def _mask(image: NDArray[np.uint8], key: NDArray[np.uint8], has_object: int) -> 
 
 def _folders(root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield "<class>/<seq>/<cam>/<part>" for all that is there, sorted."""
-    for name in sorted(manifest.extra["classes"]):
-        if (root / name).is_dir():
-            for part in sorted((root / name).glob("seq*/cam*/*")):
-                yield part.relative_to(root).as_posix()
+    motions = sorted(motion for members in manifest.sequences.values() for motion in members)
+    for place in (root / name / motion for name in sorted(manifest.extra["classes"]) for motion in motions):
+        if place.is_dir():
+            yield from (part.relative_to(root).as_posix() for part in sorted(place.glob("cam*/*")) if part.is_dir())
 
 
-def _files(root: Path, folder: str) -> list[tuple[str, str]]:
-    """List a folder's (path up to the number, kind); other files, such as those an OS leaves, are passed over."""
-    try:
-        with os.scandir(root / folder) as entries:
-            matches = [match for entry in entries if (match := FILE.fullmatch(entry.name))]
-    except NotADirectoryError:
-        return []
-    return [(f"{folder}/{match[1]}", match[2]) for match in matches]
+def _numbers(folder: Path) -> Numbers:
+    """List a folder as kind -> frame numbers; other files, such as those an OS leaves, are passed over."""
+    numbers: Numbers = {kind: set() for kind in KINDS}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if match := FILE.fullmatch(entry.name):
+                numbers[match[2]].add(match[1])
+    return numbers
 
 
-def _splits(stems: dict[str, list[str]], manifest: Manifest, options: Options) -> tuple[dict[str, str], list[str]]:
-    """Give every frame its split: by recorded motion, or by picture as published."""
-    every = sorted({stem for kind in stems for stem in stems[kind]})
+def _splits(
+    folders: Mapping[str, Numbers], manifest: Manifest, options: Options
+) -> tuple[Callable[[str, str], str], list[str]]:
+    """Return the split of a folder's frame: by recorded motion, or by picture as published."""
     if options.split_scheme == "reference":
+        family = next(kind for kind in FAMILIES if any(numbers[kind] for numbers in folders.values()))
+        every = [f"{folder}/{n}" for folder in folders for n in sorted(folders[folder][family])]
         splits, warnings = reference_split(every, manifest.extra["reference_split"], manifest.counts["frames"])
-        return dict(zip(every, splits, strict=True)), warnings
-    split_of = {sequence: split for split, members in manifest.sequences.items() for sequence in members}
-    return {stem: split_of.get(stem.split("/")[1], "train") for stem in every}, []
+        drawn = dict(zip(every, splits, strict=True))
+        return lambda folder, number: drawn.get(f"{folder}/{number}", "train"), warnings
+    by_motion = {motion: split for split, members in manifest.sequences.items() for motion in members}
+    by_folder = {folder: by_motion[folder.split("/")[1]] for folder in folders}
+    return lambda folder, _: by_folder[folder], []
 
 
 def _absences(
-    root: Path, manifest: Manifest, stems: dict[str, list[str]], wanted: Sequence[str], options: Options
+    root: Path, manifest: Manifest, folders: Mapping[str, Numbers], wanted: Sequence[str], options: Options
 ) -> list[str]:
     """Name the classes, sequences and families that are not there, and frames of which a file is missing."""
-    sequences = [name for members in manifest.sequences.values() for name in members]
-    named = [name for name in sequences if not options.sequences]  # what was asked for by name is there
+    motions = [name for members in manifest.sequences.values() for name in members]
+    named = [name for name in motions if not options.sequences]  # what was asked for by name is there
     classes = sorted(manifest.extra["classes"])
     absent = [name for name in classes if not (root / name).is_dir()]
     absent += [
-        f"{name}/{sequence}"
+        f"{name}/{motion}"
         for name in classes
-        for sequence in named
-        if (root / name).is_dir() and not (root / name / sequence).is_dir()
+        for motion in named
+        if (root / name).is_dir() and not (root / name / motion).is_dir()
     ]
-    absent += [f"*_{family}.png" for family in wanted if not stems[family]]
+    there = [family for family in wanted if any(numbers[family] for numbers in folders.values())]
+    absent += [f"*_{family}.png" for family in wanted if family not in there]
     warnings = [f"absent: {', '.join(absent)}"] if absent else []
-    labels = set(stems[LABEL])
-    for family in (family for family in wanted if stems[family]):
-        pictures = set(stems[family])
-        for missing, what in ((labels - pictures, f"_{family}.png"), (pictures - labels, f"_{LABEL}.txt")):
-            if missing:
-                warnings.append(f"{len(missing)} frames lack a file, the first {min(missing)}{what}")
+    for has, lacks in [pair for family in there for pair in ((LABEL, family), (family, LABEL))]:
+        gaps = [f"{folder}/{n}" for folder, numbers in folders.items() for n in numbers[has] - numbers[lacks]]
+        if gaps:
+            warnings.append(f"{len(gaps)} frames lack a file, the first {min(gaps)}_{lacks}{SUFFIX[lacks]}")
     return warnings
