@@ -95,7 +95,8 @@ class SequenceSpec:
         small: the coarse mesh and no supersampling, for tests.
         backgrounds: picture files to stand behind the hand; procedural ones when empty.
         viewpoint: "ego" has the forearm come from the viewer, below; "front" from anywhere but the camera.
-        convention: where labels lie on the bones: as people click ("annotated") or at the rig's centres ("rigged").
+        convention: where labels lie on the bones: as people click ("annotated"), or as the rigs of rendered datasets
+            have them ("rigged").
     """
 
     seed: int

@@ -21,7 +21,8 @@ class LabelOffsets:
     """How far labels lie from the rotation centres, as a share of the bone towards the fingertip (tips: backwards).
 
     The asset's rotation centres are anatomical: MCP inside the knuckle, CMC at the carpus. Whoever clicks on pictures
-    puts wrist, CMC and MCP further out and the tip at the pad; a rigged hand gives its rotation centres.
+    puts wrist, CMC and MCP further out and the tip at the pad. Rendered datasets give the points of their own rigs:
+    "rigged" follows the bone lengths of the two real samples of RHD at hand, whose knuckles lie further out too.
     """
 
     wrist: float  # towards the middle knuckle
@@ -34,7 +35,7 @@ class LabelOffsets:
 
 OFFSETS: dict[LabelConvention, LabelOffsets] = {
     "annotated": LabelOffsets(wrist=0.16, thumb_cmc=0.45, thumb_mcp=0.15, mcp=0.12, pip=0.06, tip=0.15),
-    "rigged": LabelOffsets(wrist=0.0, thumb_cmc=0.0, thumb_mcp=0.0, mcp=0.0, pip=0.0, tip=0.05),
+    "rigged": LabelOffsets(wrist=0.0, thumb_cmc=0.3, thumb_mcp=0.1, mcp=0.15, pip=0.0, tip=0.0),
 }
 
 

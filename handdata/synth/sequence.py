@@ -9,6 +9,7 @@ import numpy as np
 from handdata.skeleton import LEFT
 from handdata.synth.frame import Frame, HandLabel, SequenceSpec
 from handdata.synth.grasp import Grasp, sample_grasp
+from handdata.synth.hand import load_hand
 from handdata.synth.kinematics import NUM_ANGLES
 from handdata.synth.mesh import Floats
 from handdata.synth.motion import Instant, choreograph
@@ -20,10 +21,10 @@ from handdata.synth.place import (
     stand_at,
     to_world,
 )
-from handdata.synth.pose import sample_pose
+from handdata.synth.pose import body_of, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import PosedHand, Scene, Setting, arm_direction, draw_setting, pose_hand
-from handdata.synth.solid import Kind, Solid
+from handdata.synth.solid import KINDS, Kind, Solid
 
 STILL_ARM, MOVING_ARM = (TOWARD_CAMERA, 0.45), (-0.35, 0.2)  # z of the forearm's direction; a moving one turns further
 TWO_HANDS_APART_MM = 25.0  # least distance between keypoints of two hands
@@ -80,8 +81,14 @@ def _kept_setting(seed: tuple[int, ...], style: Any, backgrounds: tuple[str, ...
 def _grasp(spec: SequenceSpec, setting: Setting, seed: tuple[int, ...]) -> Grasp | None:
     if spec.objects is None:
         return None
-    kinds: tuple[Kind, ...] = ("box",) if spec.objects == "cuboid" else ("cylinder", "box", "sphere")
-    return sample_grasp(np.random.default_rng([*seed, 2]), setting.body, kinds)
+    kinds: tuple[Kind, ...] = ("box",) if spec.objects == "cuboid" else KINDS
+    person = setting.person
+    return _kept_grasp(seed, kinds, tuple(person.beta.tolist()), person.scale)
+
+
+@lru_cache(maxsize=16)
+def _kept_grasp(seed: tuple[int, ...], kinds: tuple[Kind, ...], beta: tuple[float, ...], scale: float) -> Grasp:
+    return sample_grasp(np.random.default_rng([*seed, 2]), body_of(load_hand(), np.array(beta), scale), kinds)
 
 
 def _instant(

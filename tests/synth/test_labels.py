@@ -164,8 +164,9 @@ def test_labels_of_the_two_conventions_ride_on_the_same_bones():
     hand = load_hand()
     centres = rotation_centres(hand, hand.joints)
     rigged, annotated = (label_points(centres, name) for name in ("rigged", "annotated"))
-    np.testing.assert_allclose(rigged[[0, 5, 9, 13, 17]], centres[[0, 5, 9, 13, 17]])
-    shift = np.linalg.norm(annotated - rigged, axis=1)
-    assert shift.max() == shift[1] < 25  # mm; the CMC moves most
-    assert shift[[0, 1, 5, 9]].min() > 2
+    np.testing.assert_allclose(rigged[[0, 4, 8]], centres[[0, 4, 8]])
+    for moved in (rigged, annotated):
+        shift = np.linalg.norm(moved - centres, axis=1)
+        assert shift.max() == shift[1] < 25  # mm; the CMC moves most
+        assert shift[[5, 9, 13, 17]].min() > 2
     assert rigged.shape == (NUM_KEYPOINTS, 3)

@@ -95,6 +95,7 @@ def _spec(name: str, request: Request) -> SequenceSpec:
         distance_mm=(300.0, 650.0),
         style=request.style,
         small=request.small,
+        convention="rigged",
         backgrounds=request.backgrounds,
         viewpoint="ego",
     )

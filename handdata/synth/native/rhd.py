@@ -108,6 +108,7 @@ def _spec(name: str, sides: tuple[int, ...], request: Request) -> SequenceSpec:
         distance_mm=(350.0, 800.0),
         style=request.style,
         small=request.small,
+        convention="rigged",
         backgrounds=request.backgrounds,
     )
 

@@ -100,6 +100,7 @@ def _spec(folder: str, request: Request) -> SequenceSpec:
         distance_mm=(280.0, 500.0),
         style=request.style,
         small=request.small,
+        convention="rigged",
         backgrounds=request.backgrounds,
         viewpoint="ego",
     )
