@@ -1,0 +1,178 @@
+"""The project keeps its own word: generated pages are current, the README is true, the wheel carries what it must."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handdata import manifest
+from handdata.cli import COMMANDS
+from handdata.converters import CONVERTERS
+from handdata.schema import FIELDS
+from handdata.synth.native import NATIVE_WRITERS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAX_WHEEL_BYTES = 3_000_000
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.fixture(scope="module")
+def make_docs():
+    spec = importlib.util.spec_from_file_location("make_docs", ROOT / "tools" / "make_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ------------------------------------------------------------------------------------------------ pages
+
+
+def test_generated_pages_are_current(make_docs):
+    assert sorted(make_docs.stale()) == [], "run make docs"
+
+
+@pytest.mark.parametrize("field", [field.name for field in FIELDS])
+def test_the_schema_page_describes_every_field(field):
+    assert f"| `{field}` |" in (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", manifest.names())
+def test_the_datasets_page_cites_every_dataset(name):
+    page = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+
+    assert manifest.load(name).citation in page
+    assert manifest.load(name).homepage in page
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme_and_in_the_reference(name):
+    assert re.search(rf"`(handdata )?{name}\b", README), f"the README does not name {name}"
+    assert f"## handdata {name}\n" in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_quoted_in_pages_exist(page):
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    quoted = [name for block in blocks for name in re.findall(r"^handdata ([a-z][a-z-]+)", block, re.MULTILINE)]
+
+    assert set(quoted) <= set(COMMANDS)
+
+
+def test_the_readmes_tree_is_true():
+    block = README.split("## Where things are")[1].split("```")[1]
+    package = [line.split()[0].rstrip("/") for line in block.splitlines() if line.startswith("  ")]
+
+    modules = [path.name for path in (ROOT / "handdata").glob("*.py") if path.name[0] != "_"]
+    folders = [path.parent.name for path in (ROOT / "handdata").glob("*/__init__.py")]
+    assert sorted(package) == sorted([*modules, *folders])
+    for line in block.strip().splitlines():
+        if not line.startswith(" "):
+            assert (ROOT / line.split()[0]).is_dir(), line
+
+
+def test_python_in_the_readme_runs_on_a_converted_dataset(converted, tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "data" / "shards").mkdir(parents=True)
+    (tmp_path / "data" / "shards" / "stereo").symlink_to(converted("stereo"))
+    monkeypatch.chdir(tmp_path)
+
+    names: dict = {}
+    exec(block, names)
+
+    assert names["canvas"].shape == (192, 192, 3)
+    assert names["xyz"].shape[1:] == (21, 3)
+
+
+# ------------------------------------------------------------------------------------------------ parts
+
+
+@pytest.mark.parametrize("name", manifest.names())
+def test_a_dataset_has_all_its_parts(name):
+    assert name in CONVERTERS
+    assert name in NATIVE_WRITERS
+    assert (ROOT / "tests" / "converters" / f"test_{name}.py").is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "handdata").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_module_has_a_docstring_and_a_size_one_can_read(path):
+    text = path.read_text(encoding="utf-8")
+
+    assert text.lstrip().startswith('"""')
+    assert len(text.splitlines()) <= 400
+    assert path.name not in {"utils.py", "common.py", "helpers.py", "base.py", "core.py", "types.py"}
+
+
+def test_no_notes_to_self_stay():
+    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+
+    assert [p for p in sorted((ROOT / "handdata").rglob("*.py")) if marks.search(p.read_text(encoding="utf-8"))] == []
+
+
+# ------------------------------------------------------------------------------------------------ wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    target = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    return target
+
+
+def ask(installed, script, folder):
+    """Run Python that finds handdata in the installed wheel only."""
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r})\n{script}"]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_is_small(wheel):
+    assert wheel.stat().st_size <= MAX_WHEEL_BYTES
+
+
+@pytest.mark.slow
+def test_the_wheel_lists_the_datasets(installed, tmp_path):
+    script = "from handdata.cli import main; sys.argv = ['handdata', 'datasets', '--json']; main()"
+
+    entries = json.loads(ask(installed, script, tmp_path))
+
+    assert [entry["name"] for entry in entries] == manifest.names()
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_manifests_page_assets_and_licences(installed, tmp_path):
+    where = Path(ask(installed, "import handdata; print(handdata.__file__)", tmp_path).strip()).parent
+
+    assert where.parent == installed
+    assert {path.name for path in (where / "_manifests").rglob("*.toml")} == {
+        path.name for path in (ROOT / "manifests").rglob("*.toml")
+    }
+    for folder in ("annotate/page", "synth/asset", "report", "train/recipes"):
+        shipped = {p.name for p in (where / folder).iterdir() if p.suffix not in {".py", ".pyc"} and p.is_file()}
+        source = {
+            p.name for p in (ROOT / "handdata" / folder).iterdir() if p.suffix not in {".py", ".pyc"} and p.is_file()
+        }
+        assert shipped == source
+    licences = {path.name for path in installed.glob("*.dist-info/licenses/**/*") if path.is_file()}
+    assert {"LICENSE", "NOTICE"} <= licences
