@@ -112,13 +112,12 @@ def measure(count: int, rounds: int) -> dict[str, dict[str, list[float]]]:
 
 
 def gpu_rate() -> float | None:
-    """Pictures of 128 px a second through the torch path, wall clock; None without a GPU."""
+    """Pictures of 128 px a second through the torch path, wall clock, of scenes posed before; None without a GPU."""
     import torch
 
     if not torch.cuda.is_available():
         return None
     from handdata.synth.batch import BatchRenderer
-
     from handdata.synth.picture import build_picture
 
     renderer = BatchRenderer(torch.device("cuda"))
@@ -157,7 +156,7 @@ def print_report(result: dict) -> None:
     for key, ratio in result["ratio_to_prototype"].items():
         print(f"ratio at {key}: {ratio:.2f}")
     gpu = result["gpu_pictures_per_second"]
-    print(f"torch path on a GPU: {gpu:.0f}/s (aim 500)" if gpu else "torch path on a GPU: not measured, no GPU here")
+    print(f"torch path on a GPU, posed scenes: {gpu:.0f}/s (aim 500)" if gpu else "torch path on a GPU: no GPU here")
     unit = "x the prototype" if result["ratio_to_prototype"] else "/s"
     figures, aims = (
         ", ".join(f"{value:.2f} at {key} px" for key, value in result[name].items()) for name in ("judged", "aims")
