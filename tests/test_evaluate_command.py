@@ -66,6 +66,14 @@ def test_csv_predictions_that_equal_the_labels_score_perfectly(data):
     assert scores["pa_mpjpe"] is None
 
 
+@pytest.mark.parametrize("shards", [[], ["rhd"], ["{root}/data/shards/rhd"], ["{root}/data/shards"]])
+def test_shards_by_name_folder_or_all_that_are_there(data, shards):
+    made_shards(data.shards("stereo"), "stereo", samples=4, sequences=2)
+    named = [text.format(root=data.root) for text in shards]
+    result = invoke(data, "--predictions", str(data.root / "theirs.h5"), "--shards", *named, "--split", "val", "--json")
+    assert {score["dataset"] for score in json.loads(result.stdout)["scores"]} == {"rhd"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

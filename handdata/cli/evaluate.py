@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
     from handdata.results import Results, SetResult
 
-RESULTS = "results.json"
+RESULTS, INDEX = "results.json", "index.json"
+BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=ManyValues)
 @click.argument("run", required=False)
 @click.option(
     "--predictions",
@@ -27,10 +29,10 @@ RESULTS = "results.json"
 @click.option(
     "--shards",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Converted datasets: a folder or a name under data/shards, repeatable [default: all there].",
+    metavar="[PATH...]",
+    help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: every one]")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: all but train]")
 @click.option("--sequences", help="Only these, by name: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many samples of each dataset.")
 @click.option("--protocol", "protocols", multiple=True, help="Print only these, repeatable; all are stored.")
@@ -80,7 +82,7 @@ def evaluate_command(
     from handdata.scoring import choose_protocols, score_predictions
 
     chosen = choose_protocols(protocols)
-    folders = _folders(data, shards)
+    folders = _folders(data, shards, split)
     splits = [split] if split else None
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
@@ -92,7 +94,7 @@ def evaluate_command(
         from handdata.train.evaluate import Selection, evaluate_run
 
         folder = _run_folder(data, str(run))
-        selection = Selection(folders=folders, split=split, sequences=sequences.split(",") if sequences else (),
+        selection = Selection(folders=folders, split=split, held_out=True, sequences=sequences.split(",") if sequences else (),
                               limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
         results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
         target = folder / RESULTS
@@ -105,15 +107,27 @@ def evaluate_command(
     click.echo(target)
 
 
-def _folders(data: DataRoot, shards: Sequence[str]) -> list[Path]:
-    """Return the named shard folders, or every converted dataset of the data root."""
-    folders = [data.shards(name) if data.shards(name).is_dir() else Path(name) for name in map(str, shards)]
-    folders = folders or [path for path in data.all_shards() if (path / "index.json").is_file()]
-    if not folders:
-        where = data.root / "data" / "shards"
+def _folders(data: DataRoot, shards: Sequence[str], split: str | None) -> list[Path]:
+    """Return the named shard folders and those in a named folder; else every dataset here that has the split."""
+    from handdata.dataset import open_dataset
+
+    if shards:
+        named = [data.shards(name) if data.shards(name).is_dir() else Path(name) for name in shards]
+        return [folder for path in named for folder in _complete(path) or [path]]
+    found = [path for path in data.all_shards() if path.name != BACKGROUNDS and _complete(path)]
+    found = [path for path in found if split in (None, *open_dataset(path).splits)]
+    if not found:
         fix = "Convert a dataset first, `handdata convert NAME`, or name its folder with --shards."
-        raise MissingError(where, expected="converted datasets", got="none", fix=fix)
-    return folders
+        what = "converted datasets" + (f" with a split {split}" if split else "")
+        raise MissingError(data.root / "data" / "shards", expected=what, got="none", fix=fix)
+    return found
+
+
+def _complete(path: Path) -> list[Path]:
+    """Return a folder that holds an index, or those of its folders that do, in name order."""
+    if (path / INDEX).is_file():
+        return [path]
+    return sorted(index.parent for index in path.glob(f"*/{INDEX}"))
 
 
 def _run_folder(data: DataRoot, run: str) -> Path:
@@ -150,7 +164,8 @@ def _lines(results: "Results", rows: Sequence[dict[str, object]]) -> list[str]:
     for one in results.sets:
         hands = f", {one.origin} hands" if one.origin != "unknown" else ""
         what = f"augmented, {one.repeats} repeats" if one.augmented else f"{one.counts['samples']} samples"
-        lines.append(f"{one.dataset} {one.split}: {what}{hands}, 2D by {results.readout or 'none'}")
+        own_rule = ", thesis by expectation" if "2d_published" in one.errors.get("all", {}) else ""
+        lines.append(f"{one.dataset} {one.split}: {what}{hands}, 2D by {results.readout or 'none'}{own_rule}")
         own = [row for row in rows if (row["dataset"], row["split"]) == (one.dataset, one.split)]
         lines += [f"  {row['protocol']:<24} {_text(row)}" for row in own]
     return lines

@@ -154,7 +154,7 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
 
 def _shard_folders(runs: Sequence[Run], data: DataRoot) -> list[Path]:
     """Return data/shards/* and, for datasets that are not there, the folders that runs were scored on."""
-    folders = {path.name: path for path in data.all_shards()}
+    folders = {path.name: path for path in data.all_shards() if path.name != "backgrounds"}  # a pool without hands
     for _, one in summaries.scored_sets(runs):
         folders.setdefault(one.dataset, Path(one.shards))
     return [folders[name] for name in sorted(folders)]

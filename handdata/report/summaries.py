@@ -65,19 +65,21 @@ def datasets_table(folders: Sequence[Path]) -> tuple[Table, list[Dataset], list[
             opened[dataset.name] = dataset
         except HanddataError as error:
             missing.append(str(error))
-    rows = []
-    for name in manifest.names():
-        facts, here = manifest.load(name), opened.get(name)
-        printed = {metric: published_cells().get(Cell("2.1", name, "", "", metric), "") for metric in (
-            "dataset_size", "number_of_keypoints")}  # fmt: skip
-        ours, labelled, holds = _here(here) if here else ("no shards here", DASH, DASH)
-        rows.append((facts.title, facts.kind, printed["dataset_size"], ours, printed["number_of_keypoints"], labelled,
-                     facts.view, holds))  # fmt: skip
+    rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.names(), *opened))]
     header = ("dataset", "pictures", "size, published", "samples here", "keypoints, published",
               "labelled here (2D / 3D)", "view", "shards here hold")  # fmt: skip
     notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (method.md D12).",)
     table = plain_table("2.1", "The datasets", header, rows, notes=notes)
     return table, list(opened.values()), missing
+
+
+def _dataset_row(name: str, here: Dataset | None) -> tuple[str, ...]:
+    size, keypoints = (published_cells().get(Cell("2.1", name, "", "", metric), "") or DASH
+                       for metric in ("dataset_size", "number_of_keypoints"))  # fmt: skip
+    facts = manifest.load(name) if name in manifest.names() else None
+    title, kind, view = (facts.title, facts.kind, facts.view) if facts else (name, DASH, DASH)
+    ours, labelled, holds = _here(here) if here else ("no shards here", DASH, DASH)
+    return (title, kind, size, ours, keypoints, labelled, view, holds)
 
 
 def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:

@@ -7,7 +7,7 @@ Shape letters: B batch, K keypoints, n side of the model's input.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handdata.dataset import open_dataset
+from handdata.dataset import Dataset, open_dataset
 from handdata.errors import MissingError
 from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.progress import meter
@@ -49,6 +49,7 @@ class Selection:
     Attributes:
         folders: converted datasets.
         split: "train", "val" or "test"; None takes all.
+        held_out: with no split named, leave out "train" of datasets that have another.
         sequences: only these; empty takes all.
         limit: the first so many of each dataset; 0 takes all.
         augmented: draw the training's augmentation, as Table 4.6b does.
@@ -57,6 +58,7 @@ class Selection:
 
     folders: Sequence[Path]
     split: str | None = None
+    held_out: bool = False
     sequences: Sequence[str] = ()
     limit: int = 0
     augmented: bool = False
@@ -182,8 +184,7 @@ def select(selection: Selection) -> Mixture:
         MissingError: there are none.
     """
     parts = []
-    for folder in selection.folders:
-        whole = open_dataset(folder, selection.split)
+    for whole in (one for folder in selection.folders for one in _splits(folder, selection)):
         rows = np.arange(len(whole))
         if selection.sequences:
             rows = np.flatnonzero(np.isin(np.array(whole.strings("sequence")), list(selection.sequences)))
@@ -197,10 +198,19 @@ def select(selection: Selection) -> Mixture:
     return PartMixture(parts, slot_map([len(part) for part in parts]))
 
 
+def _splits(folder: Path, selection: Selection) -> list[Dataset]:
+    """Open the selected splits of one dataset."""
+    whole = open_dataset(folder, selection.split)
+    others = [split for split in whole.splits if split != "train"]
+    if selection.split is not None or not selection.held_out or not others:
+        return [whole]
+    return [open_dataset(folder, split) for split in others]
+
+
 def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
     """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names."""
     device = torch.device("cpu")
-    mixture = select(Selection(folders=selection.folders[:1], split=selection.split, limit=1))
+    mixture = select(replace(selection, folders=selection.folders[:1], limit=1, augmented=False))
     network = load_network(saved, device)
     with EvalLoader(mixture, 1, device=device, threads=0) as loader:
         part = next(iter(loader))
