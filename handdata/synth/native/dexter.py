@@ -19,7 +19,7 @@ from handdata.geometry import project
 from handdata.skeleton import LEFT, TIPS
 from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec, Style
-from handdata.synth.native.fingertips import forget_tips, format_row, invalid_depth, tips_of
+from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
@@ -164,9 +164,7 @@ def _victims(root: Path, counts: dict[str, int]) -> Victims:
 
     def mislabel() -> None:
         path = root / "data" / first / "annotations" / f"{first}3D.txt"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        x, rest = lines[0].split(",", 1)
-        write_text(path, "".join([f"{float(x) + 60:.6g},{rest}", *lines[1:]]))
+        write_text(path, displace_first(path.read_text(encoding="utf-8")))
 
     return Victims(
         mislabel=mislabel,

@@ -20,7 +20,7 @@ from handdata.geometry import backproject, invert_rigid, project, rotation_from_
 from handdata.skeleton import RIGHT, TIPS
 from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec, Style
-from handdata.synth.native.fingertips import forget_tips, invalid_depth, tips_of
+from handdata.synth.native.fingertips import displace_first, forget_tips, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
@@ -48,7 +48,7 @@ NO_BLANK_AT_END = "adbadd"
 MISSING, INVALID_MM = "3.2001e+007", 32001
 MISSING_SHARE = 0.01  # of the tips the ToF sees; with the hidden ones about the real files' 391 of 18,966 points
 FIRST_STAMP, STAMP_STEP = 525438341889, 1  # 12 digits, shared by the cameras
-COLOR_K = np.array([[400.0, 0.0, 160.0], [0.0, 400.0, 120.0], [0.0, 0.0, 1.0]])  # ours: the real ones are unknown
+COLOR_K = np.array([[310.0, 0.0, 160.0], [0.0, 310.0, 120.0], [0.0, 0.0, 1.0]])  # ours: the real ones are unknown
 RIG_DEG = (-36.0, -18.0, 10.0, 24.0, 40.0)  # cam0..cam4 about the hand, seen from above, from the ToF's direction
 RIG_TARGET_MM = np.array([0.0, 0.0, 420.0])
 
@@ -191,9 +191,7 @@ def _victims(root: Path, counts: dict[str, int]) -> Victims:
 
     def mislabel() -> None:
         path = root / "data" / first / "annotations" / "Pos3D.txt"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        x, rest = lines[5].split(",", 1)
-        write_text(path, "".join([*lines[:5], f"{float(x) + 60:.6g},{rest}", *lines[6:]]))
+        write_text(path, displace_first(path.read_text(encoding="utf-8")))
 
     return Victims(
         mislabel=mislabel,

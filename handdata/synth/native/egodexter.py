@@ -19,7 +19,7 @@ from handdata.geometry import project
 from handdata.skeleton import LEFT
 from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
-from handdata.synth.native.fingertips import forget_tips, format_row, invalid_depth, tips_of
+from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
@@ -150,10 +150,7 @@ def _victims(root: Path, counts: dict[str, int]) -> Victims:
 
     def mislabel() -> None:
         path = root / "data" / first / "annotation.txt_3D.txt"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        cells = [point.split(",") for point in lines[0].split(";")[:-1]]
-        moved = [f"{float(x) + 60:.6g},{y},{z}" if float(z) else f"{x},{y},{z}" for x, y, z in cells]
-        write_text(path, "".join([f"{';'.join(moved)};\n", *lines[1:]]))
+        write_text(path, displace_first(path.read_text(encoding="utf-8")))
 
     return Victims(
         mislabel=mislabel,

@@ -1,5 +1,6 @@
 """What the rendered fingertip sets share: labels that are missing, rows of text, depth with an invalid value."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,8 @@ from handdata.skeleton import TIPS
 from handdata.synth.frame import Frame
 
 HIDDEN_FACTOR = 10
+SENTINEL_MM = 32001
+_POINT = re.compile(r"(-?[\d.e+]+), (-?[\d.e+]+), (-?[\d.e+]+)")
 
 
 def tips_of(frame: Frame, camera: str) -> NDArray[np.float64]:
@@ -43,6 +46,14 @@ def format_row(points: NDArray[np.float64], sentinel: Sequence[float], number: s
     """
     rows = (sentinel if np.isnan(point).any() else point for point in points)
     return "; ".join(", ".join(number.format(value) for value in row) for row in rows)
+
+
+def displace_first(table: str) -> str:
+    """Move the first labelled point of a printed 3D table 60 mm along x: a wrong label. Sentinels are passed over."""
+    for point in _POINT.finditer(table):
+        if 0 < float(point[3]) < SENTINEL_MM:
+            return f"{table[: point.start()]}{float(point[1]) + 60:.6g}{table[point.end(1) :]}"
+    return table
 
 
 def invalid_depth(depth: NDArray[np.float32], invalid: int) -> NDArray[np.uint16]:
