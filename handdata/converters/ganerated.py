@@ -118,7 +118,7 @@ def _splits(
     frames: dict[str, dict[str, set[str]]], manifest: Manifest, options: Options
 ) -> tuple[dict[str, str], list[str]]:
     """Give every frame its split: by partition, or by picture as published."""
-    if options.split_scheme == "reference":
+    if options.split_scheme.startswith("reference"):
         every = sorted(f"{partition}/{frame}" for partition in frames for frame in frames[partition])
         splits, warnings = reference_split(every, manifest.extra["reference_split"], manifest.counts["frames"])
         return dict(zip(every, splits, strict=True)), warnings

@@ -133,7 +133,7 @@ def _splits(
     folders: Mapping[str, Numbers], manifest: Manifest, options: Options
 ) -> tuple[Callable[[str, str], str], list[str]]:
     """Return the split of a folder's frame: by recorded motion, or by picture as published."""
-    if options.split_scheme == "reference":
+    if options.split_scheme.startswith("reference"):
         family = next(kind for kind in FAMILIES if any(numbers[kind] for numbers in folders.values()))
         every = [f"{folder}/{n}" for folder in folders for n in sorted(folders[folder][family])]
         splits, warnings = reference_split(every, manifest.extra["reference_split"], manifest.counts["frames"])
