@@ -230,7 +230,7 @@ def hold_highlights(looks: Looks, picture: Tensor, color: Tensor, on_skin: Tenso
     order = torch.argsort(brightness)
     order = order[torch.argsort(whose[order], stable=True)]
     each = torch.bincount(whose, minlength=count)
-    at = torch.cumsum(each, 0) - each + (0.93 * (each - 1).clamp(min=0)).to(torch.int64)
+    at = torch.cumsum(each, 0) - each + (light.BRIGHT_END * (each - 1).clamp(min=0)).to(torch.int64)
     bright = torch.ones(count, device=color.device)
     there = each > 0
     bright[there] = brightness[order[at[there]]]

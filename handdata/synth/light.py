@@ -15,6 +15,7 @@ SHADE_WRAP = np.array([0.25, 0.05, 0.0], np.float32)  # and into its shadows
 CAVITY_WRAP = np.array([0.35, 0.08, 0.0], np.float32)  # and into its hollows
 F0 = 0.03  # reflectance of skin, plastic and paint at normal incidence
 MAX_LOBE = 4.0
+BRIGHT_END = 0.93  # quantile of the skin's brightness that exposure looks at
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def hold_highlights(color: Colors, on_skin: NDArray[np.bool_], light: Light) -> 
     """Scale (N, 3) colours so that the bright end of the skin is not clipped, as a camera's exposure would."""
     if not on_skin.any():
         return color
-    brightness = np.sort(color[on_skin].mean(1))
-    bright = float(brightness[int(0.93 * (len(brightness) - 1))])
+    brightness = color[on_skin].mean(1)
+    rank = int(BRIGHT_END * (len(brightness) - 1))
+    bright = float(np.partition(brightness, rank)[rank])
     return color * np.float32(min(1.0, light.highlight / max(bright, 1e-6)))
