@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.alignment import align_root_and_scale, true_scale
 from handdata.dataset import Dataset, open_dataset
 from handdata.errors import HanddataError
 from handdata.geometry import apply_affine, compose_affine, crop_affine
@@ -22,6 +23,7 @@ from handdata.skeleton import KEYPOINTS
 
 WEBP_QUALITY = 70
 MAX_CARDS = 360  # on one page: about 14 kB each with their drawings, so that the page stays below 15 MB
+AROUND_CROP = 1.2  # side of the picture shown, relative to the crop that the model saw
 DRAWING_SIDE = 192  # units of a picture's drawing, whatever the canvas; an SVG's pixel edges lie at whole numbers
 _MAP_SIDE = 96  # px of one map of the mosaic
 
@@ -93,7 +95,7 @@ def mosaic(folder: Path) -> tuple[str, str]:
     try:
         with np.load(path, allow_pickle=False) as content:
             image, maps = content["image"], content["heatmaps"]
-            name = f"{content['dataset']} {content['sample_id']}"
+            name = f"{content['dataset']} {content['sample_id']}; each map scaled by its maximum, {_range(maps)}"
     except (OSError, KeyError, ValueError) as error:
         return "", f"{path.name} cannot be read: {error}"
     gray = cv2.cvtColor(cv2.resize(image, (_MAP_SIDE, _MAP_SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
@@ -108,6 +110,11 @@ def data_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
+def _range(maps: NDArray[Any]) -> str:
+    peaks = maps.reshape(len(maps), -1).max(1)
+    return f"{peaks.min():.3g} to {peaks.max():.3g}"
+
+
 @lru_cache(maxsize=1)
 def _predictions(path: Path) -> Predictions:
     return read_predictions(path)
@@ -118,8 +125,12 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
     reader = dataset.reader(shard)
     to_canvas = reader["source_to_canvas"][row]
     found = np.flatnonzero((predictions.sample_id == item.sample_id) & np.isin(predictions.dataset, (dataset.name, "")))
-    image = np.array(dataset.image(sample))
-    to_canvas = compose_affine(crop_affine(np.array([0.0, 0.0, *image.shape[1::-1]]), DRAWING_SIDE), to_canvas)
+    canvas = dataset.image(sample)
+    side = round(len(canvas) / float(reader.attributes["canvas_scale"]) * AROUND_CROP)
+    edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (schema.md)
+    image = np.array(canvas[edge : len(canvas) - edge, edge : len(canvas) - edge])
+    window = np.array([edge, edge, len(canvas) - edge, len(canvas) - edge], float)
+    to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), to_canvas)
     uv, predicted = reader["keypoints_2d"][row], np.full((len(KEYPOINTS), 2), np.nan)
     if found.size and readout:
         predicted = predictions.keypoints_2d[readout][found[0]].astype(np.float64)
@@ -132,21 +143,30 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
         sample_id=item.sample_id,
         caption=", ".join(errors),
         picture=data_uri(image),
-        truth=skeleton_overlay(apply_affine(to_canvas, uv) + 0.5),
-        prediction=skeleton_overlay(apply_affine(to_canvas, predicted) + 0.5),
+        truth=skeleton_overlay(apply_affine(to_drawing, uv) + 0.5),
+        prediction=skeleton_overlay(apply_affine(to_drawing, predicted) + 0.5),
         views=views,
         views_note=note,
     )
 
 
 def _views(reader: Any, row: int, predictions: Predictions, found: NDArray[np.intp], sample_id: str) -> tuple[str, str]:
-    """Draw the normalised poses; without a normalised label only the prediction, said to be so (thesis, H14)."""
+    """Draw the poses, normalised or, where only millimetres are labelled, laid on the true root at the true scale.
+
+    Without either only the prediction is drawn, and said to be so (thesis, features H14).
+    """
     if predictions.keypoints_3d_normalized is None or not found.size:
         return "", "no 3D was predicted"
-    pose = predictions.keypoints_3d_normalized[found[0]].astype(np.float64)
-    truth = reader["keypoints_3d_normalized"][row].astype(np.float64)
-    note = "" if np.isfinite(truth).any() else "no normalised 3D truth: the prediction alone, to be judged by eye"
-    return three_views(truth, pose, f"3D pose of {sample_id} from front, side and top"), note
+    pose = predictions.keypoints_3d_normalized[found[:1]].astype(np.float64)
+    truth = reader["keypoints_3d_normalized"][row : row + 1].astype(np.float64)
+    note = ""
+    if not np.isfinite(truth).any():
+        millimetres = reader["keypoints_3d"][row : row + 1].astype(np.float64)
+        laid = align_root_and_scale(pose, millimetres, true_scale(pose, millimetres, None))
+        note = "no normalised 3D truth: the prediction alone, to be judged by eye"
+        if np.isfinite(laid).any():
+            truth, pose, note = millimetres, laid, "pose at the true root and scale"
+    return three_views(truth[0], pose[0], f"3D pose of {sample_id} from front, side and top"), note
 
 
 def _tile(gray: NDArray[Any], heatmap: NDArray[Any], keypoint: str) -> NDArray[np.uint8]:
