@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.converters import CONVERTERS
+from handdata.converters.made_boxes import made_boxes, with_box
 from handdata.converters.protocol import Item, Options
 from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square, scale_about_center, square_of
 from handdata.errors import DataError, HanddataError
@@ -73,7 +74,12 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     """
     skipped: dict[str, str] = {}
     items = task.items
-    read = CONVERTERS[task.dataset].reader(task.root, manifest.load(task.dataset), task.options)
+    bare = CONVERTERS[task.dataset].reader(task.root, manifest.load(task.dataset), task.options)
+    boxes = made_boxes(task.options)
+
+    def read(item: Item) -> Sample:
+        return with_box(bare(item), item, boxes)
+
     entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
     try:
         content = _write_rows(task, items, read)

@@ -16,6 +16,15 @@ from handdata.paths import DataRoot
 from handdata.progress import say
 
 ALL = "all"
+BELONGS = {  # options that only some datasets have a meaning for
+    "camera": ("stereo", "synthhands", "dexter1", "egodexter"),
+    "hands": ("rhd",),
+    "boxes": ("dexter", "dexter1", "egodexter", "stereo", "synthhands"),
+    "projection": ("dexter",),
+    "calibration": ("dexter1",),
+    "annotations": ("custom",),
+    "derive_wrist": ("stereo",),
+}
 
 
 @click.command("convert")
@@ -93,10 +102,7 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
     names = (*CONVERTERS, ALL)
     if dataset not in names:
         raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
-    if asked["shard_index"] >= asked["num_shards"]:
-        raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
-    if dataset == ALL and (asked["root"] or asked["out"]):
-        raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
+    _check_options(dataset, asked)
     if dataset == "backgrounds":
         _paint_backgrounds(data, asked)
     results = [_convert_one(name, data, asked) for name in (_present(data) if dataset == ALL else [dataset])]
@@ -105,6 +111,20 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
             click.echo(result.pop("line"))
     if as_json:
         print_json([{key: value for key, value in result.items() if key != "line"} for result in results])
+
+
+def _check_options(dataset: str, asked: dict[str, Any]) -> None:
+    """Refuse options that do not fit one another or the dataset, instead of ignoring them."""
+    if asked["shard_index"] >= asked["num_shards"]:
+        raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
+    if dataset == ALL and (asked["root"] or asked["out"]):
+        raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
+    context = click.get_current_context()
+    for option, datasets in BELONGS.items():
+        given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+        if given and dataset not in (*datasets, ALL):
+            hint = "--" + option.replace("_", "-")
+            raise click.BadParameter(f"is for {', '.join(datasets)}, not {dataset}", param_hint=hint)
 
 
 def _present(data: DataRoot) -> list[str]:

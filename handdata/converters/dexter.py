@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.boxes import BoxTable, load_boxes
+from handdata.boxes import BoxTable
 from handdata.converters.fingertips import (
     NUM_TIPS,
     Points,
@@ -28,12 +28,13 @@ from handdata.converters.fingertips import (
     require_both,
 )
 from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.made_boxes import made_boxes
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import UNKNOWN, BoxSource, Flag, Sample
+from handdata.schema import UNKNOWN, Flag, Sample
 from handdata.skeleton import LEFT, to_canonical
 
 CANVAS_SCALE = 1.5
@@ -66,7 +67,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         raise MissingError(root / "data", expected="pictures Color_<NNNN>.bmp with a label line each", got="none")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
-    boxes = _boxes(options)
+    boxes = made_boxes(options)
     notes += _check_boxes(boxes, root, manifest, options, items) if boxes else []
     readings = (
         ("missing tips", _count_missing(root, manifest, items)),
@@ -77,12 +78,10 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
 
 
 def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
-    """Return a reader that keeps the label lines and boxes it has opened."""
-    boxes = _boxes(options)
+    """Return a reader that keeps the label lines it has opened."""
 
     def read(item: Item) -> Sample:
         native, has_object = read_points(root, manifest, item)
-        box, source = boxes.lookup(item.sequence, Path(item.image).name) if boxes else (None, 0)
         return Sample(
             id=item.id,
             image=read_image(root / item.image),
@@ -90,8 +89,6 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
             keypoints_2d=to_canonical(_project(native, manifest, options), manifest.keypoints[:NUM_TIPS]),
             keypoints_3d=to_canonical(to_color(native, manifest), manifest.keypoints[:NUM_TIPS]),
             K=manifest.cameras[CAMERA].K,
-            bbox_xyxy=box if source else None,
-            bbox_source=BoxSource(source),
             has_object=has_object,
             flags=Flag.PROJECTION_APPROXIMATE,
         )
@@ -159,13 +156,6 @@ def _pictures(root: Path, sequence: str) -> dict[int, Path]:
     folder = root / "data" / sequence / "color"
     found = numbered(folder, r"Color_(\d+)\.bmp") if folder.is_dir() else []
     return {number - 1: path for number, path in found}
-
-
-def _boxes(options: Options) -> BoxTable | None:
-    if options.boxes is not None:
-        return load_boxes(options.boxes)
-    default = options.boxes_default
-    return load_boxes(default) if default is not None and default.exists() else None
 
 
 def _readable(root: Path, manifest: Manifest, items: Iterable[Item]) -> Iterator[tuple[Item, Points]]:

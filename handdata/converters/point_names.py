@@ -30,7 +30,7 @@ def match_names(names: Sequence[str], where: object) -> list[int | None]:
     by_anatomy = any(re.search(r"thumb_?(finger)?_?(cmc|ip)$", name) for name in plain)
     slots = [_slot(name, by_anatomy=by_anatomy) for name in plain]
     known = [slot for slot in slots if slot is not None]
-    twice = [name for name, slot in zip(names, slots, strict=True) if known.count(slot) > 1 and slot is not None]
+    twice = [name for name, slot in zip(names, slots, strict=True) if slot is not None and known.count(slot) > 1]
     if not known or twice:
         expected = "names of keypoints (wrist, thumb_mcp, ..., little_tip), each once"
         raise DataError(

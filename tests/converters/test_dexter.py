@@ -232,10 +232,11 @@ def test_the_folder_of_boxes_made_with_the_annotator_is_used_by_itself(tmp_path)
         "img_name,x,y,w,h,source,reviewed,doubt\nRigid/color/Color_0001.bmp,260.0,120.0,200.0,200.0,person,1,0.0\n"
     )
 
-    sample = samples_of("dexter", root, boxes_default=tmp_path / "boxes")["Rigid/0001"]
+    convert("dexter", root, tmp_path / "out", options=Options(boxes_default=tmp_path / "boxes"))
 
-    assert sample.bbox_source == BoxSource.PERSON
-    np.testing.assert_array_equal(sample.bbox_xyxy, [260, 120, 460, 320])
+    dataset = open_dataset(tmp_path / "out")
+    assert list(dataset.labels("bbox_source")) == [BoxSource.PERSON]
+    np.testing.assert_array_equal(dataset.labels("bbox_xyxy"), [[260, 120, 460, 320]])
 
 
 def test_the_published_boxes_fit_as_they_are(shared):
