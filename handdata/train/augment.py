@@ -22,8 +22,8 @@ from handdata.train.backgrounds import BackgroundPool
 from handdata.train.color import ORDERS, blur, jitter, normalize
 from handdata.train.data import Batch
 from handdata.train.sampling import STREAM_AUGMENT, uniforms
-from handdata.train.warp import grid_of, unpack_bits, warp, warp_over
-from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_grid
+from handdata.train.warp import warp, warp_over
+from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_affine
 
 CROP_SIZE = 128  # px, method.md 1: the network's input
 CPU_STEP = 8  # samples worked on together on a CPU: their float canvases fit in a core's cache; measured, loader.md
@@ -173,7 +173,7 @@ def prepare(
     plan = _plan(batch, draws.view, size)
     composite = np.array([c.background for c in configs])[which] & batch.has_foreground
     arrays = {
-        "affine": sampling_grid(batch.labels["source_to_canvas"], plan, batch.canvases.shape[1]),
+        "affine": sampling_affine(batch.labels["source_to_canvas"], plan, batch.canvases.shape[1], size),
         "factors": draws.factors,
         "order": draws.order,
         "sigma": draws.sigma,
@@ -311,15 +311,12 @@ def _pictures(batch: Batch, on_device: Mapping[str, Tensor], looks: _Looks) -> T
 
 def _picture(canvas_BSS3: Tensor, bits_BSs: Tensor | None, given: Mapping[str, Tensor], looks: _Looks) -> Tensor:
     """Warp, composite, recolour, blur and normalise."""
-    grid = grid_of(given["affine"], looks.size)
+    affine = given["affine"]
     if looks.pool is None or bits_BSs is None:
-        image = warp(canvas_BSS3, grid)
+        image = warp(canvas_BSS3, affine, looks.size)
     else:
-        composite = given["composite"] > 0
-        keep = torch.where(composite[:, None, None], unpack_bits(bits_BSs), 1)
-        # a sample without a mask keeps every pixel of its canvas and stays black beyond it
-        background = looks.pool.windows(given["tile"].long()) * composite[:, None, None, None]
-        image = warp_over(canvas_BSS3, keep, grid, background)
+        background = looks.pool.windows(given["tile"].long())
+        image = warp_over(canvas_BSS3, bits_BSs, given["composite"] > 0, affine, background)
     if looks.recolor:
         image = jitter(image, given["factors"], given["order"].long())
     if looks.soften:

@@ -26,10 +26,10 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
         order_B: int, a row of ORDERS.
     """
     steps_B3 = torch.tensor(ORDERS, device=image_B3HW.device)[order_B]
-    luma = image_B3HW.new_tensor(GRAY)[:, None, None]
+    luma = image_B3HW.new_tensor(GRAY)
     for step_B in steps_B3.unbind(1):
         factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
-        gray = (image_B3HW * luma).sum(1, keepdim=True)
+        gray = torch.matmul(luma, image_B3HW.flatten(2)).reshape(-1, 1, *image_B3HW.shape[2:])
         contrast, saturation = ((step_B == kind).to(gray.dtype)[:, None, None, None] for kind in (1, 2))
         base = contrast * gray.mean((2, 3), keepdim=True) + saturation * gray
         image_B3HW = torch.lerp(base, image_B3HW, factor).clamp_(0, 1)
@@ -61,7 +61,7 @@ def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
 def normalize(image_B3HW: Tensor) -> Tensor:
     """Return (image - mean) / std of a picture in 0..1."""
     mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-    return (image_B3HW - mean) / std
+    return torch.addcmul(-mean / std, image_B3HW, 1 / std)
 
 
 def denormalize(image_B3HW: Tensor) -> Tensor:

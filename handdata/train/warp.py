@@ -8,33 +8,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def grid_of(affine_B23: Tensor, size: int) -> Tensor:
-    """Return the sampling grid (B, size, size, 2) of `windows.sampling_grid`'s affines."""
-    index = torch.arange(size, device=affine_B23.device, dtype=affine_B23.dtype)
-    along_x = affine_B23[:, None, None, :, 0] * index[None, None, :, None]
-    along_y = affine_B23[:, None, None, :, 1] * index[None, :, None, None]
-    return along_x + along_y + affine_B23[:, None, None, :, 2]
-
-
 def unpack_bits(bits_BSs: Tensor) -> Tensor:
     """Unpack numpy.packbits rows, most significant first: (B, S, S/8) uint8 -> (B, S, S) uint8 of 0 and 1."""
     shifts = torch.arange(7, -1, -1, device=bits_BSs.device, dtype=torch.uint8)
     return ((bits_BSs[..., None] >> shifts) & 1).flatten(-2)
 
 
-def warp(canvas_BSS3: Tensor, grid_BHW2: Tensor) -> Tensor:
+def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Tensor:
     """Sample uint8 canvases bilinearly.
 
+    Args:
+        canvas_BSS3: uint8.
+        affine_B23: from `windows.sampling_affine`.
+        size: n, side of the result.
+
     Returns:
-        (B, 3, H, W) float32 in 0..1; black outside the canvas.
+        (B, 3, n, n) float32 in 0..1; black outside the canvas.
     """
     planes = canvas_BSS3.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    sampled = F.grid_sample(planes, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=False)
-    inside = (grid_BHW2.abs() <= 1).all(-1)[:, None]  # half a pixel beyond the rim's centres: whole pixels are black
-    return sampled * inside * (1 / 255)
+    return _sample(planes, _grid(affine_B23, size), "bilinear").mul_(1 / 255)
 
 
-def warp_over(canvas_BSS3: Tensor, keep_BSS: Tensor, grid_BHW2: Tensor, background_B3HW: Tensor) -> Tensor:
+def warp_over(
+    canvas_BSS3: Tensor, bits_BSs: Tensor, composite_B: Tensor, affine_B23: Tensor, background_B3HW: Tensor
+) -> Tensor:
     """Sample canvases over a background: the mask to the nearest pixel, colours from kept pixels only.
 
     Colours are weighted by the mask before they are blended, so no key colour leaks in at the hand's edge, and where
@@ -42,19 +39,33 @@ def warp_over(canvas_BSS3: Tensor, keep_BSS: Tensor, grid_BHW2: Tensor, backgrou
 
     Args:
         canvas_BSS3: uint8.
-        keep_BSS: uint8, 1 where the pixel stays, 0 where the background shows.
-        grid_BHW2: from `grid_of`.
-        background_B3HW: 0..1.
+        bits_BSs: (B, S, S/8) uint8, 1 where the pixel stays, 0 where the background shows.
+        composite_B: bool; a sample without is sampled as `warp` does, its bits and background ignored.
+        affine_B23: from `windows.sampling_affine`.
+        background_B3HW: (B, 3, n, n) 0..1.
 
     Returns:
-        (B, 3, H, W) float32 in 0..1; the background also where the grid leaves the canvas.
+        (B, 3, n, n) float32 in 0..1; the background also where the window leaves the canvas.
     """
-    batch, side = keep_BSS.shape[:2]
+    grid = _grid(affine_B23, background_B3HW.shape[-1])
+    composite = composite_B[:, None, None, None]
+    batch, side = canvas_BSS3.shape[:2]
     weighted = torch.empty((batch, 4, side, side), dtype=torch.float32, device=canvas_BSS3.device)
-    weighted[:, 3] = keep_BSS
+    weighted[:, 3] = unpack_bits(bits_BSs.masked_fill(~composite_B[:, None, None], 255))
     keep = weighted[:, 3:]
     torch.mul(canvas_BSS3.permute(0, 3, 1, 2), keep, out=weighted[:, :3])
-    sampled = F.grid_sample(weighted, grid_BHW2, mode="bilinear", padding_mode="zeros", align_corners=False)
-    kept = F.grid_sample(keep, grid_BHW2, mode="nearest", padding_mode="zeros", align_corners=False) > 0.5
-    colors = sampled[:, :3] / sampled[:, 3:].clamp(min=1e-3) * (1 / 255)
-    return torch.where(kept, colors, background_B3HW)
+    sampled = _sample(weighted, grid, "bilinear")
+    shown = (_sample(keep, grid, "nearest") > 0.5) | ~composite
+    weight = torch.where(composite, sampled[:, 3:].clamp(min=1e-3), 1.0)
+    return torch.where(shown, sampled[:, :3] * ((1 / 255) / weight), background_B3HW)
+
+
+def _grid(affine_B23: Tensor, size: int) -> Tensor:
+    """Return `affine_grid`'s (B, n, n, 2), as a sum of one row and one column: 30 times as fast on a CPU."""
+    unit = (2 * torch.arange(size, device=affine_B23.device, dtype=affine_B23.dtype) + 1) / size - 1
+    x, y, shift = (affine_B23[:, None, :, i] for i in range(3))
+    return (x * unit[:, None] + shift)[:, None] + (y * unit[:, None])[:, :, None]
+
+
+def _sample(planes_BCSS: Tensor, grid_BHW2: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(planes_BCSS, grid_BHW2, mode=mode, padding_mode="zeros", align_corners=False)

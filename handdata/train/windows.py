@@ -107,21 +107,28 @@ def map_pixels(A: Array, uv: NDArray[Any]) -> Array:
     return _apply(A, np.asarray(uv, np.float64))
 
 
-def sampling_grid(source_to_canvas: NDArray[Any], plan: Plan, canvas: int) -> Array:
-    """Return where each crop pixel lies in the canvas, as `grid_sample` counts (align_corners=False).
+def sampling_affine(source_to_canvas: NDArray[Any], plan: Plan, canvas: int, size: int) -> Array:
+    """Return where the crop's pixels lie in the canvas, as `affine_grid` and `grid_sample` count.
+
+    Both count -1..1 from edge to edge (align_corners=False): pixel i of S is at (2 i + 1) / S - 1.
 
     Args:
         source_to_canvas: (B, 2, 3).
         plan: of the same samples.
         canvas: S, px.
+        size: n, px.
 
     Returns:
-        (B, 2, 3): [x, y] in -1..1 = A @ [column, row, 1] of the crop.
+        (B, 2, 3): [x, y] of the canvas = A @ [x, y, 1] of the crop.
     """
     crop_to_canvas = _homogeneous(source_to_canvas) @ np.linalg.inv(plan.source_to_crop)
-    scaled: Array = crop_to_canvas[:, :2] * (2.0 / canvas)
-    scaled[:, :, 2] += 1.0 / canvas - 1.0
-    return scaled
+    affine: Array = (np.linalg.inv(_from_unit(canvas)) @ crop_to_canvas @ _from_unit(size))[:, :2]
+    return affine
+
+
+def _from_unit(size: int) -> Array:
+    """Return the affine from -1..1 to pixels of a picture."""
+    return np.array([[size / 2, 0, (size - 1) / 2], [0, size / 2, (size - 1) / 2], [0, 0, 1]])
 
 
 def _place(view: View, stored: Array, turned: Array, points: Array) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from handdata.train.augment import NO_AUGMENTATION, PUBLISHED, AugmentConfig, pr
 from handdata.train.backgrounds import BackgroundPool
 from handdata.train.color import ORDERS, blur, denormalize, jitter, normalize
 from handdata.train.data import EvalLoader, open_mixture
-from handdata.train.warp import grid_of, unpack_bits, warp
+from handdata.train.warp import unpack_bits, warp
 from handdata.train.windows import View, map_pixels, plan_views
 from tests.train.made_shards import K, write_dataset
 
@@ -270,9 +270,9 @@ def test_the_warp_is_opencvs(left):
     angle, S = 33.0, CANVAS
     affine = cv2.getRotationMatrix2D(((S - 1) / 2, (S - 1) / 2), angle, 1.1)
     crop_to_canvas = cv2.invertAffineTransform(affine)
-    theta = crop_to_canvas * 2 / S
-    theta[:, 2] += 1 / S - 1
-    ours = warp(left.canvases[:1], grid_of(torch.from_numpy(theta[None]).float(), S))[0]
+    unit = np.array([[S / 2, 0, (S - 1) / 2], [0, S / 2, (S - 1) / 2], [0, 0, 1]])  # grid_sample's -1..1 to pixels
+    theta = np.linalg.inv(unit) @ np.vstack([crop_to_canvas, [0, 0, 1]]) @ unit
+    ours = warp(left.canvases[:1], torch.from_numpy(theta[None, :2]).float(), S)[0]
     theirs = cv2.warpAffine(left.canvases[0].numpy().astype(np.float32), affine, (S, S), flags=cv2.INTER_LINEAR)
 
     y, x = np.mgrid[:S, :S] - (S - 1) / 2
