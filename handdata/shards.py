@@ -212,6 +212,10 @@ class ShardReader:
             self._cache[name] = np.array(self._map(name))
         return self._cache[name]
 
+    def take(self, name: str, rows: NDArray[np.intp]) -> NDArray[Any]:
+        """Return some rows of a label array, reading no others: (len(rows), ...)."""
+        return np.array(self._cache[name][rows] if name in self._cache else self._map(name)[rows])
+
     def __contains__(self, name: str) -> bool:
         return name in self._layout
 

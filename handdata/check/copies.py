@@ -31,15 +31,18 @@ def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:
 def copy_faults(rows: Rows) -> Iterator[Finding]:
     """Find ids that repeat, and frames of a camera that are in two splits."""
     ids = rows.ids
-    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
-    for across, what in ((True, "split leak: the same sample in two splits"), (False, "sample ids that repeat")):
-        again = [i for i in first[counts > 1] if (len(np.unique(rows.split[ids == ids[i]])) > 1) == across]
-        if again:
-            yield Finding(
-                "splits" if across else "duplicates", "sample_id", what, len(again), len(rows), examples(ids[again])
-            )
-    repeated = set(ids[first[counts > 1]].tolist())
-    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows.split) if ids[i] not in repeated]
+    _, first, keys, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
+    keys = keys.reshape(-1)
+    leaked = _in_two_splits(keys, rows.split)
+    if leaked:
+        what = "split leak: the same sample in two splits"
+        yield Finding("splits", "sample_id", what, len(leaked), len(rows), examples(ids[leaked]))
+    repeated = np.setdiff1d(first[counts > 1], first[keys[leaked]])
+    if len(repeated):
+        found = examples(ids[repeated])
+        yield Finding("duplicates", "sample_id", "sample ids that repeat", len(repeated), len(rows), found)
+    once = counts[keys] == 1
+    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows.split) if once[i]]
     if leaked:
         what = "split leak: hands of the same picture in two splits"
         yield Finding("splits", "frame", what, len(leaked), len(rows), examples(ids[leaked]))

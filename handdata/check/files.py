@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from handdata.check.copies import picture_hashes
 from handdata.check.findings import Finding, examples
+from handdata.check.rows import spread
 from handdata.errors import DataError, HanddataError
 from handdata.progress import meter
 from handdata.schema import VERSION
@@ -58,7 +59,7 @@ def _index_faults(folder: Path, index: dict[str, Any]) -> Iterator[Finding]:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         yield Finding("index", path, "shards listed twice", len(twice), len(names), examples(twice))
-    stray = sorted(p.name for p in folder.glob("*.h5") if p.name not in set(names))
+    stray = sorted({p.name for p in folder.glob("*.h5")} - set(names))
     if stray:
         yield Finding("index", str(folder), "shards that the index does not list", len(stray), 0, examples(stray))
     partial = sorted(p.name for p in folder.glob(f"*{PARTIAL}"))
@@ -66,8 +67,15 @@ def _index_faults(folder: Path, index: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("index", str(folder), "partial files of a dead conversion", len(partial), 0, examples(partial))
 
 
-def open_shards(folder: Path, index: dict[str, Any]) -> tuple[list[ShardReader], list[Finding]]:
-    """Open every shard the index lists and compare its header.
+def open_shards(
+    folder: Path, index: dict[str, Any], limit: int | None = None
+) -> tuple[list[ShardReader], list[Finding]]:
+    """Compare the size of every shard with the index, open them and compare their headers.
+
+    Args:
+        folder: of the dataset.
+        index: its index.
+        limit: open only so many, evenly spaced.
 
     Returns:
         the shards that open, in index order, and what is wrong with the others or with headers.
@@ -75,8 +83,9 @@ def open_shards(folder: Path, index: dict[str, Any]) -> tuple[list[ShardReader],
     readers: list[ShardReader] = []
     found: list[Finding] = []
     entries = index["shards"]
+    opened = set(spread(len(entries), limit or len(entries)))
     with meter("open shards", len(entries)) as gauge:
-        for entry in entries:
+        for number, entry in enumerate(entries):
             gauge.advance()
             path = folder / entry["file"]
             fault = _size_fault(path, int(entry["size"]))
@@ -84,6 +93,8 @@ def open_shards(folder: Path, index: dict[str, Any]) -> tuple[list[ShardReader],
                 found.append(Finding("files", entry["file"], fault, int(entry["num_samples"]), index["num_samples"]))
                 if not path.is_file() or path.stat().st_size < int(entry["size"]):
                     continue
+            if number not in opened:
+                continue
             try:
                 reader = ShardReader(path)
             except HanddataError as error:

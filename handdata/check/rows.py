@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from handdata.schema import LABELS
 from handdata.shards import ShardReader
 
+MAX_SAMPLED_SHARDS = 128  # opened where a sample of the rows is enough
 _TEXT_TABLES = {"sequence": "sequences", "camera": "cameras"}
 
 
@@ -53,7 +54,7 @@ class Rows:
 
 
 def gather(readers: Sequence[ShardReader], limit: int | None = None, names: Sequence[str] = ()) -> Rows:
-    """Read the labels of all rows, or of about `limit` rows from evenly spaced shards.
+    """Read the labels of all rows, or of about `limit` evenly spaced rows.
 
     Args:
         readers: the shards.
@@ -67,17 +68,20 @@ def gather(readers: Sequence[ShardReader], limit: int | None = None, names: Sequ
         raise ValueError("no shards")
     wanted = [field.name for field in LABELS if not names or field.name in {*names, "sample_id", "sequence", "camera"}]
     chosen = _choose(readers, limit)
-    tables = {
-        name: sorted({text for r in readers for text in getattr(r, table)}) for name, table in _TEXT_TABLES.items()
-    }
+    tables = {n: sorted({text for r in readers for text in getattr(r, table)}) for n, table in _TEXT_TABLES.items()}
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
+    places: dict[tuple[str, ...], NDArray[np.intp]] = {}  # of a shard's table, in which few shards differ
     for number, rows in chosen:
         reader = readers[number]
         for name in wanted:
-            values = reader[name][rows]
+            values = reader.take(name, rows)
             if name in _TEXT_TABLES:
-                places = np.array([tables[name].index(text) for text in getattr(reader, _TEXT_TABLES[name])])
-                values = places[np.clip(values, 0, len(places) - 1)]
+                table = tuple(getattr(reader, _TEXT_TABLES[name]))
+                if (name, *table) not in places:
+                    order = {text: place for place, text in enumerate(tables[name])}
+                    places[name, *table] = np.array([order[text] for text in table], np.intp)
+                place = places[name, *table]
+                values = place[np.clip(values, 0, len(place) - 1)]
             parts[name].append(values)
     return Rows(
         labels={name: np.concatenate(values) for name, values in parts.items()},
@@ -90,18 +94,15 @@ def gather(readers: Sequence[ShardReader], limit: int | None = None, names: Sequ
     )
 
 
+def spread(count: int, limit: int) -> list[int]:
+    """Return up to `limit` of 0 .. count - 1, evenly spaced, the first and the last among them."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, limit)).round())]
+
+
 def _choose(readers: Sequence[ShardReader], limit: int | None) -> list[tuple[int, NDArray[np.intp]]]:
-    """Choose shards and rows: all, or as many evenly spaced shards as `limit` rows need, their rows evenly spaced."""
+    """Choose rows: all, or as many evenly spaced ones of each shard as make `limit`."""
     total = sum(len(reader) for reader in readers)
     if limit is None or total <= limit:
         return [(number, np.arange(len(reader))) for number, reader in enumerate(readers)]
-    num_shards = min(len(readers), MAX_SAMPLED_SHARDS)
-    numbers = np.unique(np.linspace(0, len(readers) - 1, num_shards).round().astype(int))
-    each = max(1, limit // len(numbers))
-    return [
-        (int(n), np.unique(np.linspace(0, len(readers[n]) - 1, min(each, len(readers[n]))).round().astype(np.intp)))
-        for n in numbers
-    ]
-
-
-MAX_SAMPLED_SHARDS = 128
+    each = max(1, limit // len(readers))
+    return [(number, np.array(spread(len(reader), each), np.intp)) for number, reader in enumerate(readers)]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.anatomy import Floats, bend_to_palm
-from handdata.check.rows import Rows, gather
+from handdata.check.rows import MAX_SAMPLED_SHARDS, Rows, gather, spread
 from handdata.dataset import Dataset, open_dataset
 from handdata.schema import Flag
 from handdata.skeleton import FINGERS, HAND_SIDES, KEYPOINTS, ROOT, WRIST, finger_indices
@@ -61,7 +61,9 @@ def collect(folder: Path) -> Stats:
         HanddataError: not a converted dataset.
     """
     dataset = open_dataset(folder)
-    rows = gather(dataset.readers, MAX_ROWS, _FIELDS)
+    many = len(dataset) > MAX_ROWS
+    chosen = spread(len(dataset.shard_paths), MAX_SAMPLED_SHARDS if many else len(dataset.shard_paths))
+    rows = gather([dataset.reader(shard) for shard in chosen], MAX_ROWS, _FIELDS)
     return Stats(
         dataset=dataset.name,
         num_samples=len(dataset),

@@ -1,0 +1,76 @@
+"""Goal 5: start of training, `stats` and `verify --quick` over 1,000 shards, each from a fresh process.
+
+python benchmarks/start.py
+"""
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import peers
+from machine import Aim, Result, arguments
+
+from handdata.shards import write_index
+
+LIMIT_S = 5.0
+FIRST_BATCH = """
+import sys
+from pathlib import Path
+from handdata.train.data import Loader, open_mixture
+with Loader(open_mixture([Path(sys.argv[1])], "train"), 64, threads=2) as loader:
+    batch = next(loader.epoch(0))
+print(len(batch))
+"""
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=16, help="samples of a shard")
+    options = parser.parse_args()
+    folder = options.scratch / f"start-{options.shards}-{options.rows}" / "synthhands"
+    if not (folder / "index.json").is_file():
+        write_many(folder, options.shards, options.rows)
+    handdata = [sys.executable, "-m", "handdata"]
+    commands = {
+        "import torch alone": [sys.executable, "-c", "import torch"],
+        "first batch of a training": [sys.executable, "-c", FIRST_BATCH, str(folder)],
+        "stats": [*handdata, "stats", str(folder)],
+        "verify --quick": [*handdata, "verify", "--quick", str(folder)],
+    }
+    result = Result("5")
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(options.rounds):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            times[name].append(time.perf_counter() - start)
+            found = name == "verify --quick" and done.returncode == 1
+            if done.returncode and not found:  # the made copies repeat each other's ids, which verify tells
+                raise SystemExit(f"{name}: {done.stderr.strip() or done.stdout.strip()[-300:]}")
+    for name, seconds in times.items():
+        result.rows[name] = {"s": statistics.median(seconds)}
+        if name != "import torch alone":
+            result.aims.append(Aim(name, statistics.median(seconds), LIMIT_S, at_least=False, unit="s"))
+    result.finish(as_json=options.json)
+
+
+def write_many(folder: Path, shards: int, rows: int) -> None:
+    """Write the shards once for real, then by copying one of them under the other names."""
+    shutil.rmtree(folder, ignore_errors=True)
+    peers.write_shards(folder, rows, 32, rows=rows)
+    first = folder / "train-00000.h5"
+    entry = json.loads((folder / "index.json").read_text())["shards"][0]
+    index = json.loads((folder / "index.json").read_text())
+    index["shards"] = [entry | {"file": f"train-{number:05d}.h5"} for number in range(shards)]
+    for entry in index["shards"][1:]:
+        shutil.copy(first, folder / entry["file"])
+    write_index(folder, index)
+
+
+if __name__ == "__main__":
+    main()
