@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.metrics import is_labelled
 from handdata.skeleton import INDEX, ROOT, WRIST
 
 Array = NDArray[Any]
@@ -76,7 +77,7 @@ def true_scale(prediction: Array, truth: Array, scale_mm: Array | None) -> Float
 
 def has_scale(truth: Array, scale_mm: Array) -> NDArray[np.bool_]:
     """Tell which samples' truth gives a scale by the rules of `true_scale`, whatever was predicted: (N,) bool."""
-    labelled: NDArray[np.bool_] = np.asarray(np.isfinite(truth).all(-1))
+    labelled: NDArray[np.bool_] = np.asarray(is_labelled(truth))
     return np.asarray(np.isfinite(scale_mm) | labelled[:, ROOT] & (labelled[:, WRIST] | labelled[:, ROOT + 1]))
 
 
@@ -95,7 +96,7 @@ def align_procrustes(prediction: Array, truth: Array, mask: Array) -> Floats:
         Umeyama, Least-squares estimation of transformation parameters, PAMI 13(4), 1991, equations 40-42.
     """
     moved = np.full(truth.shape, np.nan)
-    usable = mask & np.isfinite(prediction).all(-1) & np.isfinite(truth).all(-1)
+    usable = mask & is_labelled(prediction) & is_labelled(truth)
     rows = np.flatnonzero(usable.sum(1) >= MIN_PROCRUSTES)
     if not rows.size:
         return moved
@@ -120,7 +121,7 @@ def align_centroid_and_radius(prediction: Array, truth: Array, mask: Array) -> F
     and a frame with fewer than two labelled tips is dropped.
     """
     moved = np.full(truth.shape, np.nan)
-    usable = mask & np.isfinite(prediction).all(-1) & np.isfinite(truth).all(-1)
+    usable = mask & is_labelled(prediction) & is_labelled(truth)
     rows = np.flatnonzero(usable.sum(1) >= MIN_TIPS)
     if not rows.size:
         return moved
@@ -150,7 +151,7 @@ def wrist_from_palm(keypoints: Array, palm: Array, convention: str) -> Floats:
     base = np.asarray(keypoints[:, [INDEX[name] for name in names]], np.float64).mean(1)
     wrist = np.asarray(palm, np.float64) if factor == 1.0 else base + factor * (palm - base)
     result = np.array(keypoints, np.float64)
-    known = np.isfinite(palm).all(-1) & np.isfinite(wrist).all(-1)
+    known = is_labelled(palm) & is_labelled(wrist)
     result[known, WRIST] = wrist[known]
     return result
 

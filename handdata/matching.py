@@ -93,9 +93,11 @@ def predicted_pixels(predictions: Predictions, readout: str, rows: NDArray[np.in
 
 def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64], coordinates: int = 3) -> Floats:
     """Return the rows of a prediction array as (M, 21, D), NaN where the row is -1 or there is no array."""
-    result = np.full((len(rows), NUM_KEYPOINTS, coordinates), np.nan)
-    if array is not None:
-        result[rows >= 0] = array[rows[rows >= 0]]
+    shape = (len(rows), NUM_KEYPOINTS, coordinates)
+    if array is None:
+        return np.broadcast_to(np.nan, shape)  # takes no memory
+    result = np.full(shape, np.nan)
+    result[rows >= 0] = array[rows[rows >= 0]]
     return result
 
 

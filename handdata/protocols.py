@@ -5,8 +5,9 @@ one bootstrap serves all of them. A protocol that the labels or the predictions 
 with the reason; nothing is put in its place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,11 @@ class Protocol:
     def family(self) -> str:
         """The name that `--protocol` takes: the part before the colon."""
         return self.name.split(":")[0]
+
+    @property
+    def measured(self) -> tuple[str | int, ...]:
+        """What decides the distances: protocols that agree in it differ only in what they make of them."""
+        return (self.quantity, self.alignment, self.root, self.mask, self.hands, self.palm)
 
     @property
     def unit(self) -> str:
@@ -172,8 +178,23 @@ def score(protocol: Protocol, comparison: Comparison, *, seed: int = 0) -> Score
         comparison: predictions beside truth.
         seed: of the bootstrap.
     """
-    chosen, note = _choose_hands(protocol, comparison)
-    values = protocol_distances(protocol, chosen)
+    return score_all([protocol], comparison, seed=seed)[protocol.name]
+
+
+def score_all(protocols: Sequence[Protocol], comparison: Comparison, *, seed: int = 0) -> dict[str, Score]:
+    """Return the numbers of several protocols by name; what they measure alike is measured once."""
+    scores = {}
+    order = sorted(protocols, key=lambda protocol: repr(protocol.measured))
+    for _, alike in groupby(order, key=lambda protocol: protocol.measured):
+        members = list(alike)
+        chosen, note = _choose_hands(members[0], comparison)
+        values = protocol_distances(members[0], chosen)
+        for protocol in members:
+            scores[protocol.name] = _score(protocol, chosen, values, note, seed)
+    return {protocol.name: scores[protocol.name] for protocol in protocols}
+
+
+def _score(protocol: Protocol, chosen: Comparison, values: Floats, note: str, seed: int) -> Score:
     labelled = ~np.isnan(values)
     if not labelled.any():
         return Score(missing=_no_label(protocol, chosen), note=note)
@@ -182,14 +203,15 @@ def score(protocol: Protocol, comparison: Comparison, *, seed: int = 0) -> Score
     credit = label_credit(protocol, values)
     statistic = "median" if protocol.statistic == "median" else protocol.average
     interval = metrics.bootstrap_interval(credit, chosen.sequence, statistic, seed=seed)
+    rows = labelled.any(1)
     return Score(
         value=_summary(credit, statistic),
         low=interval[0] if interval else None,
         high=interval[1] if interval else None,
         labels=int(labelled.sum()),
         unpredicted=int(np.isposinf(values).sum()),
-        samples=int(labelled.any(1).sum()),
-        sequences=len(np.unique(chosen.sequence[labelled.any(1)])),
+        samples=int(rows.sum()),
+        sequences=len(np.unique(chosen.sequence[rows])),
         note=note,
         thresholds=protocol.thresholds if protocol.statistic != "sum" else (),
     )
@@ -223,7 +245,7 @@ def protocol_distances(protocol: Protocol, comparison: Comparison) -> Floats:
         mask = labels & ~hidden & np.isfinite(unit)
         return np.asarray(metrics.distances(comparison.prediction_2d, comparison.truth_2d, mask) / unit)
     if protocol.quantity == "3d":
-        mask = np.isfinite(comparison.truth_normalized).all(-1) & ~hidden
+        mask = metrics.is_labelled(comparison.truth_normalized) & ~hidden
         return metrics.distances(comparison.prediction_normalized, comparison.truth_normalized, mask)
     return _millimetres(protocol, comparison, comparison.annotated_3d & ~hidden)
 
@@ -244,24 +266,24 @@ def _millimetres(protocol: Protocol, comparison: Comparison, mask: NDArray[np.bo
     truth = comparison.truth_3d
     if protocol.palm:
         truth = alignment.wrist_from_palm(truth, comparison.palm_3d, protocol.palm)
-        stands_in = mask.any(1) & np.isfinite(truth[:, WRIST]).all(-1) & np.isfinite(comparison.palm_3d).all(-1)
+        stands_in = mask.any(1) & metrics.is_labelled(truth[:, WRIST]) & metrics.is_labelled(comparison.palm_3d)
         mask = mask.copy()
         mask[:, WRIST] |= stands_in
     normalized = bool(np.isfinite(comparison.prediction_normalized).any())
     prediction = comparison.prediction_normalized if normalized else comparison.prediction_3d
-    labels = (mask & np.isfinite(truth).all(-1)).sum(1)
+    labels = (mask & metrics.is_labelled(truth)).sum(1)
     if protocol.alignment == "procrustes":
         aligned, kept = alignment.align_procrustes(prediction, truth, mask), labels >= alignment.MIN_PROCRUSTES
     elif protocol.alignment == "centroid+radius":
         aligned, kept = alignment.align_centroid_and_radius(prediction, truth, mask), labels >= alignment.MIN_TIPS
     elif protocol.alignment == "root":
         aligned = alignment.align_root(comparison.prediction_3d, truth, protocol.root)
-        kept = np.isfinite(truth[:, protocol.root]).all(-1)
+        kept = metrics.is_labelled(truth[:, protocol.root])
     else:
         given = comparison.scale_mm if normalized else None
         scale = alignment.true_scale(prediction, truth, given)
         aligned = alignment.align_root_and_scale(prediction, truth, scale, protocol.root)
-        kept = np.isfinite(truth[:, protocol.root]).all(-1) & alignment.has_scale(truth, comparison.scale_mm)
+        kept = metrics.is_labelled(truth[:, protocol.root]) & alignment.has_scale(truth, comparison.scale_mm)
     return metrics.distances(aligned, truth, mask & kept[:, None])
 
 

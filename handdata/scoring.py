@@ -21,9 +21,10 @@ from handdata.protocols import (
     PROTOCOLS,
     Comparison,
     Protocol,
+    Score,
     families,
     protocol_distances,
-    score,
+    score_all,
     thesis_labels,
 )
 from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
@@ -124,20 +125,19 @@ def _score_set(
     if not whole:
         rows, found = rows[rows >= 0], found[rows >= 0]
     comparison = compare(dataset, predictions, rows, found, readout)
-    published = compare(dataset, predictions, rows, found, _published_readout(predictions, readout))
     excluded = (dataset.labels("flags")[found] & Flag.LABEL_WRONG) != 0
     distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
-    if _published_readout(predictions, readout) != readout:
+    published, rule = comparison, _published_readout(predictions, readout)
+    if rule != readout:
+        published = replace(comparison, prediction_2d=predicted_pixels(predictions, rule, rows))
         for name in ("2d", "2d_px"):
             distance[f"{name}_published"] = protocol_distances(_QUANTITIES[name], published)
     sequences = np.array(dataset.strings("sequence"))[found]
     subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded) | _sequence_subsets(sequences)
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
-    by_family = {"thesis": published}
-    scores = {p.name: score(p, by_family.get(p.family, comparison), seed=seed) for p in scored}
-    kept = {p.name: score(p, by_family.get(p.family, comparison).take(~excluded), seed=seed)
-            for p in scored if excluded.any()}  # fmt: skip
+    scores = _scores(scored, comparison, published, seed)
+    kept = _scores(scored, comparison.take(~excluded), published.take(~excluded), seed) if excluded.any() else {}
     return SetResult(
         dataset=dataset.name,
         split=split,
@@ -165,6 +165,15 @@ def _score_set(
 def origin_of(dataset: Dataset) -> str:
     """Return whose hands a dataset shows, `rendered` or `published`, as its conversion recorded it."""
     return str(dataset.index.get("origin", UNKNOWN_ORIGIN))
+
+
+def _scores(
+    protocols: Sequence[Protocol], comparison: Comparison, published: Comparison, seed: int
+) -> dict[str, Score]:
+    """Score the thesis' protocols by its own read-out and the others by the chosen one."""
+    own = [protocol for protocol in protocols if protocol.family == "thesis"]
+    others = [protocol for protocol in protocols if protocol.family != "thesis"]
+    return score_all(own, published, seed=seed) | score_all(others, comparison, seed=seed)
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -240,7 +249,7 @@ def _counts(
         "labels_2d": int(comparison.annotated_2d.sum()),
         "labels_2d_outside_crop": int((comparison.annotated_2d & ~comparison.in_crop).sum()),
         "labels_3d": int(comparison.annotated_3d.sum()),
-        "labels_3d_normalized": int(np.isfinite(comparison.truth_normalized).all(-1).sum()),
+        "labels_3d_normalized": int(metrics.is_labelled(comparison.truth_normalized).sum()),
         "on_exclusion_list": int(excluded.sum()),
     }
 
@@ -256,7 +265,7 @@ def _baseline(comparison: Comparison) -> dict[str, float | None]:
 
 
 def _about_the_mean(points: Floats) -> float | None:
-    known: Mask = np.asarray(np.isfinite(points).all(-1))
+    known: Mask = metrics.is_labelled(points)
     mean = np.where(known[..., None], points, 0.0).sum(0) / np.maximum(known.sum(0), 1)[:, None]
     return _number(metrics.micro_mean(metrics.distances(np.broadcast_to(mean, points.shape), points, known)))
 
