@@ -30,7 +30,8 @@ GROUPS: Mapping[str, tuple[int, ...]] = {
 THESIS_THRESHOLDS: Floats = np.arange(100, dtype=np.float64) * 0.01
 BOOTSTRAP_RESAMPLES = 1000
 MAX_UNITS = 2000  # more sequences than this are first merged at random into so many units, for time and memory
-_RANK_BINS = 512  # resampled medians are read from counts of labels in this many bins of equal rank
+_MEDIAN_BINS = 512  # resampled medians are read from counts of labels in so many bins of about equal counts
+_MEDIAN_SAMPLE = 65536  # values that the bins' edges are taken from
 
 
 def is_labelled(points: Array) -> NDArray[np.bool_]:
@@ -122,15 +123,16 @@ def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
 
     Args:
         distances_NK: (N, K).
-        thresholds: (T,) in the unit of the distances.
+        thresholds: (T,) rising, in the unit of the distances.
 
     Returns:
         (T,) shares 0..1, NaN without any label.
     """
-    labelled = np.sort(distances_NK[~np.isnan(distances_NK)])
+    labelled = distances_NK[~np.isnan(distances_NK)]
     if not labelled.size:
         return np.full(len(thresholds), np.nan)
-    return np.searchsorted(labelled, np.asarray(thresholds), side="right") / labelled.size
+    passed_from = np.searchsorted(thresholds, labelled, side="left")  # first threshold t with distance <= t
+    return np.cumsum(np.bincount(passed_from, minlength=len(thresholds))[: len(thresholds)]) / labelled.size
 
 
 def keypoint_accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
@@ -238,14 +240,14 @@ def bootstrap_interval(
     if statistic not in ("pooled", "per_keypoint", "median"):
         raise ValueError(f"unknown statistic {statistic!r}")
     unit = _units(sequence_N, seed)
-    table = _rank_table(values_NK, unit) if statistic == "median" else _sum_table(values_NK, unit)
+    edges = _median_edges(values_NK) if statistic == "median" else np.empty(0)
+    table = _bin_table(values_NK, unit, edges) if statistic == "median" else _sum_table(values_NK, unit)
     table = table[table[:, 0].sum(-1) > 0]  # a sequence without labels is no observation
     if len(table) < 2:
         return None
     totals = np.tensordot(_draws(len(table), resamples, seed), table, axes=1)
     if statistic == "median":
-        finite = values_NK[np.isfinite(values_NK)]
-        results = np.quantile(finite, _middle_rank(totals[:, 0]))
+        results = _binned_medians(totals[:, 0], edges)
     elif statistic == "pooled":
         results = totals[:, 1].sum(1) / totals[:, 0].sum(1)
     else:
@@ -279,21 +281,31 @@ def _sum_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
     return np.stack([column.reshape(count, keypoints) for column in sums], axis=1)
 
 
-def _rank_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
-    """Return (S, 1, bins): how many labels of each unit lie in each bin of equal rank."""
+def _median_edges(values_NK: Floats) -> Floats:
+    """Return the edges of bins that hold about equally many of the values."""
+    finite = values_NK[np.isfinite(values_NK)]
+    sample = finite[:: max(1, finite.size // _MEDIAN_SAMPLE)]
+    if not sample.size:
+        return np.zeros(_MEDIAN_BINS + 1)
+    edges = np.quantile(sample, np.linspace(0, 1, _MEDIAN_BINS + 1))
+    edges[0], edges[-1] = finite.min(), finite.max()
+    return edges
+
+
+def _bin_table(values_NK: Floats, unit: NDArray[np.int64], edges: Floats) -> Floats:
+    """Return (S, 1, bins): how many labels of each unit lie in each bin."""
     finite, count = np.isfinite(values_NK), int(unit.max(initial=-1)) + 1
-    values, owner = values_NK[finite], np.broadcast_to(unit[:, None], finite.shape)[finite]
-    rank = np.empty(len(values), np.int64)
-    rank[np.argsort(values, kind="stable")] = np.arange(len(values))
-    cells = owner * _RANK_BINS + rank * _RANK_BINS // max(len(values), 1)
-    return np.bincount(cells, minlength=count * _RANK_BINS).reshape(count, 1, _RANK_BINS).astype(np.float64)
+    owner = np.broadcast_to(unit[:, None], finite.shape)[finite]
+    cells = owner * _MEDIAN_BINS + np.searchsorted(edges[1:-1], values_NK[finite], side="right")
+    return np.bincount(cells, minlength=count * _MEDIAN_BINS).reshape(count, 1, _MEDIAN_BINS).astype(np.float64)
 
 
-def _middle_rank(counts_BR: Floats) -> Floats:
-    """Return where, in 0..1 of the original ranks, half of each row's labels is reached."""
+def _binned_medians(counts_BR: Floats, edges: Floats) -> Floats:
+    """Return the value at which half of each row's labels is reached, straight lines inside a bin."""
     cumulative = np.cumsum(counts_BR, axis=1)
     half = cumulative[:, -1] / 2
     bins = (cumulative < half[:, None]).sum(axis=1)
     rows = np.arange(len(counts_BR))
     before = cumulative[rows, bins] - counts_BR[rows, bins]
-    return np.asarray((bins + (half - before) / counts_BR[rows, bins]) / counts_BR.shape[1])
+    share = (half - before) / counts_BR[rows, bins]
+    return np.asarray(edges[bins] + share * (edges[bins + 1] - edges[bins]))

@@ -54,8 +54,8 @@ class Comparison:
         """(N,) px."""
         return self.crop_xyxy[:, 2] - self.crop_xyxy[:, 0]
 
-    def take(self, rows: Array) -> "Comparison":
-        """Return the chosen samples: a boolean mask or indices."""
+    def take(self, rows: Array | slice) -> "Comparison":
+        """Return the chosen samples: a boolean mask, indices or a slice."""
         return replace(self, **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
 
 
@@ -110,6 +110,7 @@ class Score:
     thresholds: tuple[float, ...] = field(default=())
 
 
+BLOCK = 2048  # samples measured at a time: a few MB
 THESIS = "method.md 9.3 (O. Chernytska, master thesis, UCU 2019, and its code)"
 _HAND3D_GRID = tuple(np.linspace(0.0, 50.0, 20)[8:].tolist())  # 21.05 .. 50: the last 12 of 20, printed as "20-50"
 _GT = "root and scale from ground truth, as most published figures do"
@@ -236,32 +237,42 @@ def label_credit(protocol: Protocol, distances_NK: Floats) -> Floats:
 
 
 def protocol_distances(protocol: Protocol, comparison: Comparison) -> Floats:
-    """Return the (N, 21) distances a protocol looks at: aligned, in its unit, NaN where it counts no label."""
+    """Return the (N, 21) distances a protocol looks at: aligned, in its unit, NaN where it counts no label.
+
+    Samples are measured a block at a time, so that what is between labels and distances stays in the processor's cache.
+    """
+    full_hands, normalized = has_full_hands(comparison), bool(np.isfinite(comparison.prediction_normalized).any())
+    blocks = (comparison.take(slice(start, start + BLOCK)) for start in range(0, len(comparison), BLOCK))
+    measured = [_measure(protocol, block, full_hands=full_hands, normalized=normalized) for block in blocks]
+    return np.concatenate(measured) if measured else np.empty((0, NUM_KEYPOINTS))
+
+
+def _measure(protocol: Protocol, comparison: Comparison, *, full_hands: bool, normalized: bool) -> Floats:
     hidden = comparison.visible == 0 if protocol.mask == "visible" else np.zeros_like(comparison.annotated_2d)
     if protocol.quantity.startswith("2d"):
         units = {"2d": comparison.crop_side, "2d_px": np.ones(len(comparison)), "2d_box": comparison.box_side}
         unit = units[protocol.quantity][:, None]
-        labels = thesis_labels(comparison) if protocol.mask == "thesis" else comparison.annotated_2d
+        inside_only = protocol.mask == "thesis" and not full_hands
+        labels = comparison.annotated_2d & comparison.in_crop if inside_only else comparison.annotated_2d
         mask = labels & ~hidden & np.isfinite(unit)
         return np.asarray(metrics.distances(comparison.prediction_2d, comparison.truth_2d, mask) / unit)
     if protocol.quantity == "3d":
         mask = metrics.is_labelled(comparison.truth_normalized) & ~hidden
         return metrics.distances(comparison.prediction_normalized, comparison.truth_normalized, mask)
-    return _millimetres(protocol, comparison, comparison.annotated_3d & ~hidden)
+    return _millimetres(protocol, comparison, comparison.annotated_3d & ~hidden, normalized=normalized)
 
 
-def thesis_labels(comparison: Comparison) -> NDArray[np.bool_]:
-    """Return the 2D labels that the thesis counts: all of them, but only those in the crop on sets of fingertips.
+def has_full_hands(comparison: Comparison) -> bool:
+    """Tell whether more than fingertips is labelled in 2D.
 
-    It scores full hands wherever their keypoints lie (D10) and makes a fingertip of Dexter+Object absent outside its
-    box (method.md 3.4).
+    The thesis scores full hands wherever their keypoints lie (D10) and makes a fingertip of Dexter+Object absent
+    outside its box (method.md 3.4).
     """
-    others = [k for k in range(NUM_KEYPOINTS) if k not in TIPS]
-    full_hands = bool(comparison.annotated_2d[:, others].any())
-    return comparison.annotated_2d if full_hands else comparison.annotated_2d & comparison.in_crop
+    others = [keypoint for keypoint in range(NUM_KEYPOINTS) if keypoint not in TIPS]
+    return bool(comparison.annotated_2d[:, others].any())
 
 
-def _millimetres(protocol: Protocol, comparison: Comparison, mask: NDArray[np.bool_]) -> Floats:
+def _millimetres(protocol: Protocol, comparison: Comparison, mask: NDArray[np.bool_], *, normalized: bool) -> Floats:
     """Align as the protocol says; a sample whose TRUTH does not allow that alignment is dropped."""
     truth = comparison.truth_3d
     if protocol.palm:
@@ -269,7 +280,6 @@ def _millimetres(protocol: Protocol, comparison: Comparison, mask: NDArray[np.bo
         stands_in = mask.any(1) & metrics.is_labelled(truth[:, WRIST]) & metrics.is_labelled(comparison.palm_3d)
         mask = mask.copy()
         mask[:, WRIST] |= stands_in
-    normalized = bool(np.isfinite(comparison.prediction_normalized).any())
     prediction = comparison.prediction_normalized if normalized else comparison.prediction_3d
     labels = (mask & metrics.is_labelled(truth)).sum(1)
     if protocol.alignment == "procrustes":

@@ -25,7 +25,6 @@ from handdata.protocols import (
     families,
     protocol_distances,
     score_all,
-    thesis_labels,
 )
 from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
 from handdata.schema import Flag
@@ -256,7 +255,7 @@ def _counts(
 
 def _baseline(comparison: Comparison) -> dict[str, float | None]:
     """Return the errors of always answering with the mean pose of this very set: what learning has to beat."""
-    labels = thesis_labels(comparison)[..., None]
+    labels = comparison.annotated_2d[..., None]
     fractions = (comparison.truth_2d - comparison.crop_xyxy[:, None, :2]) / comparison.crop_side[:, None, None]
     return {
         "2d": _about_the_mean(np.where(labels, fractions, np.nan)),
