@@ -26,6 +26,7 @@ HEADER_ROOM = 256 * 1024  # bytes: HDF5's own structures (14 kB) and at most a p
 INDEX = "index.json"
 PARTIAL = ".partial"
 _HASH = "content_sha256"
+_LABEL_NAMES = frozenset(field.name for field in LABELS)
 _PENDING = b"0" * 64
 
 
@@ -66,7 +67,7 @@ class ShardWriter:
         self._canvas = canvas
         self._rows = 0
         self._labels = {
-            f.name: np.zeros((num_samples, *f.shape_at(canvas)), f.dtype) for f in self.fields if f in LABELS
+            f.name: np.zeros((num_samples, *f.shape_at(canvas)), f.dtype) for f in self.fields if f.name in _LABEL_NAMES
         }
         self._content = hashlib.sha256()
         self._num_samples = num_samples
@@ -100,7 +101,7 @@ class ShardWriter:
             digest.update(data)
             if field.name == "image":
                 self._content.update(data)
-            if field not in LABELS:
+            if field.name not in _LABEL_NAMES:
                 os.pwrite(self._file, data, self._offsets[field.name] + self._rows * len(data))
         self._labels["row_hash"][self._rows] = digest.intdigest()
         self._rows += 1
@@ -109,7 +110,7 @@ class ShardWriter:
         array = np.asarray(value, dtype=field.dtype, order="C")
         if array.shape != field.shape_at(self._canvas):
             raise ValueError(f"{field.name} has shape {array.shape}, expected {field.shape_at(self._canvas)}")
-        if field in LABELS:
+        if field.name in _LABEL_NAMES:
             self._labels[field.name][self._rows] = array
         return array.tobytes()
 
@@ -141,7 +142,7 @@ class ShardWriter:
         return self._content.hexdigest()
 
     def _written(self, field: Field) -> bytes | memoryview:
-        if field in LABELS:
+        if field.name in _LABEL_NAMES:
             return self._labels[field.name].tobytes()
         shape = (self._num_samples, *field.shape_at(self._canvas))
         offset = self._offsets[field.name]
