@@ -22,8 +22,7 @@ from handdata.paths import DataRoot
     "--read-out",
     "rule",
     type=click.Choice(["thresholded", "expectation", "maximum"]),
-    default="thresholded",
-    show_default=True,
+    help="From heatmaps to keypoints [default: the model's own]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @data_root_option
@@ -35,7 +34,7 @@ def predict_command(
     out: Path | None,
     hand: str,
     box: tuple[float, float, float, float] | None,
-    rule: str,
+    rule: str | None,
     device: str,
 ) -> None:
     """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.

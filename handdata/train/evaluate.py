@@ -32,7 +32,7 @@ from handdata.train.distributed import choose_device
 from handdata.train.mix import slot_map
 from handdata.train.models import HandNet
 from handdata.train.precision import autocast
-from handdata.train.readout import READ_OUTS, read_out
+from handdata.train.readout import READ_OUT_OF, READ_OUTS, ReadOut, read_out
 from handdata.train.sources import Part, PartMixture
 from handdata.train.state import make_network
 from handdata.train.views import make_views
@@ -128,7 +128,7 @@ def evaluate_run(
 def predict(
     saved: Checkpoint, selection: Selection, *, device: str = "auto", batch: int = BATCH, seed: int = 0
 ) -> Predictions:
-    """Predict every selected sample once, with all read-outs, the thresholded one first.
+    """Predict every selected sample once, with all read-outs, the one that the model is read by first.
 
     Returns:
         2D in source pixels and 3D in the source camera's axes, as shipped; with `augmented`, both as the model saw
@@ -146,7 +146,7 @@ def predict(
                 inputs = views.inputs(part, epoch=repeat)
                 maps, xyz = forward(network, inputs.image_B3HW, saved.config)
                 found: dict[str, NDArray[Any]] = {
-                    rule: read_out(maps, rule).double().cpu().numpy() for rule in reversed(READ_OUTS)
+                    rule: read_out(maps, rule).double().cpu().numpy() for rule in _rules(saved)
                 }
                 ids = mixture.sample_ids(part.dataset, part.sample)
                 if selection.augmented:
@@ -230,6 +230,11 @@ def to_picture(image_B3HW: Tensor) -> NDArray[np.uint8]:
     return levels.to(torch.uint8).cpu().numpy()
 
 
+def _rules(saved: Checkpoint) -> list[ReadOut]:
+    own = READ_OUT_OF[saved.config.model.kind]
+    return [own, *(rule for rule in READ_OUTS if rule != own)]
+
+
 def _as_shipped(
     part: Batch, inputs: Inputs, found: dict[str, NDArray[Any]], xyz: Tensor, size: int
 ) -> dict[str, NDArray[Any]]:
@@ -273,7 +278,7 @@ def _collect(rows: _Rows, saved: Checkpoint, selection: Selection, seed: int) ->
     return Predictions(
         dataset=np.array(rows.dataset, np.str_),
         sample_id=np.array(rows.sample_id, np.str_),
-        keypoints_2d={rule: rows[f"2d/{rule}"].astype(np.float32) for rule in reversed(READ_OUTS)},
+        keypoints_2d={rule: rows[f"2d/{rule}"].astype(np.float32) for rule in _rules(saved)},
         crop_xyxy=rows["crop"].astype(np.float32),
         input_size=saved.config.model.size,
         keypoints_3d_normalized=rows["3d"].astype(np.float32),

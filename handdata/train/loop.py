@@ -26,7 +26,7 @@ from handdata.train.ledger import NAMES, Clock, Ledger
 from handdata.train.losses import loss_2d, loss_3d
 from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
-from handdata.train.readout import thresholded
+from handdata.train.readout import READ_OUT_OF, read_out
 from handdata.train.runs import Run, claim
 from handdata.train.sources import open_sources
 from handdata.train.state import State, build, resume
@@ -172,12 +172,12 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
 
 @torch.no_grad()
 def validate(state: State, config: Config, val_set: Mixture, views: Views, device: torch.device) -> dict[str, float]:
-    """Return the losses over the validation samples, and the mean errors of the thresholded read-out.
+    """Return the losses over the validation samples, and the mean errors of the model's own read-out.
 
     The running average's weights are used where there are any. `error_2d` is in crop fractions, `error_3d` in units
     of wrist to middle MCP, both over the keypoints present.
     """
-    network = state.network.eval()
+    network, rule = state.network.eval(), READ_OUT_OF[config.model.kind]
     values = state.average.values if state.average else dict(network.state_dict())
     sums = torch.zeros(8, device=device, dtype=torch.float64)
     loader = EvalLoader(val_set, config.data.batch, device=device, rank=rank(), world_size=world())
@@ -188,7 +188,7 @@ def validate(state: State, config: Config, val_set: Mixture, views: Views, devic
                 maps, xyz = torch.func.functional_call(network, values, (inputs.image_B3HW,))
             flat = loss_2d(maps, inputs.uv_BK2, inputs.present_2d_BK, config.loss.loss_2d, config.loss.over)
             deep = loss_3d(xyz, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
-            off_2d = torch.linalg.vector_norm(thresholded(maps) - inputs.uv_BK2, dim=-1)[inputs.present_2d_BK]
+            off_2d = torch.linalg.vector_norm(read_out(maps, rule) - inputs.uv_BK2, dim=-1)[inputs.present_2d_BK]
             off_3d = torch.linalg.vector_norm(xyz - inputs.xyz_BK3, dim=-1)[inputs.present_3d_BK]
             counts = (off_2d.new_tensor(off_2d.numel()), off_3d.new_tensor(off_3d.numel()))
             parts = [flat.total, deep.total, flat.number, deep.number, off_2d.sum(), off_3d.sum(), *counts]

@@ -22,7 +22,7 @@ from handdata.train.checkpoint import Checkpoint
 from handdata.train.color import normalize
 from handdata.train.distributed import choose_device
 from handdata.train.evaluate import FORWARD, forward, load_network
-from handdata.train.readout import ReadOut, read_out
+from handdata.train.readout import READ_OUT_OF, ReadOut, read_out
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
@@ -81,9 +81,9 @@ class Found:
 
 
 def find_hands(
-    saved: Checkpoint, pictures: Sequence[Picture], *, device: str = "auto", rule: ReadOut = "thresholded"
+    saved: Checkpoint, pictures: Sequence[Picture], *, device: str = "auto", rule: ReadOut | None = None
 ) -> Iterator[Found]:
-    """Yield what a checkpoint says of each picture, in order.
+    """Yield what a checkpoint says of each picture, in order; `rule` None takes the model's own read-out.
 
     Raises:
         MissingError, DataError: a picture is not there or cannot be read.
@@ -91,6 +91,7 @@ def find_hands(
     """
     where = choose_device(device)
     network = load_network(saved, where)
+    chosen_rule = rule or READ_OUT_OF[saved.config.model.kind]
     for first in range(0, len(pictures), FORWARD):
         chosen = pictures[first : first + FORWARD]
         images = [read_image(picture.path) for picture in chosen]
@@ -99,7 +100,7 @@ def find_hands(
         with torch.no_grad():
             levels = torch.from_numpy(shown).to(where).permute(0, 3, 1, 2).float() / 255
             maps, xyz = forward(network, normalize(levels), saved.config)
-        uv = read_out(maps, rule).double().cpu().numpy()
+        uv = read_out(maps, chosen_rule).double().cpu().numpy()
         peaks = maps.amax((2, 3)).double().cpu().numpy()
         for i, picture in enumerate(chosen):
             pose = xyz[i].double().cpu().numpy()

@@ -15,6 +15,8 @@ from torch import Tensor
 
 ReadOut = Literal["expectation", "maximum", "thresholded"]
 READ_OUTS: tuple[ReadOut, ...] = get_args(ReadOut)
+# Which one a model is read by: a latent map is trained through its expectation alone and need not have one peak.
+READ_OUT_OF: dict[str, ReadOut] = {"direct": "thresholded", "latent": "expectation", "tree": "thresholded"}
 THRESHOLD = 0.5  # of the map's largest cell; keeps the 3.5 px round a blob of sigma 3, drops any lower background
 
 

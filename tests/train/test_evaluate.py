@@ -1,0 +1,139 @@
+"""A checkpoint over shards: the same bits for any batch, source pixels and axes as shipped, results beside the run."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from handdata.errors import MissingError
+from handdata.geometry import apply_affine, crop_affine
+from handdata.predictions import read_predictions
+from handdata.results import read_results
+from handdata.scoring import score_predictions
+from handdata.train import checkpoint, evaluate
+from handdata.train.evaluate import Selection, evaluate_run, predict
+from handdata.train.loop import train
+from handdata.train.readout import READ_OUTS
+from tests.train.made_training import job_of, made_set, tiny
+
+SAMPLES = 19  # no multiple of any batch used here
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    folder = made_set(root / "rhd", "rhd", train=8, val=SAMPLES)
+    train(
+        job_of(
+            tiny("best-smoke", "augment.kind=published", "loop.epochs=1", "loop.val_batches=0"), [folder], root / "run"
+        )
+    )
+    return root / "run", folder
+
+
+@pytest.fixture
+def saved(run):
+    return checkpoint.load(run[0])
+
+
+def arrays(predictions):
+    return [*predictions.keypoints_2d.values(), predictions.keypoints_3d_normalized]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_predictions_have_the_same_bits_for_any_batch(run, saved, batch):
+    selection = Selection(folders=[run[1]], split="val")
+    first = predict(saved, selection, device="cpu", batch=SAMPLES)
+    second = predict(saved, selection, device="cpu", batch=batch)
+
+    assert first.sample_id.tolist() == second.sample_id.tolist()
+    for one, other in zip(arrays(first), arrays(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_every_read_out_is_predicted_the_thresholded_one_first(run, saved):
+    predictions = predict(saved, Selection(folders=[run[1]], split="val"), device="cpu")
+
+    assert list(predictions.keypoints_2d) == ["thresholded", "expectation", "maximum"]
+    assert set(predictions.keypoints_2d) == set(READ_OUTS)
+    assert predictions.options["recipe"] == "best-smoke"
+
+
+def test_predictions_are_source_pixels_of_the_stored_crop(run, saved, monkeypatch):
+    """A network that always answers the middle of the map: every keypoint lands in the crop's middle."""
+    maps = torch.zeros(32, 21, 32, 32)
+    maps[:, :, 16, 8] = 1.0
+    monkeypatch.setattr(evaluate, "forward", lambda _n, image, _c: (maps[: len(image)], torch.zeros(len(image), 21, 3)))
+    predictions = predict(saved, Selection(folders=[run[1]], split="val"), device="cpu")
+
+    back = apply_affine(crop_affine(predictions.crop_xyxy, 32), predictions.keypoints_2d["maximum"])
+    np.testing.assert_allclose(back, np.broadcast_to([8.0, 16.0], back.shape), atol=1e-3)
+
+
+def test_right_hands_are_predicted_as_shipped(tmp_path, saved):
+    """Whatever the model saw, predictions lie in the crop of the picture as shipped."""
+    left = made_set(tmp_path / "left", "rhd", train=0, val=4)
+    right = made_set(tmp_path / "right", "rhd", train=0, val=4, hand_side=1)
+    one, other = (predict(saved, Selection(folders=[f]), device="cpu") for f in (left, right))
+
+    assert not np.allclose(one.keypoints_3d_normalized, other.keypoints_3d_normalized)
+    inside = (other.keypoints_2d["maximum"] >= other.crop_xyxy[:, None, :2] - 1) & (
+        other.keypoints_2d["maximum"] <= other.crop_xyxy[:, None, 2:]
+    )
+    assert inside.all()
+
+
+def test_mirrored_pictures_give_mirrored_predictions(tmp_path, saved, monkeypatch):
+    """The same input, told to be a right hand: u is mirrored about the crop, x changes its sign."""
+    folder = made_set(tmp_path / "right", "rhd", train=0, val=2, hand_side=1)
+    maps = torch.zeros(32, 21, 32, 32)
+    maps[:, :, 16, 8] = 1.0
+    pose = torch.ones(32, 21, 3)
+    monkeypatch.setattr(evaluate, "forward", lambda _n, image, _c: (maps[: len(image)], pose[: len(image)]))
+    predictions = predict(saved, Selection(folders=[folder]), device="cpu")
+
+    in_crop = apply_affine(crop_affine(predictions.crop_xyxy, 32), predictions.keypoints_2d["maximum"])
+    np.testing.assert_allclose(in_crop, np.broadcast_to([31.0 - 8.0, 16.0], in_crop.shape), atol=1e-3)
+    np.testing.assert_allclose(predictions.keypoints_3d_normalized[0, 0], [-1.0, 1.0, 1.0])
+
+
+def test_a_run_is_scored_into_its_folder(run):
+    results = evaluate_run(run[0], Selection(folders=[run[1]], split="val"), device="cpu")
+
+    assert read_results(run[0] / "results.json") == results
+    assert results.sets[0].counts["samples"] == SAMPLES
+    assert set(results.sets[0].readouts) == set(READ_OUTS)
+    assert len(read_predictions(run[0] / "predictions.h5")) == SAMPLES
+    with np.load(run[0] / "mosaic.npz") as mosaic:
+        assert mosaic["heatmaps"].shape == (21, 32, 32)
+        assert mosaic["image"].dtype == np.uint8
+
+
+def test_scores_agree_with_the_loops_own_validation(run, saved):
+    """Two ways to the same error: the loop's in the crop, and the scoring's by source pixels."""
+    log = json.loads((run[0] / "log.jsonl").read_text().splitlines()[-1])
+    predictions = predict(saved, Selection(folders=[run[1]], split="val"), device="cpu")
+    errors = score_predictions(predictions, [run[1]], splits=["val"]).sets[0].errors["all"]
+
+    assert errors["2d"].total_micro == pytest.approx(log["val"]["error_2d"], rel=1e-4)
+    assert errors["3d"].total_micro == pytest.approx(log["val"]["error_3d"], rel=1e-4)
+
+
+def test_augmented_evaluation_is_seeded_and_repeated(run, saved):
+    selection = Selection(folders=[run[1]], split="val", augmented=True, repeats=2)
+    first, second = (predict(saved, selection, device="cpu", seed=3) for _ in range(2))
+    other = predict(saved, selection, device="cpu", seed=4)
+
+    assert len(first) == 2 * SAMPLES
+    assert first.truth.repeat.tolist() == [0] * SAMPLES + [1] * SAMPLES
+    np.testing.assert_array_equal(first.truth.keypoints_2d_crop, second.truth.keypoints_2d_crop)
+    assert not np.array_equal(first.truth.keypoints_2d_crop, other.truth.keypoints_2d_crop)
+    assert not np.array_equal(first.truth.keypoints_2d_crop[:SAMPLES], first.truth.keypoints_2d_crop[SAMPLES:])
+
+
+def test_a_selection_without_samples_is_one_line(run, saved):
+    with pytest.raises(MissingError, match="samples to predict"):
+        predict(saved, Selection(folders=[run[1]], sequences=("none",)), device="cpu")
+    with pytest.raises(MissingError, match="a split named test"):
+        predict(saved, Selection(folders=[run[1]], split="test"), device="cpu")
