@@ -14,7 +14,7 @@ from handdata.progress import say
 from handdata.report.page import write_report
 from handdata.report.runs import find_runs
 from handdata.synth.frame import Style
-from handdata.synth.native import NATIVE_WRITERS
+from handdata.synth.native import write_native
 from handdata.train.config import load_config
 from handdata.train.evaluate import Selection, evaluate_run
 from handdata.train.loop import Job, train
@@ -52,8 +52,8 @@ def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
     own = DataRoot(run)
     for number, part in enumerate((LEARN, OTHER), start=1):
         say(f"{number}/5 render and convert {part.frames} {part.style} hands as {part.dataset}")
-        NATIVE_WRITERS[part.dataset](
-            own.native(part.dataset), part.frames, seed=part.seed, style=part.style, workers=workers
+        write_native(
+            part.dataset, own.native(part.dataset), part.frames, seed=part.seed, style=part.style, workers=workers
         )
         convert(part.dataset, own.native(part.dataset), own.shards(part.dataset), workers=workers)
     say("3/5 train a small Model 1")

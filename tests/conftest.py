@@ -21,12 +21,12 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def native_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The native tree of a dataset, rendered small, once a session. Copy it before you damage it: `native_copy`."""
-    from handdata.synth.native import NATIVE_WRITERS
+    from handdata.synth.native import write_native
 
     folder = tmp_path_factory.getbasetemp() / "native"
 
     def render(name: str) -> Path:
-        NATIVE_WRITERS[name](folder / name, NATIVE_FRAMES, seed=0, small=True)  # what is there is kept
+        write_native(name, folder / name, NATIVE_FRAMES, seed=0, small=True)  # what is there is kept
         return folder / name
 
     return render

@@ -67,7 +67,7 @@ def synth_command(
     if preview is not None:
         _write_preview(data, out, preview, seed, style, small=size == "small", pictures=pictures)
         return
-    from handdata.synth.native import NATIVE_WRITERS
+    from handdata.synth.native import write_native
     from handdata.synth.native.tree import FAULTS
 
     asked: dict[str, Any] = {"seed": seed, "style": style, "small": size == "small", "backgrounds": pictures}
@@ -75,7 +75,7 @@ def synth_command(
     chosen = DATASETS if name == ALL else (str(name),)
     for dataset in chosen:
         folder = out / dataset if out else data.native(dataset)
-        count = NATIVE_WRITERS[dataset](folder, frames, workers=workers or os.cpu_count() or 1, **asked)
+        count = write_native(dataset, folder, frames, workers=workers or os.cpu_count() or 1, **asked)
         click.echo(f"{dataset}: {count} samples -> {folder}")
     say("next: " + _next_command(chosen, out))
 

@@ -1,6 +1,7 @@
 """Dexter+Object, Dexter 1 and EgoDexter as rendered: the tree, the encodings and the text of the real archives."""
 
 import re
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from handdata.convert import convert
 from handdata.errors import HanddataError
 from handdata.images import read_raw
-from handdata.synth.native import NATIVE_WRITERS
+from handdata.synth.native import write_native
 from handdata.synth.native.dexter1 import click, color_cameras
 from handdata.synth.native.fingertips import forget_tips, format_row
 from handdata.synth.native.tree import FAULTS, MARK
@@ -188,7 +189,7 @@ def test_hidden_tips_are_left_out_more_often_and_the_same_ones_every_time():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_tree_does_not_depend_on_workers_and_is_kept(name, tmp_path):
-    write = NATIVE_WRITERS[name]
+    write = partial(write_native, name)
     write(tmp_path / "alone", 2, seed=5, small=True)
     write(tmp_path / "many", 2, seed=5, small=True, workers=2)
     expected = files_of(tmp_path / "alone")
@@ -201,7 +202,7 @@ def test_the_tree_does_not_depend_on_workers_and_is_kept(name, tmp_path):
 def faulty(request, tmp_path_factory) -> tuple[str, Path]:
     """A tree with every fault, else as `native_tree` makes it."""
     root = tmp_path_factory.mktemp("faulty") / request.param
-    NATIVE_WRITERS[request.param](root, NATIVE_FRAMES, seed=0, small=True, faults=FAULTS)
+    write_native(request.param, root, NATIVE_FRAMES, seed=0, small=True, faults=FAULTS)
     return request.param, root
 
 

@@ -9,7 +9,7 @@ import pytest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
 from handdata.errors import ConfigError, HanddataError
-from handdata.synth.native import NATIVE_WRITERS
+from handdata.synth.native import NATIVE_WRITERS, write_native
 from handdata.synth.native.tree import FAULTS, MARK, WORK, aim, shares
 from handdata.synth.place import stand_at
 
@@ -46,7 +46,7 @@ def test_shares_follow_the_weights(total, expected):
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("name", OURS)
 def test_a_tree_holds_as_many_samples_as_were_asked_for(name, frames, tmp_path):
-    NATIVE_WRITERS[name](tmp_path / name, frames, seed=5, small=True)
+    write_native(name, tmp_path / name, frames, seed=5, small=True)
 
     assert convert(name, tmp_path / name, tmp_path / "out").num_samples == frames
 
@@ -69,9 +69,9 @@ def test_a_rendering_that_was_stopped_ends_as_an_undisturbed_one(name, native_tr
     render, root = tree.render_frames, tmp_path / name
     monkeypatch.setattr(tree, "render_frames", stop_half_way)
     with pytest.raises(StoppedError):
-        NATIVE_WRITERS[name](root, NATIVE_FRAMES, seed=0, small=True)
+        write_native(name, root, NATIVE_FRAMES, seed=0, small=True)
     monkeypatch.setattr(tree, "render_frames", render)
-    NATIVE_WRITERS[name](root, NATIVE_FRAMES, seed=0, small=True)
+    write_native(name, root, NATIVE_FRAMES, seed=0, small=True)
 
     assert contents(root) == contents(native_tree(name))
 
@@ -79,14 +79,14 @@ def test_a_rendering_that_was_stopped_ends_as_an_undisturbed_one(name, native_tr
 def test_the_tree_does_not_depend_on_the_number_of_workers(native_tree, tmp_path):
     from tests.conftest import NATIVE_FRAMES
 
-    NATIVE_WRITERS["synthhands"](tmp_path / "two", NATIVE_FRAMES, seed=0, small=True, workers=2)
+    write_native("synthhands", tmp_path / "two", NATIVE_FRAMES, seed=0, small=True, workers=2)
 
     assert contents(tmp_path / "two") == contents(native_tree("synthhands"))
 
 
 def test_another_seed_or_style_is_another_tree(tmp_path):
     for folder, seed, style in (("a", 1, "clean"), ("b", 2, "clean"), ("c", 1, "gritty")):
-        NATIVE_WRITERS["ganerated"](tmp_path / folder, 1, seed=seed, style=style, small=True)
+        write_native("ganerated", tmp_path / folder, 1, seed=seed, style=style, small=True)
 
     pictures = {(tmp_path / folder / "data/noObject/0001/0001_color_composed.png").read_bytes() for folder in "abc"}
     assert len(pictures) == 3
@@ -107,7 +107,7 @@ def test_a_real_archive_is_never_written_into(tmp_path, native_tree):
     (tmp_path / "labels").mkdir()
 
     with pytest.raises(ConfigError, match="files not rendered by handdata"):
-        NATIVE_WRITERS["stereo"](tmp_path, 2, seed=0, small=True)
+        write_native("stereo", tmp_path, 2, seed=0, small=True)
     assert [path.name for path in tmp_path.iterdir()] == ["labels"]
 
 
@@ -117,13 +117,13 @@ def test_another_rendering_is_not_continued(change, native_tree):
 
     options = {"seed": 0, "small": True, **change}
     with pytest.raises(ConfigError, match=next(iter(change))):
-        NATIVE_WRITERS["rhd"](native_tree("rhd"), NATIVE_FRAMES, **options)
+        write_native("rhd", native_tree("rhd"), NATIVE_FRAMES, **options)
 
 
 @pytest.mark.parametrize(("frames", "faults"), [(0, ()), (2, ("gremlins",))])
 def test_what_cannot_be_rendered_leaves_nothing(frames, faults, tmp_path):
     with pytest.raises(ConfigError):
-        NATIVE_WRITERS["rhd"](tmp_path / "rhd", frames, seed=0, small=True, faults=faults)
+        write_native("rhd", tmp_path / "rhd", frames, seed=0, small=True, faults=faults)
     assert not (tmp_path / "rhd").exists()
 
 
@@ -137,7 +137,7 @@ def with_fault(tmp_path_factory):
     def render(name: str, fault: str) -> Path:
         if (name, fault) not in made:
             made[name, fault] = tmp_path_factory.mktemp("faults") / name
-            NATIVE_WRITERS[name](made[name, fault], 4, seed=0, small=True, faults=(fault,))
+            write_native(name, made[name, fault], 4, seed=0, small=True, faults=(fault,))
         return made[name, fault]
 
     return render
@@ -148,7 +148,7 @@ def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
 
     def render(name: str) -> dict[str, str]:
-        NATIVE_WRITERS[name](folder / name, 4, seed=0, small=True)
+        write_native(name, folder / name, 4, seed=0, small=True)
         return {path: digest for path, digest in contents(folder / name).items() if path != MARK}
 
     return render

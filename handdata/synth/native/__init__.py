@@ -1,32 +1,13 @@
 """Write rendered frames in the native layout of one dataset; the module is named after the dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from handdata.synth.frame import Style
 from handdata.synth.native import dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
+from handdata.synth.native.tree import Request
 
-
-class NativeWriter(Protocol):
-    """Writes `frames` samples into the dataset's own folder `root`; see each module for the layout."""
-
-    def __call__(
-        self,
-        root: Path,
-        frames: int,
-        *,
-        seed: int,
-        style: Style = "clean",
-        small: bool = False,
-        faults: Sequence[str] = (),
-        workers: int = 1,
-        backgrounds: Sequence[str] = (),
-    ) -> int:
-        """Return the number of samples written; what is there already from the same call is kept."""
-
-
-NATIVE_WRITERS: dict[str, NativeWriter] = {
+NATIVE_WRITERS: dict[str, Callable[[Path, Request, int], int]] = {
     "dexter": dexter.write,
     "dexter1": dexter1.write,
     "egodexter": egodexter.write,
@@ -35,3 +16,46 @@ NATIVE_WRITERS: dict[str, NativeWriter] = {
     "stereo": stereo.write,
     "synthhands": synthhands.write,
 }
+
+
+def write_native(
+    dataset: str,
+    root: Path,
+    frames: int,
+    *,
+    seed: int,
+    style: Style = "clean",
+    small: bool = False,
+    faults: Sequence[str] = (),
+    workers: int = 1,
+    backgrounds: Sequence[str] = (),
+) -> int:
+    """Render one dataset's native tree; what is there already from the same call is kept.
+
+    Args:
+        dataset: a name in NATIVE_WRITERS; its module tells the layout.
+        root: the dataset's own folder.
+        frames: samples in total, as `convert` counts them with its defaults.
+        seed: of the rendering.
+        style: look of light, noise, skin and backgrounds.
+        small: the coarse mesh, for tests.
+        faults: some of `tree.FAULTS`.
+        workers: processes; they change no byte.
+        backgrounds: picture files behind the hand; procedural ones when empty.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        ConfigError: `root` holds something else, or a fault is unknown.
+    """
+    request = Request(
+        dataset=dataset,
+        frames=frames,
+        seed=seed,
+        style=style,
+        small=small,
+        faults=tuple(faults),
+        backgrounds=tuple(backgrounds),
+    )
+    return NATIVE_WRITERS[dataset](root, request, workers)

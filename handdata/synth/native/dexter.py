@@ -7,7 +7,6 @@ The world is the depth camera's frame; labels are written with x to the left and
 missing, Grasp1 has a label line too many, Rotate a picture too many. Layout: ../shared/formats/dexter_object.md.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from handdata import manifest
 from handdata.geometry import project
 from handdata.skeleton import LEFT, TIPS
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
@@ -47,38 +46,10 @@ NUM_CORNERS = 3
 LINE_TOO_MANY, PICTURE_TOO_MANY = "Grasp1", "Rotate"
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` labelled colour pictures over the 6 sequences, with the depth beside them.
-
-    Args:
-        root: the dataset's own folder.
-        frames: samples in total, as `convert dexter` counts them.
-        seed: of the rendering.
-        style: look of light, noise, skin and backgrounds.
-        small: the coarse mesh, for tests.
-        faults: some of `tree.FAULTS`.
-        workers: processes.
-        backgrounds: picture files behind the hand; procedural ones when empty.
-
-    Returns:
-        The number of samples.
-    """
-    request = Request(
-        dataset="dexter", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` labelled colour pictures over the 6 sequences, with the depth beside them."""
     weights = [manifest.load("dexter").counts[name] for name in MOTIONS]
-    counts = {name: count for name, count in zip(MOTIONS, shares(frames, weights), strict=True) if count}
+    counts = {name: count for name, count in zip(MOTIONS, shares(request.frames, weights), strict=True) if count}
     specs = {name: _spec(name, request) for name in counts}
     return render_tree(
         root,
@@ -86,7 +57,7 @@ def write(
         tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
         is_done=lambda task: label_path(root, *_place(task)).is_file(),
         write=partial(_write_frame, root),
-        finish=lambda: _finish(root, counts, seed),
+        finish=lambda: _finish(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
         workers=workers,
     )

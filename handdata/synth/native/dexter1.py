@@ -8,7 +8,6 @@ six significant digits, whole mm of depth. Quirks planted: missing points and wh
 with more blocks than pictures. Layout: ../shared/formats/dexter1.md.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from handdata import manifest
 from handdata.geometry import backproject, invert_rigid, project, rotation_from_vector
 from handdata.skeleton import RIGHT, TIPS
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
@@ -53,37 +52,9 @@ RIG_DEG = (-36.0, -18.0, 10.0, 24.0, 40.0)  # cam0..cam4 about the hand, seen fr
 RIG_TARGET_MM = np.array([0.0, 0.0, 420.0])
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` labelled depth pictures over the 7 sequences, with the five colour views beside them.
-
-    Args:
-        root: the dataset's own folder.
-        frames: samples in total, as `convert dexter1` counts them.
-        seed: of the rendering.
-        style: look of light, noise, skin and backgrounds.
-        small: the coarse mesh, for tests.
-        faults: some of `tree.FAULTS`.
-        workers: processes.
-        backgrounds: picture files behind the hand; procedural ones when empty.
-
-    Returns:
-        The number of samples.
-    """
-    request = Request(
-        dataset="dexter1", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
-    counts = {name: n for name, n in zip(MOTIONS, shares(frames, [1] * len(MOTIONS)), strict=True) if n}
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` labelled depth pictures over the 7 sequences, with the five colour views beside them."""
+    counts = {name: n for name, n in zip(MOTIONS, shares(request.frames, [1] * len(MOTIONS)), strict=True) if n}
     specs = {name: _spec(name, request) for name in counts}
     return render_tree(
         root,
@@ -91,7 +62,7 @@ def write(
         tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
         is_done=lambda task: label_path(root, *_place(task)).is_file(),
         write=partial(_write_frame, root),
-        finish=lambda: _write_labels(root, counts, seed),
+        finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
         workers=workers,
     )

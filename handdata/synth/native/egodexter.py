@@ -7,7 +7,6 @@ The world is the depth camera's frame. Quirks planted: whole frames and single t
 in 3D), 2D labels without depth under them, a semicolon at the end of each line. Layout: ../shared/formats/egodexter.md.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from handdata import manifest
 from handdata.geometry import project
 from handdata.skeleton import LEFT
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
 from handdata.synth.native.tree import (
     Request,
@@ -38,37 +37,9 @@ MISSING_SHARE = 0.03
 HOLE_SHARE = 0.01  # of the tips: no depth under the 2D label
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` colour pictures over the 4 sequences, every second one labelled, with both depth views.
-
-    Args:
-        root: the dataset's own folder.
-        frames: samples in total, as `convert egodexter` counts them.
-        seed: of the rendering.
-        style: look of light, noise, skin and backgrounds.
-        small: the coarse mesh, for tests.
-        faults: some of `tree.FAULTS`.
-        workers: processes.
-        backgrounds: picture files behind the hand; procedural ones when empty.
-
-    Returns:
-        The number of samples.
-    """
-    request = Request(
-        dataset="egodexter", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
-    counts = {name: n for name, n in zip(SEQUENCES, shares(frames, [1] * len(SEQUENCES)), strict=True) if n}
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` colour pictures over the 4 sequences, every second one labelled, with both depth views."""
+    counts = {name: n for name, n in zip(SEQUENCES, shares(request.frames, [1] * len(SEQUENCES)), strict=True) if n}
     specs = {name: _spec(name, request) for name in counts}
     return render_tree(
         root,
@@ -76,7 +47,7 @@ def write(
         tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
         is_done=lambda task: label_path(root, *_place(task)).is_file(),
         write=partial(_write_frame, root),
-        finish=lambda: _write_labels(root, counts, seed),
+        finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
         workers=workers,
     )

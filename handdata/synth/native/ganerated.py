@@ -22,7 +22,7 @@ from handdata.images import resample_square
 from handdata.overlay import draw_skeleton
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, SequenceSpec
 from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_bytes, write_picture, write_text
 
 CLASSES = ("noObject", "withObject")
@@ -33,28 +33,11 @@ PARTITION_FRAMES = 860  # on average; at most 1024, and never the same number
 FILL = (1.0, 0.6, 0.85, 0.95)  # of the partitions, in turn
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` frames, half of each class, in at least three partitions a class from six frames on.
-
-    Args and result are those of `stereo.write`.
-    """
-    request = Request(
-        dataset="ganerated", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` frames, half of each class, in at least three partitions a class from six frames on."""
     tasks = [
         (_spec(f"{partition}/{number:04d}", request), 0)
-        for partition, count in partitions(frames).items()
+        for partition, count in partitions(request.frames).items()
         for number in range(1, count + 1)
     ]
     return render_tree(

@@ -19,7 +19,7 @@ from handdata.converters import pickle_numpy
 from handdata.geometry import in_frame, mirror_points, project
 from handdata.skeleton import FINGER_OF, INDEX, JOINTS, LEFT, RIGHT, WRIST
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec, Style, View
+from handdata.synth.frame import Camera, Frame, SequenceSpec, View
 from handdata.synth.native.python2_pickle import dumps
 from handdata.synth.native.tree import (
     Request,
@@ -48,26 +48,9 @@ RETRIES = 8
 DIGITS = 4
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write pictures that show `frames` hands; each fourth shows two, which makes two samples.
-
-    Args and result are those of `stereo.write`.
-    """
-    request = Request(
-        dataset="rhd", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
-    pictures = {name: sides_shown(count) for name, count in zip(SETS, shares(frames, SET_WEIGHTS), strict=True)}
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write pictures that show `request.frames` hands; each fourth shows two, which makes two samples."""
+    pictures = {name: sides_shown(count) for name, count in zip(SETS, shares(request.frames, SET_WEIGHTS), strict=True)}
     tasks = [
         (_spec(f"{name}/{number:05d}", sides, request), 0)
         for name, shown in pictures.items()

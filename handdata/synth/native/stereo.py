@@ -6,7 +6,6 @@
 The world is the SK depth camera's frame, in which the SK labels are given. Layout: ../shared/formats/stb.md.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +18,7 @@ from handdata import manifest
 from handdata.geometry import invert_rigid, rotation_from_vector, transform
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, SequenceSpec
 from handdata.synth.native.tree import (
     Request,
     Victims,
@@ -44,37 +43,9 @@ FPS, MIN_FPS = 25.0, 2.5
 HEADER = b"MATLAB 5.0 MAT-file, rendered by handdata synth".ljust(116)  # scipy's holds the date
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` SK frames (and the BB pairs beside them) over the 12 sequences.
-
-    Args:
-        root: the dataset's own folder.
-        frames: samples in total, as `convert stereo` counts them.
-        seed: of the rendering.
-        style: look of light, noise, skin and backgrounds.
-        small: the coarse mesh, for tests.
-        faults: some of `tree.FAULTS`.
-        workers: processes.
-        backgrounds: picture files behind the hand; procedural ones when empty.
-
-    Returns:
-        The number of samples.
-    """
-    request = Request(
-        dataset="stereo", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
-    counts = {name: count for name, count in zip(ORDER, shares(frames, [1] * len(ORDER)), strict=True) if count}
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` SK frames (and the BB pairs beside them) over the 12 sequences."""
+    counts = {name: count for name, count in zip(ORDER, shares(request.frames, [1] * len(ORDER)), strict=True) if count}
     specs = {name: _spec(name, count, request) for name, count in counts.items()}
     tasks = [(specs[name], index) for name, count in counts.items() for index in range(count)]
     return render_tree(

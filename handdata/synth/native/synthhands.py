@@ -15,7 +15,7 @@ import numpy as np
 from handdata import manifest
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec, Style
+from handdata.synth.frame import Camera, Frame, SequenceSpec
 from handdata.synth.native.tree import Request, Victims, aim, render_tree, shares, write_picture, write_text
 
 CLASSES = ("female_noobject", "female_object", "male_noobject", "male_object")
@@ -25,28 +25,11 @@ FRAMES_PER_FOLDER = 12  # then the next camera: another person, light and motion
 LAST_NUMBER, MAX_STRIDE = 499, 8  # frame numbers stay below 500; a stride shows more of a motion in few frames
 
 
-def write(
-    root: Path,
-    frames: int,
-    *,
-    seed: int,
-    style: Style = "clean",
-    small: bool = False,
-    faults: Sequence[str] = (),
-    workers: int = 1,
-    backgrounds: Sequence[str] = (),
-) -> int:
-    """Write `frames` frames over the four classes and seven motions; `backgrounds` shows nowhere: the key colour does.
-
-    Args and result are those of `stereo.write`.
-    """
-    request = Request(
-        dataset="synthhands", frames=frames, seed=seed, style=style, small=small, faults=tuple(faults),
-        backgrounds=tuple(backgrounds),
-    )  # fmt: skip
+def write(root: Path, request: Request, workers: int) -> int:
+    """Write `request.frames` frames over the four classes and seven motions; the key colour hides all backgrounds."""
     tasks = [
         (spec, number)
-        for folder, count in folders(frames).items()
+        for folder, count in folders(request.frames).items()
         for spec in (_spec(folder, request),)
         for number in frame_numbers(count)
     ]
