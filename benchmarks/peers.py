@@ -21,7 +21,7 @@ from handdata.backgrounds import paint_tiles
 from handdata.crops import centered_square
 from handdata.geometry import crop_affine
 from handdata.schema import VERSION, Sample, label_row
-from handdata.shards import ShardWriter, write_index
+from handdata.shards import ShardWriter, file_sha256, write_index
 from handdata.train.data import Loader, ShardDataset, open_mixture
 
 JPEG_QUALITY = 95
@@ -104,7 +104,9 @@ def write_shards(folder: Path, count: int, side: int, rows: int = ROWS, *, foreg
                 if foreground:
                     row["foreground"] = np.packbits(made_mask(rng, side), axis=1)
                 shard.append(row)
-        entries.append({"file": path.name, "split": "train", "num_samples": size})
+        sums = {"sha256": file_sha256(path), "content_sha256": shard.content_sha256}
+        entry = {"file": path.name, "split": "train", "num_samples": size, "size": path.stat().st_size, "skipped": {}}
+        entries.append(entry | sums)
     write_index(folder, {"schema": VERSION, "dataset": "synthhands", "shards": entries})
 
 

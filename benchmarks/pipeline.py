@@ -24,7 +24,7 @@ from handdata.synth.frame import KEY_COLOR
 from handdata.train.augment import PUBLISHED, prepare
 from handdata.train.backgrounds import load_backgrounds
 from handdata.train.data import Loader, open_mixture
-from handdata.train.heatmaps import targets
+from handdata.train.heatmaps import profiles, targets
 
 SIZE = 128
 WORKERS = 2
@@ -83,11 +83,14 @@ def main() -> None:
 def handdata(path: Path, dataset: str, batch: int) -> Iterator[Any]:
     loader = Loader(open_mixture([path], "train"), batch, threads=1)
     pool = load_backgrounds(None, "train", size=SIZE)
+    maps = torch.empty(batch, 21, SIZE, SIZE)  # written over: a fresh 88 MB a batch costs more than the product
     epoch = 0
     while True:
         for made in loader.epoch(epoch):
             inputs = prepare(made, PUBLISHED[dataset], seed=0, epoch=epoch, train=True, backgrounds=pool)
-            yield inputs, targets(inputs.uv_BK2, inputs.present_2d_BK, SIZE)
+            px, py = profiles(inputs.uv_BK2, SIZE)
+            torch.mul((py * inputs.present_2d_BK[..., None])[..., :, None], px[..., None, :], out=maps)
+            yield inputs, maps
         epoch += 1
 
 

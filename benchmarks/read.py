@@ -103,11 +103,11 @@ def cold_rates(folder: Path, rounds: int) -> tuple[float, float]:
             batches = np.array_split(rows, max(1, len(rows) // 64))
             out = np.empty_like(shard.images[0])
             start = time.perf_counter()
-            if hints:
-                shard.hint(batches[0])
-            for now, ahead in zip(batches, [*batches[1:], None], strict=True):
-                if hints and ahead is not None:
-                    shard.hint(ahead)
+            for row in batches[0].tolist() if hints else ():
+                shard.hint(row)
+            for now, ahead in zip(batches, [*batches[1:], batches[0][:0]], strict=True):
+                for row in ahead.tolist() if hints else ():
+                    shard.hint(row)
                 for row in now.tolist():
                     out[...] = shard.images[row]
             rates[hints].append(len(rows) * out.nbytes / 1e6 / (time.perf_counter() - start))

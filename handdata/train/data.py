@@ -25,7 +25,7 @@ from handdata.train.mixture import Batch, Mixture, open_mixture
 
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
 
-CHUNK = 4096  # samples whose labels are gathered at once: 3.5 MB, and few enough passes over many shards
+CHUNK = 16_384  # samples whose labels are gathered at once: 15 MB, and few passes over however many shards
 
 
 class _Batches:
@@ -128,13 +128,14 @@ class Loader(_Batches):
         return dict(zip(self.mixture.names, (counts / total).tolist(), strict=True))
 
     def _requests(self, epoch: int, start: int, total: int) -> Iterator[Request]:
-        together = max(1, CHUNK // self._share)
-        for first in range(start, total, together):
+        first, together = start, 1  # the first chunk is one batch, so that a training over many shards starts at once
+        while first < total:
             count = min(together, total - first)
             steps = np.arange(first, first + count)[:, None] * self.batch_size + self._rank * self._share
             positions = (steps + np.arange(self._share)).ravel()
             dataset, sample = self.mixture.slots.draw(self.seed, epoch, positions)
             chunk = Chunk(self.mixture, dataset, sample, positions, epoch)
+            first, together = first + count, min(2 * together, max(1, CHUNK // self._share))
             for i in range(count):
                 yield Request(chunk, slice(i * self._share, (i + 1) * self._share))
 

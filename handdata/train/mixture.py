@@ -122,15 +122,18 @@ class Mixture:
         for group in np.split(order, cuts):
             if len(group):
                 source = self.shard(int(dataset[group[0]]), int(shard[group[0]])).labels
+                rows = row[group]
                 for name, array in result.items():
-                    array[group] = source[name][row[group]]
+                    array[group] = source[name][rows]
         return result
 
     def hint(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> None:
         """Ask the kernel to read these samples' pixels ahead, where their shards are not in memory."""
-        shard, row = self.locate(dataset, sample)
-        for d, s in np.unique(np.stack([dataset, shard], axis=1), axis=0).tolist():
-            self.shard(d, s).hint(row[(dataset == d) & (shard == s)])
+        shards, rows = self.locate(dataset, sample)
+        for d, s, row in zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True):
+            shard = self.shard(d, s)
+            if not shard.resident:
+                shard.hint(row)
 
     def copy_pixels(
         self,
