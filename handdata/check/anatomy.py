@@ -16,10 +16,9 @@ Floats = NDArray[np.float64]
 # Order of a finger's four points: 12 paths through them, a path and its reverse being one.
 PATHS: tuple[tuple[int, ...], ...] = tuple(path for path in permutations(range(4)) if path[0] < path[-1])
 IN_ORDER = PATHS.index((0, 1, 2, 3))
-PATH_MARGIN = (
-    0.9  # another path counts as the shorter one below this share of the expected path's length: a fist reaches
-)
-# 0.95, DIP and tip exchanged give 0.83 (3,000 poses of synth/pose.py)
+# Another path counts as the shorter one below this share of the expected path's length. DIP and tip exchanged give
+# 0.83; in a fist the way from the knuckle over the tip is short as well, down to 0.75 (3,000 poses of synth/pose.py).
+PATH_MARGIN = np.array([0.7 if path[:2] == (0, 3) else 0.9 for path in PATHS])
 
 # Median lengths, mm, of 20 people made from the CC0 hand asset (shared/assets), labels placed as people click them and
 # at the rig's centres: knuckle to knuckle (thumb, index, middle, ring, little) and the three phalanges of each finger.
@@ -36,6 +35,9 @@ SURE = 0.5  # another order of the fingers must fit the template this much bette
 
 MIN_ROWS = 8  # fewer rows say nothing about a spread
 
+MIN_THUMB_ROWS = 30
+THUMB_SPREAD = 1.5  # the CMC's distance varies 0.3 to 0.5 times as much as the tip's; reversed 2 to 3 times
+
 MIN_BEND = 0.12  # mean sine of the fingers' bend below which a hand is too flat to tell its side
 _KNUCKLE_ROW = (INDEX["index_mcp"], INDEX["little_mcp"])
 
@@ -47,7 +49,9 @@ RIGID: tuple[tuple[int, int], ...] = (
     (INDEX["ring_mcp"], INDEX["little_mcp"]),
 )
 MIN_LOG_RATIO = 0.35  # a distance 1.4 times too long or short ...
-MIN_SIGMA = 8.0  # ... and so many robust standard deviations from its own median: no hand, a wrong label
+MIN_SIGMA = 8.0  # ... by so many robust standard deviations ...
+MIN_SHARE = 0.12  # ... and by so much of the middle finger's length, about 11 mm: no hand, a wrong label
+_MIDDLE = [RIGID.index(bone) for bone in ((9, 10), (10, 11), (11, 12))]
 
 
 def path_orders(xyz_N213: NDArray[Any], finger: str) -> NDArray[np.intp]:
@@ -62,33 +66,40 @@ def path_orders(xyz_N213: NDArray[Any], finger: str) -> NDArray[np.intp]:
     lengths = np.stack([np.linalg.norm(np.diff(points[:, path], axis=1), axis=-1).sum(-1) for path in PATHS], axis=-1)
     known = np.isfinite(lengths[:, 0])
     lengths[~known] = 1.0
-    best = lengths.argmin(-1)
-    clear = lengths[np.arange(len(best)), best] < PATH_MARGIN * lengths[:, IN_ORDER]
-    return np.where(known, np.where(clear, best, IN_ORDER), -1)
+    shares = lengths / lengths[:, [IN_ORDER]]
+    shares[shares >= PATH_MARGIN] = 1.0
+    shares[:, IN_ORDER] = 0.999  # where nothing is clearly shorter
+    return np.where(known, shares.argmin(-1), -1)
 
 
-def is_reversed(xyz_N213: NDArray[Any], finger: str, base_N3: NDArray[Any]) -> bool:
-    """Tell whether a finger's points run from the tip to the knuckle, over all rows.
+def is_reversed(xyz_N213: NDArray[Any], finger: str) -> bool:
+    """Tell whether a finger's points run from the tip to the knuckle: the last phalanx would be longer than the first.
 
-    The knuckle keeps its distance from the base of the hand (wrist or palm centre), the tip does not; without a base
-    the first phalanx is the longest.
+    Not so for the thumb, whose labelled metacarpal may be as short as its tip: see `thumb_is_reversed`.
+    """
+    points = np.asarray(xyz_N213, np.float64)[:, finger_indices(finger)]
+    bones = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+    bones = bones[np.isfinite(bones).all(-1)]
+    return len(bones) > 0 and bool(np.median(bones[:, 0] / bones[:, 2]) < 1)
+
+
+def thumb_is_reversed(xyz_N213: NDArray[Any], base_N3: NDArray[Any]) -> bool:
+    """Tell whether the thumb's points run from tip to CMC, over many rows of different poses.
+
+    The CMC keeps its distance from the base of the hand, the tip does not.
 
     Args:
         xyz_N213: keypoints.
-        finger: its name.
         base_N3: wrist or palm centre, NaN where unknown.
     """
-    points = np.asarray(xyz_N213, np.float64)[:, finger_indices(finger)]
+    points = np.asarray(xyz_N213, np.float64)[:, finger_indices("thumb")]
     reach = np.linalg.norm(points[:, [0, 3]] - base_N3[:, None], axis=-1)
-    size = np.linalg.norm(np.diff(points, axis=1), axis=-1).sum(-1, keepdims=True)
-    relative = (reach / size)[np.isfinite(reach / size).all(-1)]
-    bones = np.linalg.norm(np.diff(points, axis=1), axis=-1)
-    bones = bones[np.isfinite(bones).all(-1)]
-    shorter = len(bones) > 0 and bool(np.median(bones[:, 0] / bones[:, 2]) < 1)
-    if len(relative) < MIN_ROWS:
-        return shorter and finger != "thumb"
-    knuckle, tip = (float(np.median(np.abs(column - np.median(column)))) for column in relative.T)
-    return knuckle > tip and (shorter or finger == "thumb")
+    relative = reach / np.linalg.norm(np.diff(points, axis=1), axis=-1).sum(-1, keepdims=True)
+    relative = relative[np.isfinite(relative).all(-1)]
+    if len(relative) < MIN_THUMB_ROWS:
+        return False
+    cmc, tip = (float(np.median(np.abs(column - np.median(column)))) for column in relative.T)
+    return cmc > THUMB_SPREAD * tip
 
 
 def finger_order(xyz_N213: NDArray[Any]) -> tuple[int, ...] | None:
@@ -159,14 +170,12 @@ def bone_outliers(xyz_N213: NDArray[Any], group_N: NDArray[Any]) -> tuple[NDArra
     xyz = np.asarray(xyz_N213, np.float64)
     ends = np.array(RIGID)
     lengths = np.linalg.norm(xyz[:, ends[:, 0]] - xyz[:, ends[:, 1]], axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.where(lengths > 0, lengths, 1e-9))
-    logs[~np.isfinite(lengths)] = np.nan
-    wrong = np.zeros(lengths.shape, bool)
+    expected = np.full(lengths.shape, np.nan)
     for group in np.unique(group_N):
         rows = np.flatnonzero(group_N == group)
         if len(rows) >= MIN_ROWS:
-            wrong[rows] = _far(logs[rows])
+            expected[rows] = _expected(lengths[rows])
+    wrong = _far(lengths, expected)
     keypoints = np.zeros((len(xyz), NUM_KEYPOINTS), bool)
     for bone, (a, b) in enumerate(RIGID):
         keypoints[:, a] |= wrong[:, bone]
@@ -174,19 +183,30 @@ def bone_outliers(xyz_N213: NDArray[Any], group_N: NDArray[Any]) -> tuple[NDArra
     return np.asarray(wrong.any(-1), bool), keypoints
 
 
-def _far(logs: Floats) -> NDArray[np.bool_]:
-    usable = np.isfinite(logs).sum(0) >= MIN_ROWS
+def _expected(lengths: Floats) -> Floats:
+    """Return what each distance of each hand of a group should be: its median shape, at the size of that hand."""
+    usable = np.isfinite(lengths).sum(0) >= MIN_ROWS
+    shape = np.full(lengths.shape[1], np.nan)
     if not usable.any():
-        return np.zeros(logs.shape, bool)
-    shape = np.full(logs.shape[1], np.nan)
-    shape[usable] = np.nanmedian(logs[:, usable], axis=0)
-    known = np.isfinite(logs) & np.isfinite(shape)
-    residual = np.where(known, logs - shape, np.nan)
-    seen = known.any(-1)
-    residual[seen] -= np.nanmedian(residual[seen], axis=1, keepdims=True)  # the size of this hand
-    sigma = np.full(logs.shape[1], np.inf)
-    sigma[usable] = 1.4826 * np.nanmedian(np.abs(residual[:, usable]), axis=0)
-    return np.asarray(np.abs(np.nan_to_num(residual)) > np.maximum(MIN_LOG_RATIO, MIN_SIGMA * sigma))
+        return np.full(lengths.shape, np.nan)
+    shape[usable] = np.nanmedian(lengths[:, usable], axis=0)
+    ratios = lengths / shape
+    seen = np.isfinite(ratios).any(-1)
+    size = np.full(len(lengths), np.nan)
+    size[seen] = np.nanmedian(ratios[seen], axis=1)
+    return np.asarray(shape * size[:, None])
+
+
+def _far(lengths: Floats, expected: Floats) -> NDArray[np.bool_]:
+    """Tell which distances are off by a ratio, by their own spread over the dataset, and in absolute size."""
+    logs = np.abs(np.log(np.maximum(lengths, 1e-9) / expected))
+    sigma = np.full(lengths.shape[1], np.inf)
+    usable = np.isfinite(logs).sum(0) >= MIN_ROWS
+    if usable.any():
+        sigma[usable] = 1.4826 * np.nanmedian(logs[:, usable], axis=0)
+    size = expected[:, _MIDDLE].sum(-1, keepdims=True)
+    wrong = logs > np.maximum(MIN_LOG_RATIO, MIN_SIGMA * sigma)
+    return np.asarray(wrong & ~(np.abs(lengths - expected) < MIN_SHARE * size))
 
 
 def hand_size(xyz_N213: NDArray[Any]) -> tuple[str, float, tuple[float, float]]:

@@ -16,6 +16,8 @@ from handdata.check.rows import Rows
 from handdata.skeleton import FINGERS, HAND_SIDES, JOINTS, KEYPOINTS, WRIST, finger_indices
 
 MAJORITY = 0.5
+MOST = 0.9  # share of the rows that makes a fault one of the dataset, not of single sequences
+MAX_NAMED = 3  # sequences named one by one
 MIN_SIDE_WRONG = 0.02  # share of hands bent to the other side that a side column may have before it is a fault
 UNITS = {"metres": 1000.0, "centimetres": 10.0, "inches": 25.4, "tenths of a millimetre": 0.1, "micrometres": 0.001}
 NEAREST_MM, FARTHEST_MM = 50.0, 5000.0  # of any keypoint from a camera that is to see a hand
@@ -72,31 +74,32 @@ def _base(rows: Rows) -> Floats:
 def _order_faults(xyz: Floats, base: Floats, rows: Rows) -> tuple[list[Finding], Floats]:
     """Find exchanged or reversed points within each finger, in the dataset or in single sequences."""
     mended = xyz.copy()
-    faults: dict[tuple[str, str], list[str]] = {}
-    affected: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]] = {}  # finger, what -> where, rows
     for finger in FINGERS:
+        slots = np.array(finger_indices(finger))
         paths = anatomy.path_orders(xyz, finger)
         for where, chosen in _groups(rows, paths >= 0):
-            path = _majority(paths[chosen])
-            native = anatomy.PATHS[path]
-            points = xyz[chosen]
-            slots = np.array(finger_indices(finger))
-            points[:, slots] = points[:, slots[list(native)]]
-            if anatomy.is_reversed(points, finger, base[chosen]):
-                native = native[::-1]
+            native = anatomy.PATHS[_majority(paths[chosen])]
+            native = native[::-1] if _reversed(xyz[chosen], base[chosen], finger, native) else native
             if native != (0, 1, 2, 3):
-                key = (where, _describe(native))
-                faults.setdefault(key, []).append(finger)
-                affected[key] = chosen
-                rows_of = np.flatnonzero(chosen)
-                mended[np.ix_(rows_of, slots)] = xyz[np.ix_(rows_of, slots[list(native)])]
-    found = []
-    for (where, what), fingers in faults.items():
-        chosen = affected[where, what]
-        named = "every finger" if len(fingers) == len(FINGERS) else ", ".join(fingers)
-        text = f"{named}: {what}"
-        found.append(Finding("order", where, text, int(chosen.sum()), len(rows), examples(rows.ids[chosen])))
-    return _without_parts(found, rows), mended
+                found.setdefault((finger, _describe(native)), []).append((where, chosen))
+                here = np.flatnonzero(chosen)
+                mended[np.ix_(here, slots)] = xyz[np.ix_(here, slots[list(native)])]
+    if anatomy.thumb_is_reversed(mended, base):
+        slots = np.array(finger_indices("thumb"))
+        known = np.asarray(np.isfinite(mended[:, slots]).all((1, 2)))
+        found["thumb", _describe((3, 2, 1, 0))] = [("the dataset", known)]
+        mended[:, slots] = mended[:, slots[::-1]]
+    return _summarise(found, rows), mended
+
+
+def _reversed(xyz: Floats, base: Floats, finger: str, native: tuple[int, ...]) -> bool:
+    slots = np.array(finger_indices(finger))
+    points = xyz.copy()
+    points[:, slots] = xyz[:, slots[list(native)]]
+    if finger == "thumb":
+        return native != (0, 1, 2, 3) and anatomy.thumb_is_reversed(points, base)
+    return anatomy.is_reversed(points, finger)
 
 
 def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -111,21 +114,22 @@ def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArra
         yield "the dataset", usable
 
 
-def _without_parts(found: list[Finding], rows: Rows) -> list[Finding]:
-    """Say a fault that every sequence has once, of the dataset."""
-    by_what: dict[str, list[Finding]] = {}
-    for finding in found:
-        by_what.setdefault(finding.what, []).append(finding)
-    result = []
-    for what, parts in by_what.items():
-        count = sum(part.count for part in parts)
-        where = parts[0].where if len(parts) == 1 else f"{len(parts)} sequences"
-        if count > 0.9 * len(rows):
-            where = "the dataset"
-        elif 1 < len(parts) <= 3:
-            where = ", ".join(part.where for part in parts)
-        result.append(Finding("order", where, what, count, len(rows), parts[0].examples))
-    return result
+def _summarise(found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]], rows: Rows) -> list[Finding]:
+    """Say what several fingers and several sequences share once."""
+    shared: dict[tuple[str, str], tuple[list[str], NDArray[np.bool_]]] = {}
+    for (finger, what), parts in found.items():
+        chosen: NDArray[np.bool_] = np.logical_or.reduce([part for _, part in parts])
+        names = [where for where, _ in parts]
+        where = ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} sequences"
+        where = "the dataset" if chosen.sum() > MOST * len(rows) else where
+        fingers, union = shared.get((where, what), ([], np.zeros(len(rows), bool)))
+        shared[where, what] = ([*fingers, finger], union | chosen)
+    findings = []
+    for (where, what), (fingers, chosen) in shared.items():
+        named = "every finger" if len(fingers) == len(FINGERS) else ", ".join(fingers)
+        ids = examples(rows.ids[chosen])
+        findings.append(Finding("order", where, f"{named}: {what}", int(chosen.sum()), len(rows), ids))
+    return findings
 
 
 def _majority(paths: NDArray[np.intp]) -> int:

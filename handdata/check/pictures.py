@@ -16,10 +16,11 @@ from handdata.check.anatomy import Floats
 from handdata.check.findings import Finding, Report, examples
 from handdata.check.rows import Rows
 from handdata.geometry import apply_affine, mirror_pixels
-from handdata.skeleton import BONES, TIPS, WRIST
+from handdata.skeleton import BONES, WRIST
 
 MAX_PICTURES = 400
 MIN_PICTURES = 40
+MIN_POINTS = 3  # labelled, of a picture
 MIRROR_WINS = 0.6  # share of pictures whose mirrored labels fit better; rendered data 0.2, mirrored 0.8
 OWN_RANK = 0.4  # mean share of other samples' labels that fit better than a picture's own; rendered 0.2, chance 0.5
 ON_FOREGROUND = 0.75  # share of labelled points that lie on the segmentation; rendered data 0.97
@@ -31,7 +32,7 @@ SIGMAS = 3.0
 
 def check_pictures(rows: Rows, report: Report, limit: int = MAX_PICTURES) -> None:
     """Look at up to `limit` evenly spaced pictures."""
-    chosen = np.flatnonzero(rows["in_frame"].sum(-1) >= len(TIPS))
+    chosen = np.flatnonzero(rows["in_frame"].sum(-1) >= MIN_POINTS)
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(limit, len(chosen))).round().astype(int))]
     if len(chosen) < MIN_PICTURES:
         report.leave_out("pictures", f"fewer than {MIN_PICTURES} pictures with a hand in them")
@@ -69,7 +70,8 @@ def _color_faults(rows: Rows, chosen: NDArray[np.intp], points: list[Floats]) ->
             return
     rank = _own_rank(canvases, own, scores)
     if np.median([len(p) for p in own]) >= MIN_FINGER_POINTS and rank > OWN_RANK:
-        what = f"labels do not lie on the hands: those of other samples fit a picture as well as its own ({rank:.0%})"
+        what = "labels do not lie on the hands (mirrored image, wrong camera or another frame's labels): those of other"
+        what += f" samples fit a picture as well as its own ({rank:.0%})"
         yield Finding("pictures", "image", what, len(rows), len(rows), examples(rows.ids[chosen]))
 
 
@@ -90,7 +92,7 @@ def _spread(canvas: Floats, points: Floats) -> float:
     """Return the mean difference of the colours at the points from their median; NaN with half of them outside."""
     places = np.round(points).astype(int)
     inside = ((places >= 0) & (places < canvas.shape[0])).all(-1)
-    if inside.sum() < max(len(TIPS) - 1, len(points) / 2):
+    if inside.sum() < max(MIN_POINTS, len(points) / 2):
         return float("nan")
     colors = canvas[places[inside, 1], places[inside, 0]]
     return float(np.abs(colors - np.median(colors, axis=0)).mean())
