@@ -20,6 +20,8 @@ _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _BMP = b"BM"
 # Pillow shrinks by a whole factor first when that leaves this much to the filter: half the time, 0.4 levels apart.
 REDUCING_GAP = 1.5
+# Shrinking by less, smoothing the window and sampling it takes half of Pillow's time, 0.1-0.3 levels apart.
+MAX_SMOOTHED = 4.0
 _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
 
 
@@ -77,9 +79,25 @@ def resample_square(image: NDArray[np.uint8], box_xyxy: NDArray[Any], size: int)
         (size, size, 3) uint8; pixel centres follow `geometry.crop_affine`.
     """
     padded, box = _pad(image, box_xyxy)
-    picture = Image.fromarray(padded)
-    resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
-    return np.asarray(resized, np.uint8)
+    scale = (box[2] - box[0]) / size
+    if scale > MAX_SMOOTHED:
+        picture = Image.fromarray(padded)
+        resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
+        return np.asarray(resized, np.uint8)
+    if scale > 1:
+        weights = _triangle(scale)
+        padded = np.asarray(cv2.sepFilter2D(padded, -1, weights, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    A = np.array([[scale, 0, box[0] + scale / 2 - 0.5], [0, scale, box[1] + scale / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(padded, A, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
+
+
+def _triangle(scale: float) -> NDArray[np.float32]:
+    """Return the weights that Pillow's bilinear filter has when it shrinks by `scale`, at whole pixels."""
+    reach = int(np.ceil(scale))
+    weights = np.clip(1 - np.abs(np.arange(-reach, reach + 1)) / scale, 0, None)
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def resample_kept(
