@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.annotate.size import size_change
 from handdata.boxes import Box
 
 Kind = Literal["kcf", "medianflow"]
@@ -27,6 +28,7 @@ DETECT_THRESH = 0.2  # OpenCV's 0.5 calls a target lost that is still there: 1.8
 WORK_SIDE = 100.0  # px, the box's side (root of its area) that pictures are resized for
 LARGEST_SIDE = 120.0  # px, above it pictures are shrunk
 SLOW_SIDES = (60.0, 85.0)  # px, between them enlarging to WORK_SIDE is faster: OpenCV then halves the patch
+MOST_GROWTH = 4.0  # times the size that was drawn; beyond it the size is more likely wrong than right
 SMALLEST_PART = 4  # px at working size, of a box inside the picture: less cannot be followed
 
 
@@ -38,11 +40,13 @@ class TrackerSettings:
         kind: "kcf", or "medianflow": ten times faster and follows size, but loses more.
         detect_thresh: the KCF response below which the target counts as lost.
         resize: whether to work at the size where the box is about 100 px wide.
+        follow_size: whether KCF's box grows and shrinks with the flow of what is in it; MedianFlow's always does.
     """
 
     kind: Kind = "kcf"
     detect_thresh: float = DETECT_THRESH
     resize: bool = True
+    follow_size: bool = True
 
 
 class Follower:
@@ -69,17 +73,33 @@ class Follower:
         self._tracker.init(small, start)
         found, primed = self._tracker.update(small)
         self._start = tuple(primed) if found else start
+        self._gray = _to_gray(small) if settings.follow_size and settings.kind == "kcf" else None
+        self._growth = 1.0  # since the start
+        self._last = box
 
     def follow(self, image: Image) -> Box | None:
         """Return the box on the next picture, None if it is lost there; the filter goes on learning."""
-        found, place = self._tracker.update(self._resized(image))
+        small = self._resized(image)
+        found, place = self._tracker.update(small)
+        if self._gray is not None:
+            self._grow(_to_gray(small), found=found)
         if not found or min(place[2:]) <= 0:
             return None
         x, y, w, h = self._box
-        wide, high = place[2] / self._start[2], place[3] / self._start[3]
-        left = x + (place[0] - self._start[0]) / self._scale
-        top = y + (place[1] - self._start[1]) / self._scale
-        return (round(left, 2), round(top, 2), round(w * wide, 2), round(h * high, 2))
+        growth = round(self._growth, 2)  # whole hundredths: a box that only moves keeps its size exactly
+        wide, high = w * growth * place[2] / self._start[2], h * growth * place[3] / self._start[3]
+        left = x + (place[0] - self._start[0]) / self._scale - (growth - 1) * w / 2
+        top = y + (place[1] - self._start[1]) / self._scale - (growth - 1) * h / 2
+        self._last = (round(left, 2), round(top, 2), round(wide, 2), round(high, 2))
+        return self._last
+
+    def _grow(self, gray: NDArray[np.uint8], *, found: bool) -> None:
+        """Note how much what was in the last box grew; while the target is lost, nothing is learnt."""
+        if found and self._gray is not None:
+            x, y, w, h = (side * self._scale for side in self._last)
+            growth = self._growth * size_change(self._gray, gray, (x, y, w, h))
+            self._growth = min(max(growth, 1 / MOST_GROWTH), MOST_GROWTH)
+        self._gray = gray
 
     def _resized(self, image: Image) -> Image:
         if self._scale == 1.0:
@@ -107,6 +127,10 @@ def _inside(box: Box, scale: float, width: int, height: int) -> tuple[int, int, 
     if right - left < SMALLEST_PART or bottom - top < SMALLEST_PART:
         return None
     return left, top, right - left, bottom - top
+
+
+def _to_gray(image: Image) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def _make(settings: TrackerSettings) -> Any:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from handdata.annotate.size import size_change
 from handdata.annotate.tracker import Follower, TrackerSettings, can_follow, working_scale
 from handdata.boxes import Box
 from tests.annotate.conftest import textured
@@ -148,3 +149,39 @@ def test_the_same_pictures_give_the_same_boxes() -> None:
         return [follower.follow(image) for image in moved[1:]]
 
     assert track() == track()
+
+
+def zoomed(image: np.ndarray, factor: float, center: tuple[float, float]) -> np.ndarray:
+    """The picture enlarged about a point."""
+    matrix = cv2.getRotationMatrix2D(center, 0, factor)
+    return cv2.warpAffine(image, matrix, (image.shape[1], image.shape[0]), borderMode=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("factor", [0.97, 0.99, 1.0, 1.02, 1.05])
+def test_growth_is_read_off_the_flow(factor: float) -> None:
+    before = cv2.cvtColor(GROUND, cv2.COLOR_BGR2GRAY)
+    after = zoomed(before, factor, (300, 220))
+
+    assert size_change(before, after, (250, 170, 100, 100)) == pytest.approx(factor, abs=0.003)
+
+
+@pytest.mark.parametrize("box", [(250.0, 170.0, 100.0, 100.0), (-500.0, 0.0, 50.0, 50.0)])
+def test_nothing_to_follow_is_no_growth(box: Box) -> None:
+    blank = np.zeros((480, 640), np.uint8)
+
+    assert size_change(blank, blank, box) == 1.0
+
+
+def test_the_box_grows_with_the_target_about_its_centre() -> None:
+    """Thirty frames at 1 % each: 1.35 times the size; without it the box stays as drawn."""
+    frames = [zoomed(GROUND, 1.01**i, (300, 220)) for i in range(31)]
+    follower = Follower(frames[0], (250.0, 170.0, 100.0, 100.0))
+    fixed = Follower(frames[0], (250.0, 170.0, 100.0, 100.0), TrackerSettings(follow_size=False))
+    found = [follower.follow(frame) for frame in frames[1:]][-1]
+    stayed = [fixed.follow(frame) for frame in frames[1:]][-1]
+
+    assert found is not None
+    assert found[2] == pytest.approx(100 * 1.01**30, rel=0.05)
+    assert found[0] + found[2] / 2 == pytest.approx(300, abs=4)
+    assert stayed is not None
+    assert stayed[2:] == (100.0, 100.0)
