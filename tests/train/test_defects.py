@@ -126,7 +126,7 @@ def test_L6_two_losses_and_a_mask_go_together(recipe):
     assert losses[2] == pytest.approx(float(config.loss.weight_2d * losses[0] + losses[1]), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["iou", "l2", "coordinates"])
+@pytest.mark.parametrize("kind", ["iou", "iou_and_expectation", "l2", "coordinates"])
 def test_L7_no_2d_loss_learns_zeros_from_absent_keypoints(kind):
     maps = torch.rand(2, 21, 32, 32, requires_grad=True)
     absent = torch.zeros(2, 21, dtype=torch.bool)

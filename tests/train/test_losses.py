@@ -7,7 +7,7 @@ import torch
 from handdata.train.heatmaps import targets
 from handdata.train.losses import divide, loss_2d, loss_3d
 
-LOSSES_2D = ("iou", "l2", "coordinates")
+LOSSES_2D = ("iou", "iou_and_expectation", "l2", "coordinates")
 LOSSES_3D = ("mse", "bone_pairs")
 
 
@@ -132,5 +132,12 @@ def test_two_halves_of_a_batch_add_up_to_the_whole(kind):
     whole = divide(loss_2d(maps, uv, present, kind))
     halves = [loss_2d(maps[i : i + 1], uv[i : i + 1], present[i : i + 1], kind) for i in range(2)]
 
-    total, counts = sum(h.total for h in halves), sum(h.count for h in halves)
-    np.testing.assert_allclose(total / counts, whole, rtol=1e-6)
+    total, numbers = sum(h.total for h in halves), sum(h.number for h in halves)
+    np.testing.assert_allclose(total / numbers, whole, rtol=1e-6)
+
+
+def test_the_pull_on_the_expectation_adds_ten_times_its_square():
+    maps, uv, _, _, present = random_case()
+    iou, off, both = (divide(loss_2d(maps, uv, present, k)) for k in ("iou", "coordinates", "iou_and_expectation"))
+
+    torch.testing.assert_close(both, iou + 10 * off)

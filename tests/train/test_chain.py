@@ -1,0 +1,102 @@
+"""The commands: recipes chained from one call, defaults, options, what is refused."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from handdata.cli import group
+from handdata.train import checkpoint
+from tests.made_runs import made_shards
+from tests.train.made_training import TINY, made_set
+
+SMALL = [part for setting in TINY if not setting.startswith("start.") for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    for name in ("synthhands", "ganerated", "stereo"):
+        made_set(root / "data/shards" / name, name)
+    made_shards(root / "data/shards/dexter", "dexter", split="test", tips_only=True)
+    return root
+
+
+def handdata(root, *arguments):
+    return CliRunner().invoke(group, ["--data-root", str(root), *map(str, arguments)])
+
+
+@pytest.mark.parametrize("last", ["e023-smoke", "e022-grasp2-smoke"])
+def test_chain_trains_from_nothing_to_the_fine_tuned_model(root, last):
+    result = handdata(root, "train", "--recipe", last, "--chain", "--device", "cpu", *SMALL)
+
+    assert result.exit_code == 0, result.exception
+    assert result.stdout.strip() == str(root / "runs" / last)
+    for name in ("e010-smoke", "e020-smoke", last):
+        assert checkpoint.load(root / "runs" / name / "checkpoints/last").position.epoch == 2
+        val = json.loads((root / "runs" / name / "log.jsonl").read_text().splitlines()[-1])["val"]
+        assert val["loss_2d"] > 0
+
+
+def test_chain_takes_finished_runs_as_they_are(root):
+    handdata(root, "train", "--recipe", "e020-smoke", "--chain", "--device", "cpu", *SMALL)
+    before = (root / "runs/e010-smoke/log.jsonl").stat().st_mtime_ns
+    result = handdata(root, "train", "--recipe", "e020-smoke", "--chain", "--device", "cpu", *SMALL)
+
+    assert result.exit_code == 0
+    assert (root / "runs/e010-smoke/log.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_recipe_that_starts_from_another_asks_for_it(root):
+    result = handdata(root, "train", "--recipe", "e023-smoke", "--device", "cpu")
+
+    assert "Give --init-from runs/e020-smoke, or --chain" in str(result.exception)
+
+
+def test_bare_shards_train_best_on_what_has_a_training_split_and_number_the_runs(root):
+    arguments = ("train", "--shards", "--recipe", "best-smoke", "--epochs", "1", "--device", "cpu", *SMALL[:-4])
+    results = [handdata(root, *arguments) for _ in range(2)]
+
+    assert [result.stdout.strip() for result in results] == [
+        str(root / "runs/best-smoke"),
+        str(root / "runs/best-smoke-2"),
+    ]
+    assert "left out, no training split: dexter" in results[0].stderr
+    listed = json.loads(handdata(root, "runs", "--json").stdout)
+    assert {"best-smoke", "best-smoke-2"} <= {row["name"] for row in listed}
+    assert "best-smoke-2" in handdata(root, "runs").stdout
+
+
+def test_shards_and_mix_take_many_values(root):
+    folders = [root / "data/shards" / name for name in ("synthhands", "stereo")]
+    result = handdata(
+        root, "train", "--shards", *folders, "--mix", "synthhands=3", "stereo=1", "--recipe", "best-smoke",
+        "--name", "mixed", "--seed", "4", "--device", "cpu", *SMALL,
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.exception
+    config = json.loads((root / "runs/mixed/config.json").read_text())
+    assert config["data"]["weights"] == {"synthhands": 3.0, "stereo": 1.0}
+    assert config["loop"]["seed"] == 4
+    shards = json.loads((root / "runs/mixed/shards.json").read_text())["datasets"]
+    assert {entry["dataset"] for entry in shards} == {"synthhands", "stereo"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--device", "cuda"), "has no CUDA device"),
+        (("--device", "tpu"), "cpu, cuda or cuda:N"),
+        (("--set", "loop.epoch=1"), "The nearest name is loop.epochs"),
+        (("--weights", "resnet.pth"), "resnet.pth: expected a file of weights"),
+        (("--init-from", "nowhere"), "expected a run or a checkpoint"),
+        (("--mix", "rhd=1"), "no rhd among"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_no_run(root, arguments, said):
+    result = handdata(root, "train", "--recipe", "best-smoke", "--name", "broken", "--device", "cpu", *arguments)
+
+    assert result.exit_code == 1
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not (root / "runs/broken").exists()
