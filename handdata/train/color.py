@@ -3,6 +3,9 @@
 Shape letters: B batch, 3 channels RGB, H W pixels.
 """
 
+import functools
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,8 +28,8 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
         factors_B3: brightness, contrast, saturation; 1 leaves the picture as it is.
         order_B: int, a row of ORDERS.
     """
-    steps_B3 = torch.tensor(ORDERS, device=image_B3HW.device)[order_B]
-    luma = image_B3HW.new_tensor(GRAY)
+    steps_B3 = _constant(ORDERS, image_B3HW.device)[order_B].long()
+    luma = _constant(GRAY, image_B3HW.device)
     for step_B in steps_B3.unbind(1):
         factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
         gray = torch.matmul(luma, image_B3HW.flatten(2)).reshape(-1, 1, *image_B3HW.shape[2:])
@@ -60,11 +63,17 @@ def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
 
 def normalize(image_B3HW: Tensor) -> Tensor:
     """Return (image - mean) / std of a picture in 0..1."""
-    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
     return torch.addcmul(-mean / std, image_B3HW, 1 / std)
 
 
 def denormalize(image_B3HW: Tensor) -> Tensor:
     """Invert `normalize`, clipped to 0..1, for display."""
-    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
     return (image_B3HW * std + mean).clamp(0, 1)
+
+
+@functools.lru_cache(maxsize=32)
+def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Return numbers as a float32 tensor; sent to a device once, since sending anew would make the host wait for it."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
