@@ -9,6 +9,7 @@ import click
 from handdata.cli.options import data_root_option, json_option, print_json
 from handdata.errors import ConfigError
 from handdata.paths import DataRoot
+from handdata.progress import say
 
 MANY = ("--shards", "--mix")  # take all that follows, up to the next option
 
@@ -50,6 +51,9 @@ class ManyValues(click.Command):
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting of the recipe, e.g. optim.lr=0.01."
 )
+@click.option(
+    "--evaluate/--no-evaluate", default=True, show_default=True, help="Score the run on what it did not train on."
+)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard's files.")
 @data_root_option
 @click.pass_obj
@@ -67,9 +71,10 @@ def train_command(
     settings: tuple[str, ...],
     resume: bool,
     chain: bool,
+    evaluate: bool,
     tensorboard: bool,
 ) -> None:
-    """Train a model on converted datasets.
+    """Train a model on converted datasets and score it on their val and test splits.
 
     \b
     Examples:
@@ -117,6 +122,8 @@ def train_command(
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
         finished = train(job(config, run, init_from, resume))
     if finished and is_first():
+        if evaluate:
+            _evaluate(run, folders, device)
         click.echo(run)
 
 
@@ -151,6 +158,18 @@ def runs_command(root: DataRoot, as_json: bool) -> None:
         click.echo(
             f"{row['name']:<{width}}  {row['recipe']:<16} {row['model']:<7} {epochs:>11}  {best:>8}  {last:>8}  {scored}"
         )
+
+
+def _evaluate(run: Path, folders: Sequence[Path], device: str) -> None:
+    """Score a finished run where there is something held out, so that `handdata report` has its numbers."""
+    from handdata.dataset import open_dataset
+    from handdata.train.evaluate import Selection, evaluate_run
+
+    scored = [folder for folder in folders if set(open_dataset(folder).splits) - {"train"}]
+    if scored:
+        evaluate_run(run, Selection(folders=scored, held_out=True), device=device)
+    else:
+        say(f"{run}: not scored, the shards hold nothing but train splits")
 
 
 def _settings(mix: Sequence[str], epochs: int | None, seed: int | None, weights: str | None) -> list[str]:
