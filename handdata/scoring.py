@@ -28,7 +28,7 @@ from handdata.protocols import (
 )
 from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
 from handdata.schema import Flag
-from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, TIPS
+from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, ROOT, TIPS
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -209,6 +209,7 @@ def _subsets(comparison: Comparison, has_object: NDArray[np.int8], excluded: Mas
     subsets = {name: np.repeat(rows[:, None], NUM_KEYPOINTS, 1) for name, rows in by_sample.items()}
     subsets["visible"] = comparison.visible == 1
     subsets["occluded"] = comparison.visible == 0
+    subsets["without_middle_mcp"] = (np.arange(NUM_KEYPOINTS) != ROOT) & subsets["all"]
     subsets["fingertips"] = np.isin(np.arange(NUM_KEYPOINTS), TIPS) & subsets["all"]
     if not comparison.in_crop[comparison.annotated_2d].all():
         subsets["inside_crop"] = comparison.in_crop

@@ -75,6 +75,13 @@ def test_subsets_of_labels(full, subset, wanted):
     assert scored(full, predictions).errors[subset]["2d_px"].total_micro == pytest.approx(expected)
 
 
+def test_3d_is_also_scored_without_its_origin(full):
+    errors = scored(full).errors
+    assert errors["without_middle_mcp"]["3d"].keypoint[ROOT] is None
+    others = [error for k, error in enumerate(errors["all"]["3d"].keypoint) if k != ROOT]
+    assert errors["without_middle_mcp"]["3d"].total_macro == pytest.approx(np.mean(others))
+
+
 def test_each_sequence_has_its_own_numbers(full):
     predictions = made_predictions([full])
     result = scored(full, predictions)

@@ -40,6 +40,7 @@ class DatasetPart:
 
     name: str
     protocols: Table
+    groups: Table
     subsets: Table
     curves: list[Markup]
     anchors: Markup
@@ -84,7 +85,13 @@ def write_report(runs: Sequence[Run], data: DataRoot, out: Path, reference: Refe
         "missing": [*missing_lines(runs), *unopened],
         "version": __version__,
     }
-    all_tables = [overview, datasets_table, *thesis, *(t for p in parts for t in (p.protocols, p.subsets)), *extra]
+    all_tables = [
+        overview,
+        datasets_table,
+        *thesis,
+        *(t for p in parts for t in (p.protocols, p.groups, p.subsets)),
+        *extra,
+    ]
     filled = [table for table in all_tables if table.rows]
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "report.md", to_markdown(TITLE, [*lead, *missing_lines(runs)], filled))
@@ -144,6 +151,7 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
     return DatasetPart(
         name=name,
         protocols=summaries.protocol_table(name, sets),
+        groups=summaries.group_table(name, sets),
         subsets=summaries.subset_table(name, sets),
         curves=[Markup(figures.pck_figure(quantity, sets, reference)) for quantity in quantities],  # noqa: S704
         anchors=Markup(figures.anchor_figure(name, sets)),  # noqa: S704

@@ -10,6 +10,7 @@ from statistics import median
 from handdata import manifest
 from handdata.dataset import Dataset, open_dataset
 from handdata.errors import HanddataError
+from handdata.metrics import GROUPS
 from handdata.protocols import PROTOCOLS
 from handdata.report.cells import Cell
 from handdata.report.published import ERROR_ANCHORS, published_cells
@@ -19,8 +20,8 @@ from handdata.results import QUANTITIES, SetResult
 from handdata.scoring import origin_of
 
 Scored = tuple[Run, SetResult]
-_SUBSET_ORDER = ("all", "no_object", "object", "left", "right", "visible", "occluded", "fingertips", "inside_crop",
-                 "without_excluded")  # fmt: skip
+_SUBSET_ORDER = ("all", "without_middle_mcp", "no_object", "object", "left", "right", "visible", "occluded",
+                 "fingertips", "inside_crop", "without_excluded")  # fmt: skip
 
 
 def overview(runs: Sequence[Run]) -> Table:
@@ -112,8 +113,20 @@ def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:
         for reason, who in reasons.items()
     ]
     notes += [f"Published, {who}: {what} {value}." for who, what, value in ERROR_ANCHORS.get(dataset, ())]
+    notes += [line for run, one in sets for line in _coverage(run, one)]
     notes += ["Labels on the published exclusion list are wrong as shipped (evaluation.md)."] if excluded else []
     return plain_table(f"protocols-{dataset}", f"{dataset}: every protocol", header, rows, stubs=2, notes=notes)
+
+
+def group_table(dataset: str, sets: Sequence[Scored]) -> Table:
+    """Return the errors of each keypoint group in the layout of Tables 4.1 and 4.3, whatever the dataset."""
+    columns = [(run, one, quantity) for run, one in sets for quantity in ("2d", "3d")]
+    tables = [one.errors["all"][quantity] for _, one, quantity in columns]
+    rows = [[group.split(":")[-1], *(_or_dash(table.groups[group], 3) for table in tables)] for group in GROUPS]
+    rows.append(["total", *(_or_dash(table.total_micro, 3) for table in tables)])
+    header = ["group", *(f"{run.name} ({one.split}): {quantity.upper()}" for run, one, quantity in columns)]
+    notes = ("2D in fractions of the crop side, 3D normalised; the total is a mean over labels.",)
+    return plain_table(f"groups-{dataset}", f"{dataset}: error by keypoint group", header, rows, notes=notes)
 
 
 def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
@@ -125,10 +138,14 @@ def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
             labels = sum(tables["2d"].labels)
             totals = [_total(tables, quantity, 1 if quantity in ("2d_px", "3d_mm") else 3) for quantity in quantities]
             macro = [_or_dash(tables[quantity].total_macro, 3) for quantity in ("2d", "3d")]
-            rows.append((f"{run.name} ({one.split})", subset.replace("_", " "), str(labels), *totals, *macro))
+            square = [_or_dash(tables[quantity].rmse, 3) for quantity in ("2d", "3d")]
+            rows.append((f"{run.name} ({one.split})", subset.replace("_", " "), str(labels), *totals, *macro, *square))
     units = [f"{name}, {QUANTITIES[name]}" for name in quantities]
-    header = ("run", "subset", "2D labels", *units, "2d macro", "3d macro")
-    notes = ("Totals are means over labels (micro); the last two columns are means over keypoints (macro), see E16.",)
+    header = ("run", "subset", "2D labels", *units, "2d macro", "3d macro", "2d RMSE", "3d RMSE")
+    notes = (
+        "Totals are means over labels (micro); macro are means over keypoints (E16), RMSE roots of mean squares (E1).",
+        "Without middle mcp: the origin of 3D, where Model 3 is exact by construction (L20).",
+    )
     return plain_table(f"subsets-{dataset}", f"{dataset}: subsets", header, rows, stubs=2, notes=notes)
 
 
@@ -189,6 +206,14 @@ def by_dataset(runs: Sequence[Run]) -> dict[str, list[Scored]]:
     plain = [(run, one) for run, one in scored_sets(runs) if not one.augmented]
     names = sorted({one.dataset for _, one in plain})
     return {name: [(run, one) for run, one in plain if one.dataset == name] for name in names}
+
+
+def _coverage(run: Run, one: SetResult) -> list[str]:
+    """Say how many labels lie outside the crop and how many samples were not predicted, if any."""
+    outside, labels = one.counts.get("labels_2d_outside_crop", 0), one.counts.get("labels_2d", 0)
+    unseen = one.counts.get("without_prediction", 0)
+    lines = [f"{run.name}: {outside} of {labels} 2D labels lie outside the crop (D10)."] if outside else []
+    return lines + ([f"{run.name}: {unseen} samples have no prediction: wrong in every area."] if unseen else [])
 
 
 def _here(dataset: Dataset) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from handdata.report.page import write_report
 from handdata.report.published import ANCHORS, published_cells
 from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs, read_run
+from handdata.report.summaries import group_table
 from handdata.report.tables import thesis_table, tidy_rows
 from handdata.results import ErrorTable
 
@@ -176,6 +177,18 @@ def test_pixels_of_table_4_9_are_flagged_where_they_were_derived(data):
     table = thesis_table("4.9", [], None)
     assert cell(table, "Dexter+Object [27]", "total", "Iqbal") == "16.660 †"
     assert cell(table, "Dexter+Object [27]", "total", "Zimmermann") == "25.160"
+
+
+def test_every_dataset_has_its_errors_by_joint_and_finger(data):
+    sets = [(run, one) for run in find_runs(data, ["first"]) for one in run.sets if one.dataset == "stereo"]
+    table = group_table("stereo", sets)
+    errors = sets[0][1].errors["all"]["2d"]
+
+    assert [row[0] for row in table.rows] == [
+        "wrist", "MCP", "PIP", "DIP", "fingertip", "thumb", "index", "middle", "ring", "little", "total",
+    ]  # fmt: skip
+    assert table.rows[0][1:] == ("–", "–")
+    assert table.rows[5][1] == f"{errors.groups['finger:thumb']:.3f}"
 
 
 def test_tidy_rows_hold_every_published_number_once(data):
