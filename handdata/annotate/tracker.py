@@ -83,7 +83,7 @@ class Follower:
         found, place = self._tracker.update(small)
         if self._gray is not None:
             self._grow(_to_gray(small), found=found)
-        if not found or min(place[2:]) <= 0:
+        if not found or not np.isfinite(place).all() or min(place[2:]) <= 0:
             return None
         x, y, w, h = self._box
         growth = round(self._growth, 2)  # whole hundredths: a box that only moves keeps its size exactly
