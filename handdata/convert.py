@@ -21,6 +21,7 @@ from handdata import __version__, manifest
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError
+from handdata.paths import RENDERED_MARK
 from handdata.progress import meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shard_state import STATE, fingerprint, finished, forget
@@ -31,7 +32,6 @@ from handdata.workers import new_counter, start_worker
 LOCK = ".lock"
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
-RENDERED_MARK = ".handdata-synth.json"  # synth.native.tree.MARK, left in a rendered tree
 POLL_S = 0.2
 
 

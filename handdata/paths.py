@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+RENDERED_MARK = ".handdata-synth.json"  # lies at the root of a tree that `handdata synth` rendered
+
 
 @dataclass(frozen=True, slots=True)
 class DataRoot:

@@ -21,12 +21,12 @@ from handdata.converters.protocol import Options, Plan
 from handdata.errors import HanddataError
 from handdata.images import image_size
 from handdata.manifest import Manifest
+from handdata.paths import RENDERED_MARK
 from handdata.schema import DEFAULT_CANVAS, FIELDS
 
-SYNTH_MARK = ".handdata-synth.json"  # what `handdata synth` leaves in a tree it rendered
 LEVELS_UP, LEVELS_DOWN = 2, 3
 MAX_FOLDERS = 2000  # looked into when searching for the right level
-TRIED = 12  # samples read to measure the speed
+TRIED, TRIED_S = 64, 8.0  # samples read to see that they can be and how fast, and for how long at most
 SIZED = 64  # files of a pattern whose size is read
 
 
@@ -98,12 +98,13 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
         diagnosis.notes.append(f"the dataset's own folder is {plan.root}, one level below; convert finds it there")
     diagnosis.notes += plan.warnings
     diagnosis.readings = dict(plan.readings)
-    mark = _mark(plan.root)
+    mark = _mark(plan.root) or _mark(plan.root.parent)  # its folder may have been put one level deeper
     diagnosis.rendered = bool(mark)
     for item in plan.items:
         sequences = diagnosis.samples.setdefault(item.split, {})
         sequences[item.sequence] = sequences.get(item.sequence, 0) + 1
     diagnosis.tree, parts = _compare_tree(plan.root, facts)
+    diagnosis.findings += _lone_files(diagnosis.tree)
     if mark:
         diagnosis.findings += _rendered_faults(mark, plan)
     else:
@@ -136,7 +137,7 @@ def _folders_below(root: Path) -> Iterator[Path]:
 
 def _mark(root: Path) -> dict[str, Any]:
     try:
-        mark: dict[str, Any] = json.loads((root / SYNTH_MARK).read_text(encoding="utf-8"))
+        mark: dict[str, Any] = json.loads((root / RENDERED_MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return mark
@@ -178,6 +179,16 @@ def _ends_like(folder: PurePosixPath, pattern: str) -> bool:
     )
 
 
+def _lone_files(tree: list[Line]) -> Iterator[str]:
+    """Find kinds of file of which an archive has equally many, and this one has not."""
+    for expected in sorted({line.expected for line in tree if not line.optional}):
+        alike = [line for line in tree if line.expected == expected and not line.optional]
+        fewest, most = min(alike, key=lambda line: line.found), max(alike, key=lambda line: line.found)
+        if fewest.found < most.found:
+            missing = f"{most.found - fewest.found} files are missing: {fewest.pattern} {fewest.found}"
+            yield f"{missing}, {most.pattern} {most.found}. Unpack the archive again."
+
+
 def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest) -> Iterator[str]:
     for line in tree:
         if line.found < line.expected - line.slack and not line.optional:
@@ -207,9 +218,12 @@ def _estimate(diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Option
     chosen = [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, TRIED).round())]
     read = CONVERTERS[diagnosis.dataset].reader(plan.root, facts, options)
     spent: list[float] = []
+    begin = time.perf_counter()
     for item in chosen:
+        start = time.perf_counter()
+        if start - begin > TRIED_S:
+            break
         try:
-            start = time.perf_counter()
             read(item)
             spent.append(time.perf_counter() - start)
         except HanddataError as error:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
+from handdata.paths import RENDERED_MARK
 from handdata.synth.farm import Task, Write, render_frames
 from handdata.synth.frame import Camera, Style
 
-MARK = ".handdata-synth.json"
 AIM_PX = 32
 WORK = ".partial"  # folder of labels that wait for their table
 FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # spec/synth.md, of real archives
@@ -117,8 +117,8 @@ def _is_whole(root: Path, request: Request) -> bool:
     if request.frames < 1:
         raise ConfigError("--frames", expected="at least 1", got=str(request.frames))
     fix = "Choose another --out, or remove that folder first."
-    if (root / MARK).is_file():
-        mark: dict[str, Any] = json.loads((root / MARK).read_text(encoding="utf-8"))
+    if (root / RENDERED_MARK).is_file():
+        mark: dict[str, Any] = json.loads((root / RENDERED_MARK).read_text(encoding="utf-8"))
         whole = bool(mark.pop("whole"))
         if mark != _facts(request):
             differ = ", ".join(
@@ -138,7 +138,7 @@ def _facts(request: Request) -> dict[str, Any]:
 
 
 def _set_mark(root: Path, request: Request, *, whole: bool) -> None:
-    write_text(root / MARK, json.dumps({**_facts(request), "whole": whole}, indent=1) + "\n")
+    write_text(root / RENDERED_MARK, json.dumps({**_facts(request), "whole": whole}, indent=1) + "\n")
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -250,7 +250,7 @@ def _plant(faults: Sequence[str], victims: Victims) -> None:
 def nest(folder: Path, name: str) -> None:
     """Move a folder's content one level down, as an archive unpacked into a folder of its own name does."""
     inner = folder / name
-    content = [path for path in sorted(folder.iterdir()) if path.name not in (MARK, WORK)]
+    content = [path for path in sorted(folder.iterdir()) if path.name not in (RENDERED_MARK, WORK)]
     temporary = folder / f".{name}.partial"
     temporary.mkdir()
     for path in content:
