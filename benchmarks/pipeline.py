@@ -21,7 +21,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from handdata.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
-from handdata.train.augment import PUBLISHED, prepare
+from handdata.train.augment import CPU_STEP, PUBLISHED, prepare
 from handdata.train.backgrounds import load_backgrounds
 from handdata.train.data import Loader, open_mixture
 from handdata.train.heatmaps import profiles, targets
@@ -54,7 +54,7 @@ def main() -> None:
         "WebDataset + OpenCV": Batches(web(opencv_sample), 10, options.batch, AHEAD),
         "WebDataset + PIL": Batches(web(pil_sample), 6, options.batch, AHEAD),
         "thesis: PNG 640, PIL, background": thesis_turn(16),
-        "heatmaps: outer products": heatmaps_ours(256),
+        "heatmaps: outer products": heatmaps_ours(1024),
         "heatmaps: 21 blurs of 61 x 61": heatmaps_thesis(32, np.float32),
         "heatmaps: the same in float64": heatmaps_thesis(32, np.float64),
     }
@@ -98,8 +98,8 @@ def heatmaps_ours(batch: int) -> Callable[[], int]:
     uv, present = torch.rand(batch, 21, 2), torch.ones(batch, 21, dtype=torch.bool)
 
     def turn() -> int:
-        for first in range(0, batch, 16):
-            targets(uv[first : first + 16], present[first : first + 16], SIZE)
+        for first in range(0, batch, CPU_STEP):
+            targets(uv[first : first + CPU_STEP], present[first : first + CPU_STEP], SIZE)
         return batch
 
     return turn

@@ -219,3 +219,28 @@ def test_masks_and_pictures_show_the_same_window(box, size):
 )
 def test_a_window_beyond_the_picture_is_told(box, outside):
     assert images.touches_outside(np.array(box), 60, 40) == outside
+
+
+def keyed_hand():
+    """A flat hand before a key colour, and where it is."""
+    keep = np.zeros((120, 160), bool)
+    keep[30:90, 50:58] = keep[40:50, 58:100] = True
+    return np.where(keep[..., None], np.uint8((200, 150, 120)), np.uint8((14, 255, 14))), keep
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.9, 1.7])
+def test_no_key_colour_runs_into_kept_pixels(scale):
+    image, keep = keyed_hand()
+    box, size = np.array([-20.0, -40.0, 180.0, 160.0]), round(200 * scale)
+    canvas = images.resample_kept(image, keep, box, size)
+    kept = images.resample_mask(keep.astype(np.uint8), box, size, 0) > 0
+
+    assert np.abs(canvas[kept].astype(int) - (200, 150, 120)).max() <= 8  # 8 bits where the mask weighs little
+    assert np.array_equal(canvas[~kept], images.resample_square(image, box, size)[~kept])
+
+
+def test_a_picture_that_is_kept_whole_is_only_resized(picture):
+    box = np.array([5.5, 0.5, 44.5, 39.5])
+    kept = images.resample_kept(picture, np.ones(picture.shape[:2], bool), box, 30)
+
+    assert np.abs(kept.astype(int) - images.resample_square(picture, box, 30)).max() <= 1
