@@ -29,6 +29,7 @@ GROUPS: Mapping[str, tuple[int, ...]] = {
 # 0.00, 0.01 .. 0.99 in crop fractions or normalised units (method.md 9.3); i * 0.01, the floats of the author's files.
 THESIS_THRESHOLDS: Floats = np.arange(100, dtype=np.float64) * 0.01
 BOOTSTRAP_RESAMPLES = 1000
+_BLOCK = 8192  # samples summed at a time
 MAX_UNITS = 2000  # more sequences than this are first merged at random into so many units, for time and memory
 _MEDIAN_BINS = 512  # resampled medians are read from counts of labels in so many bins of about equal counts
 _MEDIAN_SAMPLE = 65536  # values that the bins' edges are taken from
@@ -66,21 +67,29 @@ def distances(prediction: Array, truth: Array, mask: Array) -> Floats:
     return result
 
 
-def keypoint_means(values_NK: Floats, weights_N: Floats | None = None) -> tuple[Floats, Floats]:
+def keypoint_means(values_NK: Floats) -> tuple[Floats, Floats]:
     """Return each keypoint's mean over the samples that have a finite value, and how many those are.
 
     Args:
         values_NK: (N, K), NaN or infinite where there is nothing to average.
-        weights_N: (N,) how often a sample counts; None counts each once.
 
     Returns:
         (K,) means, NaN where nothing counts, and (K,) counts.
     """
-    finite = np.isfinite(values_NK)
-    weights = np.ones(len(values_NK)) if weights_N is None else weights_N
-    counts = weights @ finite
+    sums, counts = _finite_sums(values_NK)
     with np.errstate(invalid="ignore"):
-        return (weights @ np.where(finite, values_NK, 0.0)) / np.where(counts > 0, counts, np.nan), counts
+        return sums / np.where(counts > 0, counts, np.nan), counts
+
+
+def _finite_sums(values_NK: Floats, power: int = 1) -> tuple[Floats, Floats]:
+    """Return (K,) sums of the finite values' powers and (K,) counts; a block at a time, which stays in the cache."""
+    sums, counts = np.zeros(values_NK.shape[1]), np.zeros(values_NK.shape[1])
+    for start in range(0, len(values_NK), _BLOCK):
+        block = values_NK[start : start + _BLOCK]
+        finite = np.isfinite(block)
+        sums += (np.where(finite, block, 0.0) ** power).sum(0)
+        counts += finite.sum(0)
+    return sums, counts
 
 
 def group_means(keypoint_K: Floats) -> dict[str, float]:
@@ -100,8 +109,8 @@ def macro_mean(keypoint_K: Floats) -> float:
 
 def micro_mean(values_NK: Floats) -> float:
     """Return the mean over labels, each counting once; NaN if there is none (the thesis' total on partial labels)."""
-    present = values_NK[np.isfinite(values_NK)]
-    return float(present.mean()) if present.size else float("nan")
+    sums, counts = _finite_sums(values_NK)
+    return float(sums.sum() / counts.sum()) if counts.any() else float("nan")
 
 
 def micro_median(values_NK: Floats) -> float:
@@ -112,7 +121,8 @@ def micro_median(values_NK: Floats) -> float:
 
 def root_mean_square(distances_NK: Floats) -> float:
     """Return the root of the mean squared distance over labels: what the thesis' text names, an extra (E1)."""
-    return float(np.sqrt(micro_mean(np.square(distances_NK))))
+    sums, counts = _finite_sums(distances_NK, power=2)
+    return float(np.sqrt(sums.sum() / counts.sum())) if counts.any() else float("nan")
 
 
 def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
