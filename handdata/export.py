@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.dataset import Dataset
-from handdata.errors import ConfigError, DataError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import apply_affine, crop_intrinsics
 from handdata.progress import track
 from handdata.skeleton import BONES, HAND_SIDES, KEYPOINTS
@@ -50,6 +50,7 @@ def export(dataset: Dataset, out: Path, kind: str, *, picture: str = "png", limi
     Raises:
         ConfigError: no such format.
         DataError: `out` cannot be written to.
+        MissingError: the dataset has no samples.
     """
     writers: dict[str, Callable[[Dataset, list[int], str, Path, str], None]] = {
         "coco": _write_coco,
@@ -58,6 +59,8 @@ def export(dataset: Dataset, out: Path, kind: str, *, picture: str = "png", limi
     }
     if kind not in writers or picture not in PICTURES:
         raise ConfigError("--format", expected=f"one of {', '.join(FORMATS)}", got=f"{kind} with {picture}")
+    if not dataset.shard_paths:
+        raise MissingError(dataset.folder, expected="samples", got="none", fix="Convert that dataset again.")
     splits = np.concatenate([np.full(len(r), str(r.attributes["split"])) for r in dataset.readers])
     written = 0
     try:

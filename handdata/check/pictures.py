@@ -35,7 +35,8 @@ def check_pictures(rows: Rows, report: Report, limit: int = MAX_PICTURES) -> Non
     chosen = np.flatnonzero(rows["in_frame"].sum(-1) >= MIN_POINTS)
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(limit, len(chosen))).round().astype(int))]
     if len(chosen) < MIN_PICTURES:
-        report.leave_out("pictures", f"fewer than {MIN_PICTURES} pictures with a hand in them")
+        for check in ("pictures", "segmentation"):
+            report.leave_out(check, f"fewer than {MIN_PICTURES} pictures with a hand in them")
         return
     points = [_points(rows, int(i)) for i in chosen]
     report.record("pictures", _color_faults(rows, chosen, points))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from handdata.check.anatomy import Floats, bend_to_palm
 from handdata.check.rows import MAX_SAMPLED_SHARDS, Rows, gather, spread
 from handdata.dataset import Dataset, open_dataset
+from handdata.errors import MissingError
 from handdata.schema import Flag
 from handdata.skeleton import FINGERS, HAND_SIDES, KEYPOINTS, ROOT, WRIST, finger_indices
 
@@ -61,6 +62,8 @@ def collect(folder: Path) -> Stats:
         HanddataError: not a converted dataset.
     """
     dataset = open_dataset(folder)
+    if not dataset.shard_paths:
+        raise MissingError(folder, expected="samples", got="none", fix="Convert that dataset again.")
     many = len(dataset) > MAX_ROWS
     chosen = spread(len(dataset.shard_paths), MAX_SAMPLED_SHARDS if many else len(dataset.shard_paths))
     rows = gather([dataset.reader(shard) for shard in chosen], MAX_ROWS, _FIELDS)

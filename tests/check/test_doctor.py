@@ -11,6 +11,7 @@ from handdata.check import environment
 from handdata.check.doctor import diagnose
 from handdata.cli import group
 from handdata.cli.options import DATASETS
+from handdata.synth.native import write_native
 
 
 @pytest.fixture
@@ -106,6 +107,32 @@ def test_a_picture_that_cannot_be_read_is_told(stereo):
         path.write_bytes(path.read_bytes()[:100])
 
     assert all("cut short" in finding for finding in look(stereo).findings)
+
+
+def test_a_picture_without_its_label_is_told(native_copy, tmp_path):
+    root = native_copy("synthhands")
+    sorted(root.rglob("*_joint_pos.txt"))[0].unlink()
+
+    (finding, *_) = diagnose("synthhands", root, tmp_path).findings
+
+    assert finding.startswith("1 files are missing: cam*/*/*_joint_pos.txt 13, cam*/*/*_color.png 14.")
+
+
+@pytest.mark.parametrize("fault", ["missing-file", "truncated-picture"])
+def test_the_faults_of_real_archives_are_found(tmp_path, fault):
+    write_native("stereo", tmp_path / "stereo", 14, seed=0, small=True, faults=[fault])
+
+    assert look(tmp_path / "stereo").findings
+
+
+def test_an_archive_unpacked_one_level_deeper_is_well(tmp_path):
+    write_native("rhd", tmp_path / "rhd", 4, seed=0, small=True, faults=["one-level-deeper"])
+
+    found = look(tmp_path / "rhd", "rhd")
+
+    assert found.findings == []
+    assert found.rendered
+    assert "one level below" in found.notes[0]
 
 
 def test_which_reading_it_is_is_said(native_tree, tmp_path):

@@ -12,6 +12,8 @@ from made_dataset import make_dataset, rewrite
 from handdata.check.stats import collect
 from handdata.check.stats_page import write_page
 from handdata.cli import group
+from handdata.schema import VERSION
+from handdata.shards import write_index
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,10 @@ def test_no_shards_is_one_clear_line(tmp_path):
     result = run("stats", tmp_path)
 
     assert "expected a converted dataset" in str(result.exception)
+
+
+def test_a_dataset_without_samples_is_one_clear_line(tmp_path):
+    write_index(tmp_path, {"schema": VERSION, "dataset": "made", "shards": []})
+
+    assert "expected samples, got none" in str(run("stats", tmp_path).exception)
+    assert "expected samples, got none" in str(run("export", tmp_path, "--out", tmp_path / "out").exception)
