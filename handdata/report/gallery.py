@@ -68,7 +68,8 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
         return [], "no pictures: augmented samples are not stored"
     try:
         dataset = open_dataset(Path(result.shards), result.split)
-        predictions = _predictions(run.folder / "predictions.h5")
+        path = run.folder / "predictions.h5"
+        predictions = _predictions(path, path.stat().st_mtime_ns if path.is_file() else 0)
     except HanddataError as error:
         return [], f"no pictures: {error}"
     ids = [value.decode() for value in dataset.labels("sample_id")]
@@ -115,8 +116,9 @@ def _range(maps: NDArray[Any]) -> str:
     return f"{peaks.min():.3g} to {peaks.max():.3g}"
 
 
-@lru_cache(maxsize=1)
-def _predictions(path: Path) -> Predictions:
+@lru_cache(maxsize=16)
+def _predictions(path: Path, _changed: int) -> Predictions:
+    """Read a run's predictions once for all its datasets; `_changed`, the file's time, notices a new evaluation."""
     return read_predictions(path)
 
 
