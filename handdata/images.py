@@ -79,25 +79,7 @@ def resample_square(image: NDArray[np.uint8], box_xyxy: NDArray[Any], size: int)
         (size, size, 3) uint8; pixel centres follow `geometry.crop_affine`.
     """
     padded, box = _pad(image, box_xyxy)
-    scale = (box[2] - box[0]) / size
-    if scale > MAX_SMOOTHED:
-        picture = Image.fromarray(padded)
-        resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
-        return np.asarray(resized, np.uint8)
-    if scale > 1:
-        weights = _triangle(scale)
-        padded = np.asarray(cv2.sepFilter2D(padded, -1, weights, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
-    A = np.array([[scale, 0, box[0] + scale / 2 - 0.5], [0, scale, box[1] + scale / 2 - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(padded, A, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.uint8)
-
-
-def _triangle(scale: float) -> NDArray[np.float32]:
-    """Return the weights that Pillow's bilinear filter has when it shrinks by `scale`, at whole pixels."""
-    reach = int(np.ceil(scale))
-    weights = np.clip(1 - np.abs(np.arange(-reach, reach + 1)) / scale, 0, None)
-    return np.asarray(weights / weights.sum(), np.float32)
+    return _resize(padded, box, size, size)
 
 
 def resample_kept(
@@ -132,12 +114,8 @@ def resample_kept(
     part = np.tile(edges[:2], 2) + np.array([left, top, right, bottom]) / scale
     alpha, box = _pad(keep.astype(np.uint8) * np.uint8(255), part)
     colors = cv2.bitwise_and(_pad(image, part)[0], cv2.merge([alpha] * 3))
-    # four plain channels: Pillow would round RGBA twice
-    picture = Image.frombuffer("CMYK", alpha.shape[::-1], np.dstack([colors, alpha]).tobytes(), "raw", "CMYK", 0, 1)
-    target = (int(right - left), int(bottom - top))
-    weighed = np.asarray(
-        picture.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP), np.float32
-    )
+    planes = np.dstack([colors, alpha])
+    weighed = _resize(planes, box, int(right - left), int(bottom - top)).astype(np.float32)
     kept = resample_mask(keep.astype(np.uint8), box_xyxy, size, 0)[top:bottom, left:right, None] > 0
     reached = kept & (weighed[..., 3:] > 0)
     pure = weighed[..., :3] * (255.0 / np.where(reached, weighed[..., 3:], 1.0))
@@ -199,6 +177,33 @@ def _png_fault(data: bytes) -> str:
             return ""
         position = end + 4
     return f"a PNG cut short at {len(data)} bytes"
+
+
+def _triangle(scale: float) -> NDArray[np.float32]:
+    """Return the weights that Pillow's bilinear filter has when it shrinks by `scale`, at whole pixels."""
+    reach = int(np.ceil(scale))
+    weights = np.clip(1 - np.abs(np.arange(-reach, reach + 1)) / scale, 0, None)
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+def _resize(
+    padded: NDArray[np.uint8], box: tuple[float, float, float, float], width: int, height: int
+) -> NDArray[np.uint8]:
+    """Resize a window that lies inside a picture of three or four channels, with a triangle filter."""
+    scale = (box[2] - box[0]) / width
+    if scale > MAX_SMOOTHED:
+        # four plain channels are CMYK to Pillow; it would round RGBA twice
+        mode = "RGB" if padded.shape[2] == 3 else "CMYK"
+        picture = Image.frombytes(mode, padded.shape[1::-1], padded.tobytes())
+        resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
+        return np.asarray(resized, np.uint8)
+    if scale > 1:
+        weights = _triangle(scale)
+        padded = np.asarray(cv2.sepFilter2D(padded, -1, weights, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    A = np.array([[scale, 0, box[0] + scale / 2 - 0.5], [0, scale, box[1] + scale / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(padded, A, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
 
 
 def _pad(
