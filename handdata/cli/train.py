@@ -123,7 +123,7 @@ def train_command(
         finished = train(job(config, run, init_from, resume))
     if finished and is_first():
         if evaluate:
-            _evaluate(run, folders, device)
+            _evaluate(run, folders, device, config.data.val_sequences)
         click.echo(run)
 
 
@@ -160,14 +160,14 @@ def runs_command(root: DataRoot, as_json: bool) -> None:
         )
 
 
-def _evaluate(run: Path, folders: Sequence[Path], device: str) -> None:
+def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequence[str]) -> None:
     """Score a finished run where there is something held out, so that `handdata report` has its numbers."""
     from handdata.dataset import open_dataset
     from handdata.train.evaluate import Selection, evaluate_run
 
     scored = [folder for folder in folders if set(open_dataset(folder).splits) - {"train"}]
     if scored:
-        evaluate_run(run, Selection(folders=scored, held_out=True), device=device)
+        evaluate_run(run, Selection(folders=scored, held_out=True, sequences=sequences), device=device)
     else:
         say(f"{run}: not scored, the shards hold nothing but train splits")
 

@@ -136,25 +136,38 @@ def predict(
     """
     where = choose_device(device)
     network = load_network(saved, where)
-    mixture = select(selection)
     rows = _Rows()
-    repeats = selection.repeats if selection.augmented else 1
-    with EvalLoader(mixture, batch, device=where) as loader, meter("predicting", repeats * len(loader)) as bar:
-        views = make_views(saved.config, mixture, where, train=selection.augmented, seed=seed)
+    for mixture in select(selection):
+        _predict_mixture(rows, mixture, saved, network, selection, where, batch=batch, seed=seed)
+    return _collect(rows, saved, selection, seed)
+
+
+def _predict_mixture(
+    rows: _Rows,
+    mixture: Mixture,
+    saved: Checkpoint,
+    network: HandNet,
+    selection: Selection,
+    device: torch.device,
+    *,
+    batch: int,
+    seed: int,
+) -> None:
+    """Add the predictions of one mixture to `rows`."""
+    views = make_views(saved.config, mixture, device, train=selection.augmented, seed=seed)
+    repeats, size = (selection.repeats if selection.augmented else 1), saved.config.model.size
+    with EvalLoader(mixture, batch, device=device) as loader, meter("predicting", repeats * len(loader)) as bar:
         for repeat in range(repeats):
             for part in loader:
                 inputs = views.inputs(part, epoch=repeat)
                 maps, xyz = forward(network, inputs.image_B3HW, saved.config)
-                found: dict[str, NDArray[Any]] = {
-                    rule: read_out(maps, rule).double().cpu().numpy() for rule in _rules(saved)
-                }
+                found = {str(rule): read_out(maps, rule).double().cpu().numpy() for rule in _rules(saved)}
                 ids = mixture.sample_ids(part.dataset, part.sample)
                 if selection.augmented:
-                    rows.add(ids, **_as_seen(inputs, found, xyz, saved.config.model.size, repeat))
+                    rows.add(ids, **_as_seen(inputs, found, xyz, size, repeat))
                 else:
-                    rows.add(ids, **_as_shipped(part, inputs, found, xyz, saved.config.model.size))
+                    rows.add(ids, **_as_shipped(part, inputs, found, xyz, size))
                 bar.advance()
-    return _collect(rows, saved, selection, seed)
 
 
 def load_network(saved: Checkpoint, device: torch.device) -> HandNet:
@@ -177,25 +190,33 @@ def forward(network: HandNet, image_B3HW: Tensor, config: Config) -> tuple[Tenso
     return torch.cat(maps), torch.cat(coordinates)
 
 
-def select(selection: Selection) -> Mixture:
-    """Open the selected samples.
+def select(selection: Selection) -> list[PartMixture]:
+    """Open the selected samples, a mixture for each folder that has any: their canvases may differ in size.
 
     Raises:
         MissingError: there are none.
     """
-    parts = []
-    for whole in (one for folder in selection.folders for one in _splits(folder, selection)):
-        rows = np.arange(len(whole))
-        if selection.sequences:
-            rows = np.flatnonzero(np.isin(np.array(whole.strings("sequence")), list(selection.sequences)))
-        parts.append(Part(whole, rows[: selection.limit or None]))
-    parts = [part for part in parts if len(part)]
-    if not parts:
+    mixtures = []
+    for folder in selection.folders:
+        parts = [part for part in _parts(folder, selection) if len(part)]
+        if parts:
+            mixtures.append(PartMixture(parts, slot_map([len(part) for part in parts])))
+    if not mixtures:
         where = ", ".join(str(folder) for folder in selection.folders) or "--shards"
         raise MissingError(
             where, expected="samples to predict", got="none", fix="Name other shards, split or sequences."
         )
-    return PartMixture(parts, slot_map([len(part) for part in parts]))
+    return mixtures
+
+
+def _parts(folder: Path, selection: Selection) -> list[Part]:
+    parts = []
+    for whole in _splits(folder, selection):
+        rows = np.arange(len(whole))
+        if selection.sequences:
+            rows = np.flatnonzero(np.isin(np.array(whole.strings("sequence")), list(selection.sequences)))
+        parts.append(Part(whole, rows[: selection.limit or None]))
+    return parts
 
 
 def _splits(folder: Path, selection: Selection) -> list[Dataset]:
@@ -210,7 +231,7 @@ def _splits(folder: Path, selection: Selection) -> list[Dataset]:
 def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
     """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names."""
     device = torch.device("cpu")
-    mixture = select(replace(selection, folders=selection.folders[:1], limit=1, augmented=False))
+    mixture = select(replace(selection, limit=1, augmented=False))[0]
     network = load_network(saved, device)
     with EvalLoader(mixture, 1, device=device, threads=0) as loader:
         part = next(iter(loader))

@@ -11,6 +11,7 @@ from tests.made_runs import made_shards
 from tests.train.made_training import TINY, made_set
 
 SMALL = [part for setting in TINY if not setting.startswith("start.") for part in ("--set", setting)]
+SMALL += ["--no-evaluate"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_recipe_that_starts_from_another_asks_for_it(root):
 
 
 def test_bare_shards_train_best_on_what_has_a_training_split_and_number_the_runs(root):
-    arguments = ("train", "--shards", "--recipe", "best-smoke", "--epochs", "1", "--device", "cpu", *SMALL[:-4])
+    arguments = ("train", "--shards", "--recipe", "best-smoke", "--epochs", "1", "--device", "cpu", *SMALL)
     results = [handdata(root, *arguments) for _ in range(2)]
 
     assert [result.stdout.strip() for result in results] == [
@@ -100,3 +101,15 @@ def test_a_mistake_is_one_line_and_leaves_no_run(root, arguments, said):
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
     assert not (root / "runs/broken").exists()
+
+
+def test_a_finished_run_is_scored_on_what_it_was_not_trained_on(root):
+    """Fine-tuning on Dexter+Object holds one sequence back; only that one is scored."""
+    arguments = ("--recipe", "e022-grasp2-smoke", "--name", "scored", "--device", "cpu", *SMALL[:-1])
+    handdata(root, "train", "--recipe", "e020-smoke", "--chain", "--device", "cpu", *SMALL)
+    result = handdata(root, "train", *arguments, "--init-from", root / "runs/e020-smoke")
+
+    assert result.exit_code == 0, result.exception
+    results = json.loads((root / "runs/scored/results.json").read_text())
+    assert [one["dataset"] for one in results["sets"]] == ["dexter"]
+    assert list(results["sets"][0]["sequences"]) == ["Grasp2"]

@@ -211,7 +211,7 @@ def test_E3_evaluation_visits_every_sample_once_in_stored_order(tmp_path):
 
     expected = [f"S{1 + i * 2 // 11}/{i:04d}" for i in range(11)]
     assert found.sample_id.tolist() == expected
-    assert len(set(ids(select(Selection(folders=[folder]))))) == 11
+    assert len(set(ids(select(Selection(folders=[folder]))[0]))) == 11
 
 
 def ids(mixture):

@@ -11,10 +11,10 @@ from handdata.train.views import make_views
 from tests.train.made_training import made_set, tiny
 
 CPU = torch.device("cpu")
-STEPS = 400
+STEPS = 500
 BATCH = 2
 SMALL = ("model.size=64", "model.width=0.25", f"data.batch={BATCH}", f"loop.batches={STEPS}", "loop.epochs=1",
-         "augment.kind=none", "optim.warmup_steps=10", "optim.lr=0.003", "optim.final_lr=0.0", "optim.ema_decay=0.0",
+         "augment.kind=none", "optim.warmup_steps=10", "optim.lr=0.002", "optim.final_lr=0.0", "optim.ema_decay=0.0",
          "optim.weight_decay=0.0", "loss.weight_3d=10.0")  # fmt: skip
 KINDS = {
     "direct": (),
