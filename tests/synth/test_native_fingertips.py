@@ -11,10 +11,11 @@ import pytest
 from handdata.convert import convert
 from handdata.errors import HanddataError
 from handdata.images import read_raw
+from handdata.paths import RENDERED_MARK
 from handdata.synth.native import write_native
 from handdata.synth.native.dexter1 import click, color_cameras
 from handdata.synth.native.fingertips import forget_tips, format_row
-from handdata.synth.native.tree import FAULTS, MARK
+from handdata.synth.native.tree import FAULTS
 from tests.conftest import NATIVE_FRAMES
 from tests.converters.conftest import plan_of, samples_of
 
@@ -38,7 +39,7 @@ def text(path: Path) -> str:
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_tree_holds_the_published_names_and_nothing_else(native_tree, name):
-    names = set(files_of(native_tree(name))) - {MARK}
+    names = set(files_of(native_tree(name))) - {RENDERED_MARK}
 
     assert names
     assert [n for n in sorted(names) if not re.fullmatch(TREES[name], n)] == []

@@ -9,8 +9,9 @@ import pytest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
 from handdata.errors import ConfigError, HanddataError
+from handdata.paths import RENDERED_MARK
 from handdata.synth.native import NATIVE_WRITERS, write_native
-from handdata.synth.native.tree import FAULTS, MARK, WORK, aim, shares
+from handdata.synth.native.tree import FAULTS, WORK, aim, shares
 from handdata.synth.place import stand_at
 
 NAMES = sorted(NATIVE_WRITERS)
@@ -97,7 +98,7 @@ def test_nothing_half_written_stays(name, native_tree):
     left = [path for path in native_tree(name).rglob("*") if path.name.endswith(".partial") or path.name == WORK]
 
     assert left == []
-    assert (native_tree(name) / MARK).is_file()
+    assert (native_tree(name) / RENDERED_MARK).is_file()
 
 
 # ------------------------------------------------------------------------------------------------ never mixed
@@ -149,7 +150,7 @@ def sound(tmp_path_factory):
 
     def render(name: str) -> dict[str, str]:
         write_native(name, folder / name, 4, seed=0, small=True)
-        return {path: digest for path, digest in contents(folder / name).items() if path != MARK}
+        return {path: digest for path, digest in contents(folder / name).items() if path != RENDERED_MARK}
 
     return render
 
@@ -158,7 +159,7 @@ def sound(tmp_path_factory):
 @pytest.mark.parametrize("name", OURS)
 def test_a_fault_changes_one_thing(name, fault, with_fault, sound):
     before = sound(name)
-    after = {path: digest for path, digest in contents(with_fault(name, fault)).items() if path != MARK}
+    after = {path: digest for path, digest in contents(with_fault(name, fault)).items() if path != RENDERED_MARK}
 
     changed = {path for path in before.keys() & after.keys() if before[path] != after[path]}
     if fault == "one-level-deeper":
