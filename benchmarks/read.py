@@ -48,9 +48,7 @@ def main() -> None:
     result.rows["cold: plain mapping"] = {"MB_per_s": plain}
     result.rows["cold: with hints"] = {"MB_per_s": hinted}
     result.aims.append(Aim("cold, hints / plain mapping", hinted / plain, 5))
-    result.notes.append(
-        "not measured: FFCV (needs a compiler and OpenCV's C++ headers to install), MDS (pins numpy < 2.2)"
-    )
+    result.notes.append("not measured: FFCV (not tried), MDS (pins numpy < 2.2: needs a venv of its own)")
     result.finish(as_json=options.json)
 
 
