@@ -1,0 +1,45 @@
+"""Draw docs/overview.jpg: three canvases of each converted dataset with their labels.
+
+handdata synth all --frames 60 && handdata convert all && python tools/make_overview.py
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.cli.options import DATASETS
+from handdata.dataset import Dataset, open_dataset
+from handdata.geometry import apply_affine
+from handdata.overlay import contact_sheet, draw_skeleton
+from handdata.paths import find_root
+
+ROWS, TILE, STRIP = 3, 224, 26
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "overview.jpg"
+
+
+def main() -> None:
+    data = find_root()
+    columns = [column(open_dataset(data.shards(name))) for name in DATASETS]
+    sheet = contact_sheet([tile for row in zip(*columns, strict=True) for tile in row], columns=len(columns))
+    header = np.full((STRIP, sheet.shape[1], 3), 24, np.uint8)
+    for number, name in enumerate(DATASETS):
+        left = number * sheet.shape[1] // len(DATASETS) + 10
+        cv2.putText(header, name, (left, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
+    cv2.imwrite(str(TARGET), np.vstack([header, sheet])[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    print(TARGET)
+
+
+def column(dataset: Dataset) -> list[NDArray[np.uint8]]:
+    """Return ROWS pictures of one dataset, spread over those that show the most of the hand."""
+    uv = apply_affine(dataset.labels("source_to_canvas"), dataset.labels("keypoints_2d"))
+    seen = dataset.labels("in_frame").sum(-1) + (dataset.labels("visible") > 0).sum(-1)
+    best = np.argsort(-seen, kind="stable")[: max(ROWS, len(dataset) // 3)]
+    chosen = np.sort(best)[np.linspace(0, len(best) - 1, ROWS).astype(int)]
+    drawn = [draw_skeleton(dataset.image(i), uv[i], dataset.labels("visible")[i], scale=2) for i in map(int, chosen)]
+    return [np.asarray(cv2.resize(one, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8) for one in drawn]
+
+
+if __name__ == "__main__":
+    main()
