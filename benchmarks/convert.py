@@ -45,7 +45,7 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--growth", action="store_true", help="goal 7 instead of goal 4")
     parser.add_argument("--sets", default=",".join(SETS), help="goal 4: datasets, A,B")
-    parser.add_argument("--copies", type=int, default=12, help="goal 4: times every rendered frame")
+    parser.add_argument("--copies", type=int, default=32, help="goal 4: times every rendered frame")
     parser.add_argument("--largest", type=int, default=1_000_000, help="goal 7: samples")
     options = parser.parse_args()
     if options.growth:
@@ -70,7 +70,7 @@ def conversion(scratch: Path, names: list[str], copies: int, rounds: int) -> Res
         else:
             result.notes.append(f"{name}: convert / decoding alone: {share:.2f} x, no aim")
     if "stereo" in names:
-        scaling(result, scratch, 8 * copies, rounds)
+        scaling(result, scratch, 2 * copies, rounds)
     return result
 
 
@@ -83,9 +83,9 @@ def scaling(result: Result, scratch: Path, copies: int, rounds: int) -> None:
     result.rows |= rows
     gain = ratio(rows, "stereo: 2 workers", "stereo: 1 workers", "per_s")
     result.aims.append(Aim("stereo: 2 workers / 1", gain, 1.8))
-    few, many = (memory_mb("stereo", root, scratch / "out", count) for count in (copies // 8, copies))
+    few, many = (memory_mb("stereo", root, scratch / "out", count) for count in (copies // 4, copies))
     result.rows["most memory of a converting process, MB"] = {
-        f"{copies // 8 * RENDERED}": few,
+        f"{copies // 4 * RENDERED}": few,
         f"{copies * RENDERED}": many,
     }
     result.aims.append(Aim("most memory of a converting process", many, MEMORY_MB, at_least=False, unit="MB"))
