@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from handdata.shards import INDEX, write_index
+from handdata.train.augment import Inputs
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job
 from tests.train.made_shards import write_dataset
@@ -34,3 +38,25 @@ def tiny(recipe: str = "e010", *settings: str) -> Config:
 def job_of(config: Config, folders: Sequence[Path], run: Path, **options: Any) -> Job:
     """Return a job on the CPU."""
     return Job(config=config, folders=folders, run=run, device="cpu", **options)
+
+
+def made_inputs(
+    batch: int = 4, size: int = 32, *, present_2d: float = 1.0, present_3d: float = 1.0, seed: int = 0
+) -> Inputs:
+    """Random inputs; the shares say how many keypoints are labelled, the absent ones hold garbage."""
+    generator = torch.Generator().manual_seed(seed)
+    here = torch.rand(batch, 21, generator=generator) < present_2d
+    deep = torch.rand(batch, 21, generator=generator) < present_3d
+    return Inputs(
+        image_B3HW=torch.randn(batch, 3, size, size, generator=generator),
+        uv_BK2=torch.rand(batch, 21, 2, generator=generator) * 0.9,
+        present_2d_BK=here,
+        labelled_2d_BK=here,
+        xyz_BK3=torch.randn(batch, 21, 3, generator=generator),
+        present_3d_BK=deep,
+        side_B=torch.full((batch,), 100.0),
+        source_to_crop_B33=np.tile(np.eye(3), (batch, 1, 1)),
+        rotation_B33=np.tile(np.eye(3), (batch, 1, 1)),
+        K_B33=np.tile(np.eye(3), (batch, 1, 1)),
+        mirrored_B=np.zeros(batch, np.bool_),
+    )

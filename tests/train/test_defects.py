@@ -2,12 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 
 from handdata.train import checkpoint
-from handdata.train.augment import Inputs
 from handdata.train.config import load_config
 from handdata.train.data import EvalLoader
 from handdata.train.evaluate import Selection, predict, select
@@ -19,29 +17,9 @@ from handdata.train.optim import Schedule
 from handdata.train.sources import open_sources
 from handdata.train.state import build, freeze
 from tests.made_runs import made_shards
-from tests.train.made_training import job_of, made_set, tiny
+from tests.train.made_training import job_of, made_inputs, made_set, tiny
 
 CPU = torch.device("cpu")
-
-
-def made_inputs(batch=4, size=32, *, present_2d=1.0, present_3d=1.0, seed=0):
-    """Random inputs; the shares say how many keypoints are labelled, the absent ones hold garbage."""
-    generator = torch.Generator().manual_seed(seed)
-    here = torch.rand(batch, 21, generator=generator) < present_2d
-    deep = torch.rand(batch, 21, generator=generator) < present_3d
-    return Inputs(
-        image_B3HW=torch.randn(batch, 3, size, size, generator=generator),
-        uv_BK2=torch.rand(batch, 21, 2, generator=generator) * 0.9,
-        present_2d_BK=here,
-        labelled_2d_BK=here,
-        xyz_BK3=torch.randn(batch, 21, 3, generator=generator),
-        present_3d_BK=deep,
-        side_B=torch.full((batch,), 100.0),
-        source_to_crop_B33=np.tile(np.eye(3), (batch, 1, 1)),
-        rotation_B33=np.tile(np.eye(3), (batch, 1, 1)),
-        K_B33=np.tile(np.eye(3), (batch, 1, 1)),
-        mirrored_B=np.zeros(batch, np.bool_),
-    )
 
 
 def one_step(*settings, recipe="e010", **inputs):
