@@ -40,12 +40,22 @@ def log_of(run):
 # float32: mean 2D loss, mean 3D loss, total of the last step. Recorded with torch 2.13 on x86-64. A change meant not to
 # change numbers leaves them; one that does says before and after in its commit.
 RECORDED = {
-    "e010": (0.980127, 1.082165, 2.017984),
-    "e012": (0.066899, 1.093159, 1.654418),
-    "e013": (0.986598, 1.214195, 2.024091),
+    "e010": (0.975502, 1.125144, 2.001146),
+    "e012": (0.067264, 1.158428, 1.642143),
+    "e013": (0.975925, 1.249618, 2.019031),
 }
 
 
+@pytest.fixture
+def one_thread():
+    """Sums in one order, whatever the machine: 20 steps make much of little."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("recipe", RECORDED)
 def test_twenty_steps_give_the_recorded_losses(recipe):
     settings = (
@@ -53,7 +63,7 @@ def test_twenty_steps_give_the_recorded_losses(recipe):
         "model.decoder_init=he",
         "model.logit_offset=-3.0",
         "start.encoder=trained",
-        "optim.lr=0.01",
+        "optim.lr=0.001",
     )
     config = tiny(recipe, *settings)
     state = build(config, torch.device("cpu"))
