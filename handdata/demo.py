@@ -33,8 +33,8 @@ class Part:
     style: Style
 
 
-LEARN = Part("ganerated", frames=1600, seed=1, style="clean")
-OTHER = Part("rhd", frames=160, seed=2, style="gritty")
+LEARN = Part("synthhands", frames=2200, seed=1, style="clean")
+OTHER = Part("rhd", frames=120, seed=2, style="gritty")
 
 
 def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
@@ -53,7 +53,13 @@ def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
     for number, part in enumerate((LEARN, OTHER), start=1):
         say(f"{number}/5 render and convert {part.frames} {part.style} hands as {part.dataset}")
         write_native(
-            part.dataset, own.native(part.dataset), part.frames, seed=part.seed, style=part.style, workers=workers
+            part.dataset,
+            own.native(part.dataset),
+            part.frames,
+            seed=part.seed,
+            style=part.style,
+            small=True,
+            workers=workers,
         )
         convert(part.dataset, own.native(part.dataset), own.shards(part.dataset), workers=workers)
     say("3/5 train a small Model 1")
