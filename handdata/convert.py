@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError
 from handdata.paths import RENDERED_MARK
-from handdata.progress import meter, say
+from handdata.progress import Meter, meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shard_state import STATE, fingerprint, finished, forget
 from handdata.shard_task import ShardTask, run_tag, write_shard
@@ -220,29 +220,44 @@ def _run(
     """Run the tasks and yield each with its entry as it finishes."""
     total = sum(len(task.items) for task in tasks)
     with meter(f"convert {dataset}", total) as gauge:
-        if executor is None and min(workers, len(tasks)) <= 1:
+        if executor is not None:
+            yield from _run_elsewhere(tasks, executor, gauge)
+        elif min(workers, len(tasks)) > 1:
+            yield from _run_in_pool(dataset, tasks, workers, gauge)
+        else:
             for task in tasks:
                 yield task, write_shard(task)
                 gauge.advance(len(task.items), task.path.name)
-            return
-        counter = new_counter()
-        pool = executor or ProcessPoolExecutor(
-            min(workers, len(tasks)), get_context("spawn"), start_worker, (counter, os.getpid())
-        )
-        futures = {pool.submit(write_shard, task): task for task in tasks}
-        try:
-            waiting: set[Future[dict[str, Any]]] = set(futures)
-            while waiting:
-                done, waiting = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
-                gauge.advance(counter.value - gauge.done)
-                for future in sorted(done, key=lambda f: futures[f].path.name):
-                    yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            fix = "Run the same command again, with fewer --workers; finished shards are kept."
-            raise DataError(f"convert {dataset}", expected="workers that live", got="a killed one", fix=fix) from error
-        finally:
-            if executor is None:
-                _stop(pool)
+
+
+def _run_elsewhere(
+    tasks: Sequence[ShardTask], executor: Executor, gauge: Meter
+) -> Iterator[tuple[ShardTask, dict[str, Any]]]:
+    """Run on somebody's executor, whose workers cannot count samples for us: progress goes by shards."""
+    futures = {executor.submit(write_shard, task): task for task in tasks}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+        gauge.advance(len(futures[future].items))
+
+
+def _run_in_pool(
+    dataset: str, tasks: Sequence[ShardTask], workers: int, gauge: Meter
+) -> Iterator[tuple[ShardTask, dict[str, Any]]]:
+    counter = new_counter()
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn"), start_worker, (counter, os.getpid()))
+    futures = {pool.submit(write_shard, task): task for task in tasks}
+    waiting: set[Future[dict[str, Any]]] = set(futures)
+    try:
+        while waiting:
+            done, waiting = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
+            gauge.advance(counter.value - gauge.done)
+            for future in sorted(done, key=lambda f: futures[f].path.name):
+                yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        fix = "Run the same command again, with fewer --workers; finished shards are kept."
+        raise DataError(f"convert {dataset}", expected="workers that live", got="a killed one", fix=fix) from error
+    finally:
+        _stop(pool)
 
 
 def _stop(pool: Executor) -> None:

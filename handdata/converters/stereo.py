@@ -143,13 +143,18 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
     return items, note
 
 
-@lru_cache(maxsize=4)
 def _hand_para(path: Path) -> NDArray[np.float64]:
-    """Read handPara as (frames, 21, 3), native order and unit.
+    """Read handPara as (frames, 21, 3), native order and unit; read once while the file stays as it is.
 
     Raises:
         DataError: no MATLAB file, no such variable, or of another shape.
     """
+    status = path.stat()
+    return _read_hand_para(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read_hand_para(path: Path, _size: int, _time_ns: int) -> NDArray[np.float64]:
     fix = "Unpack labels.zip again; the file is not one of the benchmark's."
     try:
         variables: dict[str, Any] = loadmat(path)
