@@ -26,7 +26,7 @@ TREE_HEADING = "## Where things are"
 FOLDERS = {  # of the README's tree, that hold no package
     "manifests": "facts of each dataset with their sources, TOML; carried in the wheel",
     "benchmarks": "one script a performance goal; ratios against a named peer in one run",
-    "tests": "mirror the package; golden/ holds numbers computed elsewhere",
+    "tests": "mirror the package; browser/ drives real pages in headless Chromium",
     "tools": "set up .venv, run every check, write the generated pages",
     "docs": "schema, datasets, cli (generated); training, evaluation, decisions",
 }
