@@ -109,12 +109,6 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "") -> Picture
     return Pictures(home, tuple(paths), tuple(prefix + path.name for path in paths), width, height)
 
 
-def folder_of(pictures: Pictures) -> str:
-    """Return what all img_names begin with, up to and with the last slash."""
-    name: str = pictures.img_names[0]
-    return name[: len(name) - len(pictures.paths[0].name)]
-
-
 def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]:
     """Return the number of each named picture, by its file name; None where there is no such picture."""
     by_name = {path.name: index for index, path in enumerate(pictures.paths)}

@@ -22,7 +22,6 @@ from handdata.synth.kinematics import (
     LOW,
     MCP,
     PIP,
-    THUMB,
     WRIST,
     Skeleton,
     carry,
@@ -218,8 +217,3 @@ def hand_angles(key: str) -> Floats:
     angles = np.zeros(len(LOW))
     angles[HAND] = KEY_ANGLES[key]
     return angles
-
-
-def thumb_angles(angles: Floats) -> Floats:
-    """Return the thumb's four of (..., 24) angles: CMC flexion and abduction, MCP, IP."""
-    return angles[..., THUMB]

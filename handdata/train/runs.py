@@ -22,7 +22,7 @@ import torch
 from handdata import __version__
 from handdata.dataset import Dataset
 from handdata.errors import ConfigError, DataError
-from handdata.train.checkpoint import LAST, Position, write_text
+from handdata.train.checkpoint import LAST, write_text
 from handdata.train.config import Config
 
 
@@ -138,11 +138,6 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def is_finished(position: Position, config: Config) -> bool:
-    """Say whether a training has run all its epochs."""
-    return position.epoch >= config.loop.epochs
 
 
 def _write(path: Path, value: Any) -> None:
