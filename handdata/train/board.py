@@ -32,7 +32,7 @@ class Board:
         """Write one epoch's log entry."""
         if self._writer is None:
             return
-        for part in ("train", "val"):
+        for part in ("train", "val", "mix"):
             for name, value in (entry.get(part) or {}).items():
                 self._writer.add_scalar(f"{part}/{name}", value, entry["epoch"])
         for name in ("lr", "samples_per_s", "data_wait"):

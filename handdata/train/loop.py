@@ -91,7 +91,8 @@ def _train(job: Job, device: torch.device, stop: threading.Event) -> bool:
                 if is_first():
                     say(f"stopped after step {state.position.step}; saved, go on with --resume")
                 return False
-            figures = clock.figures(world())
+            mix = loader.realized_mix(state.position.epoch, config.loop.batches)
+            figures = {**clock.figures(world()), "mix": mix}
             losses = validate(state, config, val_set, val_views, device) if val_set and val_views else {}
             entry, is_best = end_epoch(state, config, figures, losses)
             if rank() == 0:
@@ -201,7 +202,7 @@ def validate(state: State, config: Config, val_set: Mixture, views: Views, devic
 
 
 def end_epoch(
-    state: State, config: Config, figures: dict[str, float], validation: dict[str, float]
+    state: State, config: Config, figures: dict[str, Any], validation: dict[str, float]
 ) -> tuple[dict[str, Any], bool]:
     """Close the epoch: mean losses, the schedule, the position of the next one.
 
@@ -279,7 +280,9 @@ def _line(entry: dict[str, Any], config: Config) -> str:
 
     val = entry["val"]
     measured = f", val {part(val)}, error 2D {val['error_2d']:.4f} 3D {val['error_3d']:.4f}" if val else ""
+    shares = " ".join(f"{name} {share:.1%}" for name, share in entry["mix"].items())
+    drawn = f", drawn {shares}" if len(entry["mix"]) > 1 else ""
     return (
         f"epoch {entry['epoch']}/{config.loop.epochs}: train {part(entry['train'])}{measured}, "
-        f"lr {entry['lr']:.2g}, {entry['samples_per_s']:.0f} samples/s, waiting {entry['data_wait']:.1%}"
+        f"lr {entry['lr']:.2g}, {entry['samples_per_s']:.0f} samples/s, waiting {entry['data_wait']:.1%}{drawn}"
     )

@@ -106,7 +106,21 @@ def test_a_pass_over_mix_a_sees_every_sample_once(folders):
     assert sorted(seen) == [(0, i) for i in range(24)] + [(1, i) for i in range(20)]
 
 
-def test_the_realised_mix_is_reported(mixture):
+@pytest.mark.parametrize(("start", "world_size"), [(0, 1), (7, 2)])
+def test_the_realised_mix_is_what_all_processes_together_deliver_also_when_one_goes_on(mixture, start, world_size):
+    counts = np.zeros(2)
+    for first, last, processes in ((0, start, 1), (start, 20, world_size)):
+        for rank in range(processes):
+            with Loader(mixture, 8, seed=5, rank=rank, world_size=processes, threads=0) as loader:
+                for batch in loader.epoch(3, start_batch=first, batches=last):
+                    counts += np.bincount(batch.dataset, minlength=2)
+                mix = loader.realized_mix(3, batches=20)
+
+    assert counts.sum() == 20 * 8
+    assert mix == {"synthhands": counts[0] / 160, "ganerated": counts[1] / 160}
+
+
+def test_the_realised_mix_of_a_whole_pass_is_the_wish(mixture):
     with Loader(mixture, 60) as loader:
         assert loader.realized_mix(0, batches=1) == pytest.approx({"synthhands": 2 / 3, "ganerated": 1 / 3}, abs=1e-9)
 

@@ -58,6 +58,7 @@ def test_two_processes_give_the_losses_of_one_and_another_world_size_goes_on(fol
     assert len(one) == len(many) == 3
     for expected, found in zip(one, many, strict=True):
         assert losses(found) == pytest.approx(losses(expected), abs=1e-5)
+        assert found["mix"] == expected["mix"]
     assert json.loads((tmp_path / "runs/many/environment.json").read_text())["processes"] == 1
 
 

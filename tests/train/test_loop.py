@@ -101,10 +101,33 @@ def test_log_has_one_object_an_epoch(finished):
 
     assert [(entry["epoch"], entry["step"]) for entry in entries] == [(1, 3), (2, 6)]
     for entry in entries:
-        assert set(entry) == {"epoch", "step", "train", "val", "lr", "samples_per_s", "data_wait"}
+        assert set(entry) == {"epoch", "step", "train", "val", "lr", "samples_per_s", "data_wait", "mix"}
         assert set(entry["train"]) == {"total", "loss_2d", "loss_3d"} <= set(entry["val"])
         assert entry["train"]["total"] == pytest.approx(entry["train"]["loss_2d"] + entry["train"]["loss_3d"])
         assert 0 <= entry["data_wait"] < 1
+
+
+def test_log_and_line_tell_what_was_drawn_from_each_dataset(folders, tmp_path, monkeypatch, capsys):
+    drawn, real = [], loop.Ledger.add
+
+    def remember(self, losses, batch):
+        drawn.append(np.bincount(batch.dataset, minlength=2))
+        return real(self, losses, batch)
+
+    monkeypatch.setattr(loop.Ledger, "add", remember)
+    loop.train(job_of(tiny("e020", "loop.epochs=1", "start.recipe=", "data.batch=6"), folders, tmp_path / "run"))
+
+    shares = np.sum(drawn, axis=0) / 18
+    (entry,) = log_of(tmp_path / "run")
+    assert entry["mix"] == {"synthhands": shares[0], "ganerated": shares[1]}
+    assert f"drawn synthhands {shares[0]:.1%} ganerated {shares[1]:.1%}" in capsys.readouterr().err
+
+
+def test_the_line_of_one_dataset_names_no_shares(folders, tmp_path, capsys):
+    loop.train(job_of(tiny("best-smoke", "loop.epochs=1"), folders[:1], tmp_path / "run"))
+
+    assert log_of(tmp_path / "run")[0]["mix"] == {"synthhands": 1.0}
+    assert "drawn" not in capsys.readouterr().err
 
 
 def test_runs_are_listed(finished):
@@ -172,8 +195,8 @@ def test_a_signal_saves_and_ends_cleanly_and_resume_gives_the_same_losses(
 
     monkeypatch.setattr(loop, "step", real)
     assert loop.train(job_of(tiny(), folders, tmp_path / "run", resume=True)) is True
-    assert [(e["train"], e["val"]) for e in log_of(tmp_path / "run")] == [
-        (e["train"], e["val"]) for e in log_of(finished)
+    assert [(e["train"], e["val"], e["mix"]) for e in log_of(tmp_path / "run")] == [
+        (e["train"], e["val"], e["mix"]) for e in log_of(finished)
     ]
 
 
