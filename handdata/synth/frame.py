@@ -4,6 +4,7 @@ World frame of a scene: x right, y down, z forward, millimetres; it is the frame
 is the identity. Pixel (0, 0) is the centre of the top-left pixel.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,6 +98,8 @@ class SequenceSpec:
         viewpoint: "ego" has the forearm come from the viewer, below; "front" from anywhere but the camera.
         convention: where labels lie on the bones: as people click ("annotated"), or as the rigs of rendered datasets
             have them ("rigged").
+        zoom: makes of a camera the one that renders, from the first hand's label: for datasets whose pictures are
+            crops, which are rendered at their own size instead of cut from larger ones. Picklable.
     """
 
     seed: int
@@ -112,6 +115,7 @@ class SequenceSpec:
     backgrounds: tuple[str, ...] = ()
     viewpoint: Viewpoint = "front"
     convention: LabelConvention = "annotated"
+    zoom: Callable[[HandLabel, Camera], Camera] | None = None
 
 
 def project_world(points: NDArray[Any], camera: Camera) -> NDArray[np.float64]:

@@ -35,14 +35,18 @@ OVERHANG = 0.25  # how often a second hand that stands still reaches out of the 
 def render_frame(spec: SequenceSpec, index: int) -> Frame:
     """Render frame `index` of `spec`."""
     scene = build_scene(spec, index)
-    surface = build_surface(scene, spec.cameras)
+    hands = tuple(
+        HandLabel(side=hand.side, keypoints_3d=hand.labels, palm_center_3d=hand.palm_center) for hand in scene.hands
+    )
+    cameras = spec.cameras
+    if spec.zoom is not None:
+        cameras = tuple(spec.zoom(hands[0], camera) for camera in cameras)
+    surface = build_surface(scene, cameras)
     return Frame(
-        hands=tuple(
-            HandLabel(side=hand.side, keypoints_3d=hand.labels, palm_center_3d=hand.palm_center) for hand in scene.hands
-        ),
+        hands=hands,
         object_corners_3d=scene.solid.corners() if scene.solid is not None and scene.solid.kind == "box" else None,
         has_object=scene.solid is not None,
-        views=tuple(render_view(scene, surface, camera) for camera in spec.cameras),
+        views=tuple(render_view(scene, surface, camera) for camera in cameras),
     )
 
 

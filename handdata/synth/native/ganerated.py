@@ -4,11 +4,12 @@
         <frame>_joint_pos_global.txt, <frame>_crop_params.txt
     README.txt (CRLF), license.txt, joints.png
 
-The world is the original colour camera's frame; the picture is cropped from its 640 x 480.
+The world is the original colour camera's frame; the picture is the crop of its 640 x 480, rendered at its own size.
 Layout: ../shared/formats/ganerated.md.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.geometry import normalize_pose, project
-from handdata.images import resample_square
 from handdata.overlay import draw_skeleton
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec
+from handdata.synth.frame import Camera, Frame, HandLabel, SequenceSpec
 from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_bytes, write_picture, write_text
 
 CLASSES = ("noObject", "withObject")
@@ -30,6 +30,7 @@ CROP_PX = 256
 MARGIN = 0.22  # of the hand's extent on each side of the keypoints: fingers and wrist are wider than their points
 MIN_SIDE_PX = 96  # of the crop in the original picture
 PARTITION_FRAMES = 860  # on average; at most 1024, and never the same number
+FEW_FRAMES, SOME_PARTITIONS = 100, 10  # few frames are spread thinner, so that a split by partition trains on most
 FILL = (1.0, 0.6, 0.85, 0.95)  # of the partitions, in turn
 
 
@@ -56,7 +57,7 @@ def partitions(frames: int) -> dict[str, int]:
     """Spread frames over "<class>/<partition>", unevenly."""
     spread: dict[str, int] = {}
     for name, count in zip(CLASSES, shares(frames, [1, 1]), strict=True):
-        number = max(3, -(-count // PARTITION_FRAMES))
+        number = max(3, min(SOME_PARTITIONS, count // FEW_FRAMES), -(-count // PARTITION_FRAMES))
         fill = [FILL[i % len(FILL)] for i in range(number)]
         for i, part in enumerate(shares(count, fill)):
             if part:
@@ -81,7 +82,16 @@ def _spec(name: str, request: Request) -> SequenceSpec:
         convention="rigged",
         backgrounds=request.backgrounds,
         viewpoint="ego",
+        zoom=crop_camera,
     )
+
+
+def crop_camera(hand: HandLabel, camera: Camera) -> Camera:
+    """Return the camera of the crop: joint2D = scale (K P / Pz - (u, v)) is its projection."""
+    u, v, side = choose_crop(project(hand.keypoints_3d, camera.K), camera.width, camera.height)
+    K = camera.K - np.array([[0, 0, u], [0, 0, v], [0, 0, 0]])
+    K[:2] *= CROP_PX / side
+    return replace(camera, K=K, width=CROP_PX, height=CROP_PX)
 
 
 def _path(root: Path, spec: SequenceSpec, kind: str) -> Path:
@@ -98,17 +108,13 @@ def choose_crop(uv: NDArray[Any], width: int, height: int) -> tuple[int, int, in
 
 
 def _write_frame(root: Path, spec: SequenceSpec, _: int, frame: Frame) -> None:
-    view, xyz = frame["original"], frame.hands[0].keypoints_3d
-    xyz = xyz[[INDEX[name] for name in manifest.load("ganerated").keypoints]]
-    uv = project(xyz, view.camera.K)
-    u, v, side = choose_crop(uv, view.camera.width, view.camera.height)
+    facts, original = manifest.load("ganerated"), spec.cameras[0]
+    u, v, side = choose_crop(project(frame.hands[0].keypoints_3d, original.K), original.width, original.height)
     scale = CROP_PX / side
-    # joint2D = scale (uv - (u, v)) must hold between pixel centres, so the window starts half a crop pixel off u + 0.5.
-    left, top = np.array([u, v]) + 0.5 - 0.5 / scale
-    picture = resample_square(view.image, np.array([left, top, left + side, top + side]), CROP_PX)
-    write_picture(_path(root, spec, "color_composed.png"), picture)
+    xyz = frame.hands[0].keypoints_3d[[INDEX[name] for name in facts.keypoints]]
+    write_picture(_path(root, spec, "color_composed.png"), frame["original"].image)
     for kind, values in {
-        "joint2D": scale * (uv - [u, v]),
+        "joint2D": scale * (project(xyz, original.K) - [u, v]),
         "joint_pos": normalize_pose(xyz)[0],
         "joint_pos_global": xyz,
         "crop_params": np.array([u, v, scale]),
