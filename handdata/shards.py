@@ -18,6 +18,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.mapped import map_file
 from handdata.schema import FIELDS, KEYPOINT_PARENTS, LABELS, VERSION, Field
 from handdata.skeleton import KEYPOINTS
 
@@ -171,9 +172,6 @@ class ShardReader:
     Attributes:
         path: the file.
         attributes: its HDF5 attributes as plain Python values.
-        images: (N, S, S, 3) uint8, mapped, read-only.
-        foreground: (N, S, S/8) uint8 bits, mapped; None where the dataset has no segmentation.
-        mask: (N, S, S) uint8, mapped; None without.
 
     Raises:
         MissingError: no such file.
@@ -199,10 +197,8 @@ class ShardReader:
         self.sequences: list[str] = tables["sequences"]
         self.cameras: list[str] = tables["cameras"]
         self._cache: dict[str, NDArray[Any]] = {}
+        self._whole: NDArray[np.uint8] | None = None
         self._check_size()
-        self.images = self._map("image")
-        self.foreground = self._map("foreground") if "foreground" in layout else None
-        self.mask = self._map("mask") if "mask" in layout else None
 
     def __len__(self) -> int:
         return int(self.attributes["num_samples"])
@@ -210,12 +206,27 @@ class ShardReader:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return a label array by field name, (N, ...); read once."""
         if name not in self._cache:
-            self._cache[name] = np.array(self._map(name))
+            self._cache[name] = np.array(self.view(name))
         return self._cache[name]
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """(N, S, S, 3) uint8, mapped, read-only."""
+        return self.view("image")
+
+    @property
+    def foreground(self) -> NDArray[np.uint8] | None:
+        """(N, S, S/8) uint8 bits, mapped; None where the dataset has no segmentation."""
+        return self.view("foreground") if "foreground" in self else None
+
+    @property
+    def mask(self) -> NDArray[np.uint8] | None:
+        """(N, S, S) uint8, mapped; None without."""
+        return self.view("mask") if "mask" in self else None
 
     def take(self, name: str, rows: NDArray[np.intp]) -> NDArray[Any]:
         """Return some rows of a label array, reading no others: (len(rows), ...)."""
-        return np.array(self._cache[name][rows] if name in self._cache else self._map(name)[rows])
+        return np.array(self._cache[name][rows] if name in self._cache else self.view(name)[rows])
 
     def __contains__(self, name: str) -> bool:
         return name in self._layout
@@ -236,12 +247,12 @@ class ShardReader:
         """Compute the content hash afresh, to compare with attributes["content_sha256"]."""
         digest = hashlib.sha256()
         for field in self.fields:
-            digest.update(np.ascontiguousarray(self._map(field.name)).view(np.uint8).data)
+            digest.update(np.ascontiguousarray(self.view(field.name)).view(np.uint8).data)
         return digest.hexdigest()
 
     def row_hashes(self) -> NDArray[np.uint64]:
         """Compute xxh3-64 of every row afresh, (N,), to compare with `row_hash`."""
-        arrays = [self._map(field.name) for field in self.fields if field.name != "row_hash"]
+        arrays = [self.view(field.name) for field in self.fields if field.name != "row_hash"]
         hashes = np.empty(len(self), np.uint64)
         for row in range(len(self)):
             digest = xxhash.xxh3_64()
@@ -250,9 +261,12 @@ class ShardReader:
             hashes[row] = digest.intdigest()
         return hashes
 
-    def _map(self, name: str) -> NDArray[Any]:
+    def view(self, name: str) -> NDArray[Any]:
+        """Return an array of the file, (N, ...), mapped and read-only."""
         offset, shape, dtype = self._layout[name]
-        return np.memmap(self.path, dtype=dtype, mode="r", offset=offset, shape=shape)
+        if self._whole is None:
+            self._whole = map_file(self.path)
+        return np.ndarray(shape, dtype, buffer=self._whole.data, offset=offset)
 
     def _check_size(self) -> None:
         end = max(offset + int(np.prod(shape)) * dtype.itemsize for offset, shape, dtype in self._layout.values())

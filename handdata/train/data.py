@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from handdata.dataset import open_dataset
 from handdata.errors import ConfigError
 from handdata.train.feed import CachedSource, Chunk, Feeder, Request, ShardSource, Source
-from handdata.train.mapped import LABELS
 from handdata.train.mix import slot_map
 from handdata.train.mixture import Batch, Mixture, open_mixture
+from handdata.train.opened import LABELS
 
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
 

@@ -1,4 +1,4 @@
-"""Keep batches coming: threads of this process copy mapped rows into a ring, uploads run beside the computation."""
+"""Keep batches coming: threads of this process read rows into a ring, uploads run beside the computation."""
 
 import os
 import threading
@@ -85,7 +85,7 @@ class Source(Protocol):
 
 
 class ShardSource:
-    """Rows of mapped shards, through a ring of slots, and up to the device."""
+    """Rows of shards, through a ring of slots, and up to the device."""
 
     def __init__(self, mixture: Mixture, batch_size: int, device: torch.device) -> None:
         self._mixture = mixture

@@ -16,8 +16,8 @@ from torch import Tensor
 from handdata.dataset import Dataset, open_dataset
 from handdata.errors import ConfigError
 from handdata.schema import FIELD
-from handdata.train.mapped import LABELS, MappedShard
 from handdata.train.mix import SlotMap, mix_weights, slot_map
+from handdata.train.opened import LABELS, OpenShard, handles_to_keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Batch:
         canvases: (B, S, S, 3) uint8.
         foreground: (B, S, S/8) uint8 bits; None if no dataset of the mixture has a mask.
         has_foreground: (B,) bool, host; where it is False the sample's bits mean nothing.
-        labels: (B, ...) arrays by the schema's field names (mapped.LABELS), host, as stored.
+        labels: (B, ...) arrays by the schema's field names (opened.LABELS), host, as stored.
         dataset: (B,) int, number of the dataset in the mixture.
         sample: (B,) int, number of the sample in its dataset.
         position: (B,) int, place in the epoch: what augmentation is drawn by.
@@ -52,7 +52,7 @@ class Batch:
 
 
 class Mixture:
-    """Datasets to draw from. Pickles as folders and numbers; shards are mapped where, and when, they are first read.
+    """Datasets to draw from. Pickles as folders and numbers; shards are opened where, and when, they are first read.
 
     Attributes:
         datasets: opened by their index alone.
@@ -65,10 +65,11 @@ class Mixture:
         self.datasets = list(datasets)
         self.slots = slots
         self._starts = [np.concatenate([[0], np.cumsum(d.counts)]).astype(np.int64) for d in self.datasets]
-        self._shards: dict[tuple[int, int], MappedShard] = {}
+        self._shards: dict[tuple[int, int], OpenShard] = {}
+        self._handles = handles_to_keep()
         self._lock = threading.Lock()
         firsts = [self.shard(d, 0) for d in range(len(self.datasets))]
-        sides = {d.name: shard.images.shape[1] for d, shard in zip(self.datasets, firsts, strict=True)}
+        sides = {d.name: shard.canvas for d, shard in zip(self.datasets, firsts, strict=True)}
         if len(set(sides.values())) > 1:
             raise ConfigError(
                 "shards",
@@ -76,8 +77,8 @@ class Mixture:
                 got=", ".join(f"{name} {side} px" for name, side in sides.items()),
                 fix="Convert them with the same --size.",
             )
-        self.canvas = firsts[0].images.shape[1]
-        self.has_foreground = np.array([shard.foreground is not None for shard in firsts])
+        self.canvas = firsts[0].canvas
+        self.has_foreground = np.array([shard.has_foreground for shard in firsts])
 
     def __len__(self) -> int:
         return sum(len(dataset) for dataset in self.datasets)
@@ -90,13 +91,14 @@ class Mixture:
         """The datasets' names, in order."""
         return [dataset.name for dataset in self.datasets]
 
-    def shard(self, dataset: int, shard: int) -> MappedShard:
-        """Map a shard, once a process."""
+    def shard(self, dataset: int, shard: int) -> OpenShard:
+        """Open a shard, once a process; beyond a quarter of the files allowed, none is kept open."""
         key = (dataset, shard)
         if key not in self._shards:
             with self._lock:
                 if key not in self._shards:
-                    self._shards[key] = MappedShard(self.datasets[dataset].shard_paths[shard])
+                    path, keep = self.datasets[dataset].shard_paths[shard], len(self._shards) < self._handles
+                    self._shards[key] = OpenShard(path, keep_open=keep)
         return self._shards[key]
 
     def locate(
@@ -115,17 +117,18 @@ class Mixture:
     ) -> dict[str, NDArray[Any]]:
         """Gather the labels of samples, (B, ...) each: one indexing a field and shard, so ask for many at once."""
         shard, row = self.locate(dataset, sample)
-        result = {n: np.empty((len(sample), *FIELD[n].shape_at(self.canvas)), FIELD[n].dtype) for n in names}
         order = np.lexsort((shard, dataset))
         keys = np.stack([dataset, shard], axis=1)[order]
         cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(1)) + 1
-        for group in np.split(order, cuts):
-            if len(group):
-                source = self.shard(int(dataset[group[0]]), int(shard[group[0]])).labels
-                rows = row[group]
-                for name, array in result.items():
-                    array[group] = source[name][rows]
-        return result
+        shape = {name: (len(sample), *FIELD[name].shape_at(self.canvas)) for name in names}
+        sorted_by_shard = {name: np.empty(shape[name], FIELD[name].dtype) for name in names}
+        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(order)], strict=True):
+            if end > first:
+                source = self.shard(int(keys[first, 0]), int(keys[first, 1]))
+                source.gather(row[order[first:end]], sorted_by_shard, slice(first, end))
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return {name: array[back] for name, array in sorted_by_shard.items()}
 
     def hint(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> None:
         """Ask the kernel to read these samples' pixels ahead, where their shards are not in memory."""
@@ -145,10 +148,7 @@ class Mixture:
         """Copy the samples' canvases, and their bits where they have any, into (B, S, S, 3) and (B, S, S/8)."""
         shards, rows = self.locate(dataset, sample)
         for i, (d, s, row) in enumerate(zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True)):
-            shard = self.shard(d, s)
-            images[i] = shard.images[row]
-            if foreground is not None and shard.foreground is not None:
-                foreground[i] = shard.foreground[row]
+            self.shard(d, s).copy(row, images[i], None if foreground is None else foreground[i])
 
     def sample_ids(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> list[str]:
         """Return "dataset/sample id" of samples, for a message or a table."""
@@ -161,7 +161,7 @@ class Mixture:
 
 
 def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[str, float] | None = None) -> Mixture:
-    """Open shard folders as one mixture. Costs one index read and one mapped shard a folder.
+    """Open shard folders as one mixture. Costs one index read and one opened shard a folder.
 
     Args:
         folders: converted datasets.

@@ -1,0 +1,157 @@
+"""One shard, opened for reading at random: pixels by `pread`, labels over a mapping, and hints while it is cold."""
+
+import os
+import resource
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import DataError
+from handdata.shards import ShardReader
+
+# what a batch carries; the rest of the schema is read where it is needed
+LABELS = (
+    "source_to_canvas",
+    "crop_xyxy",
+    "keypoints_2d",
+    "keypoints_3d",
+    "keypoints_3d_normalized",
+    "scale_mm",
+    "annotated_2d",
+    "annotated_3d",
+    "in_frame",
+    "visible",
+    "palm_center_2d",
+    "K",
+    "image_size",
+    "hand_side",
+    "has_object",
+)
+_PROBES = 32  # pages looked at to decide whether a shard is in memory
+
+
+class OpenShard:
+    """The pixels and labels of one shard; opened in the process that reads.
+
+    A row's pixels are read by `pread`, not over a mapping: 16 us a row of 192 px whether it was read before or not,
+    where a mapping takes 14 us again and 22 us the first time, in page faults (measured). A file that is cut short
+    meanwhile is an error and not a signal.
+
+    Args:
+        path: the shard.
+        keep_open: hold a file handle; without one every reading opens the file, 3 us more.
+
+    Attributes:
+        canvas: S, px.
+        has_foreground: whether there are bits.
+        resident: whether all of it was in memory when last looked.
+
+    Raises:
+        MissingError, DataError: no shard, or a damaged one.
+    """
+
+    def __init__(self, path: Path, *, keep_open: bool = True) -> None:
+        reader = ShardReader(path)
+        self._path = path
+        self._size = path.stat().st_size
+        self._count = len(reader)
+        self.canvas: int = reader.images.shape[1]
+        self.has_foreground = reader.foreground is not None
+        self._labels = {name: reader.view(name) for name in LABELS}
+        self._image_at, self._row_bytes = reader.offset("image"), reader.images[0].nbytes
+        self._bits_at = reader.offset("foreground") if self.has_foreground else 0
+        self._handle: int | None = None
+        if keep_open:
+            self._handle = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._handle)
+        self._hinted = 0
+        self.resident = self._probe()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def copy(self, row: int, image: NDArray[np.uint8], bits: NDArray[np.uint8] | None) -> None:
+        """Read a row's canvas into (S, S, 3), and its bits, where the shard has any, into (S, S/8).
+
+        Raises:
+            DataError: the file ends before.
+        """
+        if self._handle is None:
+            with self._opened() as handle:
+                self._read(handle, row, image, bits)
+        else:
+            self._read(self._handle, row, image, bits)
+
+    def gather(self, rows: NDArray[np.int64], into: Mapping[str, NDArray[Any]], part: slice) -> None:
+        """Write the labels of some rows to `part` of (B, ...) arrays, by field name.
+
+        Raises:
+            DataError: the file was cut short.
+        """
+        if self._path.stat().st_size < self._size:
+            raise self._cut_short()
+        for name, array in into.items():
+            np.take(self._labels[name], rows, axis=0, out=array[part], mode="clip")  # "raise" copies `out` first
+
+    def hint(self, row: int) -> None:
+        """Ask the kernel to read a row's pixels ahead; to be called while the shard is not `resident`.
+
+        Reading ahead is several times faster than waiting when cold, and costs 18 % when warm (performance.md): so
+        it ends when a probe finds the shard resident, tried every quarter of a pass.
+        """
+        with self._opened() as handle:
+            start = self._image_at + row * self._row_bytes
+            os.posix_fadvise(handle, start, self._row_bytes, os.POSIX_FADV_WILLNEED)
+        self._hinted += 1
+        if self._hinted * 4 >= len(self):
+            self._hinted = 0
+            self.resident = self._probe()
+
+    def _read(self, handle: int, row: int, image: NDArray[np.uint8], bits: NDArray[np.uint8] | None) -> None:
+        if os.preadv(handle, [image.data], self._image_at + row * self._row_bytes) != image.nbytes:
+            raise self._cut_short()
+        if bits is None or not self.has_foreground:
+            return
+        if os.preadv(handle, [bits.data], self._bits_at + row * bits.nbytes) != bits.nbytes:
+            raise self._cut_short()
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self._handle is not None:
+            yield self._handle
+            return
+        handle = os.open(self._path, os.O_RDONLY)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _probe(self) -> bool:
+        """Say whether pages spread over the pixels are all in memory, without reading any from the disk."""
+        rows = np.linspace(0, len(self) - 1, _PROBES).astype(np.int64)
+        with self._opened() as handle:
+            try:
+                for row in rows.tolist():
+                    os.preadv(handle, [bytearray(1)], self._image_at + row * self._row_bytes, os.RWF_NOWAIT)
+            except OSError:  # BlockingIOError: not in memory; another one: the file system cannot say
+                return False
+        return True
+
+    def _cut_short(self) -> DataError:
+        return DataError(
+            self._path,
+            expected=f"{self._size} bytes, as when it was opened",
+            got=f"{self._path.stat().st_size}: the shard is cut short",
+            fix="Convert that dataset again.",
+        )
+
+
+def handles_to_keep() -> int:
+    """Return how many shards one mixture may hold open: a quarter of the files that this process may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (soft if soft != resource.RLIM_INFINITY else 2**20) // 4
