@@ -16,7 +16,7 @@ import numpy as np
 from handdata import manifest
 from handdata.check.environment import existing
 from handdata.converters import CONVERTERS
-from handdata.converters.layout import matches
+from handdata.converters.layout import is_litter, matches
 from handdata.converters.protocol import Options, Plan
 from handdata.errors import HanddataError
 from handdata.images import image_size
@@ -127,7 +127,13 @@ def _other_level(root: Path, facts: Manifest) -> list[str]:
 def _folders_below(root: Path) -> Iterator[Path]:
     layer, looked = [root], 0
     for _ in range(LEVELS_DOWN):
-        layer = [p for folder in layer if folder.is_dir() for p in sorted(folder.iterdir()) if p.is_dir()]
+        layer = [
+            p
+            for folder in layer
+            if folder.is_dir()
+            for p in sorted(folder.iterdir())
+            if p.is_dir() and not is_litter(p.name)
+        ]
         for folder in layer:
             looked += 1
             if looked > MAX_FOLDERS:
@@ -168,8 +174,8 @@ def _compare_tree(root: Path, facts: Manifest) -> tuple[list[Line], Counter[str]
 
 def _walk(root: Path) -> Iterator[tuple[PurePosixPath, list[str]]]:
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
-        yield PurePosixPath(Path(folder).relative_to(root.parent).as_posix()), names
+        folders[:] = sorted(name for name in folders if not is_litter(name))
+        yield PurePosixPath(Path(folder).relative_to(root.parent).as_posix()), [n for n in names if not is_litter(n)]
 
 
 def _ends_like(folder: PurePosixPath, pattern: str) -> bool:
@@ -195,7 +201,8 @@ def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest) -> Ite
             yield f"{line.pattern}: {line.found} of {line.expected} files. Unpack the archive's other parts as well."
         elif line.found > line.expected + line.slack:
             yield f"{line.pattern}: {line.found} files, the archive has {line.expected}. Is another dataset among them?"
-    slack = -(-max((line.slack for line in tree), default=0) // max(1, len(facts.counts) - 2))
+    pictures = tree[0].slack if tree else 0  # the first pattern is the pictures, which are what `parts` counts
+    slack = -(-pictures // max(1, facts.counts.get("sequences", 1)))
     for part, expected in facts.counts.items():
         if parts[part] and abs(parts[part] - expected) > slack:
             yield f"{part}: {parts[part]} pictures, the archive has {expected}."

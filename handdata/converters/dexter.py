@@ -27,7 +27,7 @@ from handdata.converters.fingertips import (
     read_lines,
     require_both,
 )
-from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.layout import choose, data_folder, locate, numbered
 from handdata.converters.made_boxes import made_boxes
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, MissingError
@@ -45,7 +45,7 @@ PROJECTIONS = ("calibrated", "compat")
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the colour pictures that have a label line, sequence by sequence."""
-    root = locate(root, manifest)
+    root = locate(root, manifest, ("*/color/Color_*.bmp",))
     choose((options.camera,) if options.camera not in ("", "all") else (), (CAMERA,), "camera")
     choose((options.projection,), PROJECTIONS, "projection")
     split_of = _splits(manifest, options.split_scheme)
@@ -54,8 +54,8 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     absent: list[str] = []
     for sequence in choose(options.sequences, split_of, "sequences"):
         pictures = _pictures(root, sequence)
-        label = root / _label_path(sequence)
-        if not require_both(sequence, len(pictures), root / f"data/{sequence}/color", (label,)):
+        label = _label_path(root, sequence)
+        if not require_both(sequence, len(pictures), _color_folder(root, sequence), (label,)):
             absent.append(sequence)
             continue
         paired, leftover = pair(sequence, pictures, len(read_lines(label)), "label lines")
@@ -64,7 +64,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
             image = path.relative_to(root).as_posix()
             items.append(Item(f"{sequence}/{row + 1:04d}", split_of[sequence], sequence, CAMERA, row + 1, image, row))
     if not items:
-        raise MissingError(root / "data", expected="pictures Color_<NNNN>.bmp with a label line each", got="none")
+        raise MissingError(data_folder(root), expected="pictures Color_<NNNN>.bmp with a label line each", got="none")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
     boxes = made_boxes(options)
@@ -73,7 +73,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         ("missing tips", _count_missing(root, manifest, items)),
         ("crops", "from hand boxes" if boxes else "round the fingertips: no --boxes, none made with annotate-bbox"),
     )
-    labels = tuple(sorted({_label_path(item.sequence) for item in items}))
+    labels = tuple(sorted({_label_path(root, item.sequence).relative_to(root).as_posix() for item in items}))
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
@@ -102,7 +102,7 @@ def read_points(root: Path, manifest: Manifest, item: Item) -> tuple[Points, int
     Raises:
         DataError: the label line is damaged.
     """
-    label = root / _label_path(item.sequence)
+    label = _label_path(root, item.sequence)
     where = f"{label}:{item.ref + 1}"
     points = parse_row(read_lines(label)[item.ref], 3, len(manifest.keypoints), where)
     sentinel, zero = missing_points(points, manifest.extra["missing_mm"])
@@ -148,12 +148,16 @@ def _splits(manifest: Manifest, scheme: str) -> dict[str, str]:
     return {name: "val" if name == validation[scheme] else "train" for name in names}
 
 
-def _label_path(sequence: str) -> str:
-    return f"data/{sequence}/annotations/{sequence}3D.txt"
+def _label_path(root: Path, sequence: str) -> Path:
+    return data_folder(root) / sequence / "annotations" / f"{sequence}3D.txt"
+
+
+def _color_folder(root: Path, sequence: str) -> Path:
+    return data_folder(root) / sequence / "color"
 
 
 def _pictures(root: Path, sequence: str) -> dict[int, Path]:
-    folder = root / "data" / sequence / "color"
+    folder = _color_folder(root, sequence)
     found = numbered(folder, r"Color_(\d+)\.bmp") if folder.is_dir() else []
     return {number - 1: path for number, path in found}
 
@@ -187,7 +191,7 @@ def _count_missing(root: Path, manifest: Manifest, items: Sequence[Item]) -> str
     """Say how the files mark missing tips."""
     sentinels = zeros = short = 0
     for item in items:
-        line = read_lines(root / _label_path(item.sequence))[item.ref]
+        line = read_lines(_label_path(root, item.sequence))[item.ref]
         try:
             points = parse_row(line, 3, len(manifest.keypoints), item.id)
         except DataError:

@@ -28,7 +28,7 @@ from handdata.converters.fingertips import (
     read_lines,
     require_both,
 )
-from handdata.converters.layout import choose, locate
+from handdata.converters.layout import choose, data_folder, locate
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
@@ -51,7 +51,8 @@ Block = tuple[int, tuple[str, ...]]  # number of its first line, its lines
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the pictures that have a label block, of the chosen camera, sequence by sequence."""
-    root = locate(root, manifest, ("data/*/multicam/cam*/*.png",))
+    pictures = ("tof/depth/*.png", "multicam/cam*/*.png")
+    root = locate(root, manifest, (f"data/*/{pictures[1]}",), *((f"*/{pattern}",) for pattern in pictures))
     wanted = () if options.camera == "all" else (options.camera or TOF,)
     cameras = choose(wanted, (TOF, *COLOR_CAMERAS), "camera")
     split_of = {name: split for split, members in manifest.sequences.items() for name in members}
@@ -65,10 +66,10 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
             notes += leftover
             absent += [] if found else [f"{sequence}/{camera}"]
     if not items:
-        raise MissingError(root / "data", expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+        raise MissingError(data_folder(root), expected=f"pictures of {', '.join(cameras)} with labels", got="none")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
-    labels = tuple(sorted({_label_path(item.sequence) for item in items}))
+    labels = tuple(sorted({_label_path(root, item.sequence).relative_to(root).as_posix() for item in items}))
     readings = _readings(cameras, _cameras(manifest, options))
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
@@ -80,7 +81,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
 
     def read(item: Item) -> Sample:
         facts = cameras.get(item.camera)
-        points = to_tof(read_block(root / _label_path(item.sequence), item.ref, manifest), manifest)
+        points = to_tof(read_block(_label_path(root, item.sequence), item.ref, manifest), manifest)
         xyz = points if facts is None else transform(facts.T_camera_label, points)
         uv = np.full((BLOCK, 2), np.nan) if facts is None else project(xyz, facts.K)
         path = root / item.image
@@ -216,21 +217,21 @@ def _readings(cameras: list[str], known: Mapping[str, CameraFacts]) -> tuple[tup
     return (("3D keypoints", found),)
 
 
-def _label_path(sequence: str) -> str:
-    return f"data/{sequence}/annotations/Pos3D.txt"
+def _label_path(root: Path, sequence: str) -> Path:
+    return data_folder(root) / sequence / "annotations" / "Pos3D.txt"
 
 
 def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
     """List one sequence through one camera, and say what is left over."""
-    folder = root / "data" / sequence
+    folder = data_folder(root) / sequence
     pictures = _depth_pictures(root, sequence, manifest) if camera == TOF else _color_pictures(folder, camera)
     others = any((folder / name).is_dir() for name in ("tof/depth", "multicam"))
-    if not pictures and others and (root / _label_path(sequence)).is_file():
+    if not pictures and others and (_label_path(root, sequence)).is_file():
         return [], []
-    if not require_both(sequence, len(pictures), folder, (root / _label_path(sequence),)):
+    if not require_both(sequence, len(pictures), folder, (_label_path(root, sequence),)):
         return [], []
     paired, notes = pair(
-        f"{sequence}/{camera}", pictures, len(read_blocks(root / _label_path(sequence))), "label blocks"
+        f"{sequence}/{camera}", pictures, len(read_blocks(_label_path(root, sequence))), "label blocks"
     )
     items = [
         Item(f"{sequence}/{camera}/{row:04d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
@@ -247,10 +248,10 @@ def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, 
     Raises:
         DataError: neither fits.
     """
-    folder = root / "data" / sequence
+    folder = data_folder(root) / sequence
     paths = sorted((folder / TOF / "depth").glob("[0-9]*.png"))
     by_order = dict(enumerate(paths))
-    label = root / _label_path(sequence)
+    label = _label_path(root, sequence)
     if not paths or not label.is_file():
         return by_order
     stamps = {

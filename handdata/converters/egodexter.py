@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from handdata.converters.fingertips import NUM_TIPS, Points, in_front, pair, parse_row, read_lines, require_both
-from handdata.converters.layout import choose, locate, numbered
+from handdata.converters.layout import choose, data_folder, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform
@@ -33,7 +33,8 @@ LABELS_2D, LABELS_3D = "annotation.txt", "annotation.txt_3D.txt"
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the pictures that have a label line, of the chosen camera, sequence by sequence."""
-    root = locate(root, manifest, (f"data/*/{COLOR_ON_DEPTH}/image_*.png",))
+    pictures = [f"*/{camera}/image_*_{camera}.png" for camera in (COLOR, COLOR_ON_DEPTH)]
+    root = locate(root, manifest, (f"data/{pictures[1]}",), *((pattern,) for pattern in pictures))
     wanted = () if options.camera == "all" else (options.camera or COLOR,)
     cameras = choose(wanted, (COLOR, COLOR_ON_DEPTH), "camera")
     split_of = {name: split for split, members in manifest.sequences.items() for name in members}
@@ -47,11 +48,12 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
             notes += leftover
             absent += [] if found else [f"{sequence}/{camera}"]
     if not items:
-        raise MissingError(root / "data", expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+        raise MissingError(data_folder(root), expected=f"pictures of {', '.join(cameras)} with labels", got="none")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
     sequences = sorted({item.sequence for item in items})
-    labels = tuple(f"data/{sequence}/{name}" for sequence in sequences for name in (LABELS_2D, LABELS_3D))
+    base = data_folder(root).relative_to(root)
+    labels = tuple((base / sequence / name).as_posix() for sequence in sequences for name in (LABELS_2D, LABELS_3D))
     readings = (("annotated tips", _count_tips(root, items)),)
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
@@ -60,7 +62,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
     """Return a reader that keeps the label lines it has opened."""
 
     def read(item: Item) -> Sample:
-        _, native = read_tips(root / "data" / item.sequence, item.ref)
+        _, native = read_tips(data_folder(root) / item.sequence, item.ref)
         camera = manifest.cameras[item.camera]
         xyz = transform(camera.T_camera_label, native)
         return Sample(
@@ -101,7 +103,7 @@ def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
 
 def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
     """List one sequence through one camera, and say what is left over."""
-    folder = root / "data" / sequence
+    folder = data_folder(root) / sequence
     pictures = _pictures(folder, camera)
     labels = (folder / LABELS_2D, folder / LABELS_3D)
     if not pictures and any(_pictures(folder, other) for other in (COLOR, COLOR_ON_DEPTH)):
@@ -130,7 +132,7 @@ def _count_tips(root: Path, items: list[Item]) -> str:
     counts = []
     for item in items:
         try:
-            counts.append(int(np.isfinite(read_tips(root / "data" / item.sequence, item.ref)[1]).all(axis=1).sum()))
+            counts.append(int(np.isfinite(read_tips(data_folder(root) / item.sequence, item.ref)[1]).all(axis=1).sum()))
         except DataError:
             continue  # the reader names it
     whole, partial = counts.count(NUM_TIPS), sum(0 < count < NUM_TIPS for count in counts)

@@ -10,10 +10,23 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.manifest import Manifest
 
+_BYTE_ORDER_MARK = "\xef\xbb\xbf"  # of UTF-8, read as latin-1
+_SEPARATORS = str.maketrans(",;", "  ")
+
 
 def matches(root: Path, patterns: Sequence[str]) -> bool:
     """Tell whether a folder holds something for every glob pattern."""
     return root.is_dir() and all(next(root.glob(pattern), None) is not None for pattern in patterns)
+
+
+def is_litter(name: str) -> bool:
+    """Tell whether an operating system or an archiver left a file or folder of this name: .DS_Store, __MACOSX, ._x."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def data_folder(root: Path) -> Path:
+    """Return `root`/data; `root` itself where there is none, as that folder's content alone was kept or named."""
+    return root / "data" if (root / "data").is_dir() else root
 
 
 def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path:
@@ -28,7 +41,8 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
         MissingError: neither fits; the message says where to get the data and how to render some.
     """
     layouts = (manifest.required, *alternatives)
-    below = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    folders = root.iterdir() if root.is_dir() else ()
+    below = sorted(path for path in folders if path.is_dir() and not is_litter(path.name))
     for candidate in (root, *below):
         if any(matches(candidate, patterns) for patterns in layouts):
             return candidate
@@ -63,24 +77,23 @@ def numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
 
 
 def read_numbers(path: Path, count: int) -> NDArray[np.float64]:
-    """Read a label file of one line: numbers between commas or spaces.
+    """Read a label file: numbers between commas, semicolons, spaces or line ends, with or without a byte order mark.
 
     Returns:
         (count,) finite numbers.
 
     Raises:
         MissingError: no such file.
-        DataError: another number of lines or of numbers, or one that is none; says the line.
+        DataError: another number of numbers, or one that is none.
     """
     fix = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
     try:
-        lines = path.read_text(encoding="latin-1").split("\n")
+        text = path.read_text(encoding="latin-1").removeprefix(_BYTE_ORDER_MARK)
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=fix) from None
-    cells = lines[0].replace(",", " ").split()
-    if len(cells) != count or any(line.strip() for line in lines[1:]):
-        got = f"{len(cells)}" if len(cells) != count else "more lines"
-        raise DataError(f"{path}:1", expected=f"{count} numbers in one line", got=got, fix=fix)
+    cells = text.translate(_SEPARATORS).split()
+    if len(cells) != count:
+        raise DataError(f"{path}:1", expected=f"{count} numbers", got=str(len(cells)), fix=fix)
     try:
         numbers = np.array([float(cell) for cell in cells])
     except ValueError as error:

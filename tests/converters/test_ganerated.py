@@ -83,7 +83,7 @@ def test_the_class_says_whether_there_is_an_object(tree, stem, has_object):
         ({"joint_pos_global": POINTS / 10 + 3}, "joint2D", "projection of joint_pos_global"),
         ({"crop_params": (200, 150, 1 / 1.5)}, "joint2D", "projection of joint_pos_global"),
         ({"crop_params": (200, 150, 0)}, "crop_params", "a positive scale"),
-        ({"joint2D": np.zeros(41)}, "joint2D", "expected 42 numbers in one line, got 41"),
+        ({"joint2D": np.zeros(41)}, "joint2D", "expected 42 numbers, got 41"),
         ({"joint_pos_global": np.full(63, np.nan)}, "joint_pos_global", "finite numbers"),
         ({"joint_pos_global": POINTS * [1, 1, -1]}, "joint2D", "got nan px"),
     ],

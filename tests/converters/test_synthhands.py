@@ -74,11 +74,24 @@ def test_the_author_s_own_projection_and_normalisation_are_met(shared, tree):
     assert np.abs(fractions - golden["vector_2d"]).max() < 1e-6
 
 
-@pytest.mark.parametrize("separator", [",", ", ", " "])
-def test_numbers_may_be_parted_by_commas_or_spaces(tree, separator):
-    (sample,) = samples_of("synthhands", tree(FIRST, label=line(separator=separator))).values()
+@pytest.mark.parametrize(
+    "text",
+    [
+        line(separator=", "),
+        line(separator=" "),
+        line(separator=";"),
+        line(separator="\n"),
+        line().replace("\n", ",\r\n"),
+        line().rstrip("\n"),
+        f"\ufeff{line()}\n",
+        line().replace("400.000000", "4.000000e+002", 1),
+    ],
+    ids=["spaced", "spaces", "semicolons", "a line each", "CRLF", "no line end", "byte order mark", "MSVC exponent"],
+)
+def test_numbers_read_however_they_are_parted(tree, text):
+    (sample,) = samples_of("synthhands", tree(FIRST, label=text)).values()
 
-    assert sample.keypoints_3d[0, 2] == pytest.approx(403.72045)
+    assert sample.keypoints_3d == pytest.approx(np.add(POINTS, (24.7, -0.0471401, 3.72045)), abs=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------ masks
@@ -165,8 +178,8 @@ def test_a_family_that_is_not_there_is_named(tree, refused):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (line(POINTS[:20]), "expected 63 numbers in one line, got 60"),
-        (line() + line(), "got more lines"),
+        (line(POINTS[:20]), "expected 63 numbers, got 60"),
+        (line() + line(), "expected 63 numbers, got 126"),
         (line().replace("403", "4O3", 1), "expected numbers"),
         (line().replace("400.000000", "nan", 1), "expected finite numbers"),
         (" ", "got 0"),

@@ -1,0 +1,88 @@
+"""What every archive may look like on disk: what systems and archivers leave in it, one level up, its data alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from handdata import manifest
+from handdata.check.doctor import diagnose
+from handdata.converters import CONVERTERS
+from handdata.converters.protocol import Options
+from handdata.paths import RENDERED_MARK
+from tests.converters.conftest import plan_of
+
+DATASETS = ("dexter", "dexter1", "egodexter", "ganerated", "rhd", "stereo", "synthhands")
+
+
+def litter(root: Path) -> None:
+    """Leave in every folder what macOS and Windows leave there."""
+    for folder in [root, *(path for path in sorted(root.rglob("*")) if path.is_dir())]:
+        for path in [path for path in folder.iterdir() if path.is_file()]:
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"\0\0\0\1Bud1")
+
+
+def pack_on_a_mac(root: Path, below: Path) -> Path:
+    """Put an archive one level deeper, beside the shadow tree that zips made on a Mac unpack to."""
+    for path in sorted(root.rglob("*")):
+        shadow = below / "__MACOSX" / path.relative_to(root)
+        shadow = shadow if path.is_dir() else shadow.with_name(f"._{path.name}")
+        shadow.parent.mkdir(parents=True, exist_ok=True)
+        shadow.mkdir(exist_ok=True) if path.is_dir() else shadow.write_bytes(b"\0\5\x16\7")
+    return Path(shutil.move(root, below / "archive"))
+
+
+def test_every_dataset_is_here():
+    assert set(DATASETS) == set(CONVERTERS) - {"custom", "backgrounds"}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_what_systems_and_archivers_leave_is_passed_over(dataset, native_copy, tmp_path):
+    root = native_copy(dataset)
+    expected = plan_of(dataset, root)
+    litter(root)
+    up = tmp_path / "up"
+    pack_on_a_mac(root, up)
+
+    plan = plan_of(dataset, up)
+
+    assert plan.root == up / "archive"
+    assert plan.items == expected.items
+    assert plan.warnings == expected.warnings
+    assert plan.readings == expected.readings
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_doctor_counts_no_litter(dataset, native_copy, tmp_path):
+    root = native_copy(dataset)
+    clean = diagnose(dataset, root, tmp_path / "shards")
+    litter(root)
+    pack_on_a_mac(root, tmp_path / "up")
+    shutil.move(tmp_path / "up/__MACOSX", tmp_path / "up/archive/__MACOSX")
+
+    diagnosis = diagnose(dataset, tmp_path / "up/archive", tmp_path / "shards")
+
+    assert diagnosis.tree == clean.tree
+    assert diagnosis.findings == []
+    assert json.loads((tmp_path / "up/archive" / RENDERED_MARK).read_text())["whole"]
+
+
+@pytest.mark.parametrize("dataset", ["dexter", "dexter1", "egodexter", "ganerated"])
+@pytest.mark.parametrize("named", ["the data folder", "its content alone"])
+def test_the_data_folder_will_do(dataset, named, native_copy):
+    root = native_copy(dataset)
+    expected = plan_of(dataset, root, camera="all")
+    if named == "its content alone":
+        (root / "data").rename(root.parent / "moved")
+        shutil.rmtree(root)
+        (root.parent / "moved").rename(root)
+
+    plan = plan_of(dataset, root / "data" if named == "the data folder" else root, camera="all")
+
+    assert [item.id for item in plan.items] == [item.id for item in expected.items]
+    assert plan.readings == expected.readings
+    read = CONVERTERS[dataset].reader(plan.root, manifest.load(dataset), Options(camera="all"))
+    assert read(plan.items[0]).id == expected.items[0].id
