@@ -224,7 +224,11 @@ def _label_path(root: Path, sequence: str) -> Path:
 def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
     """List one sequence through one camera, and say what is left over."""
     folder = data_folder(root) / sequence
-    pictures = _depth_pictures(root, sequence, manifest) if camera == TOF else _color_pictures(folder, camera)
+    odd: list[str] = []
+    if camera == TOF:
+        pictures, odd = _depth_pictures(root, sequence, manifest)
+    else:
+        pictures = _color_pictures(folder, camera)
     others = any((folder / name).is_dir() for name in ("tof/depth", "multicam"))
     if not pictures and others and (_label_path(root, sequence)).is_file():
         return [], []
@@ -237,23 +241,23 @@ def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: s
         Item(f"{sequence}/{camera}/{row:04d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
         for row, path in paired.items()
     ]
-    return items, notes
+    return items, notes + odd
 
 
-def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, Path]:
+def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> tuple[dict[int, Path], list[str]]:
     """Number the depth pictures as the blocks are: in name order, or as the colour pictures of the same stamp.
 
     The two differ where a picture is absent; then the stamps count, unless the labels fit the name order twice as well.
 
-    Raises:
-        DataError: neither fits.
+    Returns:
+        Pictures by their block; what is odd about it, a sentence each.
     """
     folder = data_folder(root) / sequence
     paths = sorted((folder / TOF / "depth").glob("[0-9]*.png"))
     by_order = dict(enumerate(paths))
     label = _label_path(root, sequence)
     if not paths or not label.is_file():
-        return by_order
+        return by_order, []
     stamps = {
         path.name[: -len("000000_cam0.png")]: row
         for camera in COLOR_CAMERAS
@@ -261,14 +265,14 @@ def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> dict[int, 
     }
     by_stamp = {stamps[path.stem]: path for path in paths} if all(path.stem in stamps for path in paths) else by_order
     if by_stamp == by_order and len(paths) == len(read_blocks(label)):
-        return by_order
+        return by_order, []
     in_order, stamped = (_misfit(pictures, label, manifest) for pictures in (by_order, by_stamp))
     best, misfit = (by_order, in_order) if in_order < stamped / 2 else (by_stamp, stamped)
+    notes = [] if best == by_order else [f"{sequence}/{TOF}: paired by the stamps of the colour pictures, not in order"]
     if misfit > MAX_MISFIT_MM:
-        fix = f"A picture of {sequence} may be absent in the middle: unpack it whole."
-        got = f"labels {misfit:.0f} mm and more away from it"
-        raise DataError(folder, expected="labels on the surface that the depth pictures show", got=got, fix=fix)
-    return best
+        off = f"{misfit:.0f} mm" if misfit < FAR_MM else f"{FAR_MM:.0f} mm and more"
+        notes.append(f"{sequence}/{TOF}: labels lie {off} off the depth pictures: one may be absent in the middle")
+    return best, notes
 
 
 def _misfit(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> float:
