@@ -67,9 +67,14 @@ class ShardWriter:
         self.fields = tuple(field for field in FIELDS if not field.optional or field.name in optional)
         self._canvas = canvas
         self._rows = 0
-        self._labels = {
-            f.name: np.zeros((num_samples, *f.shape_at(canvas)), f.dtype) for f in self.fields if f.name in _LABEL_NAMES
-        }
+        self._pixels = [field for field in self.fields if field.name not in _LABEL_NAMES]
+        # one record a row, in schema order, so that a row's labels are hashed at once; row_hash is no part of itself
+        labels = [(f.name, f.dtype, f.shape_at(canvas)) for f in LABELS if f.name != "row_hash"]
+        self._records = np.zeros(num_samples, labels)
+        self._labels = {name: self._records[name] for name, *_ in labels}
+        self._bytes = self._records.view(np.uint8).reshape(num_samples, -1)
+        self._hashes = np.zeros(num_samples, np.uint64)
+        self._expected = {field.name for field in self.fields} - {"row_hash"}
         self._content = hashlib.sha256()
         self._num_samples = num_samples
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,29 +96,29 @@ class ShardWriter:
         """
         if self._rows == self._num_samples:
             raise ValueError(f"{self.path.name} is full")
-        expected = {field.name for field in self.fields} - {"row_hash"}
-        if set(row) != expected:
-            raise ValueError(f"row has {sorted(set(row) ^ expected)} missing or in excess")
+        if row.keys() != self._expected:
+            raise ValueError(f"row has {sorted(row.keys() ^ self._expected)} missing or in excess")
         digest = xxhash.xxh3_64()
-        for field in self.fields:
-            if field.name == "row_hash":
-                continue
-            data = self._entry(field, row[field.name])
+        for field in self._pixels:
+            array = np.asarray(row[field.name], dtype=field.dtype, order="C")
+            self._check_shape(field.name, array.shape, field.shape_at(self._canvas))
+            data = array.data
             digest.update(data)
             if field.name == "image":
                 self._content.update(data)
-            if field.name not in _LABEL_NAMES:
-                os.pwrite(self._file, data, self._offsets[field.name] + self._rows * len(data))
-        self._labels["row_hash"][self._rows] = digest.intdigest()
+            os.pwrite(self._file, data, self._offsets[field.name] + self._rows * data.nbytes)
+        for name, column in self._labels.items():
+            value = row[name]
+            self._check_shape(name, np.shape(value), column.shape[1:])
+            column[self._rows] = value
+        digest.update(self._bytes[self._rows].data)
+        self._hashes[self._rows] = digest.intdigest()
         self._rows += 1
 
-    def _entry(self, field: Field, value: Any) -> bytes:
-        array = np.asarray(value, dtype=field.dtype, order="C")
-        if array.shape != field.shape_at(self._canvas):
-            raise ValueError(f"{field.name} has shape {array.shape}, expected {field.shape_at(self._canvas)}")
-        if field.name in _LABEL_NAMES:
-            self._labels[field.name][self._rows] = array
-        return array.tobytes()
+    @staticmethod
+    def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+        if got != expected:
+            raise ValueError(f"{name} has shape {got}, expected {expected}")
 
     def close(self) -> None:
         """Finish the shard: labels, content hash, fsync, rename, fsync of the folder.
@@ -123,9 +128,9 @@ class ShardWriter:
         """
         if self._rows != self._num_samples:
             raise ValueError(f"{self.path.name}: {self._rows} rows of {self._num_samples} written")
-        for name, array in self._labels.items():
-            os.pwrite(self._file, array.data, self._offsets[name])
         for field in self.fields:
+            if field.name in _LABEL_NAMES:
+                os.pwrite(self._file, self._label(field.name), self._offsets[field.name])
             if field.name != "image":  # hashed row by row as it was written
                 self._content.update(self._written(field))
         os.fsync(self._file)
@@ -142,9 +147,12 @@ class ShardWriter:
         """Hash over all arrays in schema order; that of the whole shard once it is closed."""
         return self._content.hexdigest()
 
+    def _label(self, name: str) -> bytes:
+        return (self._hashes if name == "row_hash" else self._labels[name]).tobytes()
+
     def _written(self, field: Field) -> bytes | memoryview:
         if field.name in _LABEL_NAMES:
-            return self._labels[field.name].tobytes()
+            return self._label(field.name)
         shape = (self._num_samples, *field.shape_at(self._canvas))
         offset = self._offsets[field.name]
         return np.memmap(self.partial, dtype=field.dtype, mode="r", offset=offset, shape=shape).data

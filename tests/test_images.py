@@ -117,7 +117,7 @@ def test_a_window_of_whole_pixels_is_a_slice(picture):
     np.testing.assert_array_equal(window, picture[5:29, 10:34])
 
 
-@pytest.mark.parametrize("scale", [0.6, 1.0, 1.3, 2.0, 2.97, 3.75])
+@pytest.mark.parametrize("scale", [0.6, 1.0, 1.3, 2.0, 2.97, 3.75, 5.3, 6.9])
 def test_a_window_is_what_pillow_s_antialiased_filter_gives(scale):
     """Independent reference: Pillow without shortcuts, on a picture with edges, waves and noise."""
     rng = np.random.default_rng(0)
@@ -141,6 +141,17 @@ def test_outside_the_picture_is_black(picture):
     assert not window[:8].any()
     assert not window[:, :8].any()
     np.testing.assert_array_equal(window[8:, 8:], picture[:16, :16])
+
+
+@pytest.mark.parametrize(
+    "box", [[-20, -30, 80, 70], [-50.3, -40.6, 49.7, 59.4], [35.5, 22.5, 75.5, 62.5], [-9, 9, 11, 29]]
+)
+def test_a_window_beyond_the_picture_is_that_of_a_picture_with_black_round_it(picture, box):
+    box, wide = np.array(box), np.pad(picture, ((300, 300), (300, 300), (0, 0)))
+
+    window = images.resample_square(picture, box, 32)
+
+    assert np.abs(window.astype(int) - images.resample_square(wide, box + 300, 32)).max() <= 1
 
 
 def test_a_window_that_misses_the_picture_is_black(picture):
@@ -244,3 +255,12 @@ def test_a_picture_that_is_kept_whole_is_only_resized(picture):
     kept = images.resample_kept(picture, np.ones(picture.shape[:2], bool), box, 30)
 
     assert np.abs(kept.astype(int) - images.resample_square(picture, box, 30)).max() <= 1
+
+
+def test_a_checksum_that_fails_after_the_pixels_is_refused(tmp_path, picture):
+    path = write(tmp_path / "p.png", picture)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"\x00")
+
+    with pytest.raises(DataError, match="checksum fails"):
+        images.read_image(path)
