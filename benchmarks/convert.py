@@ -195,7 +195,7 @@ def stand_in(size: int) -> SimpleNamespace:
 def start_training(folder: Path) -> None:
     mixture = open_mixture([folder], "train")
     first = np.arange(64)
-    mixture.labels(np.zeros(64, np.int64), first)
+    mixture.labels(mixture.locate(np.zeros(64, np.int64), first))
 
 
 def predicted(folder: Path) -> Predictions:

@@ -26,6 +26,7 @@ from handdata.train.opened import LABELS
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
 
 CHUNK = 16_384  # samples whose labels are gathered at once: 15 MB, and few passes over however many shards
+GROWTH = 8  # of the chunks before they are full: each is a pass over all shards
 
 
 class _Batches:
@@ -135,7 +136,7 @@ class Loader(_Batches):
             positions = (steps + np.arange(self._share)).ravel()
             dataset, sample = self.mixture.slots.draw(self.seed, epoch, positions)
             chunk = Chunk(self.mixture, dataset, sample, positions, epoch)
-            first, together = first + count, min(2 * together, max(1, CHUNK // self._share))
+            first, together = first + count, min(GROWTH * together, max(1, CHUNK // self._share))
             for i in range(count):
                 yield Request(chunk, slice(i * self._share, (i + 1) * self._share))
 
@@ -227,13 +228,13 @@ class ShardDataset(torch.utils.data.Dataset[dict[str, Any]]):
         """Return many samples; DataLoader asks for a whole batch this way."""
         mixture = self._open()
         sample = np.asarray(indices, np.int64)
-        dataset = np.zeros_like(sample)
+        places = mixture.locate(np.zeros_like(sample), sample)
         images = np.empty((len(sample), mixture.canvas, mixture.canvas, 3), np.uint8)
         bits: NDArray[np.uint8] | None = None
         if mixture.has_foreground[0]:
             bits = np.empty((len(sample), mixture.canvas, mixture.canvas // 8), np.uint8)
-        mixture.copy_pixels(dataset, sample, images, bits)
-        labels = mixture.labels(dataset, sample, self._labels)
+        mixture.copy_pixels(places, images, bits)
+        labels = mixture.labels(places, self._labels)
         arrays = {"image": images, **({} if bits is None else {"foreground": bits}), **labels}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return [{name: tensor[i] for name, tensor in tensors.items()} for i in range(len(sample))]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.train.mixture import Batch, Mixture
+from handdata.train.mixture import Batch, Mixture, Places
 from handdata.train.ring import Ring
 
 CACHE_HEADROOM = 0.9  # of the free memory a cached set may take
@@ -23,21 +23,25 @@ _GIB = 2.0**30
 
 @dataclass(slots=True)
 class Chunk:
-    """Samples of several batches, whose labels are gathered together, by the first thread that needs them."""
+    """Samples of several batches: found together, and labels gathered together, by the first thread that needs them."""
 
     mixture: Mixture
     dataset: NDArray[np.int64]
     sample: NDArray[np.int64]
     position: NDArray[np.int64]
     epoch: int
+    places: Places = field(init=False)
     _labels: dict[str, NDArray[Any]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.places = self.mixture.locate(self.dataset, self.sample)
 
     def labels(self) -> dict[str, NDArray[Any]]:
         """Return the label arrays of the whole chunk."""
         with self._lock:
             if self._labels is None:
-                self._labels = self.mixture.labels(self.dataset, self.sample)
+                self._labels = self.mixture.labels(self.places)
             return self._labels
 
 
@@ -57,6 +61,11 @@ class Request:
     def sample(self) -> NDArray[np.int64]:
         """(B,) number of the sample in its dataset."""
         return self.chunk.sample[self.part]
+
+    @property
+    def places(self) -> Places:
+        """Where the samples lie."""
+        return self.chunk.places[self.part]
 
     def batch(self, canvases: torch.Tensor, foreground: torch.Tensor | None) -> Batch:
         """Add labels to pixels."""
@@ -96,13 +105,13 @@ class ShardSource:
 
     def hint(self, request: Request) -> None:
         """Ask the kernel to read the rows ahead."""
-        self._mixture.hint(request.dataset, request.sample)
+        self._mixture.hint(request.places)
 
     def make(self, request: Request) -> Batch:
         """Copy the rows into a slot; on a GPU, copy the slot up and give it back."""
-        count = len(request.dataset)
+        count = len(request.places)
         slot = self.ring.acquire()
-        self._mixture.copy_pixels(request.dataset, request.sample, *self.ring.arrays(slot, count))
+        self._mixture.copy_pixels(request.places, *self.ring.arrays(slot, count))
         images, bits = self.ring.lend(slot, count)
         if self._device.type == "cpu":
             return request.batch(images, bits)
@@ -134,7 +143,7 @@ class CachedSource:
                 sample = np.arange(first, min(first + CACHE_STEP, len(dataset)))
                 images = np.empty((len(sample), side, side, 3), np.uint8)
                 bits = np.zeros((len(sample), side, side // 8), np.uint8)
-                mixture.copy_pixels(np.full_like(sample, d), sample, images, bits)
+                mixture.copy_pixels(mixture.locate(np.full_like(sample, d), sample), images, bits)
                 here = slice(self._starts[d] + first, self._starts[d] + first + len(sample))
                 self._images[here] = torch.from_numpy(images)
                 if self._bits is not None:

@@ -4,7 +4,7 @@ Shape letters: B batch, S canvas side.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,24 @@ class Batch:
         return len(self.dataset)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where samples lie, (B,) each: number of the dataset, of the shard in it, and row in that."""
+
+    dataset: NDArray[np.int64]
+    shard: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, part: slice) -> "Places":
+        return Places(self.dataset[part], self.shard[part], self.row[part])
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return zip(self.dataset.tolist(), self.shard.tolist(), self.row.tolist(), strict=True)
+
+
 class Mixture:
     """Datasets to draw from. Pickles as folders and numbers; shards are opened where, and when, they are first read.
 
@@ -65,7 +83,7 @@ class Mixture:
         self.datasets = list(datasets)
         self.slots = slots
         self._starts = [np.concatenate([[0], np.cumsum(d.counts)]).astype(np.int64) for d in self.datasets]
-        self._shards: dict[tuple[int, int], OpenShard] = {}
+        self._shards: list[list[OpenShard | None]] = [[None] * len(d.shard_paths) for d in self.datasets]
         self._handles = handles_to_keep()
         self._lock = threading.Lock()
         firsts = [self.shard(d, 0) for d in range(len(self.datasets))]
@@ -93,68 +111,56 @@ class Mixture:
 
     def shard(self, dataset: int, shard: int) -> OpenShard:
         """Open a shard, once a process; beyond a quarter of the files allowed, none is kept open."""
-        key = (dataset, shard)
-        if key not in self._shards:
-            with self._lock:
-                if key not in self._shards:
-                    path, keep = self.datasets[dataset].shard_paths[shard], len(self._shards) < self._handles
-                    self._shards[key] = OpenShard(path, keep_open=keep)
-        return self._shards[key]
+        found = self._shards[dataset][shard]
+        return self._open(dataset, shard) if found is None else found
 
-    def locate(
-        self, dataset: NDArray[np.int64], sample: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the shard number in its dataset and the row of each sample, both (B,)."""
+    def _open(self, dataset: int, shard: int) -> OpenShard:
+        with self._lock:
+            found = self._shards[dataset][shard]
+            if found is None:
+                found = OpenShard(self.datasets[dataset].shard_paths[shard], keep_open=self._handles > 0)
+                self._shards[dataset][shard] = found
+                self._handles -= 1
+            return found
+
+    def locate(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> Places:
+        """Return where samples lie, given (B,) the number of the dataset and of the sample in it."""
         shard, row = np.empty_like(sample), np.empty_like(sample)
         for d in np.unique(dataset):
             here, starts = dataset == d, self._starts[d]
             shard[here] = np.searchsorted(starts, sample[here], side="right") - 1
             row[here] = sample[here] - starts[shard[here]]
-        return shard, row
+        return Places(dataset, shard, row)
 
-    def labels(
-        self, dataset: NDArray[np.int64], sample: NDArray[np.int64], names: Sequence[str] = LABELS
-    ) -> dict[str, NDArray[Any]]:
+    def labels(self, places: Places, names: Sequence[str] = LABELS) -> dict[str, NDArray[Any]]:
         """Gather the labels of samples, (B, ...) each: one indexing a field and shard, so ask for many at once."""
-        shard, row = self.locate(dataset, sample)
-        order = np.lexsort((shard, dataset))
-        keys = np.stack([dataset, shard], axis=1)[order]
-        cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(1)) + 1
-        shape = {name: (len(sample), *FIELD[name].shape_at(self.canvas)) for name in names}
-        sorted_by_shard = {name: np.empty(shape[name], FIELD[name].dtype) for name in names}
-        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(order)], strict=True):
+        order = np.lexsort((places.shard, places.dataset))
+        keys, rows = np.stack([places.dataset, places.shard], axis=1)[order], places.row[order]
+        cuts = (np.flatnonzero((keys[1:] != keys[:-1]).any(1)) + 1).tolist()
+        shapes = {name: (len(places), *FIELD[name].shape_at(self.canvas)) for name in names}
+        by_shard = {name: np.empty(shape, FIELD[name].dtype) for name, shape in shapes.items()}
+        for first, end in zip([0, *cuts], [*cuts, len(places)], strict=True):
             if end > first:
-                source = self.shard(int(keys[first, 0]), int(keys[first, 1]))
-                source.gather(row[order[first:end]], sorted_by_shard, slice(first, end))
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return {name: array[back] for name, array in sorted_by_shard.items()}
+                self.shard(*keys[first].tolist()).gather(rows[first:end], by_shard, slice(first, end))
+        back = np.argsort(order)
+        return {name: array[back] for name, array in by_shard.items()}
 
-    def hint(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> None:
+    def hint(self, places: Places) -> None:
         """Ask the kernel to read these samples' pixels ahead, where their shards are not in memory."""
-        shards, rows = self.locate(dataset, sample)
-        for d, s, row in zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True):
+        for d, s, row in places:
             shard = self.shard(d, s)
             if not shard.resident:
                 shard.hint(row)
 
-    def copy_pixels(
-        self,
-        dataset: NDArray[np.int64],
-        sample: NDArray[np.int64],
-        images: NDArray[np.uint8],
-        foreground: NDArray[np.uint8] | None,
-    ) -> None:
+    def copy_pixels(self, places: Places, images: NDArray[np.uint8], foreground: NDArray[np.uint8] | None) -> None:
         """Copy the samples' canvases, and their bits where they have any, into (B, S, S, 3) and (B, S, S/8)."""
-        shards, rows = self.locate(dataset, sample)
-        for i, (d, s, row) in enumerate(zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True)):
+        for i, (d, s, row) in enumerate(places):
             self.shard(d, s).copy(row, images[i], None if foreground is None else foreground[i])
 
     def sample_ids(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> list[str]:
         """Return "dataset/sample id" of samples, for a message or a table."""
-        shards, rows = self.locate(dataset, sample)
         ids = []
-        for d, s, row in zip(dataset.tolist(), shards.tolist(), rows.tolist(), strict=True):
+        for d, s, row in self.locate(dataset, sample):
             raw = self.datasets[d].reader(s)["sample_id"][row]
             ids.append(f"{self.datasets[d].name}/{bytes(raw).decode('ascii')}")
         return ids

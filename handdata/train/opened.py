@@ -55,6 +55,11 @@ class OpenShard:
         MissingError, DataError: no shard, or a damaged one.
     """
 
+    __slots__ = (
+        "__weakref__", "_bits_at", "_count", "_handle", "_hinted", "_image_at", "_labels", "_path", "_row_bytes",
+        "_size", "canvas", "has_foreground", "resident",
+    )  # fmt: skip
+
     def __init__(self, path: Path, *, keep_open: bool = True) -> None:
         reader = ShardReader(path)
         self._path = path
@@ -93,10 +98,10 @@ class OpenShard:
         Raises:
             DataError: the file was cut short.
         """
-        if self._path.stat().st_size < self._size:
+        if os.stat(self._path if self._handle is None else self._handle).st_size < self._size:  # noqa: PTH116
             raise self._cut_short()
         for name, array in into.items():
-            np.take(self._labels[name], rows, axis=0, out=array[part], mode="clip")  # "raise" copies `out` first
+            self._labels[name].take(rows, 0, array[part], "clip")  # "raise" would copy what it writes to first
 
     def hint(self, row: int) -> None:
         """Ask the kernel to read a row's pixels ahead; to be called while the shard is not `resident`.

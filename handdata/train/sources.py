@@ -18,6 +18,7 @@ from handdata.shards import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.data import Mixture, open_mixture
 from handdata.train.mix import SlotMap, mix_weights, slot_map
+from handdata.train.mixture import Places
 
 Rows = NDArray[np.int64]
 BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
@@ -44,8 +45,8 @@ class PartMixture(Mixture):
         super().__init__(parts, slots)
         self._rows = [part.rows for part in parts]
 
-    def locate(self, dataset: Rows, sample: Rows) -> tuple[Rows, Rows]:
-        """Return the shard and the row in it of each sample."""
+    def locate(self, dataset: Rows, sample: Rows) -> Places:
+        """Return where samples lie."""
         rows = np.empty_like(sample)
         for d in np.unique(dataset):
             here = dataset == d

@@ -1,17 +1,24 @@
 """Loaders: the same batches whatever reads them, every sample once where that is promised, nothing overwritten."""
 
 import gc
+import os
 import pickle
+import resource
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from handdata.check.stats import collect
 from handdata.dataset import open_dataset
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.schema import VERSION
+from handdata.shards import write_index
 from handdata.train.data import EvalLoader, Loader, ShardDataset, open_mixture
 from tests.train.made_shards import write_dataset
 
@@ -175,6 +182,68 @@ def test_sample_ids_name_the_dataset(mixture):
     ids = mixture.sample_ids(np.array([0, 1]), np.array([23, 5]))
 
     assert ids == ["synthhands/made/00023", "ganerated/made/00005"]
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@contextmanager
+def files_left(count):
+    """Let this process open no more than `count` further files."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + count, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A dataset of 300 shards of two samples: names for one file."""
+    folder = write_dataset(tmp_path_factory.mktemp("many") / "rhd", "rhd", (2,), canvas=CANVAS)
+    entries = [{"file": f"train-{n:05d}.h5", "split": "train", "num_samples": 2} for n in range(300)]
+    for entry in entries[1:]:
+        os.link(folder / "train-00000.h5", folder / entry["file"])
+    write_index(folder, {"schema": VERSION, "dataset": "rhd", "shards": entries})
+    return folder
+
+
+@pytest.mark.parametrize("threads", [0, 4])
+def test_more_shards_than_files_may_be_open_give_the_same_batches(many, threads):
+    expected = epoch_of(open_mixture([many], "train"), batches=75)
+    with files_left(60):
+        mixture = open_mixture([many], "train")
+        found = epoch_of(mixture, batches=75, threads=threads)
+
+    assert found == expected
+    assert {d for batch in found for d in batch[3][0]} == {0}
+
+
+def test_more_shards_than_files_may_be_open_are_seen_by_readers_and_statistics(many):
+    with files_left(60):
+        dataset = open_dataset(many, "train")
+        seen = [reader.images[0] for reader in dataset.readers]  # all at once
+
+        assert len({image.tobytes() for image in seen}) == 1
+        assert collect(many).num_looked_at == 600
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("keep_open", [True, False])
+def test_a_shard_cut_short_while_it_is_read_is_one_line(tmp_path, threads, keep_open, monkeypatch):
+    monkeypatch.setattr("handdata.train.mixture.handles_to_keep", lambda: int(keep_open))
+    folder = write_dataset(tmp_path / "rhd", "rhd", (12,), canvas=CANVAS)
+    with Loader(open_mixture([folder], "train"), 4, threads=threads) as loader:
+        next(loader.epoch(0))
+        os.truncate(folder / "train-00000.h5", 8192)
+
+        with pytest.raises(
+            DataError, match=r"train-00000\.h5: expected \d+ bytes.*got 8192: the shard is cut short"
+        ) as error:
+            list(loader.epoch(1))
+    assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------------------------ plain dataset
