@@ -9,13 +9,11 @@ SK labels are in the depth camera's frame, BB labels in the left BumbleBee's. Sl
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from handdata.converters import mat5
 from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.crops import CANVAS_SCALE_STEREO, stereo_square
@@ -75,8 +73,12 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
     camera_from_label["sk"] = invert_rigid(depth_from_color)  # exact, method.md D16
 
     def read(item: Item) -> Sample:
-        table = _hand_para(root / _label_path(item.sequence, item.camera))
-        native = transform(camera_from_label[item.camera], table[item.ref] * manifest.mm_per_unit)
+        label = root / _label_path(item.sequence, item.camera)
+        points = _hand_para(label)[item.ref]
+        if not np.isfinite(points).all():
+            got, fix = "NaN or infinity", "Unpack labels.zip again, or pass --skip-bad to leave the frame out."
+            raise DataError(f"{label}[handPara][{item.ref}]", expected="finite numbers", got=got, fix=fix)
+        native = transform(camera_from_label[item.camera], points * manifest.mm_per_unit)
         K = manifest.cameras[item.camera].K
         xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
         image = read_image(root / item.image)
@@ -116,10 +118,10 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
     stem = FAMILIES[camera][1]
     places = [root / "images" / sequence, root / sequence]
     places = [folder for place in places for folder in (place / sequence, place)]  # a zip unpacked into its own name
-    folder = next((place for place in places if place.is_dir()), None)
-    if folder is None:
+    found = [(place, numbered(place, rf"{stem}_(\d+)\.png")) for place in places if place.is_dir()]
+    if not found:
         return [], [f"{sequence} (no pictures)"]
-    frames = numbered(folder, rf"{stem}_(\d+)\.png")
+    folder, frames = next((pair for pair in found if pair[1]), found[0])
     label = root / _label_path(sequence, camera)
     if not frames:
         if not any(numbered(folder, rf"{other}_(\d+)\.png") for _, other in FAMILIES.values()):
@@ -156,19 +158,13 @@ def _hand_para(path: Path) -> NDArray[np.float64]:
 @lru_cache(maxsize=4)
 def _read_hand_para(path: Path, _size: int, _time_ns: int) -> NDArray[np.float64]:
     fix = "Unpack labels.zip again; the file is not one of the benchmark's."
-    try:
-        variables: dict[str, Any] = loadmat(path)
-    except (ValueError, NotImplementedError, MatReadError, OSError, TypeError, IndexError) as error:
-        raise DataError(path, expected="a MATLAB v5 file", got=str(error).split("\n")[0] or "none", fix=fix) from None
-    if "handPara" not in variables:
-        found = ", ".join(sorted(name for name in variables if not name.startswith("__"))) or "nothing"
-        raise DataError(path, expected="a variable handPara", got=found, fix=fix)
-    para = np.asarray(variables["handPara"])
+    variables = mat5.load(path)
+    para = variables.get("handPara")
+    if para is None:
+        found = ", ".join(sorted(variables)) or "nothing"
+        raise DataError(path, expected="a variable handPara of numbers", got=found, fix=fix)
     if para.ndim != 3 or para.shape[:2] != (3, 21):
         raise DataError(f"{path}[handPara]", expected="shape (3, 21, frames)", got=str(para.shape), fix=fix)
-    if not np.isfinite(para).all():
-        frame = int(np.flatnonzero(~np.isfinite(para).all(axis=(0, 1)))[0])
-        raise DataError(f"{path}[handPara]", expected="finite numbers", got=f"NaN in frame {frame}", fix=fix)
     return para.transpose(2, 1, 0).astype(np.float64)
 
 

@@ -135,6 +135,15 @@ def test_sequences_may_lie_at_the_root_and_zips_may_be_unpacked_into_a_folder_of
     assert list(samples_of("stereo", root)) == expected
 
 
+def test_an_empty_folder_does_not_hide_the_pictures_at_the_root(tree):
+    root = tree(spread((0, 0, 500), 2))
+    expected = list(samples_of("stereo", root))
+    shutil.move(root / "images" / "B1Counting", root / "B1Counting")
+    (root / "images" / "B1Counting").mkdir()
+
+    assert list(samples_of("stereo", root)) == expected
+
+
 def test_b1_validates_and_all_others_train(tree):
     for sequence in ("B1Random", "B2Counting", "B6Random"):
         root = tree(spread((0, 0, 500)), sequence=sequence)
@@ -183,8 +192,7 @@ def test_a_picture_beyond_the_last_label_is_an_error(tree, refused):
     [
         ({"handPara": np.zeros((21, 3, 2))}, "got (21, 3, 2)"),
         ({"handPara": np.zeros((3, 21))}, "got (3, 21)"),
-        ({"handPara": np.full((3, 21, 2), np.nan)}, "NaN in frame 0"),
-        ({"hands": np.zeros((3, 21, 2))}, "expected a variable handPara, got hands"),
+        ({"hands": np.zeros((3, 21, 2))}, "expected a variable handPara of numbers, got hands"),
         (b"MATLAB", "expected a MATLAB v5 file"),
         (b"", "expected a MATLAB v5 file"),
     ],
@@ -200,6 +208,18 @@ def test_a_label_file_of_another_shape_is_one_clear_line(tree, refused, content,
     line = refused(DataError, lambda: plan_of("stereo", root))
     assert says in line
     assert "B1Counting_SK.mat" in line
+
+
+def test_a_frame_without_numbers_is_named_or_skipped_alone(tree, tmp_path, refused):
+    points = spread((0, 0, 500), 4)
+    points[2, 7] = np.nan
+    root = tree(points)
+
+    line = refused(DataError, lambda: samples_of("stereo", root))
+    assert "B1Counting_SK.mat[handPara][2]" in line
+    result = convert("stereo", root, tmp_path / "out", skip_bad=True)
+    assert list(result.skipped) == ["B1Counting/SK/0002"]
+    assert result.num_samples == 3
 
 
 @pytest.mark.parametrize("options", [{"camera": "left"}, {"derive_wrist": "elbow"}, {"sequences": ("B7Random",)}])
