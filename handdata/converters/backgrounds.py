@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters.layout import is_litter
 from handdata.converters.naming import ascii_id
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.crops import centered_square
@@ -29,7 +30,8 @@ MAX_SQUARE_PX = 720  # 480 px of the thesis' crop on 128 of 192 canvas pixels
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG001 - nothing to choose
     """List the pictures by the published split: sorted, shuffled with seed 42, then 2000, 2000 and the rest."""
-    names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = (p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    names = sorted(name.as_posix() for name in found if not any(map(is_litter, name.parts)))
     if not names:
         got = "none" if root.is_dir() else "no such folder"
         raise MissingError(root, expected="background pictures", got=got, fix="Unpack ADE20K, or any photos, there.")

@@ -28,6 +28,8 @@ from handdata.skeleton import LEFT, to_canonical
 CANVAS_SCALE = 1.5
 CROP_RULE = "a square round the annotated tips; the centre with fewer than two"
 COLOR, COLOR_ON_DEPTH = "color", "color_on_depth"
+ZERO_MM = 1e-6  # -0 as other readers test it
+INVALID_MM = 32001  # the sensor's mark for no depth in MPI's other sets, and in the authors' own demo
 LABELS_2D, LABELS_3D = "annotation.txt", "annotation.txt_3D.txt"
 
 
@@ -93,9 +95,8 @@ def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
         points = parse_row(read_lines(folder / name)[row], dims, NUM_TIPS, where)
         tips.append(points if len(points) else np.full((NUM_TIPS, dims), np.nan))
     uv, xyz = tips
-    present = (
-        np.isfinite(uv).all(axis=1) & (uv != -1).all(axis=1) & np.isfinite(xyz).all(axis=1) & (xyz != 0).any(axis=1)
-    )
+    labelled = (np.abs(xyz) >= ZERO_MM).any(axis=1) & (xyz < INVALID_MM).all(axis=1)
+    present = np.isfinite(uv).all(axis=1) & (uv != -1).all(axis=1) & labelled
     uv[~present], xyz[~present] = np.nan, np.nan
     in_front(xyz, f"{folder / LABELS_3D}:{row + 1}")
     return uv, xyz

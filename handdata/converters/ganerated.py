@@ -14,6 +14,7 @@ maps pixel centres would add (scale - 1) / 2 px, less than the labels can tell.
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from handdata import crops
 from handdata.converters.layout import choose, locate, read_numbers
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.converters.reference import reference_split
-from handdata.errors import DataError
+from handdata.errors import DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.images import read_image
 from handdata.manifest import Manifest
@@ -38,12 +39,16 @@ FILE = re.compile(
     r"(\d{4})(_color_composed\.png|_joint2D\.txt|_joint_pos\.txt|_joint_pos_global\.txt|_crop_params\.txt)"
 )
 NORMALIZED_TOLERANCE = 1e-3  # of joint_pos, whose text has a few decimals
-MAX_RESIDUAL_PX = 1.0  # joint2D against the projected joint_pos_global; more is another frame's label
+# joint2D against the projected joint_pos_global: half a pixel of the crop, and of the original half for a rounded
+# corner and half for which part of a pixel (u, v) is; more is another frame's label.
+MAX_RESIDUAL_PX, MAX_RESIDUAL_ORIGINAL_PX = 0.5, 1.0
+PROBES = 8  # labels tried until one can be read
+METRES_BELOW = 1.0  # wrist to middle MCP: no hand is a millimetre or a metre long
 
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the frames in the order of their paths."""
-    root = locate(root, manifest, ["*Object/*/*_color_composed.png"])
+    root = locate(root, manifest, [f"*Object/*/*{PICTURE}"])
     choose((options.camera,) if options.camera not in ("", "all") else (), ("color",), "camera")
     base = "data/" if (root / "data").is_dir() else ""
     frames: dict[str, dict[str, set[str]]] = {}  # partition -> frame -> kinds of file
@@ -59,6 +64,9 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         for partition in kept
         for frame in sorted(frames[partition])
     ]  # fmt: skip
+    if not items:
+        expected, fix = f"pictures <4 digits>{PICTURE} or their labels", "Unpack the archive again."
+        raise MissingError(root / base, expected=expected, got="none", fix=fix)
     absent = [name for name in manifest.extra["classes"] if not any(part.startswith(f"{name}/") for part in frames)]
     warnings += [f"absent: {', '.join(absent)}"] if absent else []
     broken = [item for item in items if len(frames[item.sequence][item.id[-4:]]) < 1 + len(LABELS)]
@@ -69,7 +77,10 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         items=tuple(items),
         warnings=tuple(warnings),
         labels_of=lambda item: tuple(f"{item.image.removesuffix(PICTURE)}{kind}" for kind in LABELS),
-        readings=(("joint2D", "scale (K P / Pz - (u, v)), checked in every frame"),),
+        readings=(
+            ("joint2D", "scale (K P / Pz - (u, v)), checked in every frame"),
+            ("unit of joint_pos_global", _unit(root, items)),
+        ),
     )
 
 
@@ -82,9 +93,10 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         uv_path, normalized_path, global_path, crop_path = (Path(stem + kind) for kind in LABELS)
         uv = read_numbers(uv_path, 42).reshape(21, 2)
         normalized = _checked(read_numbers(normalized_path, 63).reshape(21, 3), normalized_path)
-        xyz = read_numbers(global_path, 63).reshape(21, 3) * manifest.mm_per_unit
-        K = _crop_camera(original, read_numbers(crop_path, 3), crop_path)
-        _check_projection(uv, project(xyz, K), uv_path)
+        xyz = _to_mm(read_numbers(global_path, 63).reshape(21, 3))
+        crop = read_numbers(crop_path, 3)
+        K = _crop_camera(original, crop, crop_path)
+        _check_projection(uv, project(xyz, K), MAX_RESIDUAL_PX + crop[2] * MAX_RESIDUAL_ORIGINAL_PX, uv_path)
         image = read_image(root / item.image)
         return Sample(
             id=item.id,
@@ -99,6 +111,26 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         )
 
     return read
+
+
+def _in_metres(xyz: NDArray[np.float64]) -> bool:
+    return bool(np.linalg.norm(xyz[WRIST] - xyz[ROOT]) < METRES_BELOW)
+
+
+def _to_mm(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return joint_pos_global in mm. The archive does not name its unit; only a hand's size tells it."""
+    return xyz * 1000 if _in_metres(xyz) else xyz
+
+
+def _unit(root: Path, items: Sequence[Item]) -> str:
+    """Name the unit of the first label that can be read; the reader names the others."""
+    for item in items[:PROBES]:
+        try:
+            xyz = read_numbers(root / f"{item.image.removesuffix(PICTURE)}{LABELS[2]}", 63).reshape(21, 3)
+        except HanddataError:
+            continue
+        return "metres, by the size of the hand" if _in_metres(xyz) else "mm, by the size of the hand"
+    return "unknown: no label could be read"
 
 
 def _files(folder: Path) -> dict[str, set[str]]:
@@ -160,14 +192,14 @@ def _checked(normalized: NDArray[np.float64], path: Path) -> NDArray[np.float64]
     return normalized
 
 
-def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], path: Path) -> None:
+def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], limit: float, path: Path) -> None:
     """Refuse a 2D label that is not the projection of the 3D label.
 
     Raises:
         DataError: they differ, or a point lies behind the camera.
     """
     residual = np.abs(uv - projected).max()
-    if not residual <= MAX_RESIDUAL_PX:  # NaN too
+    if not residual <= limit:  # NaN too
         fix = "The files of this frame are not of one picture; unpack them again, or pass --skip-bad."
-        expected = f"the projection of joint_pos_global within {MAX_RESIDUAL_PX:g} px"
+        expected = f"the projection of joint_pos_global within {limit:.1f} px"
         raise DataError(f"{path}:1", expected=expected, got=f"{residual:.1f} px", fix=fix)

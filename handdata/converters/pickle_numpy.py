@@ -148,11 +148,16 @@ def load(path: Path) -> Any:
         raise DataError(path, expected="a pickle of numpy arrays", got=got, fix="Unpack the archive again.") from None
 
 
+def _key(key: Any) -> Any:
+    """Return a plain key: a numpy number is the number it holds."""
+    return key.resolve().item() if isinstance(key, _Array) else _resolve(key)
+
+
 def _resolve(value: Any) -> Any:
     if isinstance(value, _Array):
         return value.resolve()
     if isinstance(value, dict):
-        return {key: _resolve(item) for key, item in value.items()}
+        return {_key(key): _resolve(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_resolve(item) for item in value)
     if value is not None and not isinstance(value, int | float | str | bytes):

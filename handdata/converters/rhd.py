@@ -154,13 +154,18 @@ def _pictures(root: Path, name: str) -> tuple[list[int], list[str]]:
     return sorted(there), note
 
 
-@lru_cache(maxsize=2)
 def _annotations(path: Path) -> dict[int, Any]:
-    """Read a label pickle; its entries are checked one by one when they are used.
+    """Read a label pickle, once while it stays as it is; its entries are checked one by one when they are used.
 
     Raises:
         DataError: no dict by picture number.
     """
+    status = path.stat()
+    return _read_annotations(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _read_annotations(path: Path, _size: int, _time_ns: int) -> dict[int, Any]:
     table = pickle_numpy.load(path)
     if not isinstance(table, dict) or not all(isinstance(key, int) for key in table):
         got = type(table).__name__ if not isinstance(table, dict) else "a dict with other keys"

@@ -50,6 +50,15 @@ def test_fewer_pictures_are_split_in_the_same_proportions(count: int, held: int,
     assert [int((split == name).sum()) for name in ("val", "test", "train")] == [held, held, train]
 
 
+def test_what_a_mac_left_among_the_pictures_is_passed_over(pictures: Path, tmp_path: Path) -> None:
+    for place in ("train/._00.png", "__MACOSX/train/00.png", ".thumbnails/00.jpg"):
+        (pictures / place).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / place).write_bytes(b"\0\5\x16\7")
+    (pictures / "folder.jpg").mkdir()
+
+    assert convert("backgrounds", pictures, tmp_path / "pool", canvas=48).num_samples == 20
+
+
 def test_a_folder_of_pictures_becomes_a_pool(pictures: Path, tmp_path: Path) -> None:
     convert("backgrounds", pictures, tmp_path / "pool", canvas=48)
 

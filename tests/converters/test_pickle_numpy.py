@@ -76,6 +76,13 @@ def test_a_numpy_scalar_is_an_array_without_dimension(stored):
     assert [float(value) for value in read] == [2.5, 3.0]
 
 
+def test_a_key_that_is_a_numpy_scalar_is_a_plain_number(stored):
+    read = pickle_numpy.load(stored(pickle.dumps({np.int64(7): np.arange(3), (1, "a"): 2}, 2)))
+
+    assert list(read) == [7, (1, "a")]
+    assert type(next(iter(read))) is int
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_a_malicious_pickle_is_refused_and_nothing_in_it_runs(stored, tmp_path, protocol):
     target = tmp_path / "ran"

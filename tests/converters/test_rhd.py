@@ -188,6 +188,14 @@ def test_a_label_that_cannot_be_used_is_named_and_can_be_skipped(tree, tmp_path,
     assert sorted(kept.skipped) == ["training/00000/left", "training/00000/right"]
 
 
+def test_labels_that_changed_are_read_again(tree):
+    samples_of("rhd", tree({0: entry()}))
+
+    (sample,) = samples_of("rhd", tree({0: entry(visible=(RIGHT,))})).values()
+
+    assert sample.hand_side == RIGHT
+
+
 def test_a_malicious_pickle_ends_the_conversion_and_nothing_runs(tree, tmp_path, refused):
     class Touches:
         def __reduce__(self):
