@@ -185,7 +185,15 @@ def restore(folder: Path, network: nn.Module, optimizer: Optimizer) -> None:
             prefix = f"optimizer.{names[id(parameter)]}."
             own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             if own:
-                optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in own.items()}
+                counts_there = bool(group.get("fused"))  # a fused kernel reads the number of steps on the device
+                optimizer.state[parameter] = {
+                    key: (value.to(parameter.device) if counts_there else value)
+                    if key == "step"
+                    else torch.empty_like(parameter).copy_(
+                        value
+                    )  # in the parameter's memory format, as kernels want it
+                    for key, value in own.items()
+                }
 
 
 def write_text(path: Path, text: str) -> None:

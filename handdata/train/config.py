@@ -22,6 +22,7 @@ from handdata.train.tree import merge, read_tree
 
 RECIPES = resources.files("handdata.train") / "recipes"
 Precision = Literal["fp32", "bf16", "fp16"]
+Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,8 @@ class LoopConfig:
     val_batches: int = 50  # of `data.batch` samples, the first in fixed order; 0: every sample
     precision: Precision = "fp32"
     channels_last: bool = False
-    compile: bool = False
+    compile: Compile = "off"  # network and losses together; "auto": on a GPU, for a long training (objective.py)
+    split: bool = False  # convolve the parts of a joined map one by one (models.joined)
     tf32: bool = False
     seed: int = 0
 

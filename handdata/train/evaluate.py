@@ -174,6 +174,8 @@ def load_network(saved: Checkpoint, device: torch.device) -> HandNet:
     """Return a checkpoint's network, with its averaged weights where it has any, ready to predict."""
     network = make_network(saved.config.model)
     fill(network, saved.best_weights, where=saved.path)
+    if device.type == "cuda":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device).eval()
 
 

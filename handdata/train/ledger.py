@@ -3,9 +3,11 @@
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from handdata.errors import DataError
@@ -14,6 +16,29 @@ from handdata.train.distributed import rank, texts_of_all
 
 NAMES = ("loss_2d", "loss_3d", "total")
 NAMED_IDS = 8  # sample ids that fit on a line
+LAG = 2  # steps; one is computed and one waits in line while the host reads the losses of the one before
+
+
+class Landing:
+    """A few numbers on their way from the device to the host.
+
+    The copy is asked for at once and has an event of its own: reading it waits for the step that made the numbers,
+    not for the steps that were put in line behind it.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self._host = values.to("cpu", non_blocking=True)  # into pinned memory
+        self._arrived: torch.cuda.Event | None = None
+        if values.device.type == "cuda":
+            self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def values(self) -> list[float]:
+        """Wait until they are here and return them."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        numbers: list[float] = self._host.tolist()
+        return numbers
 
 
 class Ledger:
@@ -23,12 +48,12 @@ class Ledger:
         sums: of the epoch so far, changed in place.
         mixture: names the samples.
         run: folder that the ids of a bad batch are written to.
-        lag: read each loss one step late, so that a GPU is never waited for.
+        lag: read each loss so many steps late, so that a GPU has work while the host waits for a figure.
     """
 
-    def __init__(self, sums: dict[str, float], mixture: Mixture, run: Path, *, lag: bool) -> None:
+    def __init__(self, sums: dict[str, float], mixture: Mixture, run: Path, *, lag: int) -> None:
         self._sums, self._mixture, self._run, self._lag = sums, mixture, run, lag
-        self._waiting: tuple[Tensor, Batch] | None = None
+        self._waiting: deque[tuple[Landing, Batch]] = deque()
 
     def add(self, values: Tensor, batch: Batch) -> bool:
         """Take a step's (loss_2d, loss_3d, total, stop); return whether some process was told to stop.
@@ -38,26 +63,32 @@ class Ledger:
         Raises:
             DataError: a loss was not finite.
         """
-        stop = self.settle() if self._lag else False
-        self._waiting = (values, batch)
-        return self.settle() or stop if stop or not self._lag else False
+        self._waiting.append((Landing(values), batch))
+        stop = False
+        while len(self._waiting) > self._lag:
+            stop = self._read() or stop
+        return self.settle() or stop if stop else False
 
     def settle(self) -> bool:
         """Read what is waiting; return whether some process was told to stop.
 
         Raises:
-            DataError: its loss was not finite; the ids of its batch are in bad_batch.json.
+            DataError: a loss was not finite; the ids of its batch are in bad_batch.json.
         """
-        if self._waiting is None:
-            return False
-        values, batch = self._waiting
-        self._waiting = None
-        *losses, stop = values.tolist()
+        stop = False
+        while self._waiting:
+            stop = self._read() or stop
+        return stop
+
+    def _read(self) -> bool:
+        """Read the oldest step that is waiting."""
+        landing, batch = self._waiting.popleft()
+        *losses, stop = landing.values()
         if not all(map(math.isfinite, losses)):
             self._refuse(losses, batch)
         for name, loss in zip(NAMES, losses, strict=True):
             self._sums[name] = self._sums.get(name, 0.0) + loss
-        return bool(stop > 0)
+        return stop > 0
 
     def _refuse(self, losses: list[float], batch: Batch) -> None:
         ids = texts_of_all(self._mixture.sample_ids(batch.dataset, batch.sample))

@@ -22,8 +22,8 @@ from handdata.train.board import Board
 from handdata.train.config import Config, LossConfig
 from handdata.train.data import EvalLoader, Loader, Mixture
 from handdata.train.distributed import group, is_first, rank, sum_over_processes, wait, world
-from handdata.train.ledger import NAMES, Clock, Ledger
-from handdata.train.losses import loss_2d, loss_3d
+from handdata.train.ledger import LAG, NAMES, Clock, Ledger
+from handdata.train.losses import Ratio, loss_2d, loss_3d
 from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
 from handdata.train.readout import READ_OUT_OF, read_out
@@ -124,7 +124,7 @@ def train_epoch(
 ) -> bool:
     """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
     position = state.position
-    ledger = Ledger(position.sums, loader.mixture, run, lag=loader.device.type != "cpu")
+    ledger = Ledger(position.sums, loader.mixture, run, lag=LAG if loader.device.type == "cuda" else 0)
     state.train_mode()
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
     with shown(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches, position.batch) as count:
@@ -147,28 +147,25 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     rate = state.schedule.rate(state.position.step)
     for group_of_parameters in state.optimizer.param_groups:
         group_of_parameters["lr"] = rate
-    image = inputs.image_B3HW
-    if config.loop.channels_last:
-        image = image.contiguous(memory_format=torch.channels_last)
-    with autocast(config.loop.precision, image.device):
-        prediction = state.trained(image)
-    kind = "l2" if state.position.epoch < config.loss.warm_epochs else config.loss.loss_2d
-    flat = loss_2d(prediction.maps_BKHW, inputs.uv_BK2, inputs.present_2d_BK, kind, config.loss.over)
-    deep = loss_3d(prediction.xyz_BK3, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
-    told = torch.tensor(float(stopping), device=image.device)
-    sums = torch.stack([flat.total, deep.total, flat.number, deep.number, told]).detach()
-    sums = sum_over_processes(sums)
+    own = state.objective(inputs, state.position.epoch)
+    told = own.new_full((1,), float(stopping))
+    sums = sum_over_processes(torch.cat([own.detach(), told]))
     counts = sums[2:4].clamp(min=1.0)
-    total = config.loss.weight_2d * flat.total / counts[0] + config.loss.weight_3d * deep.total / counts[1]
+    total = config.loss.weight_2d * own[0] / counts[0] + config.loss.weight_3d * own[1] / counts[1]
     state.optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(total * world()).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes, sums are wanted
+    descend(state, config)
+    return torch.cat([_losses(sums, config.loss), sums[4:]])
+
+
+def descend(state: State, config: Config) -> None:
+    """Move the weights by the gradients that are there, and their running average after them."""
     state.scaler.unscale_(state.optimizer)
     clip(state.network.parameters(), config.optim.clip_norm)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     if state.average is not None:
-        state.average.update(state.network)
-    return torch.cat([_losses(sums, config.loss), sums[4:]])
+        state.average.update()
 
 
 @torch.no_grad()
@@ -178,27 +175,31 @@ def validate(state: State, config: Config, val_set: Mixture, views: Views, devic
     The running average's weights are used where there are any. `error_2d` is in crop fractions, `error_3d` in units
     of wrist to middle MCP, both over the keypoints present.
     """
-    network, rule = state.network.eval(), READ_OUT_OF[config.model.kind]
-    values = state.average.values if state.average else dict(network.state_dict())
+    state.network.eval()
     sums = torch.zeros(8, device=device, dtype=torch.float64)
     loader = EvalLoader(val_set, config.data.batch, device=device, rank=rank(), world_size=world())
     with loader, shown("validation", len(loader)) as count:
         for batch in loader:
-            inputs = views.inputs(batch)
-            with autocast(config.loop.precision, device):
-                maps, xyz = torch.func.functional_call(network, values, (inputs.image_B3HW,))
-            flat = loss_2d(maps, inputs.uv_BK2, inputs.present_2d_BK, config.loss.loss_2d, config.loss.over)
-            deep = loss_3d(xyz, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
-            off_2d = torch.linalg.vector_norm(read_out(maps, rule) - inputs.uv_BK2, dim=-1)[inputs.present_2d_BK]
-            off_3d = torch.linalg.vector_norm(xyz - inputs.xyz_BK3, dim=-1)[inputs.present_3d_BK]
-            counts = (off_2d.new_tensor(off_2d.numel()), off_3d.new_tensor(off_3d.numel()))
-            parts = [flat.total, deep.total, flat.number, deep.number, off_2d.sum(), off_3d.sum(), *counts]
-            sums += torch.stack(parts).double()
+            sums += measure(state, views.inputs(batch), config)
             count()
     sums = sum_over_processes(sums)
     losses = dict(zip(NAMES, _losses(sums[:4], config.loss).tolist(), strict=True))
     errors = (sums[4:6] / sums[6:8].clamp(min=1)).tolist()
     return {**losses, "error_2d": errors[0], "error_3d": errors[1]}
+
+
+def measure(state: State, inputs: Inputs, config: Config) -> Tensor:
+    """Return (8,) float64 sums of a validation batch: 2D loss, 3D loss, their numbers; both errors, their numbers."""
+    values = state.average.values if state.average else dict(state.network.state_dict())
+    with autocast(config.loop.precision, inputs.image_B3HW.device):
+        maps, xyz = torch.func.functional_call(state.network, values, (inputs.image_B3HW,))
+    flat = loss_2d(maps, inputs.uv_BK2, inputs.present_2d_BK, config.loss.loss_2d, config.loss.over)
+    deep = loss_3d(xyz, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
+    found = read_out(maps, READ_OUT_OF[config.model.kind])
+    off_2d = _distance(found, inputs.uv_BK2, inputs.present_2d_BK)
+    off_3d = _distance(xyz, inputs.xyz_BK3, inputs.present_3d_BK)
+    parts = (flat.total, deep.total, flat.number, deep.number, off_2d.total, off_3d.total)
+    return torch.stack([*parts, off_2d.number, off_3d.number]).double()
 
 
 def end_epoch(
@@ -248,6 +249,12 @@ def asked_to_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _distance(found_BKD: Tensor, true_BKD: Tensor, present_BK: Tensor) -> Ratio:
+    """Return the sum of the distances of what is present, and their number; nothing is picked out, nobody waits."""
+    distance = torch.linalg.vector_norm(found_BKD - true_BKD, dim=-1)
+    return Ratio(torch.where(present_BK, distance, 0.0).sum(), present_BK.sum().float())
 
 
 def _losses(sums: Tensor, loss: LossConfig) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d, relu
+from torch.nn.functional import conv2d, interpolate, max_pool2d, relu
 
 from handdata.skeleton import BONES, NUM_KEYPOINTS, ROOT
 from handdata.train.encoder import Encoder, scaled
@@ -50,6 +50,8 @@ class HandNet(nn.Module):
         decoder_init: `default` is PyTorch's (published); `he` keeps the size of the signal through the decoder.
         logit_offset: constant added to the heatmap logits of `direct` and `tree`; 0 is published. A negative one
             starts with nearly empty maps, which shortens the plateau of method.md L18.
+        split: convolve the two parts of every joined map one by one and add, instead of joining them first; the same
+            parameters and the same sum, in another order.
 
     Raises:
         ValueError: an unknown kind, or a size that is no positive multiple of 32.
@@ -63,6 +65,7 @@ class HandNet(nn.Module):
         width: float = 1.0,
         decoder_init: Init = "default",
         logit_offset: float = 0.0,
+        split: bool = False,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
@@ -71,7 +74,9 @@ class HandNet(nn.Module):
             raise ValueError(f"size must be a positive multiple of {STRIDE}, got {size}")
         self.kind, self.size, self.logit_offset = kind, size, logit_offset
         self.encoder = Encoder(width)
-        self.decoder = Decoder(self.encoder.channels, kind=kind, size=size, width=width, offset=logit_offset)
+        self.decoder = Decoder(
+            self.encoder.channels, kind=kind, size=size, width=width, offset=logit_offset, split=split
+        )
         if decoder_init == "he":
             self.decoder.apply(_he_init)
 
@@ -84,14 +89,16 @@ class HandNet(nn.Module):
 class Decoder(nn.Module):
     """Four upsampling blocks, a 2D regressor and a 3D regressor fed by the heatmaps and up3."""
 
-    def __init__(self, channels: tuple[int, ...], *, kind: Kind, size: int, width: float, offset: float) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], *, kind: Kind, size: int, width: float, offset: float, split: bool
+    ) -> None:
         super().__init__()
         stem, layer1, layer2, layer3, layer4 = channels
-        self.kind, self.offset = kind, offset
-        self.up1 = UpBlock(layer4, layer3, layer3)
-        self.up2 = UpBlock(layer3, layer2, layer2)
-        self.up3 = UpBlock(layer2, layer1, layer1)
-        self.up4 = UpBlock(layer1, stem, stem)
+        self.kind, self.offset, self.split = kind, offset, split
+        self.up1 = UpBlock(layer4, layer3, layer3, split=split)
+        self.up2 = UpBlock(layer3, layer2, layer2, split=split)
+        self.up3 = UpBlock(layer2, layer1, layer1, split=split)
+        self.up4 = UpBlock(layer1, stem, stem, split=split)
         self.map1 = _conv(stem, stem)
         self.map2 = _conv(stem, NUM_KEYPOINTS)
         narrow, wide = scaled(32, width), scaled(64, width)
@@ -113,7 +120,7 @@ class Decoder(nn.Module):
         maps = self._maps(logits.float())
         heat = max_pool2d(relu(self.heat1(maps)), 2)
         heat = max_pool2d(relu(self.heat2(heat)), 2)
-        pose = relu(self.pose2(relu(self.pose1(torch.cat((heat, up3), 1)))))
+        pose = relu(self.pose2(relu(joined(self.pose1, heat, up3, split=self.split))))
         vector = self.linear2(relu(self.linear1(pose.flatten(1)))).float().unflatten(1, (-1, 3))
         xyz = bones_to_keypoints(vector, self.path) if self.kind == "tree" else vector
         return Prediction(maps, xyz)
@@ -127,23 +134,38 @@ class Decoder(nn.Module):
 class UpBlock(nn.Module):
     """Double the map, put the skip's channels behind its own, two 3x3 convolutions."""
 
-    def __init__(self, channels: int, skip: int, out: int) -> None:
+    def __init__(self, channels: int, skip: int, out: int, *, split: bool) -> None:
         super().__init__()
+        self.split = split
         self.conv1 = _conv(channels + skip, out)
         self.conv2 = _conv(out, out)
 
     def forward(self, x_BCHW: Tensor, skip_BCHW: Tensor) -> Tensor:
         """Return (B, out, 2 H, 2 W)."""
-        return relu(self.conv2(relu(self.conv1(torch.cat((double(x_BCHW), skip_BCHW), 1)))))
+        return relu(self.conv2(relu(joined(self.conv1, double(x_BCHW), skip_BCHW, split=self.split))))
+
+
+def joined(conv: nn.Conv2d, first_BCHW: Tensor, second_BCHW: Tensor, *, split: bool) -> Tensor:
+    """Convolve two maps laid one behind the other (3x3, padding 1).
+
+    A convolution is linear, so with `split` each map meets its own part of the weight and the results are added: the
+    joined map is never written. The parameter is one tensor either way.
+    """
+    if not split:
+        both: Tensor = conv(torch.cat((first_BCHW, second_BCHW), 1))
+        return both
+    channels = first_BCHW.shape[1]
+    first = conv2d(first_BCHW, conv.weight[:, :channels], padding=1)
+    return first + conv2d(second_BCHW, conv.weight[:, channels:], padding=1)
 
 
 def double(x_BCHW: Tensor) -> Tensor:
     """Upsample by two, bilinearly, corners not aligned.
 
     A compiled network uses slices with the weights 1/4 and 3/4, which fuse with what follows; eagerly the library's
-    own kernel is quicker. Both give the same map to 1e-6.
+    own kernel is quicker, and an exported one keeps it as one operation. Both give the same map to 1e-6.
     """
-    if not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
         return interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
     return _double_along(_double_along(x_BCHW, 2), 3)
 
@@ -169,9 +191,14 @@ def bone_path_matrix() -> Tensor:
 
 
 def bones_to_keypoints(bones_BN3: Tensor, path_KN: Tensor | None = None) -> Tensor:
-    """Sum (B, 20, 3) bones to (B, 21, 3) keypoints whose middle MCP is exactly zero."""
+    """Sum (B, 20, 3) bones to (B, 21, 3) keypoints whose middle MCP is exactly zero.
+
+    A matrix product only where it stays in float32: autocast would round the coordinates to bfloat16, TF32 to ten bits.
+    """
     path = bone_path_matrix().to(bones_BN3) if path_KN is None else path_KN
-    return torch.einsum("kn,bnd->bkd", path, bones_BN3)
+    if bones_BN3.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        return torch.einsum("kn,bnd->bkd", path, bones_BN3)
+    return (path[:, :, None] * bones_BN3[:, None]).sum(2)
 
 
 def keypoints_to_bones(xyz_BK3: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 from handdata.errors import ConfigError
 from handdata.train import checkpoint
 from handdata.train.config import Config, ModelConfig
-from handdata.train.distributed import spread
+from handdata.train.distributed import spread, world
 from handdata.train.models import HandNet
+from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
 from handdata.train.weights import fill, load_encoder
 
@@ -24,11 +25,13 @@ FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the 
 class State:
     """Everything of a training that a checkpoint holds, and the network as it is called.
 
-    `network` is the plain one; `trained` is the same, spread over processes and compiled where wanted.
+    `network` is the plain one; `trained` is the same, spread over processes; `objective` calls that, compiled where
+    wanted.
     """
 
     network: HandNet
     trained: nn.Module
+    objective: Objective
     optimizer: Optimizer
     schedule: Schedule
     scaler: GradScaler
@@ -57,14 +60,15 @@ class State:
         )
 
 
-def make_network(model: ModelConfig) -> HandNet:
-    """Return the recipe's network with random weights."""
+def make_network(model: ModelConfig, *, split: bool = False) -> HandNet:
+    """Return the recipe's network with random weights; `split` as `models.HandNet` has it."""
     return HandNet(
         model.kind,
         size=model.size,
         width=model.width,
         decoder_init=model.decoder_init,
         logit_offset=model.logit_offset,
+        split=split,
     )
 
 
@@ -80,7 +84,7 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
         ConfigError, MissingError, DataError: weights that are not there or do not fit.
     """
     torch.manual_seed(config.loop.seed)
-    network = make_network(config.model)
+    network = make_network(config.model, split=config.loop.split)
     if config.start.weights and init_from is None:
         load_encoder(network.encoder, config.start.weights)
     if init_from is not None:
@@ -93,8 +97,9 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
     trained = spread(network, device, partly_used=config.loss.loss_3d == "none")
     return State(
         network=network,
-        trained=torch.compile(trained) if config.loop.compile else trained,  # type: ignore[arg-type]
-        optimizer=make_optimizer(network, config.optim),
+        trained=trained,
+        objective=Objective(trained, config, choose_mode(config, device, world())),
+        optimizer=make_optimizer(network, config.optim, device),
         schedule=Schedule(config.optim, config.loop.epochs * config.loop.batches),
         scaler=GradScaler(device.type, enabled=config.loop.precision == "fp16"),
         average=Average(network, config.optim.ema_decay) if config.optim.ema_decay else None,

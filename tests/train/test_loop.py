@@ -11,7 +11,7 @@ import torch
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.paths import DataRoot
-from handdata.train import checkpoint, loop, sources
+from handdata.train import checkpoint, loop, objective, sources
 from handdata.train.losses import Ratio
 from handdata.train.optim import Average, Schedule
 from handdata.train.runs import list_runs
@@ -201,7 +201,7 @@ def test_a_signal_saves_and_ends_cleanly_and_resume_gives_the_same_losses(
 
 
 def test_nan_guard_names_the_samples_and_keeps_the_last_checkpoint(folders, tmp_path, monkeypatch):
-    real = loop.loss_3d
+    real = objective.loss_3d
     calls = []
 
     def poisoned(xyz, *args):
@@ -209,7 +209,7 @@ def test_nan_guard_names_the_samples_and_keeps_the_last_checkpoint(folders, tmp_
         ratio = real(xyz, *args)
         return Ratio(ratio.total * float("nan"), ratio.number) if len(calls) == 6 else ratio
 
-    monkeypatch.setattr(loop, "loss_3d", poisoned)
+    monkeypatch.setattr(objective, "loss_3d", poisoned)
     with pytest.raises(DataError, match=r"epoch 2, samples .*made/.*expected a finite loss, got nan") as stop:
         loop.train(job_of(tiny(), folders, tmp_path / "run"))
 
@@ -319,7 +319,7 @@ def test_running_average_follows_and_frozen_values_stay_exact():
     before = network.weight.detach().clone()
     with torch.no_grad():
         network.weight += 1.0
-    average.update(network)
+    average.update()
 
     torch.testing.assert_close(average.values["weight"], before + 0.9)  # first decay is (1 + 0) / (10 + 0)
     assert torch.equal(average.values["bias"], network.bias)

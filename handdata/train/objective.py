@@ -1,0 +1,115 @@
+"""What a step differentiates: the network and its losses as one function of a batch, compiled where that pays.
+
+Compiling network and losses together is what makes it pay (performance.md: the network alone is slower compiled than
+eager): the heatmaps are never written in float32, their sums are taken where the sigmoid is.
+
+Shape letters: B batch, K keypoints, H, W rows and columns.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from handdata.progress import say
+from handdata.train.augment import Inputs
+from handdata.train.config import Compile, Config, LossConfig, Precision
+from handdata.train.losses import Loss2D, loss_2d, loss_3d
+from handdata.train.precision import autocast
+
+# Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s; performance.md, H100):
+# even after 3,900 steps. "auto" compiles trainings more than twice as long.
+AUTO_STEPS = 10_000
+MODES: Mapping[Compile, str] = {
+    "default": "default",
+    "reduce-overhead": "reduce-overhead",
+    "max-autotune": "max-autotune",
+}
+
+
+def choose_mode(config: Config, device: torch.device, processes: int) -> Compile:
+    """Return how to compile: what the recipe says, `auto` resolved; `off` for several processes.
+
+    `auto` compiles on a GPU where the training is long enough to pay for it.
+    """
+    wanted = config.loop.compile
+    if wanted == "auto":
+        long = config.loop.epochs * config.loop.batches >= AUTO_STEPS
+        wanted = "default" if long and device.type == "cuda" else "off"
+    return "off" if processes > 1 else wanted
+
+
+def loss_sums(
+    network: nn.Module,
+    image_B3HW: Tensor,
+    uv_BK2: Tensor,
+    present_2d_BK: Tensor,
+    xyz_BK3: Tensor,
+    present_3d_BK: Tensor,
+    *,
+    kind: Loss2D,
+    loss: LossConfig,
+    precision: Precision,
+) -> Tensor:
+    """Return (4,) float32: the 2D and the 3D sum, with gradient, then how many entries each runs over."""
+    with autocast(precision, image_B3HW.device):
+        prediction = network(image_B3HW)
+    flat = loss_2d(prediction.maps_BKHW, uv_BK2, present_2d_BK, kind, loss.over)
+    deep = loss_3d(prediction.xyz_BK3, xyz_BK3, present_3d_BK, loss.loss_3d)
+    return torch.stack([flat.total, deep.total, flat.number, deep.number])
+
+
+class Objective:
+    """`loss_sums` of one network and recipe.
+
+    Args:
+        network: as it is called; spread over processes, if so.
+        config: the recipe's.
+        mode: of torch.compile, or `off`.
+        backend: of torch.compile.
+    """
+
+    def __init__(self, network: nn.Module, config: Config, mode: Compile = "off", backend: str = "inductor") -> None:
+        self._config, self._mode = config, mode
+        self._eager: Callable[..., Tensor] = partial(loss_sums, network)
+        self._compiled: Callable[..., Tensor] | None = None
+        self._proven = False
+        if mode != "off":
+            options: dict[str, Any] = {"mode": MODES[mode]} if backend == "inductor" else {}
+            compiled = torch.compile(loss_sums, fullgraph=True, dynamic=False, backend=backend, **options)
+            self._compiled = partial(compiled, network)
+
+    def __call__(self, inputs: Inputs, epoch: int) -> Tensor:
+        """Return the (4,) sums of a batch; the first epochs may have another 2D loss (`loss.warm_epochs`)."""
+        loss, loop = self._config.loss, self._config.loop
+        kind: Loss2D = "l2" if epoch < loss.warm_epochs else loss.loss_2d
+        image = inputs.image_B3HW
+        if loop.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        tensors = (image, inputs.uv_BK2, inputs.present_2d_BK, inputs.xyz_BK3, inputs.present_3d_BK)
+        settings = {"kind": kind, "loss": loss, "precision": loop.precision}
+        if self._compiled is None:
+            return self._eager(*tensors, **settings)
+        if not self._proven:
+            return self._first(self._compiled, tensors, settings)
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # what the step before returned may be overwritten: it is used up
+        return self._compiled(*tensors, **settings)
+
+    def _first(
+        self, compiled: Callable[..., Tensor], tensors: tuple[Tensor, ...], settings: Mapping[str, Any]
+    ) -> Tensor:
+        """Compile, or go on without it where the compiler cannot do its work on this machine."""
+        say(f"compiling the step ({self._mode}); about a minute, the next run finds most of it done")
+        try:
+            sums = compiled(*tensors, **settings)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a compiler of another project, in whatever words
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            say(f"torch.compile does not work here, training goes on without it: {reason.strip()[:200]}")
+            self._compiled = None
+            return self._eager(*tensors, **settings)
+        self._proven = True
+        return sums

@@ -1,0 +1,95 @@
+"""The path a GPU takes, checked where there is none: fake_cuda.py follows it on tensors with a device and no values."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from handdata.train.ledger import Ledger
+from tests.train.fake_cuda import RECIPES
+from tests.train.made_training import made_set
+
+ROOT = Path(__file__).resolve().parents[2]
+GUARD = """
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+static c10::impl::DeviceGuardImplRegistrar here(
+    c10::DeviceType::CUDA, new c10::impl::NoOpDeviceGuardImpl<c10::DeviceType::CUDA>());
+"""
+
+
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory):
+    """A library that lets a torch built without CUDA name a CUDA device; none where it can."""
+    if torch.backends.cuda.is_built():
+        return ""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++: a torch without CUDA cannot be taught to name the device")
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "guard.cpp").write_text(GUARD)
+    home = Path(torch.__file__).parent
+    command = [compiler, "-std=c++20", "-shared", "-fPIC", f"-I{home}/include", "guard.cpp", "-o", "guard.so"]
+    subprocess.run([*command, f"-L{home}/lib", "-lc10"], cwd=folder, check=True, capture_output=True)
+    return str(folder / "guard.so")
+
+
+@pytest.fixture(scope="module")
+def followed(guard, tmp_path_factory):
+    folder = made_set(tmp_path_factory.mktemp("shards") / "synthhands", "synthhands", foreground=True)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.train.fake_cuda", guard, str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [*(f"step {recipe}" for recipe in RECIPES), "step split", "step fp32", "step over all"],
+)
+def test_a_step_stays_on_the_gpu_and_waits_for_nothing(case, followed):
+    """Augment, network, losses, clipping, optimiser, running average; backward alone is a stand-in."""
+    assert followed[case]["devices"] == ["cuda:0"]
+    assert followed[case]["waits"] == []
+    assert followed[case]["gradients"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_validation_and_prediction_stay_there_and_answer_in_float32(recipe, followed):
+    case = followed[f"score {recipe}"]
+
+    assert (case["devices"], case["waits"], case["types"]) == (["cuda:0"], [], ["torch.float32"])
+
+
+@pytest.mark.slow
+def test_what_would_wait_is_noticed(followed):
+    for name, noticed in followed["controls"].items():
+        assert noticed == [name]
+
+
+def test_losses_are_read_late_in_order_and_wholly():
+    """A GPU's losses are read two steps later; a stop is heard then, and nothing is left over."""
+    names = SimpleNamespace(sample_ids=lambda dataset, sample: [])
+    sums = {}
+    ledger, seen = Ledger(sums, names, Path(), lag=2), []
+    for number in range(4):
+        assert not ledger.add(torch.tensor([1.0, 1.0, number, 0.0]), None)
+        seen.append(sums.get("total", math.nan))
+    np.testing.assert_equal(seen, [math.nan, math.nan, 0.0, 1.0])
+    assert not ledger.settle()
+    assert sums["total"] == 6.0
+
+    sums = {}
+    told = Ledger(sums, names, Path(), lag=2)
+    assert [told.add(torch.tensor([1.0, 1.0, 1.0, float(n == 1)]), None) for n in range(4)] == [0, 0, 0, 1]
+    assert sums["total"] == 4.0
