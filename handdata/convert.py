@@ -20,7 +20,7 @@ from typing import Any
 from handdata import __version__, manifest
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
-from handdata.errors import BusyError, ConfigError, DataError
+from handdata.errors import BusyError, ConfigError, DataError, MissingError
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
@@ -57,6 +57,9 @@ def make_plan(dataset: str, root: Path, options: Options, splits: Sequence[str] 
     plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
     _check_ids(plan.items)
     items = [item for item in plan.items if not splits or item.split in splits]
+    if not plan.items:
+        fix = "Unpack the archive whole, or choose other --sequences or --camera."
+        raise MissingError(plan.root, expected="labelled pictures of what was asked for", got="none", fix=fix)
     if not items:
         there = ", ".join(sorted({item.split for item in plan.items}))
         raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from handdata.convert import convert
+from handdata.convert import convert, make_plan
 from handdata.converters.protocol import Options
 from handdata.dataset import open_dataset
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
@@ -172,7 +172,7 @@ FAULTS = {
     "no label file": (_no_labels, "B1Counting_SK.mat", "no such file"),
     "wrong shape": (_wrong_shape, "B1Counting_SK.mat[handPara]", "(21, 3, 2)"),
     "no variable": (_no_variable, "B1Counting_SK.mat", "got hand"),
-    "NaN labels": (_nan, "B1Counting_SK.mat[handPara]", "NaN in frame 0"),
+    "NaN labels": (_nan, "B1Counting_SK.mat[handPara][0]", "got NaN"),
     "garbage": (_garbage, "B1Counting_SK.mat", "MATLAB"),
 }
 
@@ -251,6 +251,24 @@ def test_a_full_disk_is_told_in_one_line(root, tmp_path):
 def test_a_wrong_option_is_named(changes, where, root, tmp_path):
     with pytest.raises(ConfigError, match=where):
         convert("stereo", root, tmp_path / "out", **changes)
+
+
+def test_a_published_split_of_another_dataset_is_a_mistake_of_usage(root, tmp_path):
+    asked = ("convert", "stereo", "--root", root, "--out", tmp_path / "out", "--split-scheme", "reference-rotate")
+    done = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "reference-rotate is for dexter, not stereo" in done.stderr
+
+
+def test_a_sequence_without_pictures_is_told(tmp_path):
+    (tmp_path / "native/female_object/seq01/cam01/01").mkdir(parents=True)
+    picture = tmp_path / "native/male_object/seq02/cam01/01/00000000_color.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
+
+    with pytest.raises(MissingError, match="native: expected labelled pictures of what was asked for, got none"):
+        make_plan("synthhands", tmp_path / "native", Options(sequences=("female_object/seq01",)))
 
 
 def test_missing_input_says_where_to_get_it_and_offers_synth(tmp_path):

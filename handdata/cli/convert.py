@@ -119,6 +119,8 @@ def _check_options(dataset: str, asked: dict[str, Any]) -> None:
         raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
     if dataset == ALL and (asked["root"] or asked["out"]):
         raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
+    if asked["split_scheme"] == "reference-rotate" and dataset not in ("dexter", ALL):
+        raise click.BadParameter(f"reference-rotate is for dexter, not {dataset}", param_hint="--split-scheme")
     context = click.get_current_context()
     for option, datasets in BELONGS.items():
         given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
