@@ -51,7 +51,7 @@ def pck_figure(quantity: str, sets: Sequence[tuple[Run, SetResult]], reference: 
         for place, (run, result) in enumerate(sets):
             curve = result.curves.get(quantity)
             if curve:
-                _line(axes, curve.thresholds, curve.accuracy, place, f"{run.name} ({result.split})")
+                _line(axes, curve.thresholds, curve.accuracy, place, run.column(result))
         for name, thresholds, accuracy in _authors_curves(quantity, sets[0][1].dataset, reference):
             axes.plot(thresholds, accuracy, color=INK, linestyle="--", linewidth=1, label=name)
         if quantity == "3d_mm":

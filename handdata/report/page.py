@@ -144,10 +144,10 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
         for quantity in ("2d", "3d"):
             table = one.errors["all"][quantity]
             if table.total_micro is not None:
-                caption = f"{run.name} ({one.split}): {quantity.upper()} error, {QUANTITIES[quantity]}"
+                caption = f"{run.column(one)}: {quantity.upper()} error, {QUANTITIES[quantity]}"
                 svg = error_skeleton(table, _SKELETON_SCALE[quantity], QUANTITIES[quantity], html.escape(caption))
                 drawings.append((caption, Markup(svg)))  # noqa: S704 our own SVG
-    galleries = [(f"{run.name} ({one.split})", one.origin, *gallery.cards(run, one, each)) for run, one in sets]
+    galleries = [(run.column(one), one.origin, *gallery.cards(run, one, each)) for run, one in sets]
     return DatasetPart(
         name=name,
         protocols=summaries.protocol_table(name, sets),

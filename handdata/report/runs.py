@@ -66,6 +66,24 @@ class Run:
         """The sets it was scored on; none before it is evaluated."""
         return self.results.sets if self.results else ()
 
+    def set_name(self, one: SetResult) -> str:
+        """Return "<dataset> <split>", and the folder where the run was scored on two of that name."""
+        return f"{one.dataset} {one.split}{self._folder_of(one)}"
+
+    def column(self, one: SetResult) -> str:
+        """Return "<run> (<split>)", the head of a column about one dataset, and the folder where it takes one."""
+        return f"{self.name} ({one.split}{self._folder_of(one)})"
+
+    def _folder_of(self, one: SetResult) -> str:
+        def key(result: SetResult) -> tuple[str, str, bool]:
+            return result.dataset, result.split, result.augmented
+
+        folders = {other.shards for other in self.sets if key(other) == key(one)}
+        if len(folders) < 2:
+            return ""
+        names = {Path(folder).name for folder in folders}
+        return f", {Path(one.shards).name if len(names) == len(folders) else one.shards}"
+
 
 def find_runs(data: DataRoot, names: Sequence[str], *, needed: bool = True) -> list[Run]:
     """Read the named runs, or all of runs/ in name order.

@@ -31,7 +31,7 @@ def overview(runs: Sequence[Run]) -> Table:
         errors = one.errors.get("all", {})
         error_2d, error_3d = (one.protocols.get(f"thesis:error_{d}") for d in ("2d", "3d"))
         rows.append(
-            (run.name, run.recipe or DASH, f"{one.dataset} {one.split}{' (augmented)' if one.augmented else ''}",
+            (run.name, run.recipe or DASH, f"{run.set_name(one)}{' (augmented)' if one.augmented else ''}",
              one.origin, str(one.counts.get("samples", 0)),
              _total(errors, "2d", 3), with_interval(error_2d.value, error_2d.low, error_2d.high) if error_2d else DASH,
              _total(errors, "2d_px", 1), _total(errors, "2d_box", 3),
@@ -90,8 +90,8 @@ def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:
     header = ["protocol", "unit"]
     reasons: dict[str, dict[str, list[str]]] = {}
     for run, one in sets:
-        header.append(f"{run.name} ({one.split})")
-        header += [f"{run.name} ({one.split}) without excluded labels"] if one.protocols_without_excluded else []
+        header.append(run.column(one))
+        header += [f"{run.column(one)} without excluded labels"] if one.protocols_without_excluded else []
     rows = []
     for name in names:
         row = [name, PROTOCOLS[name].unit]
@@ -124,7 +124,7 @@ def group_table(dataset: str, sets: Sequence[Scored]) -> Table:
     tables = [one.errors["all"][quantity] for _, one, quantity in columns]
     rows = [[group.split(":")[-1], *(_or_dash(table.groups[group], 3) for table in tables)] for group in GROUPS]
     rows.append(["total", *(_or_dash(table.total_micro, 3) for table in tables)])
-    header = ["group", *(f"{run.name} ({one.split}): {quantity.upper()}" for run, one, quantity in columns)]
+    header = ["group", *(f"{run.column(one)}: {quantity.upper()}" for run, one, quantity in columns)]
     notes = ("2D in fractions of the crop side, 3D normalised; the total is a mean over labels.",)
     return plain_table(f"groups-{dataset}", f"{dataset}: error by keypoint group", header, rows, notes=notes)
 
@@ -139,7 +139,7 @@ def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
             totals = [_total(tables, quantity, 1 if quantity in ("2d_px", "3d_mm") else 3) for quantity in quantities]
             macro = [_or_dash(tables[quantity].total_macro, 3) for quantity in ("2d", "3d")]
             square = [_or_dash(tables[quantity].rmse, 3) for quantity in ("2d", "3d")]
-            rows.append((f"{run.name} ({one.split})", subset.replace("_", " "), str(labels), *totals, *macro, *square))
+            rows.append((run.column(one), subset.replace("_", " "), str(labels), *totals, *macro, *square))
     units = [f"{name}, {QUANTITIES[name]}" for name in quantities]
     header = ("run", "subset", "2D labels", *units, "2d macro", "3d macro", "2d RMSE", "3d RMSE")
     notes = (
@@ -152,7 +152,7 @@ def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
 def readout_table(runs: Sequence[Run]) -> Table:
     """Return the 2D error of each way to read a heatmap (method.md 6.5)."""
     rows = [
-        (run.name, f"{one.dataset} {one.split}", readout, _total(tables, "2d", 4), _total(tables, "2d_px", 2))
+        (run.name, run.set_name(one), readout, _total(tables, "2d", 4), _total(tables, "2d_px", 2))
         for run, one in scored_sets(runs)
         for readout, tables in one.readouts.items()
     ]
@@ -176,7 +176,7 @@ def throughput_table(runs: Sequence[Run]) -> Table:
 def spread_table(runs: Sequence[Run]) -> Table:
     """Return the totals of every repeat of augmented evaluations (E17)."""
     rows = [
-        (run.name, f"{one.dataset} {one.split}", quantity, *(number(value, 4) for value in values))
+        (run.name, run.set_name(one), quantity, *(number(value, 4) for value in values))
         for run, one in scored_sets(runs)
         for quantity, values in one.spread.items()
     ]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -20,7 +21,7 @@ from handdata.report.page import write_report
 from handdata.report.published import ANCHORS, published_cells
 from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs, read_run
-from handdata.report.summaries import group_table
+from handdata.report.summaries import group_table, overview
 from handdata.report.tables import thesis_table, tidy_rows
 from handdata.results import ErrorTable
 
@@ -296,3 +297,16 @@ def test_three_views_look_along_the_three_axes():
     svg = three_views(np.full((21, 3), np.nan), pose, "a line in depth")
     assert all(f">{name}</text>" in svg for name in ("front", "side", "top"))
     assert three_views(np.full((21, 3), np.nan), np.full((21, 3), np.nan), "nothing") == ""
+
+
+def test_two_folders_of_one_dataset_and_split_are_told_apart_by_their_folder(tmp_path):
+    data = DataRoot(tmp_path)
+    made_run(tmp_path, "both", [open_dataset(made_shards(data.shards("stereo"), "stereo"))])
+    run = read_run(data.runs / "both")
+    one = run.sets[0]
+    gritty = replace(one, shards=f"{one.shards}-gritty")
+    both = replace(run, results=replace(run.results, sets=(one, gritty)))
+
+    assert (run.set_name(one), run.column(one)) == ("stereo val", "both (val)")
+    assert [both.column(part) for part in both.sets] == ["both (val, stereo)", "both (val, stereo-gritty)"]
+    assert [row[2] for row in overview([both]).rows] == ["stereo val, stereo", "stereo val, stereo-gritty"]
