@@ -29,9 +29,10 @@ def project(xyz_N3: NDArray[Any], K: NDArray[Any]) -> Array:
     """
     xyz = np.asarray(xyz_N3, np.float64)
     z = np.where(xyz[..., 2] > 0, xyz[..., 2], np.nan)
-    u = (K[0, 0] * xyz[..., 0] + K[0, 1] * xyz[..., 1]) / z + K[0, 2]
-    v = K[1, 1] * xyz[..., 1] / z + K[1, 2]
-    return np.stack([u, v], axis=-1)
+    uv: Array = np.empty((*xyz.shape[:-1], 2))
+    uv[..., 0] = (K[0, 0] * xyz[..., 0] + K[0, 1] * xyz[..., 1]) / z + K[0, 2]
+    uv[..., 1] = K[1, 1] * xyz[..., 1] / z + K[1, 2]
+    return uv
 
 
 def backproject(uv_N2: NDArray[Any], z_N: NDArray[Any], K: NDArray[Any]) -> Array:
@@ -93,11 +94,12 @@ def crop_affine(box_xyxy: NDArray[Any], size: int) -> Array:
     Returns:
         (..., 2, 3).
     """
-    left, top, right, bottom = np.moveaxis(np.asarray(box_xyxy, np.float64), -1, 0)
-    sx, sy = size / (right - left), size / (bottom - top)
-    zero = np.zeros_like(sx)
-    rows = [sx, zero, (0.5 - left) * sx - 0.5, zero, sy, (0.5 - top) * sy - 0.5]
-    return np.stack(rows, axis=-1).reshape(*np.shape(sx), 2, 3)
+    box = np.asarray(box_xyxy, np.float64)
+    scale = size / (box[..., 2:] - box[..., :2])
+    A: Array = np.zeros((*box.shape[:-1], 2, 3))
+    A[..., 0, 0], A[..., 1, 1] = scale[..., 0], scale[..., 1]
+    A[..., 2] = (0.5 - box[..., :2]) * scale - 0.5
+    return A
 
 
 def apply_affine(A: NDArray[Any], uv_N2: NDArray[Any]) -> Array:

@@ -20,7 +20,7 @@ from handdata.images import resample_kept, resample_mask, resample_square, touch
 from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shard_state import remember
 from handdata.shards import ShardWriter, file_sha256
-from handdata.workers import count_step
+from handdata.workers import count_step, one_core
 
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
 
@@ -126,7 +126,7 @@ def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
     }
     if "foreground" in task.optional:
         kept = np.ones((height, width), bool) if sample.foreground is None else sample.foreground
-        row["foreground"] = np.packbits(resample_mask(kept.astype(np.uint8), window, task.canvas, 0), axis=1)
+        row["foreground"] = np.packbits(resample_mask(kept.view(np.uint8), window, task.canvas, 0), axis=1)
     if "mask" in task.optional:
         labels = np.full((height, width), MASK_UNKNOWN, np.uint8) if sample.mask is None else sample.mask
         row["mask"] = resample_mask(labels, window, task.canvas, MASK_UNKNOWN)
@@ -151,16 +151,19 @@ def _canvas(sample: Sample, window: NDArray[Any], size: int) -> NDArray[np.uint8
 
 
 def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item], Sample]) -> str:
-    with ShardWriter(
-        task.path,
-        len(items),
-        canvas=task.canvas,
-        attributes=task.attributes,
-        sequences=task.sequences,
-        cameras=task.cameras,
-        optional=task.optional,
-        tag=task.tag,
-    ) as shard:
+    with (
+        one_core(),
+        ShardWriter(
+            task.path,
+            len(items),
+            canvas=task.canvas,
+            attributes=task.attributes,
+            sequences=task.sequences,
+            cameras=task.cameras,
+            optional=task.optional,
+            tag=task.tag,
+        ) as shard,
+    ):
         for item in items:
             shard.append(build_row(read(item), item, task))
             count_step()
@@ -186,7 +189,7 @@ def _check(sample: Sample, item: Item, root: Path) -> None:
 
 
 def _extent(keypoints_2d: NDArray[Any]) -> NDArray[np.float64]:
-    return np.concatenate([np.nanmin(keypoints_2d, axis=0) + 0.5, np.nanmax(keypoints_2d, axis=0) + 0.5])
+    return np.concatenate([np.fmin.reduce(keypoints_2d), np.fmax.reduce(keypoints_2d)]) + 0.5  # both pass over NaN
 
 
 def run_tag() -> str:

@@ -6,6 +6,7 @@ A palm centre is not a wrist and has no index here.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,17 @@ def to_canonical(points: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
     """
     if points.shape[-2] != len(names):
         raise ValueError(f"{points.shape[-2]} points but {len(names)} names")
+    rows, slots = _slots(tuple(names))
+    result = np.full((*points.shape[:-2], NUM_KEYPOINTS, points.shape[-1]), np.nan, dtype=points.dtype)
+    result[..., slots, :] = points[..., rows, :]
+    return result
+
+
+@lru_cache(maxsize=64)
+def _slots(names: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of `names` that are keypoints, and the slots they fill."""
     known = [(row, INDEX[name]) for row, name in enumerate(names) if name in INDEX]
     slots = [slot for _, slot in known]
     if len(set(slots)) != len(slots):
         raise ValueError(f"a keypoint is named twice in {list(names)}")
-    result = np.full((*points.shape[:-2], NUM_KEYPOINTS, points.shape[-1]), np.nan, dtype=points.dtype)
-    result[..., slots, :] = points[..., [row for row, _ in known], :]
-    return result
+    return np.array([row for row, _ in known], np.intp), np.array(slots, np.intp)

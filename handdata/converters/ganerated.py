@@ -89,15 +89,15 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
     original = manifest.cameras["original"].K
 
     def read(item: Item) -> Sample:
-        stem = str(root / item.image.removesuffix(PICTURE))
-        uv_path, normalized_path, global_path, crop_path = (Path(stem + kind) for kind in LABELS)
+        stem = f"{root}/{item.image.removesuffix(PICTURE)}"
+        uv_path, normalized_path, global_path, crop_path = (stem + kind for kind in LABELS)
         uv = read_numbers(uv_path, 42).reshape(21, 2)
         normalized = _checked(read_numbers(normalized_path, 63).reshape(21, 3), normalized_path)
         xyz = _to_mm(read_numbers(global_path, 63).reshape(21, 3))
         crop = read_numbers(crop_path, 3)
         K = _crop_camera(original, crop, crop_path)
         _check_projection(uv, project(xyz, K), MAX_RESIDUAL_PX + crop[2] * MAX_RESIDUAL_ORIGINAL_PX, uv_path)
-        image = read_image(root / item.image)
+        image = read_image(f"{root}/{item.image}")
         return Sample(
             id=item.id,
             image=image,
@@ -164,7 +164,7 @@ def _splits(
     return {f"{partition}/{frame}": split_of[partition] for partition in frames for frame in frames[partition]}, []
 
 
-def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: str) -> NDArray[np.float64]:
     """Return the intrinsics of the crop from those of the original picture.
 
     Raises:
@@ -178,7 +178,7 @@ def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: Path) 
     return cropped
 
 
-def _checked(normalized: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def _checked(normalized: NDArray[np.float64], path: str) -> NDArray[np.float64]:
     """Return joint_pos if its middle MCP is the origin and its wrist at distance 1 (method.md 12 N).
 
     Raises:
@@ -192,7 +192,7 @@ def _checked(normalized: NDArray[np.float64], path: Path) -> NDArray[np.float64]
     return normalized
 
 
-def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], limit: float, path: Path) -> None:
+def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], limit: float, path: str) -> None:
     """Refuse a 2D label that is not the projection of the 3D label.
 
     Raises:

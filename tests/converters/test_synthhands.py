@@ -8,6 +8,7 @@ import pytest
 
 from handdata import manifest
 from handdata.convert import convert
+from handdata.converters import synthhands
 from handdata.converters.reference import reference_split
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import normalize_pose
@@ -245,3 +246,16 @@ def test_both_cameras_of_a_frame_are_in_the_same_reference_split(tree):
 
     split = {item.id: item.split for item in items}
     assert all(split[i] == split[i.replace("_color", "_color_on_depth")] for i in split if i.endswith("_color"))
+
+
+@pytest.mark.parametrize("width", [64, 61])
+@pytest.mark.parametrize("others", [0, 1, 2, 40])
+def test_the_mask_is_the_exact_key_colour_whatever_lies_where(width, others):
+    rng, key = np.random.default_rng(others), np.array([14, 255, 14], np.uint8)
+    image = np.tile(key, (48, width, 1))
+    for _ in range(others):
+        image[rng.integers(48), rng.integers(width), rng.integers(3)] ^= 1
+
+    mask = synthhands._mask(image, key, has_object=1)
+
+    np.testing.assert_array_equal(mask, np.where((image == key).all(axis=-1), 0, 255))
