@@ -10,7 +10,7 @@ from handdata.paths import DataRoot
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("pictures", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
 )
@@ -24,6 +24,11 @@ from handdata.paths import DataRoot
     type=click.Choice(["thresholded", "expectation", "maximum"]),
     help="From heatmaps to keypoints [default: the model's own]",
 )
+@click.option(
+    "--onnx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the model to this file; alone, only that.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @data_root_option
 @click.pass_obj
@@ -35,16 +40,19 @@ def predict_command(
     hand: str,
     box: tuple[float, float, float, float] | None,
     rule: str | None,
+    onnx: Path | None,
     device: str,
 ) -> None:
     """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
 
     The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D; the pictures with the
     skeleton drawn on go to a folder. The model looks at --box, or at the largest centred square of the picture.
+    With --onnx the model itself goes to a file that ONNX runtimes read: a crop's bytes in, keypoints out.
 
     \b
     Example:
       handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
+      handdata predict best --onnx best.onnx
     """
     from handdata.errors import MissingError
     from handdata.progress import say, track
@@ -52,8 +60,16 @@ def predict_command(
     from handdata.train import checkpoint
     from handdata.train.predict import SUFFIXES, Picture, find_hands, predictions_json, write_overlay
 
+    if not pictures and not onnx:
+        raise click.UsageError("give PICTURES, or --onnx FILE.")
     folder = run if run.exists() else root.runs / run
     saved = checkpoint.load(folder)
+    if onnx:
+        from handdata.train.to_onnx import write_onnx
+
+        click.echo(write_onnx(onnx, saved, rule), err=bool(pictures))  # type: ignore[arg-type]
+        if not pictures:
+            return
     paths = [path for given in pictures for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
     paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
     if not paths:
