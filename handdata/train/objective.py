@@ -68,10 +68,16 @@ class Objective:
         network: as it is called; spread over processes, if so.
         config: the recipe's.
         mode: of torch.compile, or `off`.
-        backend: of torch.compile.
+        backend: of torch.compile; only its own knows modes.
     """
 
-    def __init__(self, network: nn.Module, config: Config, mode: Compile = "off", backend: str = "inductor") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        config: Config,
+        mode: Compile = "off",
+        backend: str | Callable[..., Any] = "inductor",
+    ) -> None:
         self._config, self._mode = config, mode
         self._eager: Callable[..., Tensor] = partial(loss_sums, network)
         self._compiled: Callable[..., Tensor] | None = None
@@ -80,6 +86,11 @@ class Objective:
             options: dict[str, Any] = {"mode": MODES[mode]} if backend == "inductor" else {}
             compiled = torch.compile(loss_sums, fullgraph=True, dynamic=False, backend=backend, **options)
             self._compiled = partial(compiled, network)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether a compiled step has been taken."""
+        return self._proven
 
     def __call__(self, inputs: Inputs, epoch: int) -> Tensor:
         """Return the (4,) sums of a batch; the first epochs may have another 2D loss (`loss.warm_epochs`)."""
@@ -107,7 +118,8 @@ class Objective:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a compiler of another project, in whatever words
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            inner = getattr(error, "inner_exception", error)  # of the backend, where dynamo wrapped it
+            reason = next((line for line in str(inner).splitlines() if line.strip()), type(inner).__name__)
             say(f"torch.compile does not work here, training goes on without it: {reason.strip()[:200]}")
             self._compiled = None
             return self._eager(*tensors, **settings)
