@@ -171,7 +171,7 @@ def interleave(cases: Mapping[str, Callable[[], int]], rounds: int) -> dict[str,
     for turn in range(rounds + 1):
         for name, case in cases.items():
             settle()
-            if isinstance(case, Batches):
+            if hasattr(case, "before"):
                 case.before()
             with no_gc():
                 wall, cpu = time.perf_counter(), cpu_seconds()

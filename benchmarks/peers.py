@@ -230,28 +230,6 @@ def open_huggingface(path: Path) -> Callable[[int], NDArray[np.uint8]]:
     return lambda i: np.array(stored[i]["image"])
 
 
-def webdataset(
-    path: Path, batch: int, workers: int, transform: Callable[[dict[str, bytes]], Any] | None = None
-) -> Iterator[Any]:
-    """WebDataset with its usual shuffles; decodes with simplejpeg unless a transform is given."""
-    import webdataset as wds
-
-    urls = [str(tar) for tar in sorted(path.glob("*.tar"))]
-    stages = (
-        wds.WebDataset(urls, shardshuffle=False, resampled=True, empty_check=False)
-        .shuffle(256)
-        .map(transform or _decode_first)
-        .batched(batch, partial=False)
-    )
-    yield from wds.WebLoader(stages, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
-
-
-def _decode_first(sample: dict[str, bytes]) -> Any:
-    import simplejpeg
-
-    return simplejpeg.decode_jpeg(sample["jpg"])
-
-
 def plain_dataset(path: Path) -> ShardDataset:
     """Our shards as a torch Dataset, pictures only, as the other layouts hold."""
     return ShardDataset(path, "train", labels=())

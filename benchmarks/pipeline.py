@@ -4,8 +4,10 @@
 
 Every case turns, scales, recolours, blurs and normalises each picture and makes 21 heatmaps of 128 x 128, in fp32.
 The thesis' steps are re-implemented from method.md 3.1, 4 and 8. Counted in samples a CPU second of all processes.
+With `--peers-python` WebDataset + PIL and the blurs run once more in that environment, say with an older OpenCV.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +17,20 @@ import cv2
 import numpy as np
 import peers
 import torch
+from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Batches, Result, arguments, interleave, ratio
-from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image
+from samples import (
+    SIZE,
+    Rng,
+    blurred_heatmaps,
+    closed_form,
+    normalized,
+    opencv_sample,
+    pil_colors,
+    pil_sample,
+    webdataset,
+)
 
 from handdata.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
@@ -26,17 +39,15 @@ from handdata.train.backgrounds import load_backgrounds
 from handdata.train.data import Loader, open_mixture
 from handdata.train.heatmaps import profiles, targets
 
-SIZE = 128
 WORKERS = 2
 AHEAD = 2 * WORKERS + 1  # batches that a loader may hold ready
-MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-Rng = np.random.Generator
 
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=2048, help="samples")
     parser.add_argument("--batch", type=int, default=64)
+    add_peers_python(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -46,7 +57,7 @@ def main() -> None:
         peers.write_shards(masked, options.count, 192, foreground=True)
 
     def web(transform: Callable[[dict[str, bytes]], Any]) -> Iterator[Any]:
-        return peers.webdataset(paths["wds"], options.batch, WORKERS, transform)
+        return webdataset(paths["wds"], options.batch, WORKERS, transform)
 
     cases = {
         "handdata: batched torch": Batches(handdata(paths["shards"], "dexter", options.batch), 10, options.batch),
@@ -58,6 +69,12 @@ def main() -> None:
         "heatmaps: 21 blurs of 61 x 61": heatmaps_thesis(32, np.float32),
         "heatmaps: the same in float64": heatmaps_thesis(32, np.float64),
     }
+    if options.peers_python:
+        there = [
+            Elsewhere(options.peers_python, "pil", paths["wds"], steps=6, batch=options.batch, workers=WORKERS),
+            Elsewhere(options.peers_python, "blurs", paths["wds"], steps=1, batch=32, workers=0),
+        ]
+        cases |= {f"{case.name}, {case.software}": case for case in there}
     result = Result("1 (pipelines without a GPU)")
     result.rows = interleave(cases, options.rounds)
     us = "handdata: batched torch"
@@ -72,6 +89,9 @@ def main() -> None:
     ]
     double = ratio(result.rows, "heatmaps: outer products", "heatmaps: the same in float64")
     result.notes.append(f"heatmaps, ours / the blurs in float64, as numpy.zeros makes them: {double:.1f} x")
+    for name in result.rows:
+        if name.startswith("WebDataset + PIL, "):
+            result.notes.append(f"ours / {name}: {ratio(result.rows, us, name):.1f} x")
     against = ratio(result.rows, "handdata: with backgrounds", "thesis: PNG 640, PIL, background")
     result.notes.append(f"with backgrounds, ours / the thesis' own loader: {against:.1f} x")
     result.finish(as_json=options.json)
@@ -119,18 +139,6 @@ def heatmaps_thesis(samples: int, dtype: Any) -> Callable[[], int]:
     return turn
 
 
-def blurred_heatmaps(uv: NDArray[np.float64], dtype: Any = np.float32) -> NDArray[Any]:
-    """One impulse a keypoint, blurred with a kernel of 61 x 61, divided by its maximum (method.md 4)."""
-    maps = np.zeros((21, SIZE, SIZE), dtype)
-    for k, (u, v) in enumerate(uv):
-        x, y = round(SIZE * u), round(SIZE * v)
-        if 0 <= x < SIZE and 0 <= y < SIZE:
-            maps[k, y, x] = 1
-            blurred = cv2.GaussianBlur(maps[k], (61, 61), 3)
-            maps[k] = blurred / blurred.max()
-    return maps
-
-
 def thesis_turn(samples: int) -> Callable[[], int]:
     """SynthHands as the thesis loads it: PNG of 640 x 480 with the key colour behind the hand."""
     rng = np.random.default_rng(0)
@@ -148,8 +156,6 @@ def thesis_turn(samples: int) -> Callable[[], int]:
 
 
 def thesis_sample(png: bytes, background: Image.Image, rng: Rng) -> tuple[Any, Any]:
-    import io
-
     hand = Image.open(io.BytesIO(png)).convert("RGB")
     hand = hand.rotate(float(rng.uniform(-180, 180)), Image.Resampling.NEAREST)
     p = rng.uniform(-0.25, 0.15)
@@ -164,64 +170,6 @@ def thesis_sample(png: bytes, background: Image.Image, rng: Rng) -> tuple[Any, A
     whole = Image.fromarray((pixels * keep + behind * (1 - keep)).astype(np.uint8))
     crop = whole.crop((80, 0, 560, 480)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     return normalized(pil_colors(crop, rng)), blurred_heatmaps(rng.random((21, 2)))
-
-
-def pil_colors(image: Image.Image, rng: Rng) -> Image.Image:
-    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-    for i in rng.permutation(3):
-        image = kinds[i](image).enhance(float(rng.uniform(0.75, 1.25)))
-    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.8))))
-
-
-def normalized(image: Any) -> NDArray[np.float32]:
-    return np.ascontiguousarray(((np.asarray(image, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1))
-
-
-# ------------------------------------------------------------------------------------------------ WebDataset's samples
-
-
-def pil_sample(sample: dict[str, bytes]) -> tuple[Any, Any]:
-    """JPEG canvas, PIL all the way, the thesis' heatmaps."""
-    import io
-
-    cv2.setNumThreads(1)
-    rng = np.random.default_rng()
-    image = Image.open(io.BytesIO(sample["jpg"])).convert("RGB")
-    image = image.rotate(float(rng.uniform(-180, 180)), Image.Resampling.BILINEAR)
-    side = 128 * rng.uniform(0.85, 1.25)
-    box = (96 - side / 2, 96 - side / 2, 96 + side / 2, 96 + side / 2)
-    crop = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
-    return normalized(pil_colors(crop, rng)), blurred_heatmaps(rng.random((21, 2)))
-
-
-def opencv_sample(sample: dict[str, bytes]) -> tuple[Any, Any]:
-    """JPEG canvas, one warpAffine, colours in float, heatmaps in closed form."""
-    import simplejpeg
-
-    cv2.setNumThreads(1)
-    rng = np.random.default_rng()
-    canvas = simplejpeg.decode_jpeg(sample["jpg"])
-    affine = cv2.getRotationMatrix2D((95.5, 95.5), float(rng.uniform(-180, 180)), float(rng.uniform(0.85, 1.15)))
-    affine[:, 2] -= 32
-    image = cv2.warpAffine(canvas, affine, (SIZE, SIZE), flags=cv2.INTER_LINEAR).astype(np.float32) / 255
-    for kind in rng.permutation(3):
-        factor = float(rng.uniform(0.75, 1.25))
-        if kind == 0:
-            image *= factor
-        else:
-            gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            base = gray.mean() if kind == 1 else gray[..., None]
-            image = image * factor + (1 - factor) * base
-        np.clip(image, 0, 1, out=image)
-    image = cv2.GaussianBlur(image, (7, 7), max(0.01, float(rng.uniform(0, 0.8))))
-    image = ((image - MEAN) / STD).transpose(2, 0, 1)
-    return np.ascontiguousarray(image), closed_form(rng.random((21, 2)))
-
-
-def closed_form(uv: NDArray[np.float64]) -> NDArray[np.float32]:
-    index = np.arange(SIZE, dtype=np.float32)
-    lines = np.exp(-((index - np.round(uv * SIZE)[..., None].astype(np.float32)) ** 2) / np.float32(18))
-    return lines[:, 1, :, None] * lines[:, 0, None, :]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import peers
+from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Batches, Result, arguments, interleave, ratio
+from samples import webdataset
 
 from handdata.shards import ShardReader
 from handdata.train.opened import OpenShard
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4096, help="samples")
     parser.add_argument("--side", type=int, default=192, help="px")
     parser.add_argument("--batch", type=int, default=64)
+    add_peers_python(parser)
     options = parser.parse_args()
     paths = peers.write_all(options.scratch / "layouts", options.count, options.side)
     result = Result("1 (reading)")
@@ -34,10 +37,18 @@ def main() -> None:
         peers.write_shards(cold, options.count // 2, options.side, rows=options.count // 4)
     plain, hinted = cold_rates(cold, options.rounds)
     readers = open_readers(paths, options.count, options.batch)
-    result.rows = interleave(
-        {name: Batches(reader, steps, options.batch, AHEAD) for name, (reader, steps) in readers.items()},
-        options.rounds,
-    )
+    cases = {name: Batches(reader, steps, options.batch, AHEAD) for name, (reader, steps) in readers.items()}
+    if options.peers_python:
+        there = {"ffcv_raw": 300, "mds_raw": 60, "mds_jpeg": 30}
+        for kind, steps in there.items():
+            case = Elsewhere(
+                options.peers_python, kind, paths["npy"], steps=steps, batch=options.batch, workers=WORKERS
+            )
+            cases[case.name] = case
+            result.notes.append(f"{case.name}: {case.software}, in an environment of its own")
+    else:
+        result.notes.append("not measured: FFCV, MDS (need --peers-python, see elsewhere.py)")
+    result.rows = interleave(cases, options.rounds)
     us = "handdata: threads and ring"
     for name, aim in (
         ("WebDataset JPEG", 25),
@@ -49,7 +60,8 @@ def main() -> None:
     result.rows["cold: plain mapping"] = {"MB_per_s": plain}
     result.rows["cold: with hints"] = {"MB_per_s": hinted}
     result.aims.append(Aim("cold, hints / plain mapping", hinted / plain, 5))
-    result.notes.append("not measured: FFCV (not tried), MDS (pins numpy < 2.2: needs a venv of its own)")
+    for name in ("FFCV raw", "MDS raw", "MDS JPEG") if options.peers_python else ():
+        result.notes.append(f"ours / {name}: {ratio(result.rows, us, name):.3g} x")
     result.finish(as_json=options.json)
 
 
@@ -65,7 +77,7 @@ def open_readers(paths: dict[str, Path], count: int, batch: int) -> dict[str, tu
         "DataLoader over .npy": (picked(peers.open_npy, "npy"), 60),
         "LMDB raw": (picked(peers.open_lmdb_raw, "lmdb_raw"), 60),
         "LMDB JPEG": (picked(peers.open_lmdb_jpeg, "lmdb_jpeg"), 30),
-        "WebDataset JPEG": (peers.webdataset(paths["wds"], batch, WORKERS), 30),
+        "WebDataset JPEG": (webdataset(paths["wds"], batch, WORKERS), 30),
         "HF datasets JPEG": (picked(peers.open_huggingface, "hf"), 20),
         "JPEG files, PIL": (picked(peers.open_files, "jpeg_files"), 20),
         "PNG files, PIL": (picked(peers.open_files, "png_files"), 10),
