@@ -78,7 +78,9 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     boxes = made_boxes(task.options)
 
     def read(item: Item) -> Sample:
-        return with_box(bare(item), item, boxes)
+        sample = with_box(bare(item), item, boxes)
+        _check(sample, item, task.root)
+        return sample
 
     entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
     try:
@@ -101,12 +103,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
 
 
 def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
-    """Make one shard row: crop, canvas and labels.
-
-    Raises:
-        DataError: K or a box holds NaN where the sample says it has one.
-    """
-    _check(sample, item, task.root)
+    """Make one shard row: crop, canvas and labels."""
     height, width = sample.image.shape[:2]
     crop = choose_crop(sample).astype(np.float32)  # as stored, so that the canvas can be derived from it again
     window = scale_about_center(crop, float(task.attributes["canvas_scale"]))
@@ -179,6 +176,11 @@ def _fault(read: Callable[[Item], Sample], item: Item) -> str:
 
 
 def _check(sample: Sample, item: Item, root: Path) -> None:
+    """Refuse a sample whose K or box is none, though it says it has one.
+
+    Raises:
+        DataError: so it is.
+    """
     where = root / item.image
     if sample.K is not None and not np.isfinite(sample.K).all():
         raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")

@@ -188,6 +188,15 @@ def test_a_label_that_cannot_be_used_is_named_and_can_be_skipped(tree, tmp_path,
     assert sorted(kept.skipped) == ["training/00000/left", "training/00000/right"]
 
 
+def test_a_picture_whose_camera_is_none_is_named_or_skipped_alone(tree, tmp_path, refused):
+    broken = {**entry(), "K": np.diag([0.0, 280.0, 1.0]).astype(np.float32)}
+    root = tree({0: entry(), 1: broken, 2: entry()})
+
+    line = refused(DataError, lambda: convert("rhd", root, tmp_path / "out"))
+    assert "00001.png[K]: expected positive focal lengths" in line
+    assert list(convert("rhd", root, tmp_path / "out", skip_bad=True).skipped) == ["training/00001/left"]
+
+
 def test_labels_that_changed_are_read_again(tree):
     samples_of("rhd", tree({0: entry()}))
 
