@@ -22,6 +22,7 @@ from handdata.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 MM_PER_UNIT = {"mm": 1.0, "m": 1000.0}
+FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 _POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
 Array = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def _read_coco(text: str, path: Path) -> Annotations:
         categories = {c["id"]: c for c in content["categories"] if c.get("keypoints")}
         info, annotations = content.get("info") or {}, list(content["annotations"])
         names = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         fix = "See docs/custom.md for the parts it needs."
         raise DataError(
             path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
@@ -116,11 +117,14 @@ def _read_coco(text: str, path: Path) -> Annotations:
     rows = []
     for number, annotation in enumerate(annotations):
         where = f"{path}[annotations][{number}]"
-        category, image = annotation.get("category_id"), images.get(annotation.get("image_id"))
-        if category not in categories or image is None:
-            raise DataError(where, expected="image_id and category_id that the file holds", got=str(annotation)[:80])
+        try:
+            category, image = annotation["category_id"], images[annotation["image_id"]]
+            slots_here = slots[category]
+        except (KeyError, TypeError, IndexError):
+            expected, fix = "image_id and category_id that the file holds", "See docs/custom.md."
+            raise DataError(where, expected=expected, got=str(annotation)[:80], fix=fix) from None
         facts = {"category": str(categories[category].get("name", "")), **info, **image, **annotation}
-        rows.append(_row(str(image.get("file_name", "")), facts, where, partial(_coco_hand, slots=slots[category])))
+        rows.append(_row(str(image.get("file_name", "")), facts, where, partial(_coco_hand, slots=slots_here)))
     return Annotations(rows=tuple(rows), ignored=tuple(sorted(ignored)))
 
 
@@ -131,6 +135,8 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
     if facts.get("keypoints"):
         points = np.array(facts["keypoints"], np.float64).reshape(len(slots), 3)[rows]
         labelled = points[:, 2] > 0
+        if not np.isfinite(points[labelled]).all():
+            raise ValueError("a labelled point that is no number")
         uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
         visible[targets] = np.where(labelled, points[:, 2] - 1, UNKNOWN)
     xyz = np.full((PALM + 1, 3), np.nan)
@@ -141,6 +147,8 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
     if str(facts.get("pixel_origin", "center")) == "corner":
         uv -= 0.5
     K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else np.full((3, 3), np.nan)
+    if facts.get("K") and not np.isfinite(K).any():
+        raise ValueError("intrinsics that are none")
     x, y, w, h = np.array(facts["bbox"], np.float64) if facts.get("bbox") else np.full(4, np.nan)
     return Hand(
         side=_side(facts.get("side") or facts["category"]),
@@ -172,8 +180,9 @@ def _read_csv(text: str, path: Path) -> Annotations:
     try:
         for cells in reader:
             where = f"{path}:{reader.line_num}"
-            if None in cells:
-                raise DataError(where, expected=f"{len(columns)} cells", got="more", fix="Mend the line.")
+            if None in cells or None in cells.values():
+                got = "more" if None in cells else "fewer"
+                raise DataError(where, expected=f"{len(columns)} cells", got=got, fix="Mend the line.")
             facts = {key: value.strip() for key, value in cells.items() if value and value.strip()}
             if facts:
                 rows.append(_row(facts.get("image", ""), facts, where, partial(_csv_hand, points=points)))
@@ -237,7 +246,7 @@ def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mappi
     try:
         frame = int(facts["frame"]) if "frame" in facts else None
         hand = read(facts)
-        _check(hand)
+        _check(hand, frame)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         got = f"no {error}" if isinstance(error, KeyError) else str(error)
         fix = "See docs/custom.md, or pass --skip-bad to leave it out."
@@ -246,11 +255,22 @@ def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mappi
     return Row(image=path.as_posix(), split=split, sequence=str(facts.get("sequence", folder)), frame=frame, hand=hand)
 
 
-def _check(hand: Hand) -> None:
+def _check(hand: Hand, frame: int | None) -> None:
+    """Refuse what no camera takes of a hand.
+
+    Raises:
+        ValueError: says what.
+    """
     if not np.isin(hand.visible, (-1, 0, 1)).all() or hand.has_object not in (-1, 0, 1):
         raise ValueError("a visibility or has_object that is none of the allowed numbers")
     if np.any(hand.xyz[:, 2] <= 0):
         raise ValueError(f"z = {np.nanmin(hand.xyz[:, 2]):g} mm, not in front of the camera")
+    if np.nanmax(np.abs(hand.uv), initial=0) > FARTHEST or np.nanmax(np.abs(hand.xyz), initial=0) > FARTHEST:
+        raise ValueError(f"a coordinate beyond {FARTHEST:g}")
+    if np.isfinite(hand.K).any() and not (np.isfinite(hand.K).all() and (np.diag(hand.K) > 0).all()):
+        raise ValueError("intrinsics that are none: numbers, and focal lengths above 0")
+    if frame is not None and not 0 <= frame < 2**31:
+        raise ValueError(f"frame {frame}, not from 0 to 2147483647")
     if np.isfinite(hand.box).any() and not (hand.box[2:] > hand.box[:2]).all():
         raise ValueError("a box without width and height")
 

@@ -236,8 +236,28 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         ({"keypoints_3d": [[1, 2, -500]], "unit": "mm"}, "not in front of the camera"),
         ({"keypoints": [1, 2, 2], "bbox": [5, 5, 0, 3]}, "a box without width"),
         ({"keypoints": [1, 2, 9]}, "visibility"),
+        ({"keypoints": [float("nan"), 2, 2]}, "a labelled point that is no number"),
+        ({"keypoints": [1e300, 2, 2]}, "beyond 1e+06"),
+        ({"keypoints": [1, 2, 2], "K": [[0, 0, 1], [0, 500, 1], [0, 0, 1]]}, "focal lengths above 0"),
+        ({"keypoints": [1, 2, 2], "K": [[float("nan")] * 3] * 3}, "intrinsics that are none"),
+        ({"keypoints": [1, 2, 2], "frame": 10**12}, "frame 1000000000000"),
+        ({"image_id": [0], "keypoints": [1, 2, 2]}, "image_id and category_id"),
+        ({"image_id": 99, "keypoints": [1, 2, 2]}, "image_id and category_id"),
     ],
-    ids=["no unit", "too short", "behind", "flat box", "visibility 9"],
+    ids=[
+        "no unit",
+        "too short",
+        "behind",
+        "flat box",
+        "visibility 9",
+        "nan",
+        "far",
+        "no focal length",
+        "K of nan",
+        "frame",
+        "a list for an id",
+        "no such image",
+    ],
 )
 def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annotation, named):
     table = labels(pictures(tmp_path, "0.png"), coco(["wrist"], annotation), "a.json")
@@ -253,10 +273,12 @@ def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annot
         ("a.json", "{"), ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.csv", ""), ("a.csv", "file,side\n"),
         ("a.csv", "image,side\n"), ("a.csv", "image,side,wrist_u,wrist_v\n../a.png,left,1,2\n"),
         ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1,2,3\n"), ("a.csv", "image,image,wrist_u\n"),
+        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1\n"), ("a.json", "[" * 100_000),
+        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "annotations": [5]})),
         ("a.csv", "image,side,split,wrist_u,wrist_v\na.png,left,dev,1,2\n"), ("a.txt", "image\n"),
     ],
     ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "outside", "a cell more",
-         "a column twice", "unknown split", "other suffix"],
+         "a column twice", "a line cut short", "endless JSON", "no annotation", "unknown split", "other suffix"],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
     table = labels(tmp_path, text, name)
