@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.dataset import Dataset, open_dataset
-from handdata.errors import MissingError
+from handdata.errors import ConfigError, MissingError
 from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.progress import meter
 from handdata.results import Results, keep_other_kind, read_results, write_results
@@ -197,8 +197,9 @@ def select(selection: Selection) -> list[PartMixture]:
 
     Raises:
         MissingError: there are none.
+        ConfigError: two folders hold samples of one name, whose predictions could not be told apart.
     """
-    mixtures = []
+    mixtures: list[PartMixture] = []
     for folder in selection.folders:
         parts = [part for part in _parts(folder, selection) if len(part)]
         if parts:
@@ -208,7 +209,22 @@ def select(selection: Selection) -> list[PartMixture]:
         raise MissingError(
             where, expected="samples to predict", got="none", fix="Name other shards, split or sequences."
         )
+    _refuse_same(mixtures)
     return mixtures
+
+
+def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
+    """End where two folders hold a sample of one dataset and id."""
+    seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
+    for mixture in mixtures if len(mixtures) > 1 else ():
+        parts = [part for part in mixture.datasets if isinstance(part, Part)]
+        part, ids = parts[0], np.concatenate([part.labels("sample_id")[part.rows] for part in parts])
+        for folder, others in seen.setdefault(part.name, []):
+            if len(same := np.intersect1d(ids, others)):
+                got = f"{part.name}/{same[0].decode()} in {folder} and in {part.folder}"
+                fix = "Score one folder at a time: their predictions could not be told apart."
+                raise ConfigError("--shards", expected="each sample once", got=got, fix=fix)
+        seen[part.name].append((part.folder, ids))
 
 
 def _parts(folder: Path, selection: Selection) -> list[Part]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from handdata.errors import MissingError
+from handdata.errors import ConfigError, MissingError
 from handdata.geometry import apply_affine, crop_affine
 from handdata.predictions import read_predictions
 from handdata.results import read_results
@@ -137,3 +137,10 @@ def test_a_selection_without_samples_is_one_line(run, saved):
         predict(saved, Selection(folders=[run[1]], sequences=("none",)), device="cpu")
     with pytest.raises(MissingError, match="a split named test"):
         predict(saved, Selection(folders=[run[1]], split="test"), device="cpu")
+
+
+def test_two_folders_with_a_sample_of_one_name_are_refused_before_anything_is_predicted(run, tmp_path):
+    twin = made_set(tmp_path / "twin", "rhd", train=8, val=SAMPLES)
+
+    with pytest.raises(ConfigError, match=r"expected each sample once, got rhd/.* in .*rhd and in .*twin"):
+        evaluate_run(run[0], Selection(folders=[run[1], twin], split="val"), device="cpu")
