@@ -152,11 +152,12 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     if asked["dry_run"]:
         plan = make_plan(name, root, options, asked["splits"], asked["limit"])
         counts = {s: sum(i.split == s for i in plan.items) for s in sorted({i.split for i in plan.items})}
-        for line in plan.warnings:
+        for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
             say(f"{name}: {line}")
         line = f"{name}: {len(plan.items)} samples ({', '.join(f'{s} {n}' for s, n in counts.items())}) -> {out}"
         record = {"dataset": name, "root": str(plan.root), "out": str(out)}
-        return {"line": line, **record, "splits": counts, "warnings": list(plan.warnings)}
+        said = {"warnings": list(plan.warnings), "readings": dict(plan.readings)}
+        return {"line": line, **record, "splits": counts, **said}
     with _executor(asked["scheduler"]) as executor:
         result = convert(
             name,
@@ -186,6 +187,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
         "num_shards": result.num_shards,
         "skipped": result.skipped,
         "warnings": list(result.plan.warnings),
+        "readings": dict(result.plan.readings),
         "complete": result.complete,
     }
 

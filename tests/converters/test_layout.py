@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from handdata import manifest
 from handdata.check.doctor import diagnose
+from handdata.cli import group
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
 from handdata.paths import RENDERED_MARK
@@ -86,3 +88,16 @@ def test_the_data_folder_will_do(dataset, named, native_copy):
     assert plan.readings == expected.readings
     read = CONVERTERS[dataset].reader(plan.root, manifest.load(dataset), Options(camera="all"))
     assert read(plan.items[0]).id == expected.items[0].id
+
+
+def test_a_dry_run_says_all_that_a_conversion_says(native_tree, tmp_path):
+    asked = ["convert", "dexter1", "--root", str(native_tree("dexter1")), "--out", str(tmp_path / "out"), "--json"]
+    asked += ["--camera", "cam0", "--workers", "1"]
+
+    dry, real = (CliRunner().invoke(group, [*asked, *how], catch_exceptions=False) for how in (["--dry-run"], []))
+
+    (planned,), (done,) = json.loads(dry.stdout), json.loads(real.stdout)
+    assert planned["readings"] == done["readings"] != {}
+    assert planned["warnings"] == done["warnings"]
+    said = {line for line in real.stderr.splitlines() if line.startswith("dexter1: ")}
+    assert {line for line in dry.stderr.splitlines() if line.startswith("dexter1: ")} == said
