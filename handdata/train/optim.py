@@ -13,10 +13,10 @@ from handdata.train.config import OptimConfig
 def make_optimizer(network: nn.Module, config: OptimConfig, device: torch.device) -> Optimizer:
     """Return the optimiser of the parameters that train; frozen ones are left out.
 
-    Weight decay, where the recipe has any, spares batch norm and biases (tensors of one dimension). On a GPU one
-    kernel updates many parameters.
+    Weight decay, where the recipe has any, spares batch norm and biases (tensors of one dimension). One kernel updates
+    many parameters: on two CPU cores AdamW takes 9 % of a step of the recipe `demo` otherwise.
     """
-    fused = True if device.type == "cuda" else None
+    fused = True if device.type in ("cpu", "cuda") else None
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
