@@ -21,6 +21,7 @@ from handdata.skeleton import RIGHT
 from handdata.train.backgrounds import BackgroundPool
 from handdata.train.color import ORDERS, blur, jitter, normalize
 from handdata.train.data import Batch
+from handdata.train.disturb import ROOM, add_noise, cover
 from handdata.train.sampling import STREAM_AUGMENT, uniforms
 from handdata.train.warp import warp, warp_over
 from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_affine
@@ -28,19 +29,10 @@ from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, s
 CROP_SIZE = 128  # px, method.md 1: the network's input
 CPU_STEP = 8  # samples worked on together on a CPU: their float canvases fit in a core's cache; measured, loader.md
 # columns of the numbers drawn for a sample
-_ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR, _TILE, _SHIFT_X = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    11,
-)
-_DRAWS = 16
+_ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR = range(8)
+_TILE, _SHIFT_X = 8, 11  # three numbers and two
+_GRAY, _NOISE, _PLACE, _COVER, _BOX, _PAINT = 13, 14, 15, 17, 18, 22  # one, one, two, one, four and three
+_DRAWS = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +50,11 @@ class AugmentConfig:
         brightness: factor drawn from 1 +- this.
         contrast: factor drawn from 1 +- this.
         saturation: factor drawn from 1 +- this.
-        blur_px: range of the Gaussian's sigma at the crop's scale, px; at most 0.8.
+        blur_px: range of the Gaussian's sigma at the crop's scale, px; at most 1.41 (color.blur).
+        gray: share of the samples that lose their colour.
+        noise: standard deviation of the noise drawn from 0 to this, of a picture in 0..1.
+        cover: share of the samples with a flat patch over a part of the crop; what it hides stays labelled.
+        cover_side: range of its width and of its height, fractions of the crop.
         mirror_right: show right hands as left ones, in training and in validation.
     """
 
@@ -73,12 +69,16 @@ class AugmentConfig:
     contrast: float = 0.0
     saturation: float = 0.0
     blur_px: tuple[float, float] = (0.0, 0.0)
+    gray: float = 0.0
+    noise: float = 0.0
+    cover: float = 0.0
+    cover_side: tuple[float, float] = (0.1, 0.4)
     mirror_right: bool = True
 
     @property
     def recolors(self) -> bool:
         """Whether brightness, contrast or saturation change at all."""
-        return max(self.brightness, self.contrast, self.saturation) > 0
+        return max(self.brightness, self.contrast, self.saturation, self.gray) > 0
 
 
 NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (method.md 8)
@@ -94,6 +94,15 @@ PUBLISHED: dict[str, AugmentConfig] = {
     "egodexter": _BOXED,
     "dexter1": _BOXED,
     "rhd": _BOXED,
+}
+# Ours, for pictures unlike those trained on: every set is turned, moved and scaled, GANerated's too, with stronger
+# colours, sensor noise, lost colour and patches in front of the hand. docs/decisions.md says what it rests on.
+_WILD: dict[str, Any] = {"rotation_deg": 180.0, "shift": 0.06, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
+_WILD |= {"blur_px": (0.0, 1.2), "gray": 0.1, "noise": 0.04, "cover": 0.3}
+_WILD_BOXED = AugmentConfig(window="box", box_factor=(0.7, 1.0), **_WILD)
+STRONG: dict[str, AugmentConfig] = {
+    "synthhands": AugmentConfig(scale=(-0.25, 0.25), **_WILD),
+    "stereo": AugmentConfig(window="keypoints", margin_px=(20.0, 100.0), **_WILD),
 }
 
 
@@ -139,6 +148,10 @@ class _Draws:
     factors: NDArray[np.float64]  # (B, 3)
     order: NDArray[np.int64]  # (B,)
     sigma: NDArray[np.float64]  # (B,)
+    noise: NDArray[np.float64]  # (B,)
+    place: NDArray[np.int64]  # (B, 2) of the noise
+    box: NDArray[np.float64]  # (B, 4) of the patch
+    paint: NDArray[np.float64]  # (B, 3) its colour
     tile: NDArray[np.float64]  # (B, 3) numbers that place the background
     recolor: bool
 
@@ -177,6 +190,10 @@ def prepare(
         "factors": draws.factors,
         "order": draws.order,
         "sigma": draws.sigma,
+        "noise": draws.noise,
+        "place": draws.place,
+        "box": draws.box,
+        "paint": draws.paint,
         "composite": composite,
         **_labels(batch, plan, size),
     }
@@ -184,7 +201,14 @@ def prepare(
     if pool is not None:
         arrays["tile"] = pool.place(draws.tile)
     on_device = _upload(arrays, batch.canvases.device)
-    looks = _Looks(pool=pool, size=size, recolor=draws.recolor, soften=bool((draws.sigma > 0).any()))
+    looks = _Looks(
+        pool=pool,
+        size=size,
+        recolor=draws.recolor,
+        cover=bool((draws.box[:, 2] > 0).any()),
+        soften=bool((draws.sigma > 0).any()),
+        grain=bool((draws.noise > 0).any()),
+    )
     image = _pictures(batch, on_device, looks)
     return Inputs(
         image_B3HW=image,
@@ -211,13 +235,29 @@ def published_configs(
     Raises:
         ValueError: an unknown field.
     """
+    return _on_top(PUBLISHED, _BOXED, datasets, overrides)
+
+
+def strong_configs(
+    datasets: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[AugmentConfig]:
+    """Return our own augmentation of each dataset, as `published_configs` does the published one."""
+    return _on_top(STRONG, _WILD_BOXED, datasets, overrides)
+
+
+def _on_top(
+    table: Mapping[str, AugmentConfig],
+    other: AugmentConfig,
+    datasets: Sequence[str],
+    overrides: Mapping[str, Mapping[str, Any]] | None,
+) -> list[AugmentConfig]:
     known = {f.name for f in fields(AugmentConfig)}
     result = []
     for name in datasets:
         given = dict((overrides or {}).get(name, {}))
         if set(given) - known:
             raise ValueError(f"unknown augmentation of {name}: {sorted(set(given) - known)}")
-        base = PUBLISHED.get(name, _BOXED)
+        base = table.get(name, other)
         result.append(AugmentConfig(**{**{f: getattr(base, f) for f in known}, **given}))
     return result
 
@@ -230,7 +270,7 @@ def _draw(
     right: NDArray[np.bool_],
     train: bool,
 ) -> _Draws:
-    """Map uniform numbers (B, 16) to each sample's own ranges."""
+    """Map uniform numbers (B, 25) to each sample's own ranges."""
     used = [c if train else AugmentConfig(background=c.background, mirror_right=c.mirror_right) for c in configs]
 
     def column(name: str) -> NDArray[Any]:
@@ -255,9 +295,17 @@ def _draw(
     factors = [
         1 + around(n, d) for n, d in (("brightness", _BRIGHTNESS), ("contrast", _CONTRAST), ("saturation", _SATURATION))
     ]
+    factors[2] = np.where(u[:, _GRAY] < column("gray"), 0.0, factors[2])  # no saturation: its grey values
+    covered = u[:, _COVER] < column("cover")
+    limits = column("cover_side").astype(np.float64)
+    sides = limits[:, :1] + (limits[:, 1:] - limits[:, :1]) * u[:, _BOX + 2 : _BOX + 4]
     return _Draws(
         view=view,
         factors=np.stack(factors, -1),
+        noise=np.asarray(column("noise").astype(np.float64) * u[:, _NOISE]),
+        place=(u[:, _PLACE : _PLACE + 2] * ROOM).astype(np.int64),
+        box=np.concatenate([u[:, _BOX : _BOX + 2], np.where(covered[:, None], sides, 0.0)], axis=1),
+        paint=u[:, _PAINT : _PAINT + 3],
         order=(u[:, _ORDER] * len(ORDERS)).astype(np.int64),
         sigma=span("blur_px", _BLUR),
         tile=u[:, _TILE : _TILE + 3],
@@ -295,22 +343,26 @@ class _Looks:
     pool: BackgroundPool | None
     size: int
     recolor: bool
+    cover: bool
     soften: bool
+    grain: bool
 
 
 def _pictures(batch: Batch, on_device: Mapping[str, Tensor], looks: _Looks) -> Tensor:
     """Make the pictures: the whole batch at once on a GPU, a few at a time on a CPU so that they stay in its cache."""
-    count = len(batch) if batch.canvases.device.type != "cpu" else CPU_STEP
-    parts = []
-    for first in range(0, len(batch), count):
-        part = slice(first, first + count)
+    if batch.canvases.device.type != "cpu":
+        return normalize(_picture(batch.canvases, batch.foreground, on_device, looks))
+    result = torch.empty((len(batch), 3, looks.size, looks.size))
+    for first in range(0, len(batch), CPU_STEP):
+        part = slice(first, first + CPU_STEP)
         bits = None if batch.foreground is None else batch.foreground[part]
-        parts.append(_picture(batch.canvases[part], bits, {n: t[part] for n, t in on_device.items()}, looks))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+        image = _picture(batch.canvases[part], bits, {n: t[part] for n, t in on_device.items()}, looks)
+        normalize(image, out=result[part])
+    return result
 
 
 def _picture(canvas_BSS3: Tensor, bits_BSs: Tensor | None, given: Mapping[str, Tensor], looks: _Looks) -> Tensor:
-    """Warp, composite, recolour, blur and normalise."""
+    """Warp, composite, recolour, cover, blur and add noise."""
     affine = given["affine"]
     if looks.pool is None or bits_BSs is None:
         image = warp(canvas_BSS3, affine, looks.size)
@@ -319,9 +371,13 @@ def _picture(canvas_BSS3: Tensor, bits_BSs: Tensor | None, given: Mapping[str, T
         image = warp_over(canvas_BSS3, bits_BSs, given["composite"] > 0, affine, background)
     if looks.recolor:
         image = jitter(image, given["factors"], given["order"].long())
+    if looks.cover:
+        image = cover(image, given["box"], given["paint"])
     if looks.soften:
         image = blur(image, given["sigma"])
-    return normalize(image)
+    if looks.grain:
+        image = add_noise(image, given["noise"], given["place"].long())
+    return image
 
 
 def _upload(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ Shape letters: B batch, 3 channels RGB, H W pixels.
 import functools
 from typing import Any
 
+import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -52,19 +53,30 @@ def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
     w = sigma_B.square() / 6
     c = 1 - 2 * w
     half = [w**3, 3 * w**2 * c, 3 * w * c**2 + 3 * w**3]
-    taps = torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)  # (B, 7)
+    taps_B7 = torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)
+    if image_B3HW.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _blur_planes(image_B3HW, taps_B7)
     batch, channels, height, width = image_B3HW.shape
-    kernel = taps.repeat_interleave(channels, 0)[:, None]  # (B * 3, 1, 7)
+    kernel = taps_B7.repeat_interleave(channels, 0)[:, None]  # (B * 3, 1, 7)
     image = F.pad(image_B3HW, (BLUR_REACH,) * 4, mode="replicate").reshape(1, batch * channels, height + 6, width + 6)
     image = F.conv2d(image, kernel[:, :, None, :], groups=batch * channels)
     image = F.conv2d(image, kernel[:, :, :, None], groups=batch * channels)
     return image.reshape(batch, channels, height, width)
 
 
-def normalize(image_B3HW: Tensor) -> Tensor:
-    """Return (image - mean) / std of a picture in 0..1."""
+def _blur_planes(image_B3HW: Tensor, taps_B7: Tensor) -> Tensor:
+    """Blur plane by plane with OpenCV: half the time of torch's grouped convolution on a CPU, without a gradient."""
+    result = torch.empty_like(image_B3HW, memory_format=torch.contiguous_format)
+    for planes, taps, into in zip(image_B3HW.numpy(), taps_B7.numpy(), result.numpy(), strict=True):
+        for plane, target in zip(planes, into, strict=True):
+            cv2.sepFilter2D(plane, -1, taps, taps, dst=target, borderType=cv2.BORDER_REPLICATE)
+    return result
+
+
+def normalize(image_B3HW: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return (image - mean) / std of a picture in 0..1, written to `out` where that is given."""
     mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
-    return torch.addcmul(-mean / std, image_B3HW, 1 / std)
+    return torch.addcmul(-mean / std, image_B3HW, 1 / std, out=out)
 
 
 def denormalize(image_B3HW: Tensor) -> Tensor:

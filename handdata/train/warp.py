@@ -25,7 +25,7 @@ def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Tensor:
     Returns:
         (B, 3, n, n) float32 in 0..1; black outside the canvas.
     """
-    planes = canvas_BSS3.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    planes = canvas_BSS3.permute(0, 3, 1, 2).contiguous().float()  # in this order: 0.6 of the time on a CPU
     return _sample(planes, _grid(affine_B23, size), "bilinear").mul_(1 / 255)
 
 
@@ -61,10 +61,11 @@ def warp_over(
 
 
 def _grid(affine_B23: Tensor, size: int) -> Tensor:
-    """Return `affine_grid`'s (B, n, n, 2), as a sum of one row and one column: 30 times as fast on a CPU."""
+    """Return `affine_grid`'s (B, n, n, 2), as sums of a column and a row, x and y apart: 30 times as fast on a CPU."""
     unit = (2 * torch.arange(size, device=affine_B23.device, dtype=affine_B23.dtype) + 1) / size - 1
-    x, y, shift = (affine_B23[:, None, :, i] for i in range(3))
-    return (x * unit[:, None] + shift)[:, None] + (y * unit[:, None])[:, :, None]
+    x, y, shift = (affine_B23[:, :, i, None] for i in range(3))
+    planes_B2HW = (y * unit + shift)[..., None] + (x * unit)[:, :, None]
+    return planes_B2HW.permute(0, 2, 3, 1)
 
 
 def _sample(planes_BCSS: Tensor, grid_BHW2: Tensor, mode: str) -> Tensor:
