@@ -201,6 +201,9 @@ def _resize(
     if spread > 1:
         weights = _triangle(spread)
         padded = np.asarray(cv2.sepFilter2D(padded, -1, weights, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    left, top, right, bottom = (int(edge) for edge in edges)
+    if (left, top, right, bottom) == tuple(edges):  # OpenCV has faster code for windows of whole pixels
+        return np.asarray(cv2.resize(padded[top:bottom, left:right], (width, height)), np.uint8)
     A = np.array([[scale, 0, edges[0] + scale / 2 - 0.5], [0, scale, edges[1] + scale / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     # OpenCV samples four channels in 40 % of the time of three, to the same values

@@ -97,8 +97,11 @@ LABELS = tuple(field for field in FIELDS if field.name not in {"image", "foregro
 KEYPOINT_PARENTS = PARENTS
 
 
-def _missing(*shape: int) -> NDArray[np.float64]:
-    return np.full(shape, np.nan)
+# what a sample does not give, by shape; rows are copied from these, never written into them
+_MISSING: dict[int | tuple[int, int], NDArray[np.float64]] = {
+    shape: np.full(shape, np.nan) for shape in (2, 3, 4, (3, 3))
+}
+_UNSAID = np.full(K21, UNKNOWN, np.int8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +156,8 @@ def label_row(sample: Sample) -> dict[str, Any]:
     normalized, scale = normalize_pose(xyz)
     if sample.keypoints_3d_normalized is not None:
         normalized = np.asarray(sample.keypoints_3d_normalized, np.float64)
-    unknown = np.full(K21, UNKNOWN, np.int8)
     return {
-        "bbox_xyxy": _missing(4) if sample.bbox_xyxy is None else sample.bbox_xyxy,
+        "bbox_xyxy": _MISSING[4] if sample.bbox_xyxy is None else sample.bbox_xyxy,
         "bbox_source": int(sample.bbox_source),
         "keypoints_2d": np.where(annotated_2d[:, None], uv, np.nan),
         "keypoints_3d": np.where(annotated_3d[:, None], xyz, np.nan),
@@ -164,10 +166,10 @@ def label_row(sample: Sample) -> dict[str, Any]:
         "annotated_2d": annotated_2d,
         "annotated_3d": annotated_3d,
         "in_frame": annotated_2d & in_frame(uv, width, height),
-        "visible": unknown if sample.visible is None else sample.visible,
-        "palm_center_2d": _missing(2) if sample.palm_center_2d is None else sample.palm_center_2d,
-        "palm_center_3d": _missing(3) if sample.palm_center_3d is None else sample.palm_center_3d,
-        "K": _missing(3, 3) if sample.K is None else sample.K,
+        "visible": _UNSAID if sample.visible is None else sample.visible,
+        "palm_center_2d": _MISSING[2] if sample.palm_center_2d is None else sample.palm_center_2d,
+        "palm_center_3d": _MISSING[3] if sample.palm_center_3d is None else sample.palm_center_3d,
+        "K": _MISSING[3, 3] if sample.K is None else sample.K,
         "image_size": (width, height),
         "hand_side": sample.hand_side,
         "has_object": sample.has_object,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -181,11 +182,12 @@ def _check(sample: Sample, item: Item, root: Path) -> None:
     Raises:
         DataError: so it is.
     """
-    where = root / item.image
-    if sample.K is not None and not np.isfinite(sample.K).all():
-        raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")
-    if sample.K is not None and not (sample.K[0, 0] > 0 and sample.K[1, 1] > 0):
-        raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
+    where = f"{root}/{item.image}"
+    if sample.K is not None:
+        if not all(map(isfinite, sample.K.flat)):
+            raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")
+        if not (sample.K[0, 0] > 0 and sample.K[1, 1] > 0):
+            raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
     if sample.bbox_xyxy is not None and not np.all(sample.bbox_xyxy[2:] > sample.bbox_xyxy[:2]):
         raise DataError(f"{where}[box]", expected="a box with a width and a height", got=str(list(sample.bbox_xyxy)))
 

@@ -81,18 +81,18 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
         native = transform(camera_from_label[item.camera], points * manifest.mm_per_unit)
         K = manifest.cameras[item.camera].K
         xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
-        image = read_image(root / item.image)
+        image = read_image(f"{root}/{item.image}")
         left, top, side = stereo_square(uv, image.shape[1], image.shape[0])
         crop = np.array([left, top, left + side, top + side]) if side > 0 else None  # the hand left the picture
-        flags = Flag.NONE
+        keypoints_2d, flags = to_canonical(uv, manifest.keypoints), Flag.NONE
         if options.derive_wrist:
             xyz[WRIST] = _wrist(xyz, native[PALM], options.derive_wrist)
-            flags = Flag.WRIST_DERIVED
+            keypoints_2d, flags = project(xyz, K), Flag.WRIST_DERIVED
         return Sample(
             id=item.id,
             image=image,
             hand_side=LEFT,
-            keypoints_2d=project(xyz, K),
+            keypoints_2d=keypoints_2d,
             keypoints_3d=xyz,
             keypoints_3d_normalized=normalize_pose(xyz)[0],
             palm_center_2d=uv[PALM],
