@@ -102,6 +102,7 @@ _WILD |= {"blur_px": (0.0, 1.2), "gray": 0.1, "noise": 0.04, "cover": 0.3}
 _WILD_BOXED = AugmentConfig(window="box", box_factor=(0.7, 1.0), **_WILD)
 STRONG: dict[str, AugmentConfig] = {
     "synthhands": AugmentConfig(scale=(-0.25, 0.25), **_WILD),
+    "ganerated": AugmentConfig(scale=(-0.1, 0.25), **_WILD),  # nothing is known outside its pictures: the crop stays
     "stereo": AugmentConfig(window="keypoints", margin_px=(20.0, 100.0), **_WILD),
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handdata.errors import ConfigError
-from handdata.train.augment import AugmentConfig, published_configs
+from handdata.train.augment import AugmentConfig, published_configs, strong_configs
 from handdata.train.losses import Loss2D, Loss3D, Over
 from handdata.train.models import Init, Kind
 from handdata.train.tree import merge, read_tree
@@ -80,15 +80,15 @@ class OptimConfig:
 class AugmentSetting:
     """What the training pictures go through; see augment.AugmentConfig for the fields of a dataset."""
 
-    kind: Literal["none", "published"] = "none"  # "none": a fresh background where there is a mask, nothing else
+    kind: Literal["none", "published", "strong"] = "none"  # "none": a fresh background where there is a mask, no more
     every: dict[str, Any] = field(default_factory=dict)  # fields for every dataset, on top of `kind`
     override: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields by dataset, on top of that
 
     def of(self, datasets: Sequence[str]) -> list[AugmentConfig]:
         """Return the augmentation of each dataset."""
         given = {name: {**self.every, **self.override.get(name, {})} for name in datasets}
-        if self.kind == "published":
-            return published_configs(datasets, given)
+        if self.kind != "none":
+            return (published_configs if self.kind == "published" else strong_configs)(datasets, given)
         return [AugmentConfig(**given[name]) for name in datasets]
 
 
