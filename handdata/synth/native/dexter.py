@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from handdata import manifest
 from handdata.geometry import project
 from handdata.skeleton import LEFT, TIPS
-from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec
+from handdata.synth.frame import Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
+from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
-    label_path,
     load_labels,
-    render_tree,
     save_labels,
     shares,
     write_bytes,
@@ -50,12 +48,11 @@ def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` labelled colour pictures over the 6 sequences, with the depth beside them."""
     weights = [manifest.load("dexter").counts[name] for name in MOTIONS]
     counts = {name: count for name, count in zip(MOTIONS, shares(request.frames, weights), strict=True) if count}
-    specs = {name: _spec(name, request) for name in counts}
-    return render_tree(
+    return render_recordings(
         root,
         request,
-        tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
-        is_done=lambda task: label_path(root, *_place(task)).is_file(),
+        counts,
+        spec=lambda name: _spec(name, request),
         write=partial(_write_frame, root),
         finish=lambda: _finish(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
@@ -64,20 +61,10 @@ def write(root: Path, request: Request, workers: int) -> int:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    cameras = manifest.load("dexter").cameras
     return SequenceSpec(
         seed=request.seed,
         name=f"dexter/{sequence}",
-        cameras=tuple(
-            Camera(
-                name=name,
-                K=cameras[name].K,
-                width=cameras[name].size[0],
-                height=cameras[name].size[1],
-                T_camera_world=cameras[name].T_camera_label,
-            )
-            for name in ("color", "depth")
-        ),
+        cameras=tuple(manifest_camera("dexter", name) for name in ("color", "depth")),
         sides=(LEFT,),
         objects="cuboid",
         motion=MOTIONS[sequence],
@@ -88,12 +75,8 @@ def _spec(sequence: str, request: Request) -> SequenceSpec:
     )
 
 
-def _place(task: Task) -> tuple[str, int]:
-    return task[0].name.partition("/")[2], task[1]
-
-
 def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> None:
-    sequence, _ = _place((spec, index))
+    sequence = sequence_of(spec)
     folder = root / "data" / sequence
     write_picture(folder / f"color/Color_{index + 1:04d}.bmp", frame["color"].image)
     write_picture(folder / f"depth/Depth_{index + 1:04d}.png", invalid_depth(frame["depth"].depth, MISSING_MM))

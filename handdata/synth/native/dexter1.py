@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from handdata import manifest
 from handdata.geometry import backproject, invert_rigid, project, rotation_from_vector
 from handdata.skeleton import RIGHT, TIPS
-from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, invalid_depth, tips_of
+from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
-    label_path,
     load_labels,
-    render_tree,
     save_labels,
     shares,
     write_picture,
@@ -55,12 +53,11 @@ RIG_TARGET_MM = np.array([0.0, 0.0, 420.0])
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` labelled depth pictures over the 7 sequences, with the five colour views beside them."""
     counts = {name: n for name, n in zip(MOTIONS, shares(request.frames, [1] * len(MOTIONS)), strict=True) if n}
-    specs = {name: _spec(name, request) for name in counts}
-    return render_tree(
+    return render_recordings(
         root,
         request,
-        tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
-        is_done=lambda task: label_path(root, *_place(task)).is_file(),
+        counts,
+        spec=lambda name: _spec(name, request),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
@@ -89,12 +86,10 @@ def color_cameras() -> tuple[Camera, ...]:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    facts = manifest.load("dexter1").cameras["tof"]
-    tof = Camera(name="tof", K=facts.K, width=facts.size[0], height=facts.size[1], background="none")
     return SequenceSpec(
         seed=request.seed,
         name=f"dexter1/{sequence}",
-        cameras=(tof, *color_cameras()),
+        cameras=(manifest_camera("dexter1", "tof", background="none"), *color_cameras()),
         sides=(RIGHT,),
         motion=MOTIONS[sequence],
         distance_mm=(340.0, 480.0),
@@ -104,16 +99,12 @@ def _spec(sequence: str, request: Request) -> SequenceSpec:
     )
 
 
-def _place(task: Task) -> tuple[str, int]:
-    return task[0].name.partition("/")[2], task[1]
-
-
 def _stamp(index: int) -> str:
     return f"{FIRST_STAMP + STAMP_STEP * index:012d}"
 
 
 def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> None:
-    sequence, _ = _place((spec, index))
+    sequence = sequence_of(spec)
     folder, stamp = root / "data" / sequence, _stamp(index)
     for view in frame.views[1:]:
         name = view.camera.name

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from handdata import manifest
 from handdata.geometry import project
 from handdata.skeleton import LEFT
-from handdata.synth.farm import Task
-from handdata.synth.frame import Camera, Frame, SequenceSpec
+from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
+from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
-    label_path,
     load_labels,
-    render_tree,
     save_labels,
     shares,
     write_picture,
@@ -40,12 +38,11 @@ HOLE_SHARE = 0.01  # of the tips: no depth under the 2D label
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` colour pictures over the 4 sequences, every second one labelled, with both depth views."""
     counts = {name: n for name, n in zip(SEQUENCES, shares(request.frames, [1] * len(SEQUENCES)), strict=True) if n}
-    specs = {name: _spec(name, request) for name in counts}
-    return render_tree(
+    return render_recordings(
         root,
         request,
-        tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
-        is_done=lambda task: label_path(root, *_place(task)).is_file(),
+        counts,
+        spec=lambda name: _spec(name, request),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),
@@ -54,20 +51,10 @@ def write(root: Path, request: Request, workers: int) -> int:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    cameras = manifest.load("egodexter").cameras
     return SequenceSpec(
         seed=request.seed,
         name=f"egodexter/{sequence}",
-        cameras=tuple(
-            Camera(
-                name=name,
-                K=facts.K,
-                width=facts.size[0],
-                height=facts.size[1],
-                T_camera_world=facts.T_camera_label,
-            )
-            for name, facts in cameras.items()
-        ),
+        cameras=tuple(manifest_camera("egodexter", name) for name in manifest.load("egodexter").cameras),
         sides=(LEFT,),
         objects="any",
         motion="grasp",
@@ -79,12 +66,8 @@ def _spec(sequence: str, request: Request) -> SequenceSpec:
     )
 
 
-def _place(task: Task) -> tuple[str, int]:
-    return task[0].name.partition("/")[2], task[1]
-
-
 def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> None:
-    sequence, _ = _place((spec, index))
+    sequence = sequence_of(spec)
     folder, stem = root / "data" / sequence, f"image_{index:05d}"
     color_on_depth = frame["color_on_depth"]
     write_picture(folder / f"color/{stem}_color.png", frame["color"].image)

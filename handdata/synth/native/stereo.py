@@ -17,15 +17,13 @@ from scipy.io import loadmat, savemat
 from handdata import manifest
 from handdata.geometry import invert_rigid, rotation_from_vector, transform
 from handdata.skeleton import INDEX, LEFT
-from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, SequenceSpec
+from handdata.synth.native.recordings import render_recordings, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
     aim,
-    label_path,
     load_labels,
-    render_tree,
     save_labels,
     shares,
     write_bytes,
@@ -46,13 +44,11 @@ HEADER = b"MATLAB 5.0 MAT-file, rendered by handdata synth".ljust(116)  # scipy'
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` SK frames (and the BB pairs beside them) over the 12 sequences."""
     counts = {name: count for name, count in zip(ORDER, shares(request.frames, [1] * len(ORDER)), strict=True) if count}
-    specs = {name: _spec(name, count, request) for name, count in counts.items()}
-    tasks = [(specs[name], index) for name, count in counts.items() for index in range(count)]
-    return render_tree(
+    return render_recordings(
         root,
         request,
-        tasks=tasks,
-        is_done=lambda task: label_path(root, *_place(task)).is_file(),
+        counts,
+        spec=lambda name: _spec(name, counts[name], request),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts),
         victims=lambda: _victims(root, counts),
@@ -103,12 +99,8 @@ def _cameras() -> tuple[Camera, ...]:
     )
 
 
-def _place(task: Task) -> tuple[str, int]:
-    return task[0].name.partition("/")[2], task[1]
-
-
 def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> None:
-    sequence, _ = _place((spec, index))
+    sequence = sequence_of(spec)
     folder = root / "images" / sequence
     for stem in PICTURES:
         view = frame[stem]
