@@ -75,7 +75,7 @@ def test_distance_of_a_3_4_5_triangle_is_5():
     np.testing.assert_array_equal(metrics.distances(prediction, truth, np.ones((1, 21), bool)), np.full((1, 21), 5.0))
 
 
-def test_an_absent_label_enters_no_mean_and_a_missing_prediction_no_mean_but_every_share():
+def test_an_absent_label_enters_no_mean_and_a_missing_prediction_no_mean_but_every_share_e14():
     truth = np.zeros((1, 3, 2))
     prediction = np.array([[[0.0, 1.0], [np.nan, np.nan], [0.0, 9.0]]])
     distances = metrics.distances(prediction, truth, np.array([[True, True, False]]))

@@ -115,7 +115,7 @@ def test_fingertips_alone_leave_the_other_groups_empty(tips):
     assert scored(tips).errors["all"]["3d"].total_micro is None
 
 
-def test_both_totals_are_given_and_differ_when_labels_are_uneven(full):
+def test_both_totals_are_given_and_differ_when_labels_are_uneven_e16(full):
     predictions = made_predictions([full])
     pixels = predictions.keypoints_2d["expectation"].copy()
     pixels[1:, WRIST] = np.nan
@@ -217,7 +217,7 @@ def test_the_gallery_names_best_and_worst_by_3d_error(full):
     assert gallery[8].sample_id == ids[int(errors.argmax())]
 
 
-def test_an_augmented_evaluation_is_scored_against_its_own_labels_with_the_spread_of_its_repeats(full):
+def test_an_augmented_evaluation_is_scored_against_its_own_labels_with_the_spread_of_its_repeats_e17(full):
     predictions = made_predictions([full])
     fractions = np.random.default_rng(0).uniform(0.2, 0.8, (24, 21, 2)).astype(np.float32)
     side = (predictions.crop_xyxy[:, 2] - predictions.crop_xyxy[:, 0])[:, None, None]

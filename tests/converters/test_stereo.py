@@ -51,7 +51,7 @@ def spread(point, count=1):
 # ------------------------------------------------------------------------------------------------ geometry
 
 
-def test_sk_labels_go_through_the_exact_inverse_to_the_colour_camera(shared, tree):
+def test_sk_labels_go_through_the_exact_inverse_to_the_colour_camera_d16(shared, tree):
     golden = json.loads((shared / "golden" / "golden_give.json").read_text())["stereo_projection"]
     (sample,) = samples_of("stereo", tree([golden["raw_depth_camera_mm"]])).values()
 
@@ -86,7 +86,7 @@ def test_the_palm_centre_is_not_passed_off_as_a_wrist(tree):
     assert sample.hand_side == 0
 
 
-def test_fingers_run_from_little_to_thumb_and_from_mcp_to_tip(tree):
+def test_fingers_run_from_little_to_thumb_and_from_mcp_to_tip_d4(tree):
     """README: 0 palm, 1-4 little mcp pip dip tip, ... 17-20 thumb; BB labels are given in the left camera's frame."""
     points = spread((0, 0, 500))
     (sample,) = samples_of("stereo", tree(points, "BB", ("BB_left",)), camera="bb_left").values()

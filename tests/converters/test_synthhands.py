@@ -106,6 +106,14 @@ def test_only_the_exact_key_colour_is_background(tree):
     assert sample.foreground[240, 340]
 
 
+@pytest.mark.parametrize(("tolerance", "kept"), [(0, 80 * 80), (1, 1)])
+def test_a_tolerance_takes_the_rim_that_smoothing_left(tree, tolerance, kept):
+    (sample,) = samples_of("synthhands", tree(FIRST), key_tolerance=tolerance).values()
+
+    assert sample.foreground.sum() == kept
+    assert sample.foreground[240, 340]
+
+
 @pytest.mark.parametrize(("name", "has_object", "value"), [("male_object", 1, 255), ("male_noobject", 0, 1)])
 def test_the_path_says_whether_there_is_an_object(tree, name, has_object, value):
     (sample,) = samples_of("synthhands", tree(f"{name}/seq01/cam01/01/00000000")).values()
@@ -219,7 +227,7 @@ def test_an_unknown_sequence_is_refused(tree, refused):
     refused(ConfigError, lambda: plan_of("synthhands", root, sequences=("seq09",)))
 
 
-def test_the_reference_split_is_numpy_s_legacy_shuffle_of_the_sorted_paths():
+def test_the_reference_split_is_numpy_s_legacy_shuffle_of_the_sorted_paths_d21():
     """method.md 2.1, word for word: seed(42), shuffle, first 5000 validate, next 5000 test."""
     names = [f"{i:06d}_color.png" for i in range(20_000)]
     splits, warnings = reference_split(names, {"seed": 42, "val": 5000, "test": 5000}, 20_000)

@@ -48,7 +48,7 @@ def test_all_84_cells_of_model_1_to_1e_9(golden):
         assert ours[cell] == (None if value is None else pytest.approx(value, abs=1e-9)), cell
 
 
-def test_the_fingertip_of_grasp2_is_the_mean_of_five_keypoints_and_not_the_total(golden):
+def test_the_fingertip_of_grasp2_is_the_mean_of_five_keypoints_and_not_the_total_e5_e6(golden):
     """The thesis printed 0.322, the total, there (E5), and dashed the finger rows that its file allows (E6)."""
     values = read_reference(golden).values
     assert values[Cell(*GRASP2, "joint:fingertip", "error_2d")] == pytest.approx(0.327520196, abs=1e-9)
@@ -102,7 +102,7 @@ def test_all_six_experiments_fill_every_cell_and_pixels_are_scaled_once(tmp_path
         ("e023", "stereo", {("4.8", "Fine-tuning with Real Data")}),
     ],
 )
-def test_one_file_fills_the_cells_it_allows_and_no_other(tmp_path, experiment, name, cells):
+def test_one_file_fills_the_cells_it_allows_and_no_other_e7(tmp_path, experiment, name, cells):
     result_file(tmp_path, experiment, name)
     assert {(cell.table, cell.model) for cell in read_reference(tmp_path).values} == cells
 
@@ -112,7 +112,7 @@ def test_a_file_without_3d_leaves_the_3d_cells_out(golden, tmp_path):
     assert {cell.table for cell in read_reference(tmp_path).values} == {"4.1", "4.6"}
 
 
-def test_a_missing_keypoint_enters_no_mean(tmp_path):
+def test_a_missing_keypoint_enters_no_mean_e15(tmp_path):
     result_file(tmp_path, "e010", "stereo", keypoint=[-1.0, -1.0, *[0.2] * 19])
     values = read_reference(tmp_path).values
     csv_rows = rows_of(to_csv(values))

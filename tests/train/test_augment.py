@@ -90,7 +90,7 @@ def dot_offsets(inputs):
 
 @pytest.mark.parametrize("config", [NO_AUGMENTATION, FULL, PUBLISHED["stereo"], PUBLISHED["synthhands"]])
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_no_label_is_off_its_dot(config, side, request):
+def test_no_label_is_off_its_dot_d3(config, side, request):
     batch = request.getfixturevalue(side)
     offsets = np.concatenate(
         [dot_offsets(prepare(batch, config, seed=1, epoch=epoch, train=True)) for epoch in range(4)]

@@ -145,7 +145,7 @@ def test_init_from_takes_the_weights_and_nothing_else(run):
         (("model.size=64",), "1 otherwise"),
     ],
 )
-def test_init_from_that_does_not_fit_is_refused(settings, said, run):
+def test_L17_init_from_that_does_not_fit_is_refused(settings, said, run):
     with pytest.raises(ConfigError, match=said):
         build(tiny("e010", *settings), CPU, run)
 
