@@ -24,6 +24,7 @@ BELONGS = {  # options that only some datasets have a meaning for
     "calibration": ("dexter1",),
     "annotations": ("custom",),
     "derive_wrist": ("stereo",),
+    "key_tolerance": ("synthhands",),
 }
 
 
@@ -76,6 +77,13 @@ BELONGS = {  # options that only some datasets have a meaning for
     "--annotations", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="custom: COCO JSON or CSV."
 )
 @click.option("--derive-wrist", default="", help="stereo: extrapolate the wrist: ring, middle or fingers; flagged.")
+@click.option(
+    "--key-tolerance",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="synthhands: levels a pixel may be off the key colour and still be background.",
+)
 @click.option("--with-segmentation", is_flag=True, help="Keep the full mask beside the foreground bits.")
 @click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
 @click.option("--num-shards", type=click.IntRange(min=1), default=1, help="Jobs of a job array.")
@@ -195,7 +203,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
 def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> Options:
     sequences = tuple(part for part in (asked["sequences"] or "").split(",") if part)
     kept = ("camera", "hands", "split_scheme", "boxes", "projection", "calibration", "annotations", "derive_wrist")
-    chosen = {key: asked[key] for key in (*kept, "with_segmentation")}
+    chosen = {key: asked[key] for key in (*kept, "key_tolerance", "with_segmentation")}
     return Options(sequences=sequences, boxes_default=data.boxes(name), **chosen)
 
 

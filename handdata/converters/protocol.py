@@ -78,6 +78,7 @@ class Options:
         calibration: dexter1 only: TOML with the colour cameras' projection.
         derive_wrist: "" or the name of a formula that extrapolates the wrist from the palm (stereo).
         annotations: custom only: the COCO JSON or CSV.
+        key_tolerance: synthhands only: levels a channel may be off the key colour and still be background.
         with_segmentation: keep the full `mask`.
     """
 
@@ -91,6 +92,7 @@ class Options:
     calibration: Path | None = None
     derive_wrist: str = ""
     annotations: Path | None = None
+    key_tolerance: int = 0
     with_segmentation: bool = False
 
 

@@ -264,6 +264,6 @@ def test_the_mask_is_the_exact_key_colour_whatever_lies_where(width, others):
     for _ in range(others):
         image[rng.integers(48), rng.integers(width), rng.integers(3)] ^= 1
 
-    mask = synthhands._mask(image, key, has_object=1)
+    mask = synthhands._mask(image, key, 0, has_object=1)
 
     np.testing.assert_array_equal(mask, np.where((image == key).all(axis=-1), 0, 255))
