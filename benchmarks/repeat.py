@@ -1,16 +1,21 @@
 """Large datasets out of small ones, for benchmarks of conversion: the same pictures under many ids."""
 
+import json
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+from handdata import manifest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Plan
+from handdata.converters.protocol import Item, Options, Plan
+from handdata.images import read_image, read_raw
+from handdata.workers import one_core
 
 
 def repeat_items(plan: Plan, copies: int) -> Plan:
@@ -42,11 +47,29 @@ def sources(root: Path, item: Item) -> list[Path]:
     return [picture, mask] if picture.parent.name == "color" and mask.is_file() else [picture]
 
 
-def main(name: str, root: str, out: str, copies: str) -> None:
-    """Convert and print the most memory that took, MB."""
+def decode(name: str, root: Path, copies: int) -> tuple[int, float]:
+    """Read what converting reads of pictures, by the same functions and settings; return samples and seconds taken."""
+    plan = CONVERTERS[name].plan(root, manifest.load(name), Options())
+    pictures = [sources(plan.root, item) for item in plan.items]
+    read_first = read_raw if name == "dexter1" else read_image  # its default view is a depth map
+    with one_core():
+        begin = time.perf_counter()
+        for _ in range(copies):
+            for picture, *masks in pictures:
+                read_first(picture)
+                for mask in masks:
+                    read_raw(mask)
+        return copies * len(pictures), time.perf_counter() - begin
+
+
+def main(name: str, root: str, out: str, copies: str, workers: str) -> None:
+    """Convert in a process of its own, without torch; print its seconds and the most memory of one process, MB."""
     with repeated(name, int(copies)):
-        convert(name, Path(root), Path(out))
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
+        begin = time.perf_counter()
+        samples = convert(name, Path(root), Path(out), workers=int(workers)).num_samples
+        seconds = time.perf_counter() - begin
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    sys.stdout.write(json.dumps({"per_s": samples / seconds, "memory_mb": most / 1024}))
 
 
 if __name__ == "__main__":

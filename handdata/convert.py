@@ -248,7 +248,8 @@ def _run_in_pool(
 ) -> Iterator[tuple[ShardTask, dict[str, Any]]]:
     counter = new_counter()
     pool = ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn"), start_worker, (counter, os.getpid()))
-    futures = {pool.submit(write_shard, task): task for task in tasks}
+    longest_first = sorted(tasks, key=lambda task: -len(task.items))  # so that the workers end together
+    futures = {pool.submit(write_shard, task): task for task in longest_first}
     waiting: set[Future[dict[str, Any]]] = set(futures)
     try:
         while waiting:
