@@ -14,7 +14,7 @@ import cv2
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-_KEPT = 64 * 2**20  # bytes: more than the few pictures that a row takes
+_KEPT = 32 * 2**20  # bytes, the most that older glibc accepts: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
 
 
