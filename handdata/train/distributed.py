@@ -44,10 +44,12 @@ def group(device: str) -> Iterator[torch.device]:
     """
     launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")) if launched else None)
-    if launched:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    if launched and chosen.type == "cuda":
+        dist.init_process_group("nccl", device_id=chosen)  # told, it need not guess at the first barrier
+    elif launched:
+        dist.init_process_group("gloo")
     try:
         yield chosen
     finally:

@@ -147,12 +147,12 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     rate = state.schedule.rate(state.position.step)
     for group_of_parameters in state.optimizer.param_groups:
         group_of_parameters["lr"] = rate
+    state.optimizer.zero_grad(set_to_none=True)  # before the forward pass: a replayed graph writes over old gradients
     own = state.objective(inputs, state.position.epoch)
     told = own.new_full((1,), float(stopping))
     sums = sum_over_processes(torch.cat([own.detach(), told]))
     counts = sums[2:4].clamp(min=1.0)
     total = config.loss.weight_2d * own[0] / counts[0] + config.loss.weight_3d * own[1] / counts[1]
-    state.optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(total * world()).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes, sums are wanted
     descend(state, config)
     return torch.cat([_losses(sums, config.loss), sums[4:]])

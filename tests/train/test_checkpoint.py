@@ -20,7 +20,7 @@ from tests.train.made_training import job_of, made_set, tiny
 CPU = torch.device("cpu")
 EVERYTHING = ("optim.kind=adamw", "optim.schedule=plateau", "optim.plateau_patience=0", "optim.ema_decay=0.9",
               "optim.clip_norm=1.0", "optim.warmup_steps=2", "start.encoder=trained",
-              "augment.kind=published")  # fmt: skip
+              "augment.kind=strong", "loop.channels_last=true", "loop.split=true", "loop.precision=bf16")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,20 @@ def test_resumed_training_equals_an_undisturbed_one(settings, folders, tmp_path)
     assert [(e["train"], e["val"], e["lr"]) for e in log_of(tmp_path / "whole")] == [
         (e["train"], e["val"], e["lr"]) for e in log_of(tmp_path / "parts")
     ]
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_restored_moments_lie_in_memory_as_their_parameters_do(kind, folders, tmp_path):
+    """One kernel updates both together and wants the same layout; files hold every tensor row by row."""
+    config = tiny("e010", f"optim.kind={kind}", "loop.channels_last=true", "start.encoder=trained")
+    train(job_of(config, folders, tmp_path / "run"))
+    state = build(config, CPU)
+    checkpoint.restore(tmp_path / "run/checkpoints/last", state.network, state.optimizer)
+
+    held = [(p, value) for p, kept in state.optimizer.state.items() for key, value in kept.items() if key != "step"]
+    assert len(held) >= 126
+    assert all(value.stride() == parameter.stride() for parameter, value in held)
+    assert any(not parameter.is_contiguous() for parameter, _ in held)
 
 
 def test_nothing_in_a_run_is_a_pickle(finished):

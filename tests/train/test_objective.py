@@ -25,10 +25,19 @@ def sums_and_gradient(objective, network, inputs):
 # aot_eager traces forward and backward as every compiler sees them and runs them without one. bfloat16 rounds at other
 # places: the doubled maps come from four products instead of one kernel.
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-4), ("bf16", 2e-2)])
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_graph_gives_the_eager_losses_and_gradients(kind, precision, near):
-    config = tiny(RECIPES[kind], *SETTINGS, f"loop.precision={precision}")
+@pytest.mark.parametrize(
+    ("kind", "precision", "near", "split"),
+    [
+        ("direct", "fp32", 1e-4, "false"),
+        ("direct", "fp32", 1e-4, "true"),
+        ("direct", "bf16", 2e-2, "false"),
+        ("latent", "fp32", 1e-4, "false"),
+        ("tree", "fp32", 1e-4, "false"),
+        ("tree", "bf16", 2e-2, "false"),
+    ],
+)
+def test_one_graph_gives_the_eager_losses_and_gradients(kind, precision, near, split):
+    config = tiny(RECIPES[kind], *SETTINGS, f"loop.precision={precision}", f"loop.split={split}")
     state = build(config, CPU)
     state.train_mode()
     inputs = made_inputs(4, 64, present_2d=0.8, present_3d=0.8)
