@@ -4,7 +4,7 @@ Native layout:
     data/<Seq>/color/Color_<NNNN>.bmp           from 0001
     data/<Seq>/depth/Depth_<NNNN>.png           not read
     data/<Seq>/annotations/<Seq>3D.txt          line NNNN - 1: "x, y, z; ..." five tips, then three cuboid corners, mm
-    data/<Seq>/annotations/<Seq>2D.txt          depth pixels, not read
+    data/<Seq>/annotations/<Seq>2D.txt          depth pixels, only compared with the 3D
 
 Labels are in the depth camera with x to the left and y up. The corners of the cuboid are no keypoints: they only tell
 whether an object is there.
@@ -26,6 +26,7 @@ from handdata.converters.fingertips import (
     parse_row,
     read_lines,
     require_both,
+    say_agreement,
 )
 from handdata.converters.layout import choose, data_folder, locate, numbered
 from handdata.converters.made_boxes import made_boxes
@@ -71,6 +72,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     notes += _check_boxes(boxes, root, manifest, options, items) if boxes else []
     readings = (
         ("missing tips", _count_missing(root, manifest, items)),
+        ("2D against 3D labels", _compare_2d(root, manifest, items)),
         ("crops", "from hand boxes" if boxes else "round the fingertips: no --boxes, none made with annotate-bbox"),
     )
     labels = tuple(sorted({_label_path(root, item.sequence).relative_to(root).as_posix() for item in items}))
@@ -148,8 +150,8 @@ def _splits(manifest: Manifest, scheme: str) -> dict[str, str]:
     return {name: "val" if name == validation[scheme] else "train" for name in names}
 
 
-def _label_path(root: Path, sequence: str) -> Path:
-    return data_folder(root) / sequence / "annotations" / f"{sequence}3D.txt"
+def _label_path(root: Path, sequence: str, dims: int = 3) -> Path:
+    return data_folder(root) / sequence / "annotations" / f"{sequence}{dims}D.txt"
 
 
 def _color_folder(root: Path, sequence: str) -> Path:
@@ -169,6 +171,23 @@ def _readable(root: Path, manifest: Manifest, items: Iterable[Item]) -> Iterator
             yield item, read_points(root, manifest, item)[0]
         except DataError:
             continue
+
+
+def _compare_2d(root: Path, manifest: Manifest, items: Sequence[Item]) -> str:
+    """Say whether the 2D labels lie where the 3D labels project: x left, y up rests on two plots (formats)."""
+    K, axes = manifest.cameras["depth"].K, np.array(manifest.extra["label_axes"])
+    distances: dict[str, list[float]] = {}
+    for item, native in _readable(root, manifest, items):
+        label = _label_path(root, item.sequence, 2)
+        lines = read_lines(label) if label.is_file() else ()
+        try:
+            uv = parse_row(lines[item.ref], 2, len(manifest.keypoints), label)[:NUM_TIPS]
+        except (DataError, IndexError):
+            continue  # nothing is made from it
+        if len(uv):
+            off = np.linalg.norm(project(native * axes, K) - uv, axis=1)
+            distances.setdefault(item.sequence, []).extend(off.tolist())
+    return say_agreement(distances)
 
 
 def _check_boxes(boxes: BoxTable, root: Path, manifest: Manifest, options: Options, items: Sequence[Item]) -> list[str]:

@@ -15,7 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from handdata.converters.fingertips import NUM_TIPS, Points, in_front, pair, parse_row, read_lines, require_both
+from handdata.converters.fingertips import (
+    NUM_TIPS,
+    Points,
+    in_front,
+    pair,
+    parse_row,
+    read_lines,
+    require_both,
+    say_agreement,
+)
 from handdata.converters.layout import choose, data_folder, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import DataError, MissingError
@@ -56,7 +65,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     sequences = sorted({item.sequence for item in items})
     base = data_folder(root).relative_to(root)
     labels = tuple((base / sequence / name).as_posix() for sequence in sequences for name in (LABELS_2D, LABELS_3D))
-    readings = (("annotated tips", _count_tips(root, items)),)
+    readings = _look_at_tips(root, manifest, items)
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
@@ -128,13 +137,18 @@ def _pictures(folder: Path, camera: str) -> dict[int, Path]:
     return dict(found)
 
 
-def _count_tips(root: Path, items: list[Item]) -> str:
-    """Say how many frames carry labels."""
-    counts = []
-    for item in items:
+def _look_at_tips(root: Path, manifest: Manifest, items: list[Item]) -> tuple[tuple[str, str], ...]:
+    """Say how many frames carry labels, and whether 2D and 3D are of the same point."""
+    K = manifest.cameras[COLOR_ON_DEPTH].K
+    counts: list[int] = []
+    distances: dict[str, list[float]] = {}
+    for sequence, row in dict.fromkeys((item.sequence, item.ref) for item in items):  # two cameras, one label
         try:
-            counts.append(int(np.isfinite(read_tips(data_folder(root) / item.sequence, item.ref)[1]).all(axis=1).sum()))
+            uv, xyz = read_tips(data_folder(root) / sequence, row)
         except DataError:
             continue  # the reader names it
+        counts.append(int(np.isfinite(xyz).all(axis=1).sum()))
+        distances.setdefault(sequence, []).extend(np.linalg.norm(project(xyz, K) - uv, axis=1).tolist())
     whole, partial = counts.count(NUM_TIPS), sum(0 < count < NUM_TIPS for count in counts)
-    return f"all five in {whole} frames, some in {partial}, none in {len(counts) - whole - partial}"
+    tips = f"all five in {whole} frames, some in {partial}, none in {len(counts) - whole - partial}"
+    return ("annotated tips", tips), ("2D against 3D labels", say_agreement(distances))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from handdata.errors import DataError, MissingError
 
 NUM_TIPS = 5
+FAR_PX = 10.0  # of the depth picture; annotators click whole pixels, so more is a wrong label or another camera's
 _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
 Points = NDArray[np.float64]
 
@@ -130,6 +131,22 @@ def pair(sequence: str, pictures: Mapping[int, Path], num_labels: int, what: str
     if last + 1 < num_labels:
         notes.append(f"{sequence}: {num_labels - last - 1} of {num_labels} {what} have no picture")
     return paired, notes
+
+
+def say_agreement(distances: Mapping[str, Sequence[float]]) -> str:
+    """Say how far 2D labels lie from where the 3D labels project, both in the depth picture.
+
+    Args:
+        distances: px, by sequence; NaN where a tip lacks one of them.
+    """
+    known = {name: np.array(values)[np.isfinite(values)] for name, values in distances.items()}
+    every = np.concatenate([*known.values(), np.empty(0)])
+    if not len(every):
+        return "not told: no tip has both"
+    far = {name: int((values > FAR_PX).sum()) for name, values in known.items()}
+    where = ", ".join(f"{name} {count}" for name, count in far.items() if count)
+    said = f"median {np.median(every):.1f} px apart, {sum(far.values())} of {len(every)} tips more than {FAR_PX:g} px"
+    return f"{said}: {where}" if where else said
 
 
 def require_both(sequence: str, num_pictures: int, pictures: Path, labels: Sequence[Path]) -> bool:

@@ -161,6 +161,26 @@ def test_pictures_and_lines_are_paired_by_number_up_to_the_shorter(tmp_path, lin
         np.testing.assert_allclose(sample.keypoints_3d[INDEX["thumb_tip"]], x)
 
 
+def test_the_2d_labels_confirm_the_axes_where_they_are_there(tmp_path):
+    """formats/dexter_object.md: x left, y up is derived from two plots; u = 160 - fx x / z, v = 120 - fy y / z."""
+    root = make_tree(tmp_path, {"Rigid": [LINE, LINE], "Pinch": [LINE]})
+    agree = "; ".join(
+        f"{160 - 224.502 * x / z:.1f}, {120 - 230.494 * y / z:.1f}"
+        for x, y, z in (map(float, cell.split(",")) for cell in LINE.split("; "))
+    )
+    turned = "; ".join(["250.0, 20.0"] * 5)
+    (root / "data/Rigid/annotations/Rigid2D.txt").write_text(f"{agree}\n{turned}\n")
+
+    said = dict(plan_of("dexter", root).readings)["2D against 3D labels"]
+
+    assert said.endswith("5 of 10 tips more than 10 px: Rigid 5")
+    (root / "data/Rigid/annotations/Rigid2D.txt").write_text(f"{agree}\ndamaged\n")
+    said = dict(plan_of("dexter", root).readings)["2D against 3D labels"]
+    assert said == "median 0.0 px apart, 0 of 5 tips more than 10 px"
+    (root / "data/Rigid/annotations/Rigid2D.txt").unlink()
+    assert dict(plan_of("dexter", root).readings)["2D against 3D labels"] == "not told: no tip has both"
+
+
 def test_absent_sequences_are_named(tmp_path):
     plan = plan_of("dexter", make_tree(tmp_path, {"Pinch": [LINE]}))
 
