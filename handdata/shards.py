@@ -329,8 +329,7 @@ def _create(
 ) -> dict[str, int]:
     """Make the file with every array allocated; return the arrays' offsets."""
     with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
-        for field in fields:
-            _allocate(file, field.name, (num_samples, *field.shape_at(canvas)), np.dtype(field.dtype), field)
+        offsets = {field.name: _allocate(file, field, (num_samples, *field.shape_at(canvas))) for field in fields}
         for name, strings in (("sequences", sequences), ("cameras", cameras)):
             table = np.array([text.encode("ascii") for text in strings] or [b""])
             file.create_dataset(name, data=table)
@@ -340,21 +339,23 @@ def _create(
         file.attrs["keypoint_names"] = np.array([name.encode() for name in KEYPOINTS])
         file.attrs["keypoint_parents"] = np.array(KEYPOINT_PARENTS, np.int32)
         file.attrs[_HASH] = np.bytes_(_PENDING)
-        return {field.name: file[field.name].id.get_offset() for field in fields}
+        return offsets
 
 
-def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], field: Field) -> None:
+def _allocate(file: h5py.File, field: Field, shape: tuple[int, ...]) -> int:
+    """Make one array and return its offset in the file."""
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_layout(h5py.h5d.CONTIGUOUS)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     plist.set_obj_track_times(False)  # the same input gives the same bytes
     # plain bytes for bool: HDF5 stores numpy's bool as an enum, which maps just as well and reads as bool again
-    type_id = h5py.h5t.py_create(dtype, logical=True)
+    type_id = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
     space = h5py.h5s.create_simple(shape)
-    dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), type_id, space, plist))
+    dataset = h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), type_id, space, plist))
     dataset.attrs["unit"] = np.bytes_(field.unit.encode())
     dataset.attrs["meaning"] = np.bytes_(field.meaning.encode())
+    return int(dataset.id.get_offset())
 
 
 def _layout(file: h5py.File) -> dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]:
