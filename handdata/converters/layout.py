@@ -47,7 +47,7 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
         if any(matches(candidate, patterns) for patterns in layouts):
             return candidate
     wanted = " or ".join(" and ".join(patterns) for patterns in layouts)
-    got = "a folder without them" if root.is_dir() else "no such folder"
+    got = "a folder without them" if root.is_dir() else "a file: unpack it" if root.exists() else "no such folder"
     fix = f"Get the data at {manifest.homepage}, or render some with: handdata synth {manifest.name}"
     raise MissingError(root, expected=f"{manifest.title} ({wanted})", got=got, fix=fix)
 

@@ -12,6 +12,7 @@ from handdata.check.doctor import diagnose
 from handdata.cli import group
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
+from handdata.errors import MissingError
 from handdata.paths import RENDERED_MARK
 from tests.converters.conftest import plan_of
 
@@ -70,6 +71,13 @@ def test_the_doctor_counts_no_litter(dataset, native_copy, tmp_path):
     assert diagnosis.tree == clean.tree
     assert diagnosis.findings == []
     assert json.loads((tmp_path / "up/archive" / RENDERED_MARK).read_text())["whole"]
+
+
+def test_an_archive_that_was_not_unpacked_is_told(tmp_path, refused):
+    archive = tmp_path / "SynthHands.zip"
+    archive.write_bytes(b"PK")
+
+    assert "got a file: unpack it" in refused(MissingError, lambda: plan_of("synthhands", archive))
 
 
 @pytest.mark.parametrize("dataset", ["dexter", "dexter1", "egodexter", "ganerated"])
