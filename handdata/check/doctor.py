@@ -119,7 +119,7 @@ def _other_level(root: Path, facts: Manifest) -> list[str]:
     if above:
         return [f"{root} is too deep: the dataset's own folder is {above[0]}. Use --root {above[0]}."]
     below = next((path for path in _folders_below(root) if matches(path, facts.required)), None)
-    if below is not None:
+    if below is not None and below.parent != root:  # convert looks one level below by itself
         return [f"{root} is too high: the dataset's own folder is {below}. Use --root {below}."]
     return []
 

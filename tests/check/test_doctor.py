@@ -59,6 +59,15 @@ def test_one_level_too_high_is_found_and_said(stereo):
     assert found.notes[0] == f"the dataset's own folder is {stereo}, one level below; convert finds it there"
 
 
+def test_a_fault_one_level_below_is_not_blamed_on_the_level(stereo, tmp_path):
+    label = next((stereo / "labels").glob("*_SK.mat"))
+    label.unlink()
+
+    (finding,) = diagnose("stereo", stereo.parent, tmp_path / "shards").findings
+
+    assert label.name in finding
+
+
 def test_two_levels_too_high_names_the_folder(stereo):
     found = look(stereo.parent.parent)
 
