@@ -29,7 +29,7 @@ from tests.train.made_training import tiny
 CUDA = torch.device("cuda", 0)
 READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::is_nonzero"}
 COPIES = {"aten::_to_copy", "aten::copy_"}
-RECIPES = ("best", "e012", "e013", "e020")
+RECIPES = ("best", "e012", "e013")
 
 
 class Waits(TorchDispatchMode):

@@ -25,7 +25,7 @@ static c10::impl::DeviceGuardImplRegistrar here(
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guard(tmp_path_factory):
     """A library that lets a torch built without CUDA name a CUDA device; none where it can."""
     if torch.backends.cuda.is_built():
@@ -41,40 +41,24 @@ def guard(tmp_path_factory):
     return str(folder / "guard.so")
 
 
-@pytest.fixture(scope="module")
-def followed(guard, tmp_path_factory):
-    folder = made_set(tmp_path_factory.mktemp("shards") / "synthhands", "synthhands", foreground=True)
+@pytest.mark.slow
+def test_the_gpus_path_stays_there_and_waits_for_nothing(guard, tmp_path):
+    """Augment, network, losses, clipping, optimiser, average (backward is a stand-in); validate; predict."""
+    folder = made_set(tmp_path / "synthhands", "synthhands", foreground=True)
     command = [sys.executable, "-W", "ignore", "-m", "tests.train.fake_cuda", guard, str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout)
+    found = json.loads(run.stdout)
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "case",
-    [*(f"step {recipe}" for recipe in RECIPES), "step split", "step fp32", "step over all"],
-)
-def test_a_step_stays_on_the_gpu_and_waits_for_nothing(case, followed):
-    """Augment, network, losses, clipping, optimiser, running average; backward alone is a stand-in."""
-    assert followed[case]["devices"] == ["cuda:0"]
-    assert followed[case]["waits"] == []
-    assert followed[case]["gradients"] > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_validation_and_prediction_stay_there_and_answer_in_float32(recipe, followed):
-    case = followed[f"score {recipe}"]
-
-    assert (case["devices"], case["waits"], case["types"]) == (["cuda:0"], [], ["torch.float32"])
-
-
-@pytest.mark.slow
-def test_what_would_wait_is_noticed(followed):
-    for name, noticed in followed["controls"].items():
-        assert noticed == [name]
+    steps = [*(f"step {recipe}" for recipe in RECIPES), "step split", "step fp32", "step over all"]
+    assert {name: (found[name]["devices"], found[name]["waits"]) for name in steps} == {
+        name: (["cuda:0"], []) for name in steps
+    }
+    assert min(found[name]["gradients"] for name in steps) > 0
+    scores = {name: found[name] for name in (f"score {recipe}" for recipe in RECIPES)}
+    assert scores == {name: {"devices": ["cuda:0"], "waits": [], "types": ["torch.float32"]} for name in scores}
+    assert found["controls"] == {name: [name] for name in found["controls"]}  # what would wait is noticed
 
 
 def test_losses_are_read_late_in_order_and_wholly():

@@ -28,11 +28,9 @@ def sums_and_gradient(objective, network, inputs):
 @pytest.mark.parametrize(
     ("kind", "precision", "near", "split"),
     [
-        ("direct", "fp32", 1e-4, "false"),
         ("direct", "fp32", 1e-4, "true"),
         ("direct", "bf16", 2e-2, "false"),
         ("latent", "fp32", 1e-4, "false"),
-        ("tree", "fp32", 1e-4, "false"),
         ("tree", "bf16", 2e-2, "false"),
     ],
 )
