@@ -6,6 +6,7 @@ Private memory plus this process' share of shared memory, mapped shards left out
 """
 
 import gc
+from multiprocessing import get_context
 from pathlib import Path
 
 import peers
@@ -22,7 +23,9 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.scratch / "memory"
     if not (folder / "index.json").is_file():
-        peers.write_shards(folder, options.count, 192, rows=2048)
+        write = get_context("spawn").Process(target=peers.write_shards, args=(folder, options.count, 192, 2048))
+        write.start()  # in a process of its own: what it leaves in the heap would count as the loader's
+        write.join()
     from handdata.train.data import Loader, open_mixture
 
     gc.collect()
