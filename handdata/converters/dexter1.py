@@ -12,9 +12,12 @@ colour cameras' calibration is not published in a form anybody reads: see `read_
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +47,7 @@ COLOR_CAMERAS = tuple(f"cam{n}" for n in range(5))
 BLOCK = 6  # lines: thumb, index, middle, ring, little, palm centre
 PALM = 5
 PROBES = 8  # depth pictures looked at where their numbering is in doubt
+MIN_HITS = 10  # labels that lie on their depth to the millimetre, before that counts as evidence
 FAR_MM = 100.0  # a label was clicked on the depth picture: so far off, or without depth under it, it belongs elsewhere
 MAX_MISFIT_MM = 80.0  # mean over labels; a tip may hide behind the hand
 Block = tuple[int, tuple[str, ...]]  # number of its first line, its lines
@@ -69,14 +73,17 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         raise MissingError(data_folder(root), expected=f"pictures of {', '.join(cameras)} with labels", got="none")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
+    origin, told = pixel_origin(root, manifest)
     labels = tuple(sorted({_label_path(root, item.sequence).relative_to(root).as_posix() for item in items}))
-    readings = _readings(cameras, _cameras(manifest, options))
+    readings = _readings(cameras, _cameras(manifest, options, origin))
+    if TOF in cameras:
+        readings += (("pixels of the labels", told),)
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
 def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
     """Return a reader of depth pictures rendered to 8 bits, or of colour views."""
-    cameras = _cameras(manifest, options)
+    cameras = _cameras(manifest, options, pixel_origin(root, manifest)[0])
     near, far = manifest.extra["depth_mm"]
 
     def read(item: Item) -> Sample:
@@ -203,9 +210,37 @@ def _calibrated(table: Mapping[str, object]) -> CameraFacts:
     return CameraFacts(K=np.array(table["K"], np.float64).reshape(3, 3), size=(width, height), T_camera_label=T)
 
 
-def _cameras(manifest: Manifest, options: Options) -> dict[str, CameraFacts]:
+def pixel_origin(root: Path, manifest: Manifest) -> tuple[int, str]:
+    """Tell whether the labels count pixels from 0 or, as MATLAB does, from 1: a label's z is the depth it lies on.
+
+    Returns:
+        0 or 1; what speaks for it, a phrase. 0 where the depth pictures do not tell.
+    """
+    hits, total = [0, 0], 0
+    for sequence in (name for members in manifest.sequences.values() for name in members):
+        if not _label_path(root, sequence).is_file():
+            continue
+        with suppress(DataError):  # the plan names it, if the sequence was asked for
+            pictures, _ = _depth_pictures(root, sequence, manifest)
+            for xyz, depth in _probes(pictures, _label_path(root, sequence), manifest):
+                total += len(xyz)
+                for origin in (0, 1):
+                    surface, z = _under(xyz, depth, manifest, origin)
+                    hits[origin] += int((surface == z).sum())
+    likely = int(hits[1] > hits[0])
+    if hits[likely] < max(MIN_HITS, 2 * hits[1 - likely]):
+        return 0, "counted from 0: the depth pictures do not tell"
+    return (
+        likely,
+        f"counted from {likely}: {hits[likely]} of {total} labels lie on their depth, else {hits[1 - likely]}",
+    )
+
+
+def _cameras(manifest: Manifest, options: Options, origin: int) -> dict[str, CameraFacts]:
     """Return the cameras whose projection is known; theirs is the frame of the 3D."""
-    known = {TOF: manifest.cameras[TOF]}
+    tof = manifest.cameras[TOF]
+    K = tof.K - np.array([[0.0, 0.0, origin], [0.0, 0.0, origin], [0.0, 0.0, 0.0]])
+    known = {TOF: replace(tof, K=K)}
     return known if options.calibration is None else known | read_calibration(options.calibration)
 
 
@@ -277,19 +312,29 @@ def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> tuple[dict
 
 def _misfit(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> float:
     """Return how far labels lie from the depth under them, mm, mean over a few frames; 0 if none can be told."""
-    rows = [row for row in sorted(pictures) if row < len(read_blocks(label))]
     distances: list[float] = []
-    for row in rows[:: max(1, len(rows) // PROBES)] + rows[-1:]:
+    for xyz, depth in _probes(pictures, label, manifest):
+        surface, z = _under(xyz, depth, manifest)
+        distances += np.minimum(np.abs(surface - z), FAR_MM).tolist()
+    return float(np.mean(distances)) if distances else 0.0
+
+
+def _probes(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> Iterator[tuple[Points, NDArray[Any]]]:
+    """Yield labelled points, (P, 3) ToF mm, and the depth picture of a few frames."""
+    rows = [row for row in sorted(pictures) if row < len(read_blocks(label))]
+    for row in sorted({*rows[:: max(1, len(rows) // PROBES)], *rows[-1:]}):
         try:
             xyz, depth = to_tof(read_block(label, row, manifest), manifest), _read_depth(pictures[row])
         except DataError:
             continue  # the reader names it
-        xyz = xyz[np.isfinite(xyz).all(axis=1)]
-        uv = np.rint(project(xyz, manifest.cameras[TOF].K)).astype(int)
-        inside = (uv >= 0).all(axis=1) & (uv < depth.shape[::-1]).all(axis=1)
-        surface = depth[uv[inside, 1], uv[inside, 0]]
-        distances += np.minimum(np.abs(surface - xyz[inside, 2]), FAR_MM).tolist()
-    return float(np.mean(distances)) if distances else 0.0
+        yield xyz[np.isfinite(xyz).all(axis=1)], depth
+
+
+def _under(xyz: Points, depth: NDArray[Any], manifest: Manifest, origin: int = 0) -> tuple[Points, Points]:
+    """Return the depth under points and their z, (P,) mm each, of those inside the picture."""
+    uv = np.rint(project(xyz, manifest.cameras[TOF].K)).astype(int) - origin
+    inside = (uv >= 0).all(axis=1) & (uv < depth.shape[::-1]).all(axis=1)
+    return depth[uv[inside, 1], uv[inside, 0]].astype(np.float64), xyz[inside, 2]
 
 
 def _color_pictures(folder: Path, camera: str) -> dict[int, Path]:

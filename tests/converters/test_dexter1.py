@@ -1,6 +1,7 @@
 """What is peculiar to Dexter 1: blocks of text, the sentinel, depth as a picture, colour views without calibration."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -212,6 +213,42 @@ def test_labels_off_the_depth_where_counts_differ_are_paired_in_order_and_told(t
     assert "pinch/tof: 1 of 4 label blocks have no picture" in plan.warnings
     told = "pinch/tof: labels lie 100 mm and more off the depth pictures: one may be absent in the middle"
     assert told in plan.warnings
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        (0, "counted from 0: 24 of 24 labels lie on their depth, else 0"),
+        (1, "counted from 1: 24 of 24 labels lie on their depth, else 0"),
+        (7, "counted from 0: the depth pictures do not tell"),
+    ],
+)
+def test_the_depth_under_the_labels_tells_from_where_their_pixels_count(tmp_path, beside, told):
+    """formats/dexter1.md: the label files alone cannot tell."""
+    root = make_tree(tmp_path, [PINCH_51] * 4)
+    for path in (root / "data/pinch/tof/depth").iterdir():
+        depth = np.full((240, 320), 500, np.uint16)
+        for (u, v), z in zip(PINCH_51_PIXELS, (355, 363, 350, 336, 315, 364), strict=True):
+            depth[v - beside, u - beside] = z
+        cv2.imwrite(str(path), depth)
+
+    assert ("pixels of the labels", told) in plan_of("dexter1", root).readings
+    sample = samples_of("dexter1", root)["pinch/tof/0000"]
+    origin = int(beside == 1)
+    np.testing.assert_allclose(sample.keypoints_2d[list(TIPS)], np.array(PINCH_51_PIXELS[:5]) - origin, atol=1e-3)
+    np.testing.assert_allclose(sample.keypoints_3d[TIPS[0]], [163.237, 23.1522, 355])
+    np.testing.assert_allclose(project(sample.keypoints_3d, sample.K), sample.keypoints_2d)
+
+
+def test_sequences_that_were_not_asked_for_do_no_harm(tmp_path):
+    root = make_tree(tmp_path, [PINCH_51] * 2)
+    for sequence, text in (("adbadd", None), ("random", "1, 2, 3\n\n1, 2, 3\n\n1, 2, 3\n")):
+        (root / f"data/{sequence}/annotations").mkdir(parents=True)
+        shutil.copytree(root / "data/pinch/tof", root / f"data/{sequence}/tof")
+        if text:
+            (root / f"data/{sequence}/annotations/Pos3D.txt").write_text(text)
+
+    assert len(samples_of("dexter1", root, sequences=("pinch",))) == 2
 
 
 def test_missing_labels_or_pictures_are_refused(tmp_path, refused):
