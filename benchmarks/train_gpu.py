@@ -29,11 +29,11 @@ from handdata.train.views import Views, make_views
 
 WARM_STEPS = 20
 AIMS = {2: (256, 10_000.0), 3: (64, 7_000.0)}  # performance.md: batch, samples/s on one H100
+EAGER = ("loop.compile=off",)
 WAIT_SHARE, FIRST_STEP_S = 0.02, 10.0
-LADDER_BATCHES = "64,256,512"
-# name -> settings; each adds to plain bfloat16. Cheap ones first: the list may be cut short by the clock.
+# name -> settings; each adds to plain bfloat16
 LADDER = {
-    "bf16": ("loop.compile=off",),
+    "bf16": EAGER,
     "bf16 + split": ("loop.compile=off", "loop.split=true"),
     "default": ("loop.compile=default",),
     "default + split": ("loop.compile=default", "loop.split=true"),
@@ -42,6 +42,12 @@ LADDER = {
     "fp32 + TF32": ("loop.compile=off", "loop.precision=fp32"),
     "max-autotune": ("loop.compile=max-autotune",),
 }
+# What decides most comes first: compiling takes most of a minute for every batch size, and the clock may cut the list.
+ORDER = (
+    *(("bf16", 64), ("bf16", 256), ("bf16 + split", 256), ("default", 256), ("reduce-overhead", 64)),
+    *(("default + split", 256), ("reduce-overhead + split", 64), ("default", 512), ("reduce-overhead", 256)),
+    *(("default", 64), ("bf16", 512), ("bf16 + split", 64), ("fp32 + TF32", 64), ("max-autotune", 256)),
+)
 
 
 def main() -> None:
@@ -57,6 +63,11 @@ def main() -> None:
     batch, aim = AIMS[options.goal]
     sizes = [int(size) for size in options.batches.split(",")] if options.batches else [batch]
     result = Result(str(options.goal))
+    if options.goal == 2:  # before anything else: the time from the command to the first step, without compiling
+        result.rows[f"batch {sizes[0]}, eager"] = first = measure(folder, sizes[0], device, options, EAGER)
+        result.aims.append(
+            Aim("first step after the command", first["first_step_s"], FIRST_STEP_S, at_least=False, unit="s")
+        )
     for size in sizes:
         row = measure(folder, size, device, options, ())
         result.rows[f"batch {size}"] = row
@@ -64,9 +75,6 @@ def main() -> None:
             result.aims.append(Aim(f"batch {size}", row["per_s"], aim, unit="samples/s"))
             if options.goal == 2:
                 result.aims.append(Aim("data wait", row["wait_share"], WAIT_SHARE, at_least=False, unit="of the step"))
-    if options.goal == 2:
-        first = result.rows[f"batch {sizes[0]}"]["first_step_s"]
-        result.aims.append(Aim("first step after the command", first, FIRST_STEP_S, at_least=False, unit="s"))
     result.finish(as_json=options.json)
 
 
@@ -76,7 +84,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--ladder", action="store_true", help="measure every combination of the switches")
     parser.add_argument("--only", default="", help="rungs of the ladder whose names hold this")
     parser.add_argument("--minutes", type=float, default=9.0, help="start no rung of the ladder later than this")
-    parser.add_argument("--batches", default="", help="batch sizes, 64,128 ... [default: the goal's, or the ladder's]")
+    parser.add_argument(
+        "--batches", default="", help="batch sizes, 64,128 ... [default: the goal's, or the ladder's own]"
+    )
     parser.add_argument("--steps", type=int, default=100, help="steps of a measurement")
     parser.add_argument("--count", type=int, default=16_384, help="samples")
     parser.add_argument("--device", default="cuda")
@@ -89,26 +99,26 @@ def read_arguments() -> argparse.Namespace:
 
 
 def climb(folder: Path, device: torch.device, options: argparse.Namespace) -> Result:
-    """Measure every rung at every batch size; the best one of a goal's batch is the figure of that goal."""
+    """Measure rung after rung; the best one of a goal's batch is the figure of that goal."""
     result, begin = Result("2 and 3"), time.monotonic()
-    sizes = [int(size) for size in (options.batches or LADDER_BATCHES).split(",")]
-    for rung, settings in LADDER.items():
-        for size in sizes:
-            name = f"{rung}, batch {size}"
-            if options.only not in rung:
-                continue
-            if time.monotonic() - begin > 60 * options.minutes:
-                result.notes.append(f"left out, {options.minutes:g} minutes are over: {name}")
-                continue
-            try:
-                result.rows[name] = measure(folder, size, device, options, settings)
-            except Exception as error:  # one rung that fails must not hide the others
-                result.notes.append(f"failed: {name}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
-            print(name, result.rows.get(name, "failed"), flush=True)
-            gc.collect()
-            torch.compiler.reset()
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+    given = [int(size) for size in options.batches.split(",")] if options.batches else []
+    order = [(rung, size) for rung in LADDER for size in given] or ORDER
+    for rung, size in order:
+        name = f"{rung}, batch {size}"
+        if options.only not in rung:
+            continue
+        if time.monotonic() - begin > 60 * options.minutes:
+            result.notes.append(f"left out, {options.minutes:g} minutes are over: {name}")
+            continue
+        try:
+            result.rows[name] = measure(folder, size, device, options, LADDER[rung])
+        except Exception as error:  # one rung that fails must not hide the others
+            result.notes.append(f"failed: {name}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+        print(name, result.rows.get(name, "failed"), flush=True)
+        gc.collect()
+        torch.compiler.reset()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
     for goal, (batch, aim) in AIMS.items():
         rows = {name: row for name, row in result.rows.items() if name.endswith(f"batch {batch}")}
         if rows:

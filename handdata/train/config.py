@@ -115,7 +115,7 @@ class LoopConfig:
     val_batches: int = 50  # of `data.batch` samples, the first in fixed order; 0: every sample
     precision: Precision = "fp32"
     channels_last: bool = False
-    compile: Compile = "off"  # network and losses together; "auto": on a GPU, for a long training (objective.py)
+    compile: Compile = "off"  # network and losses together; "auto": on a GPU, if long (objective.py)
     split: bool = False  # convolve the parts of a joined map one by one (models.joined)
     tf32: bool = False
     seed: int = 0

@@ -22,6 +22,8 @@ from handdata.train.precision import autocast
 # Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s; performance.md, H100):
 # even after 3,900 steps. "auto" compiles trainings more than twice as long.
 AUTO_STEPS = 10_000
+# At batch 64 "auto" replays CUDA graphs: 6,100 samples/s, 3,410 compiled without, 3,650 eager (performance.md, H100).
+GRAPHS_BELOW = 256  # samples a step; between 64 and 256 nothing was measured
 MODES: Mapping[Compile, str] = {
     "default": "default",
     "reduce-overhead": "reduce-overhead",
@@ -37,7 +39,8 @@ def choose_mode(config: Config, device: torch.device, processes: int) -> Compile
     wanted = config.loop.compile
     if wanted == "auto":
         long = config.loop.epochs * config.loop.batches >= AUTO_STEPS
-        wanted = "default" if long and device.type == "cuda" else "off"
+        kind: Compile = "reduce-overhead" if config.data.batch < GRAPHS_BELOW else "default"
+        wanted = kind if long and device.type == "cuda" else "off"
     return "off" if processes > 1 else wanted
 
 

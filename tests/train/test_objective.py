@@ -66,18 +66,20 @@ def test_a_compiler_that_does_not_work_is_said_and_done_without(capsys):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "steps", "device", "processes", "mode"),
+    ("wanted", "batch", "steps", "device", "processes", "mode"),
     [
-        ("auto", AUTO_STEPS, CUDA, 1, "default"),
-        ("auto", AUTO_STEPS - 1, CUDA, 1, "off"),  # too short to pay for compiling
-        ("auto", AUTO_STEPS, CPU, 1, "off"),
-        ("reduce-overhead", 1, CPU, 1, "reduce-overhead"),  # asked for by name
-        ("default", AUTO_STEPS, CUDA, 2, "off"),  # batch norm's sums over processes break the graph
-        ("off", AUTO_STEPS, CUDA, 1, "off"),
+        ("auto", 256, AUTO_STEPS, CUDA, 1, "default"),
+        ("auto", 64, AUTO_STEPS, CUDA, 1, "reduce-overhead"),  # launches cost more than kernels
+        ("auto", 256, AUTO_STEPS - 1, CUDA, 1, "off"),  # too short to pay for compiling
+        ("auto", 256, AUTO_STEPS, CPU, 1, "off"),
+        ("reduce-overhead", 256, 1, CPU, 1, "reduce-overhead"),  # asked for by name
+        ("default", 256, AUTO_STEPS, CUDA, 2, "off"),  # batch norm's sums over processes break the graph
+        ("off", 256, AUTO_STEPS, CUDA, 1, "off"),
     ],
 )
-def test_what_is_compiled(wanted, steps, device, processes, mode):
-    config = load_config("e010", [f"loop.compile={wanted}", f"loop.epochs={steps}", "loop.batches=1"])
+def test_what_is_compiled(wanted, batch, steps, device, processes, mode):
+    settings = (f"loop.compile={wanted}", f"data.batch={batch}", f"loop.epochs={steps}", "loop.batches=1")
+    config = load_config("e010", settings)
 
     assert choose_mode(config, device, processes) == mode
 
