@@ -7,7 +7,7 @@ keypoints counts them as wrong. A keypoint that no sample labels is NaN in every
 -1 of the thesis' result files has no place here (method.md E15).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -84,12 +84,16 @@ def keypoint_means(values_NK: Floats) -> tuple[Floats, Floats]:
 def _finite_sums(values_NK: Floats, power: int = 1) -> tuple[Floats, Floats]:
     """Return (K,) sums of the finite values' powers and (K,) counts; a block at a time, which stays in the cache."""
     sums, counts = np.zeros(values_NK.shape[1]), np.zeros(values_NK.shape[1])
-    for start in range(0, len(values_NK), _BLOCK):
-        block = values_NK[start : start + _BLOCK]
+    for block in _blocks(values_NK):
         finite = np.isfinite(block)
         sums += (np.where(finite, block, 0.0) ** power).sum(0)
         counts += finite.sum(0)
     return sums, counts
+
+
+def _blocks(array: Array) -> Iterator[Array]:
+    """Yield views of a few samples each, so that what is made of them stays in the cache."""
+    return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
 
 def group_means(keypoint_K: Floats) -> dict[str, float]:
@@ -116,7 +120,7 @@ def micro_mean(values_NK: Floats) -> float:
 def micro_median(values_NK: Floats) -> float:
     """Return the median over labels; NaN if there is none."""
     present = values_NK[np.isfinite(values_NK)]
-    return float(np.median(present)) if present.size else float("nan")
+    return float(np.median(present, overwrite_input=True)) if present.size else float("nan")  # a copy already
 
 
 def root_mean_square(distances_NK: Floats) -> float:
@@ -138,11 +142,14 @@ def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
     Returns:
         (T,) shares 0..1, NaN without any label.
     """
-    labelled = distances_NK[~np.isnan(distances_NK)]
-    if not labelled.size:
+    passing = np.zeros(len(thresholds) + 1, np.int64)
+    for block in _blocks(distances_NK):
+        labelled = block[~np.isnan(block)]
+        passed_from = np.searchsorted(thresholds, labelled, side="left")  # first threshold t with distance <= t
+        passing += np.bincount(passed_from, minlength=len(thresholds) + 1)
+    if not passing.any():
         return np.full(len(thresholds), np.nan)
-    passed_from = np.searchsorted(thresholds, labelled, side="left")  # first threshold t with distance <= t
-    return np.cumsum(np.bincount(passed_from, minlength=len(thresholds))[: len(thresholds)]) / labelled.size
+    return np.asarray(np.cumsum(passing[:-1]) / passing.sum())
 
 
 def keypoint_accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
@@ -174,9 +181,12 @@ def grid_credit(distances_NK: Floats, thresholds: Array, weights: Array) -> Floa
     Returns:
         (N, K); NaN without a label, 0 without a prediction.
     """
-    passed_from = np.searchsorted(thresholds, distances_NK, side="left")  # first threshold t with distance <= t
     tail = np.append(np.cumsum(np.asarray(weights)[::-1])[::-1], 0.0)
-    return np.where(np.isnan(distances_NK), np.nan, tail[np.minimum(passed_from, len(thresholds))])
+    credit = np.empty(distances_NK.shape)
+    for block, part in zip(_blocks(distances_NK), _blocks(credit), strict=True):
+        passed_from = np.searchsorted(thresholds, block, side="left")  # first threshold t with distance <= t
+        part[...] = np.where(np.isnan(block), np.nan, tail[np.minimum(passed_from, len(thresholds))])
+    return credit
 
 
 def window_credit(distances_NK: Floats, low: float, high: float) -> Floats:
@@ -188,7 +198,10 @@ def window_credit(distances_NK: Floats, low: float, high: float) -> Floats:
     Returns:
         (N, K) in 0..1; NaN without a label, 0 without a prediction.
     """
-    return np.clip((high - distances_NK) / (high - low), 0.0, 1.0)
+    credit = np.empty(distances_NK.shape)
+    for block, part in zip(_blocks(distances_NK), _blocks(credit), strict=True):
+        np.clip((high - block) / (high - low), 0.0, 1.0, out=part)
+    return credit
 
 
 def bone_lengths(keypoints: Array) -> Floats:
@@ -284,11 +297,14 @@ def _units(sequence_N: Array, seed: int) -> NDArray[np.int64]:
 
 def _sum_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
     """Return (S, 2, K): how many labels each unit has of each keypoint, and their sum."""
-    finite, (count, keypoints) = np.isfinite(values_NK), (int(unit.max(initial=-1)) + 1, values_NK.shape[1])
-    cells = (unit[:, None] * keypoints + np.arange(keypoints)).ravel()
-    columns = (finite, np.where(finite, values_NK, 0.0))
-    sums = [np.bincount(cells, weights=column.ravel(), minlength=count * keypoints) for column in columns]
-    return np.stack([column.reshape(count, keypoints) for column in sums], axis=1)
+    count, keypoints = int(unit.max(initial=-1)) + 1, values_NK.shape[1]
+    labels, sums = np.zeros((2, count * keypoints))
+    for block, owner in zip(_blocks(values_NK), _blocks(unit), strict=True):
+        finite = np.isfinite(block)
+        cells = (owner[:, None] * keypoints + np.arange(keypoints))[finite]
+        np.add.at(labels, cells, 1.0)
+        np.add.at(sums, cells, block[finite])
+    return np.stack([labels.reshape(count, keypoints), sums.reshape(count, keypoints)], axis=1)
 
 
 def _median_edges(values_NK: Floats) -> Floats:
@@ -304,10 +320,13 @@ def _median_edges(values_NK: Floats) -> Floats:
 
 def _bin_table(values_NK: Floats, unit: NDArray[np.int64], edges: Floats) -> Floats:
     """Return (S, 1, bins): how many labels of each unit lie in each bin."""
-    finite, count = np.isfinite(values_NK), int(unit.max(initial=-1)) + 1
-    owner = np.broadcast_to(unit[:, None], finite.shape)[finite]
-    cells = owner * _MEDIAN_BINS + np.searchsorted(edges[1:-1], values_NK[finite], side="right")
-    return np.bincount(cells, minlength=count * _MEDIAN_BINS).reshape(count, 1, _MEDIAN_BINS).astype(np.float64)
+    count = int(unit.max(initial=-1)) + 1
+    labels = np.zeros(count * _MEDIAN_BINS)
+    for block, owner in zip(_blocks(values_NK), _blocks(unit), strict=True):
+        finite = np.isfinite(block)
+        owners = np.broadcast_to(owner[:, None], finite.shape)[finite]
+        np.add.at(labels, owners * _MEDIAN_BINS + np.searchsorted(edges[1:-1], block[finite], side="right"), 1.0)
+    return labels.reshape(count, 1, _MEDIAN_BINS)
 
 
 def _binned_medians(counts_BR: Floats, edges: Floats) -> Floats:

@@ -242,9 +242,10 @@ def protocol_distances(protocol: Protocol, comparison: Comparison) -> Floats:
     Samples are measured a block at a time, so that what is between labels and distances stays in the processor's cache.
     """
     full_hands, normalized = has_full_hands(comparison), bool(np.isfinite(comparison.prediction_normalized).any())
-    blocks = (comparison.take(slice(start, start + BLOCK)) for start in range(0, len(comparison), BLOCK))
-    measured = [_measure(protocol, block, full_hands=full_hands, normalized=normalized) for block in blocks]
-    return np.concatenate(measured) if measured else np.empty((0, NUM_KEYPOINTS))
+    measured: Floats = np.empty((len(comparison), NUM_KEYPOINTS))
+    for rows in (slice(start, start + BLOCK) for start in range(0, len(comparison), BLOCK)):
+        measured[rows] = _measure(protocol, comparison.take(rows), full_hands=full_hands, normalized=normalized)
+    return measured
 
 
 def _measure(protocol: Protocol, comparison: Comparison, *, full_hands: bool, normalized: bool) -> Floats:

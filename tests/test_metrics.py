@@ -304,3 +304,48 @@ def test_many_sequences_are_merged_and_keep_the_width_of_the_interval():
 def test_an_unknown_statistic_is_refused():
     with pytest.raises(ValueError, match="unknown statistic 'mode'"):
         metrics.bootstrap_interval(np.ones((2, 21)), np.arange(2), "mode")
+
+
+def many_distances():
+    """Return more samples than one block, some labels missing and some without a prediction, and their sequences."""
+    rng = np.random.default_rng(0)
+    distances = rng.gamma(2.0, 10.0, (2 * metrics._BLOCK + 17, 21))
+    distances[rng.random(distances.shape) < 0.1] = np.nan
+    distances[rng.random(distances.shape) < 0.01] = np.inf
+    return distances, rng.integers(0, 300, len(distances))
+
+
+def test_credits_of_many_samples_are_those_of_each_alone():
+    distances, _ = many_distances()
+    grid = np.linspace(20.0, 50.0, 15)
+    some = np.array([0, metrics._BLOCK - 1, metrics._BLOCK, len(distances) - 1])
+
+    for credit in (
+        lambda rows: metrics.grid_credit(rows, grid, metrics.trapezoid_weights(grid)),
+        lambda rows: metrics.window_credit(rows, 20.0, 50.0),
+    ):
+        np.testing.assert_array_equal(
+            credit(distances)[some], np.concatenate([credit(distances[i : i + 1]) for i in some])
+        )
+
+
+def test_the_curve_of_many_samples_counts_every_label_once():
+    distances, _ = many_distances()
+    grid = np.linspace(0.0, 50.0, 11)
+    labelled = distances[~np.isnan(distances)]
+
+    np.testing.assert_array_equal(
+        metrics.accuracy_curve(distances, grid), [(labelled <= threshold).sum() / labelled.size for threshold in grid]
+    )
+
+
+def test_sums_by_sequence_are_those_of_one_pass_over_everything():
+    distances, sequence = many_distances()
+    finite = np.isfinite(distances)
+    cells = (sequence[:, None] * 21 + np.arange(21)).ravel()
+    labels = np.bincount(cells, weights=finite.ravel())
+    sums = np.bincount(cells, weights=np.where(finite, distances, 0.0).ravel())
+
+    table = metrics._sum_table(distances, sequence)
+
+    np.testing.assert_array_equal(table, np.stack([labels.reshape(-1, 21), sums.reshape(-1, 21)], axis=1))
