@@ -24,6 +24,7 @@ from handdata.converters import pickle_numpy
 from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.geometry import in_frame, project
 from handdata.images import read_image, read_raw
 from handdata.manifest import Manifest
 from handdata.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
@@ -34,6 +35,8 @@ CROP_RULE = "square round the hand's 21 keypoints + 40 px"
 HANDS = ("visible", "dominant", "all")
 POINTS = 21  # of one hand
 SHAPES = {"xyz": (2 * POINTS, 3), "uv_vis": (2 * POINTS, 3), "K": (3, 3)}
+PROBES = 400  # pictures of a set whose labels are compared
+OFF_PX = 0.5  # numbers of four digits give 0.2 px inside a picture; v1.0 has whole pixels
 READERS = 8  # threads that read masks for --hands dominant: it is decoding and waiting for the disk
 
 Annotation = Mapping[str, NDArray[Any]]
@@ -78,7 +81,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         labels_of=lambda item: (_mask_name(item.sequence, item.frame),),
         has_foreground=not without_mask,
         warnings=tuple(warnings),
-        readings=(("hands", options.hands),),
+        readings=(("hands", options.hands), ("edition", _edition(root, found, manifest))),
     )
 
 
@@ -188,6 +191,28 @@ def _checked(entry: Any, where: str) -> Annotation:
             raise DataError(f"{where}[{key}]", expected="finite numbers", got="NaN or infinity")
     checked: Annotation = entry
     return checked
+
+
+def _edition(root: Path, names: Sequence[str], manifest: Manifest) -> str:
+    """Tell v1.1 of the archive from v1.0, whose values are off by one now and then: does the 3D project to the 2D?"""
+    distances: list[NDArray[np.float64]] = []
+    for name in names:
+        table = _annotations(root / _anno(name))
+        for number in sorted(table)[:: max(1, len(table) // PROBES)]:
+            try:
+                entry = _checked(table[number], "")
+            except DataError:
+                continue  # the reader names it
+            uv, projected = entry["uv_vis"][:, :2], project(entry["xyz"] * manifest.mm_per_unit, entry["K"])
+            near = in_frame(uv, *manifest.cameras["color"].size) & np.isfinite(projected).all(axis=1)
+            distances.append(np.abs(uv - projected)[near].max(axis=1))
+    off = np.concatenate([*distances, np.empty(0)])
+    far = int((off > OFF_PX).sum())
+    if not len(off):
+        return "not told: no label could be read"
+    if far:
+        return f"not as v1.1 is: {far} of {len(off)} keypoints looked at lie more than {OFF_PX:g} px from their projected 3D"
+    return f"as v1.1 is: {len(off)} keypoints looked at lie within {OFF_PX:g} px of their projected 3D"
 
 
 def _hands(

@@ -197,6 +197,21 @@ def test_a_picture_whose_camera_is_none_is_named_or_skipped_alone(tree, tmp_path
     assert list(convert("rhd", root, tmp_path / "out", skip_bad=True).skipped) == ["training/00001/left"]
 
 
+@pytest.mark.parametrize(
+    ("shift", "edition"),
+    [
+        (0.05, "as v1.1 is: 84 keypoints looked at lie within 0.5 px of their projected 3D"),
+        (1.0, "not as v1.1 is: 1 of 84 keypoints looked at lie more than 0.5 px from their projected 3D"),
+    ],
+)
+def test_the_edition_of_the_archive_is_told(tree, shift, edition):
+    """formats/rhd.md: values of v1.0 are off by one now and then."""
+    other = entry()
+    other["uv_vis"][7, 0] += shift
+
+    assert ("edition", edition) in plan_of("rhd", tree({0: entry(), 1: other})).readings
+
+
 def test_labels_that_changed_are_read_again(tree):
     samples_of("rhd", tree({0: entry()}))
 
