@@ -73,7 +73,7 @@ class OpenShard:
         self._handle: int | None = None
         if keep_open:
             self._handle = os.open(path, os.O_RDONLY)
-            weakref.finalize(self, os.close, self._handle)
+            weakref.finalize(self, os.close, self._handle).atexit = False
         self._hinted = 0
         self.resident = self._probe()
 
