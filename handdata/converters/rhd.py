@@ -211,8 +211,8 @@ def _edition(root: Path, names: Sequence[str], manifest: Manifest) -> str:
     if not len(off):
         return "not told: no label could be read"
     if far:
-        return f"not as v1.1 is: {far} of {len(off)} keypoints looked at lie more than {OFF_PX:g} px from their projected 3D"
-    return f"as v1.1 is: {len(off)} keypoints looked at lie within {OFF_PX:g} px of their projected 3D"
+        return f"not as v1.1 is: {far} of {len(off)} keypoints looked at project more than {OFF_PX:g} px off their 2D"
+    return f"as v1.1 is: {len(off)} keypoints looked at project within {OFF_PX:g} px of their 2D"
 
 
 def _hands(

@@ -200,8 +200,8 @@ def test_a_picture_whose_camera_is_none_is_named_or_skipped_alone(tree, tmp_path
 @pytest.mark.parametrize(
     ("shift", "edition"),
     [
-        (0.05, "as v1.1 is: 84 keypoints looked at lie within 0.5 px of their projected 3D"),
-        (1.0, "not as v1.1 is: 1 of 84 keypoints looked at lie more than 0.5 px from their projected 3D"),
+        (0.05, "as v1.1 is: 84 keypoints looked at project within 0.5 px of their 2D"),
+        (1.0, "not as v1.1 is: 1 of 84 keypoints looked at project more than 0.5 px off their 2D"),
     ],
 )
 def test_the_edition_of_the_archive_is_told(tree, shift, edition):
