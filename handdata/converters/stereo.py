@@ -75,10 +75,8 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
     def read(item: Item) -> Sample:
         label = root / _label_path(item.sequence, item.camera)
         points = _hand_para(label)[item.ref]
-        if not np.isfinite(points).all():
-            got, fix = "NaN or infinity", "Unpack labels.zip again, or pass --skip-bad to leave the frame out."
-            raise DataError(f"{label}[handPara][{item.ref}]", expected="finite numbers", got=got, fix=fix)
         native = transform(camera_from_label[item.camera], points * manifest.mm_per_unit)
+        _check(points, native, f"{label}[handPara][{item.ref}]")
         K = manifest.cameras[item.camera].K
         xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
         image = read_image(f"{root}/{item.image}")
@@ -103,6 +101,20 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
         )
 
     return read
+
+
+def _check(points: NDArray[np.float64], native: NDArray[np.float64], where: str) -> None:
+    """Refuse what the cameras cannot have seen; the benchmark has no missing points.
+
+    Raises:
+        DataError: a point is no number, or not in front of the camera.
+    """
+    fix = "Unpack labels.zip again, or pass --skip-bad to leave the frame out."
+    if not np.isfinite(points).all():
+        raise DataError(where, expected="finite numbers", got="NaN or infinity", fix=fix)
+    if not (native[:, 2] > 0).all():
+        got = f"z = {native[:, 2].min():g} mm"
+        raise DataError(where, expected="points in front of the camera", got=got, fix=fix)
 
 
 def _label_path(sequence: str, camera: str) -> str:

@@ -210,13 +210,15 @@ def test_a_label_file_of_another_shape_is_one_clear_line(tree, refused, content,
     assert "B1Counting_SK.mat" in line
 
 
-def test_a_frame_without_numbers_is_named_or_skipped_alone(tree, tmp_path, refused):
+@pytest.mark.parametrize(("value", "says"), [(np.nan, "NaN"), (np.inf, "infinity"), (-300.0, "in front of the camera")])
+def test_a_frame_that_no_camera_saw_is_named_or_skipped_alone(tree, tmp_path, refused, value, says):
     points = spread((0, 0, 500), 4)
-    points[2, 7] = np.nan
+    points[2, 7, 2] = value
     root = tree(points)
 
     line = refused(DataError, lambda: samples_of("stereo", root))
     assert "B1Counting_SK.mat[handPara][2]" in line
+    assert says in line
     result = convert("stereo", root, tmp_path / "out", skip_bad=True)
     assert list(result.skipped) == ["B1Counting/SK/0002"]
     assert result.num_samples == 3
