@@ -166,7 +166,10 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
 
 def _read_csv(text: str, path: Path) -> Annotations:
     reader = csv.DictReader(StringIO(text), strict=True)
-    columns = [column.strip() for column in reader.fieldnames or []]
+    try:
+        columns = [column.strip() for column in reader.fieldnames or []]
+    except csv.Error as error:
+        raise DataError(f"{path}:1", expected="comma-separated names of columns", got=str(error)) from None
     reader.fieldnames = columns
     if "image" not in columns or len(set(columns)) < len(columns):
         got = ", ".join(columns)[:120] or "an empty file"

@@ -192,7 +192,15 @@ def read_calibration(path: Path) -> dict[str, CameraFacts]:
         cameras = {name: _calibrated(table) for name, table in tables.items()}
     except FileNotFoundError:
         raise ConfigError(path, expected="a calibration", got="no such file", fix=fix) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        tomllib.TOMLDecodeError,
+        UnicodeDecodeError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise ConfigError(
             path, expected="tables [cam<n>] with size, K and T_camera_tof", got=str(error), fix=fix
         ) from None
@@ -206,8 +214,11 @@ def read_calibration(path: Path) -> dict[str, CameraFacts]:
 def _calibrated(table: Mapping[str, object]) -> CameraFacts:
     T = np.eye(4)
     T[:3] = np.array(table["T_camera_tof"], np.float64).reshape(-1, 4)[:3]
+    K = np.array(table["K"], np.float64).reshape(3, 3)
+    if not (np.isfinite(K).all() and np.isfinite(T).all() and (np.diag(K) > 0).all()):
+        raise ValueError("K or T_camera_tof that is none: numbers, and focal lengths above 0")
     width, height = np.array(table["size"], int).tolist()
-    return CameraFacts(K=np.array(table["K"], np.float64).reshape(3, 3), size=(width, height), T_camera_label=T)
+    return CameraFacts(K=K, size=(width, height), T_camera_label=T)
 
 
 def pixel_origin(root: Path, manifest: Manifest) -> tuple[int, str]:

@@ -273,12 +273,13 @@ def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annot
         ("a.json", "{"), ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.csv", ""), ("a.csv", "file,side\n"),
         ("a.csv", "image,side\n"), ("a.csv", "image,side,wrist_u,wrist_v\n../a.png,left,1,2\n"),
         ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1,2,3\n"), ("a.csv", "image,image,wrist_u\n"),
-        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1\n"), ("a.json", "[" * 100_000),
+        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1\n"), ("a.json", "[" * 100_000), ("a.csv", 'image,"side\n'),
         ("a.json", json.dumps({**json.loads(coco(["wrist"])), "annotations": [5]})),
         ("a.csv", "image,side,split,wrist_u,wrist_v\na.png,left,dev,1,2\n"), ("a.txt", "image\n"),
     ],
     ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "outside", "a cell more",
-         "a column twice", "a line cut short", "endless JSON", "no annotation", "unknown split", "other suffix"],
+         "a column twice", "a line cut short", "endless JSON", "an open quote", "no annotation", "unknown split",
+         "other suffix"],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
     table = labels(tmp_path, text, name)

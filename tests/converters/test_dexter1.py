@@ -332,8 +332,11 @@ def test_all_cameras_at_once(native_tree):
 @pytest.mark.parametrize(
     "text",
     ["", "[cam9]\nsize=[1,1]\nK=[[1,0,0],[0,1,0],[0,0,1]]\nT_camera_tof=[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n",
-     "[cam0]\nsize=[320,240]\n", "[cam0]\nK=[1,2]\nsize=[3,4]\nT_camera_tof=[1]\n", "cam0 = 3\n", "[cam0"],
-    ids=["empty", "unknown camera", "no K", "wrong shape", "no table", "no TOML"],
+     "[cam0]\nsize=[320,240]\n", "[cam0]\nK=[1,2]\nsize=[3,4]\nT_camera_tof=[1]\n", "cam0 = 3\n", "[cam0",
+     "[cam0]\nsize=[1,1]\nK=[[0,0,0],[0,1,0],[0,0,1]]\nT_camera_tof=[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n",
+     "[cam0]\nsize=[1,1]\nK=[[nan,0,0],[0,1,0],[0,0,1]]\nT_camera_tof=[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n",
+     "[cam0]\nsize=[1,1e999]\nK=[[1,0,0],[0,1,0],[0,0,1]]\nT_camera_tof=[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n"],
+    ids=["empty", "unknown camera", "no K", "wrong shape", "no table", "no TOML", "no focal length", "nan", "endless"],
 )  # fmt: skip
 def test_a_calibration_that_is_none_is_refused(tmp_path, refused, text):
     path = tmp_path / "calibration.toml"
