@@ -105,7 +105,7 @@ def _read_coco(text: str, path: Path) -> Annotations:
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         categories = {c["id"]: c for c in content["categories"] if c.get("keypoints")}
-        info, annotations = content.get("info") or {}, list(content["annotations"])
+        info, annotations = dict(content.get("info") or {}), list(content["annotations"])
         names = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         fix = "See docs/custom.md for the parts it needs."
@@ -137,6 +137,8 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
         labelled = points[:, 2] > 0
         if not np.isfinite(points[labelled]).all():
             raise ValueError("a labelled point that is no number")
+        if not np.isin(points[labelled, 2], (1, 2)).all():
+            raise ValueError("a visibility that is none of 0, 1, 2")
         uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
         visible[targets] = np.where(labelled, points[:, 2] - 1, UNKNOWN)
     xyz = np.full((PALM + 1, 3), np.nan)
@@ -250,7 +252,7 @@ def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mappi
         frame = int(facts["frame"]) if "frame" in facts else None
         hand = read(facts)
         _check(hand, frame)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         got = f"no {error}" if isinstance(error, KeyError) else str(error)
         fix = "See docs/custom.md, or pass --skip-bad to leave it out."
         hand = DataError(where, expected="a labelled hand", got=got, fix=fix)
