@@ -257,6 +257,8 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         "no focal length",
         "K of nan",
         "frame",
+        "huge visibility",
+        "endless object",
         "a list for an id",
         "no such image",
     ],
@@ -281,8 +283,8 @@ def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annot
         ("a.csv", "image,side,split,wrist_u,wrist_v\na.png,left,dev,1,2\n"), ("a.txt", "image\n"),
     ],
     ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "outside", "a cell more",
-         "a column twice", "a line cut short", "endless JSON", "an open quote", "info as text", "no annotation", "unknown split",
-         "other suffix"],
+         "a column twice", "a line cut short", "endless JSON", "an open quote", "info as text", "no annotation",
+         "unknown split", "other suffix"],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
     table = labels(tmp_path, text, name)
