@@ -103,10 +103,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     partial = path.with_name(path.name + ".partial")
     names, index = np.unique(predictions.dataset, return_inverse=True)
     with h5py.File(partial, "w") as file:
-        file.attrs["schema"] = np.bytes_(VERSION)
+        file.attrs["schema"] = VERSION
         file.attrs["input_size"] = predictions.input_size
-        file.attrs["readouts"] = np.bytes_(json.dumps(list(predictions.keypoints_2d)).encode())
-        file.attrs["options"] = np.bytes_(json.dumps(dict(predictions.options), sort_keys=True).encode())
+        file.attrs["readouts"] = json.dumps(list(predictions.keypoints_2d))
+        file.attrs["options"] = json.dumps(dict(predictions.options), sort_keys=True)
         file["datasets"] = np.array([str(name).encode() for name in names])
         file["dataset"] = index.astype(np.uint8)
         file["sample_id"] = np.array([str(name).encode() for name in predictions.sample_id], f"S{SAMPLE_ID_BYTES}")
@@ -171,7 +171,7 @@ def _repeats(predictions: Predictions) -> list[NDArray[np.int32]]:
 def _read_h5(path: Path) -> Predictions:
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("schema", b"") != VERSION.encode():
+            if file.attrs.get("schema", "") != VERSION:
                 raise _fault(path, f"schema {VERSION}", str(file.attrs.get("schema", "none")))
             names = np.array([name.decode() for name in file["datasets"][:]])
             truth = {name: array[:] for name, array in file["truth"].items()} if "truth" in file else None

@@ -335,8 +335,8 @@ def _create(
             file.create_dataset(name, data=table)
         constants = {"schema": VERSION, "num_samples": num_samples, "canvas_size": canvas}
         for key, value in {**constants, **attributes}.items():
-            file.attrs[key] = np.bytes_(value) if isinstance(value, str) else value
-        file.attrs["keypoint_names"] = np.array([name.encode() for name in KEYPOINTS])
+            file.attrs[key] = value
+        file.attrs["keypoint_names"] = list(KEYPOINTS)
         file.attrs["keypoint_parents"] = np.array(KEYPOINT_PARENTS, np.int32)
         file.attrs[_HASH] = np.bytes_(_PENDING)
         return offsets
@@ -353,8 +353,8 @@ def _allocate(file: h5py.File, field: Field, shape: tuple[int, ...]) -> int:
     type_id = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
     space = h5py.h5s.create_simple(shape)
     dataset = h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), type_id, space, plist))
-    dataset.attrs["unit"] = np.bytes_(field.unit.encode())
-    dataset.attrs["meaning"] = np.bytes_(field.meaning.encode())
+    dataset.attrs["unit"] = field.unit
+    dataset.attrs["meaning"] = field.meaning
     return int(dataset.id.get_offset())
 
 

@@ -90,7 +90,9 @@ def test_attributes_and_tables(shard):
 def test_any_hdf5_reader_sees_the_same(shard):
     with h5py.File(shard) as file:
         assert file["keypoints_2d"].shape == (5, 21, 2)
-        assert file["keypoints_2d"].attrs["unit"] == b"px"
+        assert file["keypoints_2d"].attrs["unit"] == "px"
+        assert file.attrs["schema"] == "handdata/1"
+        assert list(file.attrs["keypoint_names"])[:2] == ["wrist", "thumb_mcp"]
         assert file["annotated_2d"].dtype == bool
         np.testing.assert_array_equal(file["image"][:], ShardReader(shard).images)
         assert file["image"].chunks is None
