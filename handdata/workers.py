@@ -14,7 +14,8 @@ import cv2
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-_KEPT = 32 * 2**20  # bytes, the most that older glibc accepts: more than the few pictures that a row takes
+_LARGEST = 32 * 2**20  # bytes of one block, the most that glibc accepts on 64 bits: more than any picture
+_KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
 
 
@@ -49,17 +50,27 @@ def count_step() -> None:
             _counter.value += 1
 
 
+def keep_freed_memory(most: int) -> None:
+    """Have glibc keep up to `most` freed bytes for what comes next, in blocks of up to 32 MiB.
+
+    It returns large blocks to the system otherwise, which hands out zeroed pages for the next ones of the same size.
+    Elsewhere than on glibc nothing changes.
+    """
+    if sys.platform == "linux":
+        mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)  # not every libc has it
+        if mallopt:
+            mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+            mallopt(_M_TRIM_THRESHOLD, most)
+
+
 @contextmanager
 def one_core() -> Iterator[None]:
     """Work on pictures with one core and without giving memory back after each.
 
-    glibc returns every freed picture to the system, which hands out zeroed pages for the next: 500 page faults and a
-    fifth of the time of decoding. OpenCV's threads wait for each other longer than small pictures take.
+    A picture's memory that came anew each time would cost 500 page faults and a fifth of the time of decoding.
+    OpenCV's threads wait for each other longer than small pictures take.
     """
-    if sys.platform == "linux":
-        mallopt: Any = getattr(ctypes.CDLL(None), "mallopt", None)  # not every libc has it
-        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD) if mallopt else ():
-            mallopt(option, _KEPT)
+    keep_freed_memory(_KEPT)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
