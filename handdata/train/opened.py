@@ -96,7 +96,8 @@ class OpenShard:
         """Write the labels of some rows to `part` of (B, ...) arrays, by field name.
 
         Raises:
-            DataError: the file was cut short.
+            DataError: the file was cut short before; if that happens in the microseconds of this very call, the kernel
+                ends the process, as it does for any mapped file.
         """
         if os.stat(self._path if self._handle is None else self._handle).st_size < self._size:  # noqa: PTH116
             raise self._cut_short()
