@@ -135,9 +135,11 @@ def predict(
         them, with the truth beside.
     """
     where = choose_device(device)
+    mixtures = select(selection)
+    _refuse_same(mixtures)
     network = load_network(saved, where)
     rows = _Rows()
-    for mixture in select(selection):
+    for mixture in mixtures:
         _predict_mixture(rows, mixture, saved, network, selection, where, batch=batch, seed=seed)
     return _collect(rows, saved, selection, seed)
 
@@ -197,7 +199,6 @@ def select(selection: Selection) -> list[PartMixture]:
 
     Raises:
         MissingError: there are none.
-        ConfigError: two folders hold samples of one name, whose predictions could not be told apart.
     """
     mixtures: list[PartMixture] = []
     for folder in selection.folders:
@@ -209,12 +210,15 @@ def select(selection: Selection) -> list[PartMixture]:
         raise MissingError(
             where, expected="samples to predict", got="none", fix="Name other shards, split or sequences."
         )
-    _refuse_same(mixtures)
     return mixtures
 
 
 def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
-    """End where two folders hold a sample of one dataset and id."""
+    """Refuse folders whose predictions could not be told apart.
+
+    Raises:
+        ConfigError: two of them hold a sample of one dataset and id.
+    """
     seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
     for mixture in mixtures if len(mixtures) > 1 else ():
         parts = [part for part in mixture.datasets if isinstance(part, Part)]
