@@ -25,6 +25,18 @@ def samples_of(name: str, root: Path, **options) -> dict[str, Sample]:
 
 
 @pytest.fixture
+def stored(tmp_path):
+    """Write bytes to a file and return its path."""
+
+    def write(data: bytes) -> Path:
+        path = tmp_path / "stored"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def refused():
     """Check that reading raises one clear line and return it."""
 

@@ -19,16 +19,6 @@ def packed(variables, **how) -> bytes:
     return stream.getvalue()
 
 
-@pytest.fixture
-def stored(tmp_path):
-    def write(data: bytes):
-        path = tmp_path / "labels.mat"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
 @pytest.mark.parametrize("deflated", [False, True])
 def test_arrays_read_as_they_are_stored(stored, dtype, deflated):

@@ -29,16 +29,6 @@ class Touches:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.fixture
-def stored(tmp_path):
-    def write(data: bytes):
-        path = tmp_path / "anno.pickle"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 def same(read, expected) -> bool:
     return all(
         read[key].keys() == expected[key].keys()
