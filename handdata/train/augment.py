@@ -42,7 +42,7 @@ class AugmentConfig:
     Attributes:
         rotation_deg: angle drawn from +- this, degrees.
         scale: the picture grows by 1 + p, p drawn from this range.
-        window: how the crop follows the turned picture: "fixed", "box" or "keypoints" (windows.Window).
+        window: how the crop follows the turned picture: a name of windows.Window.
         margin_px: round the keypoints, of window "keypoints", source px.
         box_factor: of the enclosing square, of window "box".
         shift: of the window, +- this fraction of its side in x and y.
@@ -102,7 +102,7 @@ _WILD |= {"blur_px": (0.0, 1.2), "gray": 0.1, "noise": 0.04, "cover": 0.3}
 _WILD_BOXED = AugmentConfig(window="box", box_factor=(0.7, 1.0), **_WILD)
 STRONG: dict[str, AugmentConfig] = {
     "synthhands": AugmentConfig(scale=(-0.25, 0.25), **_WILD),
-    "ganerated": AugmentConfig(scale=(-0.1, 0.25), **_WILD),  # nothing is known outside its pictures: the crop stays
+    "ganerated": AugmentConfig(window="follow", scale=(-0.1, 0.25), **_WILD),  # nothing is known outside its pictures
     "stereo": AugmentConfig(window="keypoints", margin_px=(20.0, 100.0), **_WILD),
 }
 

@@ -20,9 +20,10 @@ from handdata.geometry import crop_affine
 Array = NDArray[np.float64]
 
 # "fixed": where it lies in the picture, while the picture turns (SynthHands: a fixed camera crop).
+# "follow": the size of the stored crop, about the point to which its centre turns (GANerated).
 # "box": the enclosing square of the turned crop, as round a person's box (Dexter+Object).
 # "keypoints": a square round the turned keypoints with a margin (Stereo).
-Window = Literal["fixed", "box", "keypoints"]
+Window = Literal["fixed", "follow", "box", "keypoints"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,9 @@ def _place(view: View, stored: Array, turned: Array, points: Array) -> tuple[Arr
     """Return the centre (B, 2) in pixel coordinates and the side (B,) of every window."""
     center, side = stored.mean(1), np.ptp(stored, axis=1).max(-1)
     enclosing = np.ptp(turned, axis=1).max(-1)
-    follow = view.window != "fixed"
-    center = np.where(follow[:, None], turned.mean(1), center)
-    side = np.where(follow, enclosing * np.where(view.window == "box", view.factor, 1.0), side)
+    center = np.where((view.window != "fixed")[:, None], turned.mean(1), center)
+    encloses = (view.window == "box") | (view.window == "keypoints")
+    side = np.where(encloses, enclosing * np.where(view.window == "box", view.factor, 1.0), side)
     known = np.asarray(np.isfinite(points).all(-1))
     low = np.where(known[..., None], points, np.inf).min(1)
     high = np.where(known[..., None], points, -np.inf).max(1)

@@ -112,7 +112,7 @@ def test_projected_rotated_3d_is_the_rotated_2d_for_a_thousand_angles_d1_d2():
     view = View(
         angle=angle,
         mirror=rng.random(count) < 0.5,
-        window=rng.choice(["fixed", "box", "keypoints"], count),
+        window=rng.choice(["fixed", "follow", "box", "keypoints"], count),
         zoom=rng.uniform(0.75, 1.15, count),
         margin=rng.uniform(40, 100, count),
         factor=rng.uniform(0.7, 1, count),
@@ -203,6 +203,18 @@ def camera_of(count):
         "K": np.tile(K, (count, 1, 1)),
         "image_width": np.full(count, 320),
     }
+
+
+def test_a_window_that_follows_keeps_a_hand_far_from_the_principal_point():
+    count = 36
+    angle = np.linspace(-180, 180, count)
+    window = np.full(count, "follow", dtype="<U9")
+    crop = np.tile([200.0, 10.0, 300.0, 110.0], (count, 1))  # a corner of the picture
+    plan = plan_views(still(count, angle=angle, window=window), SIZE, **(camera_of(count) | {"crop_xyxy": crop}))
+    seen = map_pixels(plan.source_to_crop, np.tile([249.5, 59.5], (count, 1, 1)))
+
+    np.testing.assert_allclose(seen[:, 0], (SIZE - 1) / 2, atol=1e-9)
+    np.testing.assert_allclose(plan.side, 100)
 
 
 def test_without_intrinsics_the_picture_turns_about_the_crop():
