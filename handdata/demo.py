@@ -78,4 +78,6 @@ def _train(run: Path, own: DataRoot, device: str) -> None:
     log = Run(run).path / "log.jsonl"
     epochs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
     if epochs < config.loop.epochs:
-        train(Job(config=config, folders=[own.shards(LEARN.folder)], run=run, device=device, resume=epochs > 0))
+        job = Job(config=config, folders=[own.shards(LEARN.folder)], run=run, device=device, resume=epochs > 0)
+        if not train(job):  # it was asked to stop, and saved
+            raise KeyboardInterrupt

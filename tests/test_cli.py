@@ -1,5 +1,6 @@
 """The command line: every command has help with an example, errors are one line, exit codes are as promised."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from click.testing import CliRunner
 
 from handdata import __version__, cli
 from handdata.cli import COMMANDS, group
+from handdata.cli.options import shard_folder
 from handdata.errors import DataError
+from handdata.paths import DataRoot
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,8 +91,18 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         (KeyboardInterrupt(), 130, "handdata: interrupted. Run the same command again to go on.\n"),
         (click.exceptions.Exit(3), 3, ""),
         (click.UsageError("wrong"), 2, "Error: wrong\n"),
+        (
+            OSError(errno.EFBIG, "File too large", "x"),
+            1,
+            "handdata: x: File too large. Make room, or choose another folder.\n",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "x"),
+            1,
+            "handdata: x: Read-only file system. Choose another place.\n",
+        ),
     ],
-    ids=["data", "ctrl-c", "exit", "usage"],
+    ids=["data", "ctrl-c", "exit", "usage", "full", "read-only"],
 )
 def test_exit_codes(monkeypatch, capsys, error, code, line):
     def fail(*_args, **_kwargs):
@@ -125,6 +138,29 @@ def test_the_root_script_is_the_command():
     result = subprocess.run([sys.executable, ROOT / "cli.py", "--version"], capture_output=True, text=True, check=False)
 
     assert result.stdout == f"handdata, version {__version__}\n"
+
+
+def test_a_word_is_a_folder_of_shards_or_a_datasets_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = DataRoot(Path("elsewhere"))
+    data.shards("rhd").mkdir(parents=True)
+    Path("rhd").mkdir()  # a native folder of the same name, say
+
+    assert shard_folder(data, "rhd") == data.shards("rhd")
+    assert shard_folder(data, "./rhd") == Path("rhd")
+    Path("rhd/index.json").touch()
+    assert shard_folder(data, "rhd") == Path("rhd")
+    assert shard_folder(data, "none") == Path("none")
+
+
+@pytest.mark.parametrize("box", [("1", "2", "-5", "10"), ("1", "2", "3", "0"), ("nan", "2", "3", "4")])
+def test_predict_refuses_a_box_without_a_size(tmp_path, box):
+    picture = tmp_path / "hand.png"
+    picture.touch()
+    result = CliRunner().invoke(group, ["predict", "demo", str(picture), "--box", *box])
+
+    assert result.exit_code == 2
+    assert "Invalid value for --box: X Y W H with W and H above 0" in result.output
 
 
 def test_the_data_root_may_stand_before_or_after_the_command(tmp_path):

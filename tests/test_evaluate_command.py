@@ -35,8 +35,8 @@ def test_predictions_of_another_program_are_scored_and_stored_beside_their_file(
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "rhd val: 8 samples, rendered hands, 2D by expectation",
-        f"  epe_px:mean              {mean.value:.4f}  [{mean.low:.4f}, {mean.high:.4f}]  168 labels",
-        f"  epe_px:median            {median.value:.4f}  [{median.low:.4f}, {median.high:.4f}]  168 labels",
+        f"  epe_px:mean              {mean.value:.4f} px  [{mean.low:.4f}, {mean.high:.4f}]  168 labels",
+        f"  epe_px:median            {median.value:.4f} px  [{median.low:.4f}, {median.high:.4f}]  168 labels",
         str(data.root / "theirs.results.json"),
     ]
     assert len(stored.protocols) > 10  # all are stored, whatever is printed
@@ -95,3 +95,23 @@ def test_a_run_or_predictions_but_not_both(data, arguments):
     result = invoke(data, *arguments)
     assert result.exit_code == 2
     assert "Give a RUN, or --predictions FILE." in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--predictions", "theirs.h5", "--limit", "3"], "--limit: goes with a RUN only"),
+        (["--predictions", "theirs.h5", "--augmented"], "--augmented: goes with a RUN only"),
+        (["demo", "--out", "results.json"], "--out: goes with --predictions only"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(data, arguments, text):
+    result = invoke(data, *arguments)
+    assert result.exit_code == 2
+    assert text in result.output
+
+
+def test_json_says_the_unit_of_each_score(data):
+    printed = json.loads(invoke(data, "--predictions", str(data.root / "theirs.h5"), "--json").stdout)
+    units = {score["protocol"]: score["unit"] for score in printed["scores"]}
+    assert (units["pa_mpjpe"], units["epe_px:mean"], units["auc_20_50"]) == ("mm", "px", "1")

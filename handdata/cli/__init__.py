@@ -31,7 +31,8 @@ COMMANDS = {
     "export": "export:export_command",
 }
 INTERRUPTED = 130
-_USERS_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 class LazyGroup(click.Group):
@@ -89,9 +90,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _USERS_ERRNO:
+        if error.errno not in _NO_ROOM | _WRONG_PLACE:
             raise
-        click.echo(
-            f"handdata: {error.filename or 'writing'}: {error.strerror}. Make room or choose another folder.", err=True
-        )
+        fix = "Make room, or choose another folder." if error.errno in _NO_ROOM else "Choose another place."
+        click.echo(f"handdata: {error.filename or 'writing'}: {error.strerror}. {fix}", err=True)
         sys.exit(1)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from handdata.cli.options import data_root_option
+from handdata.cli.options import data_root_option, shard_folder
 from handdata.paths import DataRoot
 
 
 @click.command("browse")
-@click.argument("path", type=click.Path(path_type=Path), metavar="PATH|NAME")
+@click.argument("path", metavar="PATH|NAME")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="One split [default: all].")
 @click.option("--transformed", is_flag=True, help="Show augmented crops as the network sees them.")
 @click.option("--recipe", default="", help="Augment as this recipe does [default: the published ranges].")
@@ -22,7 +22,7 @@ from handdata.paths import DataRoot
 @click.pass_obj
 def browse_command(
     data: DataRoot,
-    path: Path,
+    path: str,
     split: str | None,
     transformed: bool,
     recipe: str,
@@ -41,7 +41,7 @@ def browse_command(
     """
     from handdata.train.sheet import draw_sheet, write_png
 
-    folder = path if path.is_dir() else data.shards(str(path))
+    folder = shard_folder(data, path)
     sheet = draw_sheet(folder, split, count=count, transformed=transformed or bool(recipe), recipe=recipe, seed=seed)
     target = out or Path(f"browse-{folder.name}.png")
     write_png(target, sheet)

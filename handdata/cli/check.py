@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import DATASETS, data_root_option, json_option, print_json
+from handdata.cli.options import DATASETS, data_root_option, json_option, print_json, shard_folder
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 
 MAX_LISTED = 24  # sequences or cameras on one line; --json and the page have all
-
-
-def shard_folder(data: DataRoot, path: str) -> Path:
-    """Return the shards a word on the command line means: a folder, or the name of a converted dataset."""
-    folder = Path(path)
-    named = data.shards(path)
-    return named if "/" not in path and not folder.is_dir() and named.is_dir() else folder
 
 
 @click.command("verify")

@@ -151,6 +151,7 @@ def _present(data: DataRoot) -> list[str]:
 def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
     from handdata.convert import convert, make_plan
+    from handdata.schema import SPLITS
 
     if asked["scheduler"]:  # its workers may run in another folder
         data = DataRoot(data.root.absolute())
@@ -159,7 +160,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     options = _options(name, data, asked)
     if asked["dry_run"]:
         plan = make_plan(name, root, options, asked["splits"], asked["limit"])
-        counts = {s: sum(i.split == s for i in plan.items) for s in sorted({i.split for i in plan.items})}
+        counts = {s: count for s in SPLITS if (count := sum(i.split == s for i in plan.items))}
         for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
             say(f"{name}: {line}")
         line = f"{name}: {len(plan.items)} samples ({', '.join(f'{s} {n}' for s, n in counts.items())}) -> {out}"

@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli.options import INDEX, data_root_option, json_option, print_json, shard_folder
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
-    from handdata.results import Results, SetResult
+    from handdata.protocols import Protocol
+    from handdata.results import SetResult
 
-RESULTS, INDEX = "results.json", "index.json"
+RESULTS = "results.json"
+_WITH_RUN = (
+    "sequences",
+    "limit",
+    "augmented",
+    "repeats",
+    "batch",
+    "device",
+)  # options that --predictions has no use for
+_WITH_PREDICTIONS = ("out",)
+_UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  # areas and shares have none
 BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
 
 
@@ -77,6 +88,7 @@ def evaluate_command(
     """
     if (run is None) == (given is None):
         raise click.UsageError("Give a RUN, or --predictions FILE.")
+    _refuse_unused(_WITH_RUN if given is not None else _WITH_PREDICTIONS)
     from handdata.predictions import read_predictions
     from handdata.results import write_results
     from handdata.scoring import choose_protocols, score_predictions
@@ -98,13 +110,24 @@ def evaluate_command(
                               limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
         results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
         target = folder / RESULTS
-    rows = [row for one in results.sets for row in _rows(one, [protocol.name for protocol in chosen])]
+    asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside
     if as_json:
+        rows = [row for one in asked for row in _rows(one, chosen)]
         print_json({"results": str(target), "readout": results.readout, "scores": rows})
         return
-    for line in _lines(results, rows):
-        click.echo(line)
+    for one in asked:
+        for line in _lines(one, _rows(one, chosen), results.readout):
+            click.echo(line)
     click.echo(target)
+
+
+def _refuse_unused(options: Sequence[str]) -> None:
+    """Refuse options that would change nothing, instead of ignoring them."""
+    context = click.get_current_context()
+    for option in options:
+        if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+            other = "a RUN" if options is _WITH_RUN else "--predictions"
+            raise click.BadParameter(f"goes with {other} only", param_hint=f"--{option}")
 
 
 def _folders(data: DataRoot, shards: Sequence[str], split: str | None) -> list[Path]:
@@ -112,7 +135,7 @@ def _folders(data: DataRoot, shards: Sequence[str], split: str | None) -> list[P
     from handdata.dataset import open_dataset
 
     if shards:
-        named = [data.shards(name) if data.shards(name).is_dir() else Path(name) for name in shards]
+        named = [shard_folder(data, name) for name in shards]
         return [folder for path in named for folder in _complete(path) or [path]]
     found = [path for path in data.all_shards() if path.name != BACKGROUNDS and _complete(path)]
     found = [path for path in found if split in (None, *open_dataset(path).splits)]
@@ -139,40 +162,39 @@ def _run_folder(data: DataRoot, run: str) -> Path:
     )
 
 
-def _rows(one: "SetResult", names: Sequence[str]) -> list[dict[str, object]]:
+def _rows(one: "SetResult", protocols: "Sequence[Protocol]") -> list[dict[str, object]]:
     """Return one set's scores as plain values, in the order of the protocols."""
+    scores = [(protocol, one.protocols[protocol.name]) for protocol in protocols if protocol.name in one.protocols]
     return [
         {
             "dataset": one.dataset,
             "split": one.split,
-            "protocol": name,
-            "value": one.protocols[name].value,
-            "low": one.protocols[name].low,
-            "high": one.protocols[name].high,
-            "labels": one.protocols[name].labels,
-            "samples": one.protocols[name].samples,
-            "missing": one.protocols[name].missing,
+            "augmented": one.augmented,
+            "protocol": protocol.name,
+            "unit": protocol.unit,
+            "value": score.value,
+            "low": score.low,
+            "high": score.high,
+            "labels": score.labels,
+            "samples": score.samples,
+            "missing": score.missing,
         }
-        for name in names
-        if name in one.protocols
+        for protocol, score in scores
     ]
 
 
-def _lines(results: "Results", rows: Sequence[dict[str, object]]) -> list[str]:
-    """Return the scores as aligned text, each set under its name."""
-    lines = []
-    for one in results.sets:
-        hands = f", {one.origin} hands" if one.origin != "unknown" else ""
-        what = f"augmented, {one.repeats} repeats" if one.augmented else f"{one.counts['samples']} samples"
-        own_rule = ", thesis by expectation" if "2d_published" in one.errors.get("all", {}) else ""
-        lines.append(f"{one.dataset} {one.split}: {what}{hands}, 2D by {results.readout or 'none'}{own_rule}")
-        own = [row for row in rows if (row["dataset"], row["split"]) == (one.dataset, one.split)]
-        lines += [f"  {row['protocol']:<24} {_text(row)}" for row in own]
-    return lines
+def _lines(one: "SetResult", rows: Sequence[dict[str, object]], readout: str) -> list[str]:
+    """Return one set's scores as aligned text under its name."""
+    hands = f", {one.origin} hands" if one.origin != "unknown" else ""
+    what = f"augmented, {one.repeats} repeats" if one.augmented else f"{one.counts['samples']} samples"
+    own_rule = ", thesis by expectation" if "2d_published" in one.errors.get("all", {}) else ""
+    head = f"{one.dataset} {one.split}: {what}{hands}, 2D by {readout or 'none'}{own_rule}"
+    return [head, *(f"  {row['protocol']:<24} {_text(row)}" for row in rows)]
 
 
 def _text(row: dict[str, object]) -> str:
     if row["value"] is None:
         return f"- ({row['missing']})"
+    unit = "" if row["unit"] == "1" else f" {_UNITS.get(str(row['unit']), row['unit'])}"
     interval = f"  [{row['low']:.4f}, {row['high']:.4f}]" if row["low"] is not None else ""
-    return f"{row['value']:.4f}{interval}  {row['labels']} labels"
+    return f"{row['value']:.4f}{unit}{interval}  {row['labels']} labels"

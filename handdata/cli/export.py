@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from handdata.cli.options import data_root_option
+from handdata.cli.options import data_root_option, shard_folder
 from handdata.paths import DataRoot
 
 FORMATS = ("coco", "webdataset", "cvat")
@@ -31,7 +31,6 @@ def export_command(
     Example:
       handdata export stereo --format webdataset --split val --out /tmp/stereo-val
     """
-    from handdata.cli.check import shard_folder
     from handdata.dataset import open_dataset
     from handdata.export import export
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from handdata.paths import find_root
+from handdata.paths import DataRoot, find_root
 
+INDEX = "index.json"  # handdata.shards has it too, but costs an import of h5py
 DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")
 
 
@@ -28,6 +29,15 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_set_root,
         help="Folder of data/ and runs/ [default: HANDDATA_ROOT or .]",
     )(command)
+
+
+def shard_folder(data: DataRoot, word: str) -> Path:
+    """Return the shards a word on the command line means: the folder if it holds an index, else a dataset's by name.
+
+    A word with a slash is always a folder, so `./rhd` is never the dataset.
+    """
+    folder, named = Path(word), data.shards(word)
+    return named if "/" not in word and not (folder / INDEX).is_file() and named.is_dir() else folder
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

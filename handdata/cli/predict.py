@@ -1,5 +1,6 @@
 """handdata predict: a trained model on pictures."""
 
+import math
 from pathlib import Path
 
 import click
@@ -62,6 +63,8 @@ def predict_command(
 
     if not pictures and not onnx:
         raise click.UsageError("give PICTURES, or --onnx FILE.")
+    if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
+        raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
     folder = run if run.exists() else root.runs / run
     saved = checkpoint.load(folder)
     if onnx:

@@ -1,12 +1,14 @@
 """handdata train, handdata runs: fit a recipe to shards, list what was fitted."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli import INTERRUPTED
+from handdata.cli.options import data_root_option, json_option, print_json, shard_folder
 from handdata.errors import ConfigError
 from handdata.paths import DataRoot
 from handdata.progress import say
@@ -34,9 +36,8 @@ class ManyValues(click.Command):
 @click.option(
     "--shards",
     multiple=True,
-    type=click.Path(path_type=Path),
     metavar="[PATH...]",
-    help="Shard folders, or a folder of them [default: every complete one under data/shards]",
+    help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
 @click.option("--recipe", default="best", show_default=True, help="Name of a recipe, or a .toml file.")
 @click.option("--mix", multiple=True, metavar="A|B|C|NAME=WEIGHT...", help="How often each dataset is drawn.")
@@ -45,7 +46,11 @@ class ManyValues(click.Command):
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--weights", help="Of the encoder: ResNet34_Weights.IMAGENET1K_V1, a .pth or .safetensors file, or none.")
-@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint to start from; it must fit.")
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    help="Run (name or folder) or checkpoint to start from; it must fit.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
 @click.option("--chain", is_flag=True, help="Train the recipes that this one starts from first.")
 @click.option(
@@ -59,7 +64,7 @@ class ManyValues(click.Command):
 @click.pass_obj
 def train_command(
     root: DataRoot,
-    shards: tuple[Path, ...],
+    shards: tuple[str, ...],
     recipe: str,
     mix: tuple[str, ...],
     name: str | None,
@@ -81,7 +86,7 @@ def train_command(
       handdata train --shards
       handdata train --recipe e010 --weights ResNet34_Weights.IMAGENET1K_V1
       handdata train --recipe e023-smoke --chain
-      handdata train --shards data/shards/rhd data/shards/stereo --mix rhd=2 stereo=1
+      handdata train --shards rhd stereo --mix rhd=2 stereo=1
       torchrun --nproc-per-node 4 -m handdata train --recipe best
     """
     from handdata.train.chain import chain_of, train_chain
@@ -93,7 +98,8 @@ def train_command(
     given = [*settings, *_settings(mix, epochs, seed, weights)]
     configs = chain_of(recipe, given)
     config = configs[-1]
-    folders = shard_folders(shards, root)
+    folders = shard_folders([shard_folder(root, word) for word in shards], root)
+    init_from = _named_run(init_from, root)
 
     def job(config: Config, run: Path, start: Path | None, go_on: bool) -> Job:
         return Job(
@@ -121,7 +127,9 @@ def train_command(
             )
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
         finished = train(job(config, run, init_from, resume))
-    if finished and is_first():
+    if not finished:
+        sys.exit(INTERRUPTED)
+    if is_first():
         if evaluate:
             _evaluate(run, folders, device, config.data.val_sequences)
         click.echo(run)
@@ -196,6 +204,13 @@ def _free_name(runs: Path, name: str, *, resume: bool) -> str:
     while (runs / names[-1] / "config.json").exists():
         names.append(f"{name}-{len(names) + 1}")
     return names[-2] if resume and len(names) > 1 else names[-1]
+
+
+def _named_run(given: Path | None, root: DataRoot) -> Path | None:
+    """Return what to start from: a path, else the run of that name."""
+    if given is None or given.exists() or not (root.runs / given).is_dir():
+        return given
+    return root.runs / given
 
 
 def _number(value: float | None) -> str:

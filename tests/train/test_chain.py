@@ -1,12 +1,14 @@
 """The commands: recipes chained from one call, defaults, options, what is refused."""
 
 import json
+import os
+import signal
 
 import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.train import checkpoint
+from handdata.train import checkpoint, loop
 from tests.made_runs import made_shards
 from tests.train.made_training import TINY, made_set
 
@@ -113,3 +115,28 @@ def test_a_finished_run_is_scored_on_what_it_was_not_trained_on(root):
     results = json.loads((root / "runs/scored/results.json").read_text())
     assert [one["dataset"] for one in results["sets"]] == ["dexter"]
     assert list(results["sets"][0]["sequences"]) == ["Grasp2"]
+
+
+def test_shards_and_a_run_to_start_from_by_name(root):
+    one = ("train", "--shards", "stereo", "--recipe", "best-smoke", "--epochs", "1", "--device", "cpu", *SMALL)
+    first = handdata(root, *one, "--name", "first")
+    second = handdata(root, *one, "--name", "second", "--init-from", "first")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), (first.exception, second.exception)
+    learnt_from = json.loads((root / "runs/second/shards.json").read_text())["datasets"]
+    assert {one["dataset"] for one in learnt_from} == {"stereo"}
+
+
+def test_a_training_that_was_asked_to_stop_ends_as_interrupted(root, monkeypatch):
+    real = loop.step
+
+    def stopping_step(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "step", stopping_step)
+    result = handdata(root, "train", "--recipe", "best-smoke", "--name", "stopped", "--device", "cpu", *SMALL)
+
+    assert result.exit_code == 130
+    assert "go on with --resume" in result.stderr
+    assert result.stdout == ""

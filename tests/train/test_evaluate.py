@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
 from handdata.geometry import apply_affine, crop_affine
+from handdata.paths import DataRoot
 from handdata.predictions import read_predictions
 from handdata.results import read_results
 from handdata.scoring import score_predictions
@@ -144,3 +147,20 @@ def test_two_folders_with_a_sample_of_one_name_are_refused_before_anything_is_pr
 
     with pytest.raises(ConfigError, match=r"expected each sample once, got rhd/.* in .*rhd and in .*twin"):
         evaluate_run(run[0], Selection(folders=[run[1], twin], split="val"), device="cpu")
+
+
+def test_the_command_prints_only_the_kind_it_was_asked_for(run):
+    """results.json keeps a plain and an augmented evaluation of one set; each has its own numbers."""
+    command = ["--shards", str(run[1]), "--split", "val", "--device", "cpu", "--protocol", "thesis"]
+    printed = {}
+    for kind in ([], ["--augmented", "--repeats", "2"], []):
+        result = CliRunner().invoke(evaluate_command, [str(run[0]), *command, *kind], obj=DataRoot(run[0].parent))
+        assert result.exit_code == 0, result.output
+        printed[bool(kind)] = result.stdout.splitlines()[:-1]
+
+    stored = {one.augmented: one for one in read_results(run[0] / "results.json").sets}
+    assert set(stored) == {False, True}
+    for augmented, lines in printed.items():
+        value = stored[augmented].protocols["thesis:error_2d"].value
+        assert [line for line in lines if not line.startswith(" ")] == lines[:1]
+        assert f"{value:.4f} of the crop side" in lines[1]
