@@ -27,7 +27,7 @@ from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLI
 from handdata.shard_state import STATE, fingerprint, finished, forget
 from handdata.shard_task import ShardTask, run_tag, write_shard
 from handdata.shards import INDEX, PARTIAL, write_index
-from handdata.workers import new_counter, start_worker
+from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
@@ -249,9 +249,10 @@ def _run_in_pool(
     counter = new_counter()
     pool = ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn"), start_worker, (counter, os.getpid()))
     longest_first = sorted(tasks, key=lambda task: -len(task.items))  # so that the workers end together
-    futures = {pool.submit(write_shard, task): task for task in longest_first}
-    waiting: set[Future[dict[str, Any]]] = set(futures)
     try:
+        with shielded_start():
+            futures = {pool.submit(write_shard, task): task for task in longest_first}
+        waiting: set[Future[dict[str, Any]]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
             gauge.advance(counter.value - gauge.done)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
@@ -24,6 +25,21 @@ def new_counter() -> "Synchronized[int]":
     context = multiprocessing.get_context("spawn")
     value: Synchronized[int] = context.Value("q", 0)
     return value
+
+
+@contextmanager
+def shielded_start() -> Iterator[None]:
+    """Start worker processes meanwhile: Ctrl-C does not reach them before they can ignore it, and us only afterwards.
+
+    What is blocked stays blocked in the processes that are started. A worker that was hit while it still imported
+    would print a traceback of its own.
+    """
+    resource_tracker.ensure_running()  # starting it would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_worker(counter: "Synchronized[int] | None", parent: int) -> None:

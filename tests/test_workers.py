@@ -1,13 +1,16 @@
-"""Converting uses one core a process, and leaves the caller's settings as they were."""
+"""Converting uses one core a process, leaves the caller's settings as they were, and keeps Ctrl-C from its workers."""
 
 import platform
+import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import cv2
 import pytest
 
-from handdata.workers import one_core
+from handdata.workers import one_core, shielded_start
 
 
 def test_opencv_uses_one_thread_inside_and_as_many_as_before_outside():
@@ -51,3 +54,24 @@ def test_the_memory_of_freed_pictures_serves_the_next():
     run = subprocess.run([sys.executable, "-c", COUNT_FAULTS], check=True, capture_output=True, text=True)
 
     assert int(run.stdout) < 256  # the pages of one picture
+
+
+def test_ctrl_c_does_not_reach_a_worker_from_its_first_moment_on():
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        with shielded_start():
+            asked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ())
+        assert signal.SIGINT in asked.result()
+
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_ctrl_c_while_workers_start_comes_afterwards():
+    caught = []
+    before = signal.signal(signal.SIGINT, lambda *_: caught.append("inside"))
+    try:
+        with shielded_start():
+            signal.raise_signal(signal.SIGINT)
+            assert caught == []
+        assert caught == ["inside"]
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -22,6 +22,7 @@ from handdata.errors import DataError
 from handdata.progress import meter
 from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.sequence import render_frame
+from handdata.workers import shielded_start
 
 Task = tuple[SequenceSpec, int]
 Write = Callable[[SequenceSpec, int, Frame], None]
@@ -62,7 +63,8 @@ def _render_in_pool(tasks: Sequence[Task], write: Write, workers: int, title: st
         try:
             while True:
                 room = workers * QUEUED_PER_WORKER - len(running)
-                running |= {pool.submit(_render_one, write, task) for task in islice(waiting, room)}
+                with shielded_start():
+                    running |= {pool.submit(_render_one, write, task) for task in islice(waiting, room)}
                 if not running:
                     return
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
