@@ -6,10 +6,10 @@ Everything here works without a process group too; then the world is one process
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_grad
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -74,6 +74,13 @@ def choose_device(name: str, local_rank: int | None = None) -> torch.device:
         raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
     if name == "cuda":
         device = torch.device("cuda", local_rank or 0)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            "--device",
+            expected=f"cuda:0 to cuda:{torch.cuda.device_count() - 1}",
+            got=str(device),
+            fix="One process takes one GPU: start as many as there are, or name one that is here.",
+        )
     return device
 
 
@@ -152,6 +159,21 @@ def share_batch_norm(network: nn.Module) -> None:
             module.__class__ = SharedBatchNorm
 
 
+class _Summed(torch.autograd.Function):
+    """The sum over processes, and of the gradients as well: every process' result depends on every process' values.
+
+    torch.distributed.nn has one too and says since PyTorch 2.13 that it will go.
+    """
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return sum_over_processes(values.clone(memory_format=torch.contiguous_format))
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return sum_over_processes(gradient.clone(memory_format=torch.contiguous_format))
+
+
 def _mean_over_processes(values: Tensor) -> Tensor:
-    total: Tensor = dist_grad.all_reduce(values)  # type: ignore[no-untyped-call]  # with gradient
+    total: Tensor = _Summed.apply(values)  # type: ignore[no-untyped-call]
     return total / world()

@@ -31,7 +31,7 @@ from handdata.train.data import Batch, EvalLoader, Mixture
 from handdata.train.distributed import choose_device
 from handdata.train.mix import slot_map
 from handdata.train.models import HandNet
-from handdata.train.precision import autocast
+from handdata.train.precision import autocast, set_products
 from handdata.train.readout import READ_OUT_OF, READ_OUTS, ReadOut, read_out
 from handdata.train.sources import Part, PartMixture
 from handdata.train.state import make_network
@@ -177,6 +177,7 @@ def load_network(saved: Checkpoint, device: torch.device) -> HandNet:
     network = make_network(saved.config.model)
     fill(network, saved.best_weights, where=saved.path)
     if device.type == "cuda":
+        set_products(saved.config.loop, device)  # PyTorch's own choice is TF32 for convolutions
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device).eval()
 

@@ -154,7 +154,10 @@ class CachedSource:
 
     def make(self, request: Request) -> Batch:
         """Index the cache."""
-        index = torch.from_numpy(self._starts[request.dataset] + request.sample).to(self._images.device)
+        index = torch.from_numpy(self._starts[request.dataset] + request.sample)
+        if self._images.device.type == "cuda":  # from pageable memory this thread would wait for the steps in line
+            index = index.pin_memory()
+        index = index.to(self._images.device, non_blocking=True)
         return request.batch(self._images[index], None if self._bits is None else self._bits[index])
 
 

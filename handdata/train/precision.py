@@ -1,5 +1,6 @@
 """Number formats and kernels: what a recipe says about speed, put into PyTorch's switches."""
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -23,9 +24,20 @@ def set_up_device(loop: LoopConfig, device: torch.device) -> None:
 
     Without that, page faults for maps of a few megabytes are a fifth of a step of the recipe `demo` on two cores.
     """
-    torch.set_float32_matmul_precision("high" if loop.tf32 else "highest")
+    set_products(loop, device)
     if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = loop.tf32
         torch.backends.cudnn.benchmark = True
     else:
         keep_freed_memory(KEPT_ON_CPU)
+
+
+def set_products(loop: LoopConfig, device: torch.device) -> None:
+    """Choose TF32 or full float32 for products and convolutions.
+
+    PyTorch 2.9 warns that these switches will go, and its compiler refuses to work beside the new ones.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.set_float32_matmul_precision("high" if loop.tf32 else "highest")
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = loop.tf32

@@ -109,6 +109,7 @@ def test_mixed_sizes_are_refused():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("default")  # what PyTorch says of speed on that machine
 def test_a_gpu_gives_the_same_geometry():
     pictures = batch_of(96, False)
     here, there = (BatchRenderer(torch.device(name)).render(pictures) for name in ("cpu", "cuda"))

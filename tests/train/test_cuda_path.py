@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from handdata.errors import ConfigError
+from handdata.train.config import LoopConfig
+from handdata.train.distributed import choose_device
 from handdata.train.ledger import Ledger
+from handdata.train.precision import set_products
 from tests.train.fake_cuda import RECIPES
 from tests.train.made_training import made_set
 
@@ -77,3 +82,23 @@ def test_losses_are_read_late_in_order_and_wholly():
     told = Ledger(sums, names, Path(), lag=2)
     assert [told.add(torch.tensor([1.0, 1.0, 1.0, float(n == 1)]), None) for n in range(4)] == [0, 0, 0, 1]
     assert sums["total"] == 4.0
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    assert choose_device("cuda", local_rank=1) == torch.device("cuda", 1)
+    for name, local_rank in (("cuda:2", None), ("auto", 2)):
+        with pytest.raises(ConfigError, match="cuda:0 to cuda:1"):
+            choose_device(name, local_rank)
+
+
+def test_switches_that_pytorch_means_to_replace_are_set_without_a_warning(monkeypatch):
+    """2.9 warns at the first use; with warnings as errors, as here, nothing would train."""
+
+    def warn(_precision):
+        warnings.warn("use the new settings", UserWarning, stacklevel=2)
+
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", warn)
+    set_products(LoopConfig(), torch.device("cpu"))

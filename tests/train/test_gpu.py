@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.slow,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    # PyTorch warns of what could be quicker: an inductor that meets a float32 product without TF32 would not compile
+    pytest.mark.filterwarnings("default"),
 ]
 CUDA = torch.device("cuda", 0)
 SIZE = ("model.size=64", "model.width=0.25", "start.encoder=trained", "loop.channels_last=true")

@@ -58,6 +58,7 @@ def test_one_batch_is_overfitted(kind, tmp_path):
 @pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("default")  # what PyTorch says of speed on that machine
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_batch_is_overfitted_by_the_published_sizes(kind, tmp_path):
     steps, settings = 2 * KINDS[kind][0], KINDS[kind][1]
