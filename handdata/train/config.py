@@ -116,7 +116,9 @@ class LoopConfig:
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: Compile = "off"  # network and losses together; "auto": on a GPU, if long (objective.py)
-    split: bool = False  # convolve the parts of a joined map one by one (models.joined)
+    split: bool = False  # convolve the parts of a joined map one by one (models.Ways, as the next two)
+    indices: bool = False  # double maps by reading at computed places; compiled steps only
+    pad: bool = False  # convolve 21 heatmaps as 24
     tf32: bool = False
     seed: int = 0
 

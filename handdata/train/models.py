@@ -10,11 +10,11 @@ Source: method.md 6. The decoder has neither biases nor batch norm; at input sid
 31,223,903, 31,223,903 and 31,223,300 parameters.
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate, max_pool2d, relu
+from torch.nn.functional import conv2d, interpolate, max_pool2d, pad, relu
 
 from handdata.skeleton import BONES, NUM_KEYPOINTS, ROOT
 from handdata.train.encoder import Encoder, scaled
@@ -25,6 +25,25 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 STRIDE = 32  # of layer4; the input side must be a multiple of it
 HIDDEN = 200  # units of the 3D head's hidden layer at width 1
 NUM_BONES = len(BONES)
+ALIGNED = 8  # channels: 16 bytes of bfloat16, the least that tensor cores are fed with at full speed
+
+
+class Ways(NamedTuple):
+    """Other ways to compute the same function of the same parameters; what pays is the machine's.
+
+    Attributes:
+        split: convolve the two parts of every joined map one by one and add, instead of joining them first.
+        indices: double maps in a compiled network by reading neighbours at computed places: one pass over the map
+            forward and one backward, where slices take two each.
+        pad: convolve the 21 heatmaps as 24, the three more with weights of zero.
+    """
+
+    split: bool = False
+    indices: bool = False
+    pad: bool = False
+
+
+PLAIN = Ways()
 
 
 class Prediction(NamedTuple):
@@ -50,8 +69,7 @@ class HandNet(nn.Module):
         decoder_init: `default` is PyTorch's (published); `he` keeps the size of the signal through the decoder.
         logit_offset: constant added to the heatmap logits of `direct` and `tree`; 0 is published. A negative one
             starts with nearly empty maps, which shortens the plateau of method.md L18.
-        split: convolve the two parts of every joined map one by one and add, instead of joining them first; the same
-            parameters and the same sum, in another order.
+        ways: how it is computed.
 
     Raises:
         ValueError: an unknown kind, or a size that is no positive multiple of 32.
@@ -65,7 +83,7 @@ class HandNet(nn.Module):
         width: float = 1.0,
         decoder_init: Init = "default",
         logit_offset: float = 0.0,
-        split: bool = False,
+        ways: Ways = PLAIN,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
@@ -74,9 +92,7 @@ class HandNet(nn.Module):
             raise ValueError(f"size must be a positive multiple of {STRIDE}, got {size}")
         self.kind, self.size, self.logit_offset = kind, size, logit_offset
         self.encoder = Encoder(width)
-        self.decoder = Decoder(
-            self.encoder.channels, kind=kind, size=size, width=width, offset=logit_offset, split=split
-        )
+        self.decoder = Decoder(self.encoder.channels, kind=kind, size=size, width=width, offset=logit_offset, ways=ways)
         if decoder_init == "he":
             self.decoder.apply(_he_init)
 
@@ -90,15 +106,15 @@ class Decoder(nn.Module):
     """Four upsampling blocks, a 2D regressor and a 3D regressor fed by the heatmaps and up3."""
 
     def __init__(
-        self, channels: tuple[int, ...], *, kind: Kind, size: int, width: float, offset: float, split: bool
+        self, channels: tuple[int, ...], *, kind: Kind, size: int, width: float, offset: float, ways: Ways
     ) -> None:
         super().__init__()
         stem, layer1, layer2, layer3, layer4 = channels
-        self.kind, self.offset, self.split = kind, offset, split
-        self.up1 = UpBlock(layer4, layer3, layer3, split=split)
-        self.up2 = UpBlock(layer3, layer2, layer2, split=split)
-        self.up3 = UpBlock(layer2, layer1, layer1, split=split)
-        self.up4 = UpBlock(layer1, stem, stem, split=split)
+        self.kind, self.offset, self.ways = kind, offset, ways
+        self.up1 = UpBlock(layer4, layer3, layer3, ways=ways)
+        self.up2 = UpBlock(layer3, layer2, layer2, ways=ways)
+        self.up3 = UpBlock(layer2, layer1, layer1, ways=ways)
+        self.up4 = UpBlock(layer1, stem, stem, ways=ways)
         self.map1 = _conv(stem, stem)
         self.map2 = _conv(stem, NUM_KEYPOINTS)
         narrow, wide = scaled(32, width), scaled(64, width)
@@ -116,14 +132,28 @@ class Decoder(nn.Module):
         """Return the prediction from the encoder's five feature maps."""
         stem, layer1, layer2, layer3, layer4 = features
         up3 = self.up3(self.up2(self.up1(layer4, layer3), layer2), layer1)
-        logits = self.map2(relu(self.map1(double(self.up4(up3, stem)))))
+        logits = self._logits(relu(self.map1(double(self.up4(up3, stem), indices=self.ways.indices))))
         maps = self._maps(logits.float())
-        heat = max_pool2d(relu(self.heat1(maps)), 2)
+        heat = max_pool2d(relu(self._heat(maps)), 2)
         heat = max_pool2d(relu(self.heat2(heat)), 2)
-        pose = relu(self.pose2(relu(joined(self.pose1, heat, up3, split=self.split))))
+        pose = relu(self.pose2(relu(joined(self.pose1, heat, up3, split=self.ways.split))))
         vector = self.linear2(relu(self.linear1(pose.flatten(1)))).float().unflatten(1, (-1, 3))
         xyz = bones_to_keypoints(vector, self.path) if self.kind == "tree" else vector
         return Prediction(maps, xyz)
+
+    def _logits(self, x_BCHW: Tensor) -> Tensor:
+        if not self.ways.pad:
+            logits: Tensor = self.map2(x_BCHW)
+            return logits
+        weight = pad(self.map2.weight, (0, 0, 0, 0, 0, 0, 0, _missing(NUM_KEYPOINTS)))
+        return conv2d(x_BCHW, weight, padding=1)[:, :NUM_KEYPOINTS]
+
+    def _heat(self, maps_BKHW: Tensor) -> Tensor:
+        if not self.ways.pad:
+            heat: Tensor = self.heat1(maps_BKHW)
+            return heat
+        missing = (0, 0, 0, 0, 0, _missing(NUM_KEYPOINTS))
+        return conv2d(pad(maps_BKHW, missing), pad(self.heat1.weight, missing), padding=1)
 
     def _maps(self, logits_BKHW: Tensor) -> Tensor:
         if self.kind == "latent":
@@ -134,15 +164,16 @@ class Decoder(nn.Module):
 class UpBlock(nn.Module):
     """Double the map, put the skip's channels behind its own, two 3x3 convolutions."""
 
-    def __init__(self, channels: int, skip: int, out: int, *, split: bool) -> None:
+    def __init__(self, channels: int, skip: int, out: int, *, ways: Ways) -> None:
         super().__init__()
-        self.split = split
+        self.ways = ways
         self.conv1 = _conv(channels + skip, out)
         self.conv2 = _conv(out, out)
 
     def forward(self, x_BCHW: Tensor, skip_BCHW: Tensor) -> Tensor:
         """Return (B, out, 2 H, 2 W)."""
-        return relu(self.conv2(relu(joined(self.conv1, double(x_BCHW), skip_BCHW, split=self.split))))
+        doubled = double(x_BCHW, indices=self.ways.indices)
+        return relu(self.conv2(relu(joined(self.conv1, doubled, skip_BCHW, split=self.ways.split))))
 
 
 def joined(conv: nn.Conv2d, first_BCHW: Tensor, second_BCHW: Tensor, *, split: bool) -> Tensor:
@@ -159,23 +190,64 @@ def joined(conv: nn.Conv2d, first_BCHW: Tensor, second_BCHW: Tensor, *, split: b
     return first + conv2d(second_BCHW, conv.weight[:, channels:], padding=1)
 
 
-def double(x_BCHW: Tensor) -> Tensor:
+def double(x_BCHW: Tensor, *, indices: bool = False) -> Tensor:
     """Upsample by two, bilinearly, corners not aligned.
 
-    A compiled network uses slices with the weights 1/4 and 3/4, which fuse with what follows; eagerly the library's
-    own kernel is quicker, and an exported one keeps it as one operation. Both give the same map to 1e-6.
+    A compiled network takes the weights 1/4 and 3/4 of slices, or of places (`Ways`), which fuse with what follows;
+    eagerly the library's own kernel is quicker, and an exported one keeps it as one operation. All give the same map
+    to 1e-6. Where channels lie last in memory they are put last before: what the compiler writes for the next
+    convolution, it writes in the order of the dimensions.
     """
     if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
         return interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
-    return _double_along(_double_along(x_BCHW, 2), 3)
+    grow = _Doubled.apply if indices else _by_slices
+    if x_BCHW.is_contiguous(memory_format=torch.channels_last):
+        last: Tensor = grow(x_BCHW.permute(0, 2, 3, 1), 1)
+        return last.permute(0, 3, 1, 2)
+    doubled: Tensor = grow(x_BCHW, 2)
+    return doubled
 
 
-def _double_along(x: Tensor, dim: int) -> Tensor:
+def _by_slices(x: Tensor, dim: int) -> Tensor:
+    """Double along `dim` and the next one."""
+    return _slices_along(_slices_along(x, dim), dim + 1)
+
+
+def _slices_along(x: Tensor, dim: int) -> Tensor:
     n = x.shape[dim]
     before = torch.cat((x.narrow(dim, 0, 1), x.narrow(dim, 0, n - 1)), dim)
     after = torch.cat((x.narrow(dim, 1, n - 1), x.narrow(dim, n - 1, 1)), dim)
     pair = torch.stack((0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after), dim + 1)
     return pair.flatten(dim, dim + 1)
+
+
+class _Doubled(torch.autograd.Function):
+    """Double along a dimension and the next one, by places; the gradient gathers too, where autograd would scatter."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, dim: int) -> Tensor:
+        context.dim = dim
+        return _places_along(_places_along(x, dim), dim + 1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _gather_along(_gather_along(gradient, context.dim + 1), context.dim), None
+
+
+def _places_along(x: Tensor, dim: int) -> Tensor:
+    n = x.shape[dim]
+    at = torch.arange(2 * n, device=x.device)
+    near = at // 2
+    far = (near + 2 * (at % 2) - 1).clamp(0, n - 1)
+    return 0.75 * x.index_select(dim, near) + 0.25 * x.index_select(dim, far)
+
+
+def _gather_along(g: Tensor, dim: int) -> Tensor:
+    last = g.shape[dim] - 1
+    at = 2 * torch.arange(g.shape[dim] // 2, device=g.device)
+    own = g.index_select(dim, at) + g.index_select(dim, at + 1)
+    beside = g.index_select(dim, (at - 1).clamp(min=0)) + g.index_select(dim, (at + 2).clamp(max=last))
+    return 0.75 * own + 0.25 * beside
 
 
 def bone_path_matrix() -> Tensor:
@@ -205,6 +277,10 @@ def keypoints_to_bones(xyz_BK3: Tensor) -> Tensor:
     """Return the (B, 20, 3) bones of (B, 21, 3) keypoints: each keypoint less its parent."""
     starts = [start for start, _ in BONES]
     return xyz_BK3[:, 1:] - xyz_BK3[:, starts]
+
+
+def _missing(channels: int) -> int:
+    return -channels % ALIGNED
 
 
 def _conv(channels_in: int, channels_out: int) -> nn.Conv2d:

@@ -24,6 +24,10 @@ from handdata.train.precision import autocast
 AUTO_STEPS = 10_000
 # At batch 64 "auto" replays CUDA graphs: 6,100 samples/s, 3,410 compiled without, 3,650 eager (performance.md, H100).
 GRAPHS_BELOW = 256  # samples a step; between 64 and 256 nothing was measured
+REPLAYING: tuple[Compile, ...] = ("reduce-overhead", "max-autotune")
+TRIALS = 3  # steps before the first one counts: compile, record graphs, replay them
+# How far compiled sums may be from eager ones, relative and absolute: only a wrong program is further.
+NEAR: Mapping[Precision, float] = {"fp32": 0.01, "bf16": 0.1, "fp16": 0.1}
 MODES: Mapping[Compile, str] = {
     "default": "default",
     "reduce-overhead": "reduce-overhead",
@@ -81,18 +85,20 @@ class Objective:
         mode: Compile = "off",
         backend: str | Callable[..., Any] = "inductor",
     ) -> None:
-        self._config, self._mode = config, mode
+        self._network, self._config, self._mode = network, config, mode
         self._eager: Callable[..., Tensor] = partial(loss_sums, network)
         self._compiled: Callable[..., Tensor] | None = None
         self._proven = False
+        self._replays = mode in REPLAYING and backend == "inductor"
         if mode != "off":
+            torch.compiler.reset()  # what was compiled for a training before this one holds its memory
             options: dict[str, Any] = {"mode": MODES[mode]} if backend == "inductor" else {}
             compiled = torch.compile(loss_sums, fullgraph=True, dynamic=False, backend=backend, **options)
             self._compiled = partial(compiled, network)
 
     @property
     def is_compiled(self) -> bool:
-        """Whether a compiled step has been taken."""
+        """Whether compiled steps are taken."""
         return self._proven
 
     def __call__(self, inputs: Inputs, epoch: int) -> Tensor:
@@ -102,29 +108,52 @@ class Objective:
         image = inputs.image_B3HW
         if loop.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        tensors = (image, inputs.uv_BK2, inputs.present_2d_BK, inputs.xyz_BK3, inputs.present_3d_BK)
+        labels = (inputs.uv_BK2, inputs.present_2d_BK, inputs.xyz_BK3, inputs.present_3d_BK)
         settings = {"kind": kind, "loss": loss, "precision": loop.precision}
         if self._compiled is None:
+            return self._eager(image, *labels, **settings)
+        # labels are columns of one table whose width is not that of every batch: other strides would compile anew
+        tensors = (image, *(label.contiguous() for label in labels))
+        if not self._proven and not self._prove(self._compiled, tensors, settings):
+            self._compiled = None
             return self._eager(*tensors, **settings)
-        if not self._proven:
-            return self._first(self._compiled, tensors, settings)
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # what the step before returned may be overwritten: it is used up
+        self._begin()
         return self._compiled(*tensors, **settings)
 
-    def _first(
-        self, compiled: Callable[..., Tensor], tensors: tuple[Tensor, ...], settings: Mapping[str, Any]
-    ) -> Tensor:
-        """Compile, or go on without it where the compiler cannot do its work on this machine."""
+    def _begin(self) -> None:
+        """Say that what the step before returned is used up: a replayed graph writes over it."""
+        if self._replays:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+    def _prove(self, compiled: Callable[..., Tensor], tensors: tuple[Tensor, ...], settings: Mapping[str, Any]) -> bool:
+        """Compile and compare with the eager loss, or say why the training goes on without.
+
+        Weights, gradients and statistics are after it what they were before.
+        """
         say(f"compiling the step ({self._mode}); about a minute, the next run finds most of it done")
+        kept = [(buffer, buffer.clone()) for buffer in self._network.buffers()]
         try:
-            sums = compiled(*tensors, **settings)
+            with torch.no_grad():
+                expected = self._eager(*tensors, **settings)
+            for _ in range(TRIALS):
+                self._begin()
+                sums = compiled(*tensors, **settings)
+                (sums[0] + sums[1]).backward()  # type: ignore[no-untyped-call]  # compiled when it is first needed
+                self._network.zero_grad(set_to_none=True)
+            near = NEAR[self._config.loop.precision]
+            if not torch.allclose(sums, expected, rtol=near, atol=near):
+                raise RuntimeError(f"its losses are {sums.tolist()}, the eager ones {expected.tolist()}")
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a compiler of another project, in whatever words
             inner = getattr(error, "inner_exception", error)  # of the backend, where dynamo wrapped it
             reason = next((line for line in str(inner).splitlines() if line.strip()), type(inner).__name__)
             say(f"torch.compile does not work here, training goes on without it: {reason.strip()[:200]}")
-            self._compiled = None
-            return self._eager(*tensors, **settings)
-        self._proven = True
-        return sums
+        else:
+            self._proven = True
+        finally:
+            self._network.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for buffer, value in kept:
+                    buffer.copy_(value)
+        return self._proven

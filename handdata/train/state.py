@@ -13,7 +13,7 @@ from handdata.errors import ConfigError
 from handdata.train import checkpoint
 from handdata.train.config import Config, ModelConfig
 from handdata.train.distributed import spread, world
-from handdata.train.models import HandNet
+from handdata.train.models import PLAIN, HandNet, Ways
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
 from handdata.train.weights import fill, load_encoder
@@ -60,15 +60,15 @@ class State:
         )
 
 
-def make_network(model: ModelConfig, *, split: bool = False) -> HandNet:
-    """Return the recipe's network with random weights; `split` as `models.HandNet` has it."""
+def make_network(model: ModelConfig, ways: Ways = PLAIN) -> HandNet:
+    """Return the recipe's network with random weights."""
     return HandNet(
         model.kind,
         size=model.size,
         width=model.width,
         decoder_init=model.decoder_init,
         logit_offset=model.logit_offset,
-        split=split,
+        ways=ways,
     )
 
 
@@ -84,7 +84,7 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
         ConfigError, MissingError, DataError: weights that are not there or do not fit.
     """
     torch.manual_seed(config.loop.seed)
-    network = make_network(config.model, split=config.loop.split)
+    network = make_network(config.model, Ways(config.loop.split, config.loop.indices, config.loop.pad))
     if config.start.weights and init_from is None:
         load_encoder(network.encoder, config.start.weights)
     if init_from is not None:

@@ -1,11 +1,14 @@
 """Network and losses as one function: compiled without a break it gives the eager values, and it may fail."""
 
+import dataclasses
+from functools import partial
+
 import pytest
 import torch
 
 from handdata.train.config import load_config
-from handdata.train.loop import step
-from handdata.train.models import KINDS, HandNet
+from handdata.train.loop import measure, step
+from handdata.train.models import KINDS, HandNet, Ways, double
 from handdata.train.objective import AUTO_STEPS, Objective, choose_mode
 from handdata.train.state import build
 from tests.train.made_training import made_inputs, tiny
@@ -24,18 +27,20 @@ def sums_and_gradient(objective, network, inputs):
 
 # aot_eager traces forward and backward as every compiler sees them and runs them without one. bfloat16 rounds at other
 # places: the doubled maps come from four products instead of one kernel.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does, tracing a Function
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "precision", "near", "split"),
+    ("kind", "precision", "near", "ways"),
     [
-        ("direct", "fp32", 1e-4, "true"),
-        ("direct", "bf16", 2e-2, "false"),
-        ("latent", "fp32", 1e-4, "false"),
-        ("tree", "bf16", 2e-2, "false"),
+        ("direct", "fp32", 1e-4, ("loop.split=true",)),
+        ("direct", "fp32", 1e-4, ("loop.indices=true", "loop.pad=true")),
+        ("direct", "bf16", 2e-2, ()),
+        ("latent", "fp32", 1e-4, ()),
+        ("tree", "bf16", 2e-2, ()),
     ],
 )
-def test_one_graph_gives_the_eager_losses_and_gradients(kind, precision, near, split):
-    config = tiny(RECIPES[kind], *SETTINGS, f"loop.precision={precision}", f"loop.split={split}")
+def test_one_graph_gives_the_eager_losses_and_gradients(kind, precision, near, ways):
+    config = tiny(RECIPES[kind], *SETTINGS, f"loop.precision={precision}", *ways)
     state = build(config, CPU)
     state.train_mode()
     inputs = made_inputs(4, 64, present_2d=0.8, present_3d=0.8)
@@ -65,6 +70,78 @@ def test_a_compiler_that_does_not_work_is_said_and_done_without(capsys):
     assert "long story" not in said
 
 
+def test_a_compiler_that_fails_in_the_backward_pass_is_done_without_too():
+    """Backward is compiled when it is first used: the step must not find that out."""
+    from torch._dynamo.backends.common import aot_autograd
+
+    def broken(graph, examples):
+        raise RuntimeError("no such kernel")
+
+    config = tiny("e010", "start.encoder=trained")
+    state, other = build(config, CPU), build(config, CPU)
+    backend = aot_autograd(fw_compiler=lambda graph, _: graph.forward, bw_compiler=broken)
+    state.objective = Objective(state.network, config, "default", backend=backend)
+    losses = [step(each, made_inputs(), config) for each in (state, other)]
+
+    assert torch.equal(*losses)
+    assert not state.objective.is_compiled
+    for mine, theirs in zip(state.network.state_dict().values(), other.network.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)  # statistics of batch norm were not moved twice
+
+
+def test_a_compiler_that_gives_another_loss_is_not_believed(capsys):
+    def wrong(graph, examples):
+        return lambda *args: tuple(part * 1.5 for part in graph(*args))
+
+    config = tiny("e010")
+    state, other = build(config, CPU), build(config, CPU)
+    state.objective = Objective(state.network, config, "default", backend=wrong)
+    losses = [step(each, made_inputs(), config) for each in (state, other)]
+
+    assert torch.equal(*losses)
+    assert "its losses are" in capsys.readouterr().err
+
+
+def test_labels_in_tables_of_other_widths_compile_nothing_anew():
+    """A batch with backgrounds has three columns more (augment._upload), so its labels have other strides."""
+    compiled = []
+
+    def counting(graph, examples):
+        compiled.append(graph)
+        return graph.forward
+
+    config = tiny("e010")
+    state = build(config, CPU)
+    state.objective = Objective(state.network, config, "default", backend=counting)
+    for width in (100, 103):
+        inputs = made_inputs()
+        table = torch.zeros(4, width)
+        table[:, :42] = inputs.uv_BK2.flatten(1)
+        step(state, dataclasses.replace(inputs, uv_BK2=table[:, :42].unflatten(1, (21, 2))), config)
+
+    assert len(compiled) == 1
+
+
+def test_validation_between_steps_compiles_nothing_anew():
+    compiled = []
+
+    def counting(graph, examples):
+        compiled.append(graph)
+        return graph.forward
+
+    config = tiny("best", "model.size=64", "loop.precision=fp32")
+    state = build(config, CPU)
+    state.objective = Objective(state.network, config, "default", backend=counting)
+    for _ in range(2):
+        state.train_mode()
+        step(state, made_inputs(4, 64), config)
+        state.network.eval()
+        with torch.no_grad():
+            measure(state, made_inputs(4, 64), config)
+
+    assert len(compiled) == 1
+
+
 @pytest.mark.parametrize(
     ("wanted", "batch", "steps", "device", "processes", "mode"),
     [
@@ -90,23 +167,42 @@ def test_best_is_compiled_on_a_gpu_and_the_short_recipes_are_not():
     assert modes == {"best": "default", "best-smoke": "off", "demo": "off", "e010": "off"}
 
 
+@pytest.mark.parametrize(
+    "ways", [Ways(split=True), Ways(pad=True), Ways(indices=True)], ids=["split", "pad", "indices"]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_split_convolutions_are_the_same_function_of_the_same_parameters(kind):
+def test_other_ways_are_the_same_function_of_the_same_parameters(kind, ways):
     torch.manual_seed(0)
     joint = HandNet(kind, size=64, width=0.25).train()
-    split = HandNet(kind, size=64, width=0.25, split=True).train()
-    split.load_state_dict(joint.state_dict())
+    other = HandNet(kind, size=64, width=0.25, ways=ways).train()
+    other.load_state_dict(joint.state_dict())
     x = torch.randn(2, 3, 64, 64)
     slopes = []
-    for network in (joint, split):
+    for network in (joint, other):
         prediction = network(x)
         (prediction.maps_BKHW.sum() + prediction.xyz_BK3.square().sum()).backward()
         slopes.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
         network.prediction = prediction
 
-    torch.testing.assert_close(split.prediction.maps_BKHW, joint.prediction.maps_BKHW, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(split.prediction.xyz_BK3, joint.prediction.xyz_BK3, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(other.prediction.maps_BKHW, joint.prediction.maps_BKHW, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(other.prediction.xyz_BK3, joint.prediction.xyz_BK3, atol=1e-5, rtol=1e-5)
     assert torch.linalg.vector_norm(slopes[1] - slopes[0]) < 1e-4 * torch.linalg.vector_norm(slopes[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does, tracing a Function
+@pytest.mark.parametrize("indices", [False, True], ids=["slices", "indices"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["rows", "channels"])
+def test_compiled_doubling_is_the_librarys_with_its_gradient_and_layout(layout, indices):
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    expected = double(x)  # not compiled: the library's own
+    weight = torch.randn_like(expected)
+    (slope,) = torch.autograd.grad((expected * weight).sum(), x)
+    doubled = torch.compile(partial(double, indices=indices), backend="aot_eager", fullgraph=True)(x)
+    (found,) = torch.autograd.grad((doubled * weight).sum(), x)
+
+    torch.testing.assert_close(doubled, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found, slope, rtol=1e-12, atol=1e-12)
+    assert doubled.is_contiguous(memory_format=layout)
 
 
 def test_the_tree_keeps_float32_coordinates_under_autocast():
