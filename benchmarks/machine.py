@@ -97,7 +97,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 def facts() -> dict[str, str]:
     """Return what the figures depend on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    versions = [f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "opencv-contrib-python", "h5py")]
+    versions = [f"{name} {_version(name)}" for name in ("torch", "numpy", "opencv-contrib-python", "h5py")]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}",
@@ -105,6 +105,13 @@ def facts() -> dict[str, str]:
         "gpu": gpu,
         "software": ", ".join([f"Python {platform.python_version()}", *versions]),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # OpenCV has four builds
+        return "of another name"
 
 
 def _cpu_name() -> str:
