@@ -236,6 +236,11 @@ def validate_boxes(rows: Sequence[BoxRow], img_names: Sequence[str], where: obje
         raise DataError(where, expected=f"{len(img_names)} rows", got=str(len(rows)), fix=fix)
 
 
+def has_tables(path: Path) -> bool:
+    """Return whether there is a table at `path`, or in that folder: the annotator leaves other files there too."""
+    return path.is_file() or any(path.glob("*.csv"))
+
+
 def load_boxes(path: Path) -> BoxTable:
     """Read one table, or every `*.csv` of a folder, for looking boxes up.
 

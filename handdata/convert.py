@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata import __version__, manifest
+from handdata.boxes import has_tables
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError, MissingError
@@ -192,7 +193,7 @@ def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict
             continue
         record[name] = _content(value) if isinstance(value, Path) else value
     default = options.boxes_default
-    if options.boxes is None and default is not None and default.exists():
+    if options.boxes is None and default is not None and has_tables(default):
         record["boxes"] = _content(default)
     return record
 

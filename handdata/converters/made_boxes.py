@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from handdata.boxes import BoxTable, load_boxes
+from handdata.boxes import BoxTable, has_tables, load_boxes
 from handdata.converters.protocol import Item, Options
 from handdata.schema import BoxSource, Sample
 
@@ -17,7 +17,7 @@ def made_boxes(options: Options) -> BoxTable | None:
     if options.boxes is not None:
         return load_boxes(options.boxes)
     default = options.boxes_default
-    return load_boxes(default) if default is not None and default.exists() else None
+    return load_boxes(default) if default is not None and has_tables(default) else None
 
 
 def with_box(sample: Sample, item: Item, boxes: BoxTable | None) -> Sample:

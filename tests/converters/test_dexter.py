@@ -259,6 +259,17 @@ def test_the_folder_of_boxes_made_with_the_annotator_is_used_by_itself(tmp_path)
     np.testing.assert_array_equal(dataset.labels("bbox_xyxy"), [[260, 120, 460, 320]])
 
 
+def test_a_folder_where_the_annotator_left_no_table_counts_as_none(tmp_path):
+    root = make_tree(tmp_path / "native", {"Rigid": [LINE]})
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes/Rigid.csv.lock").touch()
+
+    convert("dexter", root, tmp_path / "out", options=Options(boxes_default=tmp_path / "boxes"))
+    convert("dexter", root, tmp_path / "none", options=Options())
+
+    assert (tmp_path / "out/index.json").read_bytes() == (tmp_path / "none/index.json").read_bytes()
+
+
 def test_the_published_boxes_fit_as_they_are(shared):
     table = load_boxes(shared / "samples/dexter/bbox_dexter+object.csv")
 
