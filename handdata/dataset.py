@@ -12,6 +12,8 @@ from handdata.errors import DataError, MissingError
 from handdata.schema import VERSION
 from handdata.shards import INDEX, ShardReader
 
+STATE = ".state"  # what a conversion leaves beside its shards (shard_state.py)
+
 
 class Dataset:
     """The shards of one dataset, or of some of its splits, as one list of samples.
@@ -99,17 +101,39 @@ def open_dataset(folder: Path, split: str | None = None) -> Dataset:
     path = folder / INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        got = "an unfinished conversion: shards but no index" if folder.is_dir() else "no such folder"
-        raise MissingError(
-            path, expected="a converted dataset", got=got, fix=f"Run handdata convert {folder.name}."
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _not_converted(folder) from None
     except ValueError as error:
         raise DataError(path, expected="JSON", got=str(error), fix="Convert that dataset again.") from None
     if not isinstance(index, dict) or index.get("schema") != VERSION:
         got = f"schema {index.get('schema')}" if isinstance(index, dict) else "a list"
         raise DataError(path, expected=f"schema {VERSION}", got=got, fix="Convert that dataset again.")
+    if not _lists_shards(index):
+        got = "an index without them"
+        raise DataError(path, expected="a dataset's name and its shards", got=got, fix="Convert that dataset again.")
     splits = sorted({entry["split"] for entry in index["shards"]})
     if split is not None and split not in splits:
         raise MissingError(path, expected=f"a split named {split}", got=", ".join(splits) or "no samples")
     return Dataset(folder, index, splits if split is None else [split])
+
+
+def _not_converted(folder: Path) -> MissingError:
+    """Return what to say of a folder without an index."""
+    fix = "`handdata datasets` shows what is converted, `handdata convert NAME` converts."
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "no such folder"
+    elif any(folder.glob("*.h5")) or (folder / STATE).is_dir():
+        got, fix = "an unfinished conversion: shards but no index", "Run the same conversion again: it goes on."
+    else:
+        got = "a folder without shards"
+    return MissingError(folder / INDEX, expected="a converted dataset", got=got, fix=fix)
+
+
+def _lists_shards(index: dict[str, Any]) -> bool:
+    """Return whether an index has what every reader of it needs."""
+    shards = index.get("shards")
+    return (
+        isinstance(index.get("dataset"), str)
+        and isinstance(shards, list)
+        and all(isinstance(entry, dict) and {"file", "split", "num_samples"} <= entry.keys() for entry in shards)
+    )

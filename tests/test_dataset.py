@@ -83,6 +83,24 @@ def test_no_folder_is_told(tmp_path):
         open_dataset(tmp_path / "nowhere")
 
 
+def test_a_folder_without_shards_or_a_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingError, match="got a folder without shards"):
+        open_dataset(tmp_path)
+    with pytest.raises(MissingError, match="got a file"):
+        open_dataset(tmp_path / "file")
+
+
+@pytest.mark.parametrize("damage", ["dataset", "shards", "file"])
+def test_an_index_that_lacks_what_its_readers_need_is_told(folder, damage):
+    index = json.loads((folder / INDEX).read_text())
+    del (index["shards"][0] if damage == "file" else index)[damage]
+    (folder / INDEX).write_text(json.dumps(index))
+
+    with pytest.raises(DataError, match=r"index\.json: expected a dataset's name and its shards"):
+        open_dataset(folder)
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"schema": "handdata/0"})], ids=["cut", "list", "older"])
 def test_a_damaged_index_is_told(folder, text):
     (folder / INDEX).write_text(text)

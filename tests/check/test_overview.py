@@ -18,7 +18,7 @@ def run(*arguments):
 def entries(tmp_path):
     make_dataset(tmp_path / "data" / "shards" / "stereo", count=30)
     make_dataset(tmp_path / "data" / "shards" / "mine", count=30)
-    (tmp_path / "data" / "shards" / "rhd").mkdir()
+    (tmp_path / "data" / "shards" / "rhd" / ".state").mkdir(parents=True)
     (tmp_path / "data" / "native" / "dexter").mkdir(parents=True)
     return {entry["name"]: entry for entry in json.loads(run("--data-root", tmp_path, "datasets", "--json").stdout)}
 
