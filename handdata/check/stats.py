@@ -28,6 +28,7 @@ class Stats:
 
     Attributes:
         dataset: its name.
+        origin: whose hands it shows, "rendered" or "published"; "" where its conversion did not record it.
         num_samples: of all shards.
         num_looked_at: whose labels were read.
         counts: what is counted -> value -> number of samples, among those looked at; `split` counts all.
@@ -37,6 +38,7 @@ class Stats:
     """
 
     dataset: str
+    origin: str
     num_samples: int
     num_looked_at: int
     counts: dict[str, dict[str, int]]
@@ -47,6 +49,7 @@ class Stats:
         """Return plain data: each distribution by its number, mean and quantiles."""
         return {
             "dataset": self.dataset,
+            "origin": self.origin,
             "num_samples": self.num_samples,
             "num_looked_at": self.num_looked_at,
             "counts": self.counts,
@@ -69,6 +72,7 @@ def collect(folder: Path) -> Stats:
     rows = gather([dataset.reader(shard) for shard in chosen], MAX_ROWS, _FIELDS)
     return Stats(
         dataset=dataset.name,
+        origin=str(dataset.index.get("origin", "")),
         num_samples=len(dataset),
         num_looked_at=len(rows),
         counts=_counts(dataset, rows),

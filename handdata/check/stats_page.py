@@ -41,7 +41,8 @@ td:first-child, th:first-child { text-align: left; } th { font-weight: 500; colo
 .scroll { overflow-x: auto; } .tables > div { max-height: 24rem; overflow-y: auto; }
 </style></head><body>
 <h1>{{ stats.dataset }}</h1>
-<p>{{ stats.num_samples }} samples{% if stats.num_looked_at < stats.num_samples %}; labels of
+<p>{{ stats.num_samples }} samples{% if stats.origin %}, {{ stats.origin }} hands{% endif %}
+{%- if stats.num_looked_at < stats.num_samples %}; labels of
 {{ stats.num_looked_at }} of them, from evenly spaced shards{% endif %}.</p>
 <h2>Counts</h2><div class="tables">
 {% for what, values in stats.counts.items() %}<div><table><caption>{{ what.replace("_", " ") }}</caption>

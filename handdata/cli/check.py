@@ -62,7 +62,8 @@ def _print_report(report: "Report") -> None:
     console = _console()
     looked = f"{report.num_looked_at} of {report.num_samples} samples' labels, {report.mode}"
     title = f"{report.dataset or report.path}: {looked}"
-    table = Table(title=title, title_justify="left", show_lines=False)
+    console.print(title, markup=False)
+    table = Table(show_lines=False)
     table.add_column("check", no_wrap=True)
     table.add_column("result", overflow="fold")
     for name, state in report.checks.items():
@@ -75,7 +76,8 @@ def _print_report(report: "Report") -> None:
             table.add_row(name, state)
     console.print(table, markup=False)
     total = len(report.findings)
-    console.print(f"{report.path}: {'nothing found' if not total else f'{total} findings'}", markup=False)
+    said = "nothing wrong" if not total else f"{total} findings" if total > 1 else "1 finding"
+    console.print(f"{report.path}: {said}", markup=False)
 
 
 def _console() -> "Console":
@@ -123,7 +125,8 @@ def _print_stats(stats: "Stats") -> None:
 
     console = _console()
     looked = f"; labels of {stats.num_looked_at} looked at" if stats.num_looked_at < stats.num_samples else ""
-    console.print(f"{stats.dataset}: {stats.num_samples} samples{looked}", markup=False)
+    hands = f", {stats.origin} hands" if stats.origin else ""
+    console.print(f"{stats.dataset}: {stats.num_samples} samples{hands}{looked}", markup=False)
     for what, values in stats.counts.items():
         listed = ", ".join(f"{name or 'none'} {count}" for name, count in list(values.items())[:MAX_LISTED])
         listed += f" and {len(values) - MAX_LISTED} more" if len(values) > MAX_LISTED else ""
@@ -217,13 +220,15 @@ def datasets_command(data: DataRoot, *, as_json: bool) -> None:
 
 
 @click.command("doctor")
-@click.argument("dataset", required=False, type=click.Choice(DATASETS))
+@click.argument("dataset", required=False, type=click.Choice(DATASETS), metavar="[DATASET]")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/DATASET]")
 @json_option
 @data_root_option
 @click.pass_obj
 def doctor_command(data: DataRoot, dataset: str | None, *, root: Path | None, as_json: bool) -> None:
     """Look at this machine, or at a DATASET's unpacked archive; the exit code is 1 if something is wrong.
+
+    DATASET is stereo, dexter, dexter1, egodexter, synthhands, rhd or ganerated.
 
     \b
     Examples:
@@ -277,7 +282,7 @@ def _print_diagnosis(diagnosis: "Diagnosis") -> None:
     for finding in diagnosis.findings:
         click.echo(f"FOUND {finding}")
     if not diagnosis.findings:
-        click.echo("nothing found")
+        click.echo("nothing wrong")
 
 
 def _print_tree(diagnosis: "Diagnosis") -> None:

@@ -1,6 +1,7 @@
 """`handdata synth`: rendered, labelled hands in the native layouts."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ ALL = "all"
 
 
 @click.command("synth")
-@click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False)
+@click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False, metavar="[NAME]")
 @click.option("--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Samples a dataset, in all.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--style", type=click.Choice(get_args(Style)), default="clean", show_default=True, help="Look of it all.")
@@ -52,6 +53,8 @@ def synth_command(
 ) -> None:
     """Render hands with labels and write them in NAME's own layout, as if its archive had been unpacked.
 
+    NAME is stereo, dexter, dexter1, egodexter, synthhands, rhd, ganerated, or all.
+
     The same command writes the same bytes, whatever the number of workers; stopped, it goes on where it was. Rendered
     hands are no replacement for the real archives: what is measured on them says so.
 
@@ -83,7 +86,8 @@ def synth_command(
 def _next_command(chosen: tuple[str, ...], out: Path | None) -> str:
     if out is None:
         return f"handdata convert {chosen[0] if len(chosen) == 1 else ALL}"
-    return f"handdata convert {chosen[0]} --root {out / chosen[0]}" + (" (and so on)" if len(chosen) > 1 else "")
+    example = f"handdata convert {chosen[0]} --root {shlex.quote(str(out / chosen[0]))}"
+    return example + (" (and so on)" if len(chosen) > 1 else "")
 
 
 def _pictures(folder: Path | None) -> tuple[str, ...]:

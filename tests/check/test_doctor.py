@@ -166,7 +166,7 @@ def test_the_command_prints_the_tree_and_ends_with_0(stereo):
 
     assert result.exit_code == 0
     assert "B*/SK_color_*.png" in result.stdout
-    assert result.stdout.endswith("nothing found\n")
+    assert result.stdout.endswith("nothing wrong\n")
 
 
 def test_the_command_ends_with_1_on_findings(tmp_path):

@@ -122,6 +122,16 @@ def test_the_command_prints_tables_and_writes_the_page(folder, tmp_path):
     assert (tmp_path / "page.html").is_file()
 
 
+def test_rendered_hands_are_called_so(folder, tmp_path):
+    index = json.loads((folder / "index.json").read_text())
+    again = shutil.copytree(folder, tmp_path / "again")
+    (again / "index.json").write_text(json.dumps({**index, "origin": "rendered"}))
+    result = run("stats", again, "--html", tmp_path / "page.html")
+
+    assert result.stdout.splitlines()[0] == f"{index['dataset']}: 60 samples, rendered hands"
+    assert "60 samples, rendered hands." in (tmp_path / "page.html").read_text()
+
+
 def test_the_command_prints_json(folder):
     found = json.loads(run("stats", folder, "--json").stdout)
 

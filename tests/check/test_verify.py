@@ -389,7 +389,7 @@ def test_the_command_prints_a_table_and_ends_with_0(clean):
 
     assert result.exit_code == 0
     assert "chirality" in result.stdout
-    assert result.stdout.rstrip().endswith("nothing found")
+    assert result.stdout.rstrip().endswith("nothing wrong")
 
 
 def test_the_command_ends_with_1_and_names_the_fault(folder):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from handdata.cli import group
 from handdata.cli.options import DATASETS
 from handdata.errors import ConfigError, DataError
+from handdata.paths import RENDERED_MARK
 from handdata.synth.native import NATIVE_WRITERS
 
 
@@ -49,6 +51,28 @@ def test_an_unknown_dataset_is_named_with_the_known_ones(tmp_path):
     result = synth("freihand", root=tmp_path)
     assert result.exit_code == 2
     assert "'stereo', 'dexter'" in result.output
+
+
+def test_the_next_command_can_be_pasted_into_a_shell(tmp_path):
+    out = tmp_path / "my hands"
+    result = synth("dexter", "--frames", "1", "--size", "small", "--workers", "1", "--out", str(out), root=tmp_path)
+    assert result.stderr.splitlines()[-1] == f"next: handdata convert dexter --root '{out}/dexter'"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="takes a place where nobody can make a folder")
+def test_a_place_where_no_folder_can_be_made_is_told_in_one_line(tmp_path):
+    result = synth("dexter", "--frames", "1", "--size", "small", "--out", "/proc/handdata", root=tmp_path)
+    assert isinstance(result.exception, ConfigError)
+    assert "/proc/handdata/dexter: expected a folder that can be written" in str(result.exception)
+
+
+@pytest.mark.parametrize("mark", ["{", "[1]", "{}"])
+def test_a_damaged_mark_is_told_in_one_line(tmp_path, mark):
+    (tmp_path / "dexter").mkdir()
+    (tmp_path / "dexter" / RENDERED_MARK).write_text(mark)
+    result = synth("dexter", "--frames", "1", "--size", "small", "--out", str(tmp_path), root=tmp_path)
+    assert isinstance(result.exception, ConfigError)
+    assert "expected the mark of a rendering, got something else" in str(result.exception)
 
 
 def test_an_unknown_fault_is_told_with_the_known_ones(tmp_path):

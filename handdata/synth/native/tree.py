@@ -95,7 +95,7 @@ def render_tree(
         The number of samples, `request.frames`.
 
     Raises:
-        ConfigError: an unknown fault, no frames, or `root` holds something else.
+        ConfigError: an unknown fault, no frames, or `root` holds something else or cannot be made.
     """
     if _is_whole(root, request):
         return request.frames
@@ -118,7 +118,7 @@ def _is_whole(root: Path, request: Request) -> bool:
         raise ConfigError("--frames", expected="at least 1", got=str(request.frames))
     fix = "Choose another --out, or remove that folder first."
     if (root / RENDERED_MARK).is_file():
-        mark: dict[str, Any] = json.loads((root / RENDERED_MARK).read_text(encoding="utf-8"))
+        mark = _read_mark(root / RENDERED_MARK, fix)
         whole = bool(mark.pop("whole"))
         if mark != _facts(request):
             differ = ", ".join(
@@ -128,8 +128,21 @@ def _is_whole(root: Path, request: Request) -> bool:
         return whole
     if root.is_dir() and any(root.iterdir()):
         raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
-    _set_mark(root, request, whole=False)
+    try:
+        _set_mark(root, request, whole=False)
+    except FileNotFoundError as error:  # as below /proc, where no folder can be made
+        raise ConfigError(root, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
     return False
+
+
+def _read_mark(path: Path, fix: str) -> dict[str, Any]:
+    try:
+        mark = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not JSON, or not UTF-8
+        mark = None
+    if not isinstance(mark, dict) or "whole" not in mark:
+        raise ConfigError(path, expected="the mark of a rendering", got="something else", fix=fix)
+    return mark
 
 
 def _facts(request: Request) -> dict[str, Any]:
