@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from handdata.errors import ConfigError
 from handdata.progress import meter, say
 from handdata.train import checkpoint
 from handdata.train.augment import Inputs
@@ -65,7 +66,15 @@ def train(job: Job) -> bool:
         HanddataError: settings, shards or weights that do not fit; a loss that is not finite.
     """
     with group(job.device) as device, asked_to_stop() as stop:
-        return _train(job, device, stop)
+        try:
+            return _train(job, device, stop)
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                "data.batch",
+                expected=f"a step of {job.config.data.batch} samples that fits {device}",
+                got=str(error).partition("\n")[0][:200],
+                fix="Lower data.batch or model.width, or leave data.cache none.",
+            ) from error
 
 
 def _train(job: Job, device: torch.device, stop: threading.Event) -> bool:

@@ -15,12 +15,13 @@ import pytest
 import torch
 
 from handdata.errors import ConfigError
+from handdata.train import loop
 from handdata.train.config import LoopConfig
 from handdata.train.distributed import choose_device
 from handdata.train.ledger import Ledger
 from handdata.train.precision import set_products
 from tests.train.fake_cuda import RECIPES
-from tests.train.made_training import made_set
+from tests.train.made_training import job_of, made_set, tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = """
@@ -102,3 +103,15 @@ def test_switches_that_pytorch_means_to_replace_are_set_without_a_warning(monkey
 
     monkeypatch.setattr(torch, "set_float32_matmul_precision", warn)
     set_products(LoopConfig(), torch.device("cpu"))
+
+
+def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch):
+    def too_much(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nA long report")
+
+    monkeypatch.setattr(loop, "build", too_much)
+    folder = made_set(tmp_path / "synthhands", "synthhands", foreground=True)
+    with pytest.raises(ConfigError, match="4 samples that fits cpu") as caught:
+        loop.train(job_of(tiny("best"), [folder], tmp_path / "run"))
+    assert "Tried to allocate" in str(caught.value)
+    assert "long report" not in str(caught.value)

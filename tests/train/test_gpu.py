@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from handdata.train import checkpoint
+from handdata.train.data import Loader, open_mixture
 from handdata.train.loop import Job, step, train
 from handdata.train.objective import Objective
 from handdata.train.precision import set_up_device
 from handdata.train.state import build
+from handdata.train.views import make_views
 from tests.train.made_training import made_inputs, made_set, tiny
 
 pytestmark = [
@@ -66,6 +68,47 @@ def test_compiled_steps_are_the_eager_ones(kind, mode):
     config = tiny(RECIPES[kind], *SIZE, "optim.lr=0.0005")
 
     torch.testing.assert_close(losses_of(config, CUDA, mode=mode), losses_of(config, CUDA), rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+@pytest.mark.parametrize("ways", [("indices", "pad"), ("split",)], ids="+".join)
+def test_other_ways_to_compute_compiled_are_the_eager_steps(ways, mode):
+    plain = (*SIZE, "optim.lr=0.0005")
+    config = tiny("e010", *plain, *(f"loop.{way}=true" for way in ways))
+
+    torch.testing.assert_close(
+        losses_of(config, CUDA, mode=mode), losses_of(tiny("e010", *plain), CUDA), rtol=5e-3, atol=5e-3
+    )
+
+
+def test_uploaded_and_cached_batches_are_those_of_a_cpu(tmp_path):
+    mixture = open_mixture([made_set(tmp_path / "synthhands", "synthhands", foreground=True)], "train")
+
+    def batches(device, cache):
+        with Loader(mixture, 4, device=device, cache=cache) as loader:
+            return [(batch.canvases.cpu(), batch.foreground.cpu()) for batch in loader.epoch(0, batches=8)]
+
+    expected = batches(torch.device("cpu"), "none")
+    for cache in ("none", "device"):
+        for found, right in zip(batches(CUDA, cache), expected, strict=True):
+            assert all(map(torch.equal, found, right))
+
+
+def test_augmented_inputs_are_those_of_a_cpu(tmp_path):
+    config = tiny("best", "model.size=32")
+    mixture = open_mixture([made_set(tmp_path / "synthhands", "synthhands", foreground=True)], "train")
+    made = []
+    for device in (torch.device("cpu"), CUDA):
+        with Loader(mixture, 8, device=device) as loader:
+            batch = next(loader.epoch(0, batches=1))
+        made.append(make_views(config, mixture, device, train=True).inputs(batch))
+    here, there = made
+
+    torch.testing.assert_close(there.uv_BK2.cpu(), here.uv_BK2)
+    torch.testing.assert_close(there.xyz_BK3.cpu(), here.xyz_BK3)
+    off = (there.image_B3HW.cpu() - here.image_B3HW).abs()
+    assert off.median() < 1e-3
+    assert off.mean() < 0.02  # a mask's nearest pixel may fall to either side
 
 
 def test_training_resumes_with_fused_moments_in_place(tmp_path):
