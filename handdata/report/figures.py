@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from handdata.report.published import ANCHORS, LEARNING_CURVES
 from handdata.report.reference import Reference
@@ -112,6 +113,7 @@ def learning_figure(runs: Sequence[Run]) -> str:
             axes.set(xlabel="epoch", title=f"{loss.replace('_', ' ').replace('d', 'D')}, train thin, validation thick")
             axes.title.set_fontsize(9)
             axes.set_ylim(bottom=0)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for handle in axes.legend(fontsize=7).legend_handles:
             handle.set(linewidth=1.8, alpha=1.0)
         return _svg(figure, "learning", "Learning curves: training and validation losses by epoch")
@@ -139,7 +141,9 @@ def bone_figure(ratios: Mapping[str, Sequence[float]]) -> str:
 def _line(axes: Axes, x: Sequence[float], y: Sequence[float], place: int, title: str | None, **style: Any) -> None:
     step = max(1, len(x) // _PATH_POINTS)
     color, dash = SERIES[place % len(SERIES)], STYLES[place // len(SERIES) % len(STYLES)]
-    axes.plot(x[::step], y[::step], color=color, linestyle=dash, label=title, **{"linewidth": 1.5, **style})
+    marker = "o" if len(x) == 1 else ""  # a line needs two points
+    look = {"linewidth": 1.5, "marker": marker, "markersize": 4, **style}
+    axes.plot(x[::step], y[::step], color=color, linestyle=dash, label=title, **look)
 
 
 def _authors_curves(

@@ -76,9 +76,11 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
     row_of = {sample_id: row for row, sample_id in enumerate(ids)}
     seen: dict[str, int] = {}
     drawn = []
+    shown: set[str] = set()  # of few samples, the best are the worst as well
     for item in result.gallery:
         seen[item.kind] = seen.get(item.kind, 0) + 1
-        if seen[item.kind] <= each and item.sample_id in row_of:
+        if seen[item.kind] <= each and item.sample_id in row_of and item.sample_id not in shown:
+            shown.add(item.sample_id)
             readout = run.results.readout if run.results else ""
             drawn.append(_card(item, dataset, row_of[item.sample_id], predictions, readout))
     return drawn, "" if drawn else "no pictures: none of the samples is in the shards any more"

@@ -102,7 +102,8 @@ def find_runs(data: DataRoot, names: Sequence[str], *, needed: bool = True) -> l
         if needed and not folders:
             raise MissingError(data.runs, expected="at least one run", got="none", fix="Run `handdata demo` first.")
         return [read_run(folder) for folder in folders]
-    return [read_run(_folder(data, name)) for name in names]
+    named = dict.fromkeys(_folder(data, name) for name in names)  # each once, however often it is named
+    return [read_run(folder) for folder in named]
 
 
 def read_run(folder: Path) -> Run:

@@ -31,7 +31,7 @@ def overview(runs: Sequence[Run]) -> Table:
         errors = one.errors.get("all", {})
         error_2d, error_3d = (one.protocols.get(f"thesis:error_{d}") for d in ("2d", "3d"))
         rows.append(
-            (run.name, run.recipe or DASH, f"{run.set_name(one)}{' (augmented)' if one.augmented else ''}",
+            (run.name, run.recipe or DASH, _set_name(run, one),
              one.origin, str(one.counts.get("samples", 0)),
              _total(errors, "2d", 3), with_interval(error_2d.value, error_2d.low, error_2d.high) if error_2d else DASH,
              _total(errors, "2d_px", 1), _total(errors, "2d_box", 3),
@@ -70,7 +70,7 @@ def datasets_table(folders: Sequence[Path]) -> tuple[Table, list[Dataset], list[
     header = ("dataset", "pictures", "size, published", "samples here", "keypoints, published",
               "labelled here (2D / 3D)", "view", "shards here hold")  # fmt: skip
     notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (method.md D12).",)
-    table = plain_table("2.1", "The datasets", header, rows, notes=notes)
+    table = plain_table("2.1", "The datasets", header, rows, stubs=len(header), notes=notes)
     return table, list(opened.values()), missing
 
 
@@ -152,7 +152,7 @@ def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
 def readout_table(runs: Sequence[Run]) -> Table:
     """Return the 2D error of each way to read a heatmap (method.md 6.5)."""
     rows = [
-        (run.name, run.set_name(one), readout, _total(tables, "2d", 4), _total(tables, "2d_px", 2))
+        (run.name, _set_name(run, one), readout, _total(tables, "2d", 4), _total(tables, "2d_px", 2))
         for run, one in scored_sets(runs)
         for readout, tables in one.readouts.items()
     ]
@@ -193,7 +193,7 @@ def protocols_explained() -> Table:
          one.source) for one in PROTOCOLS.values()
     ]  # fmt: skip
     header = ("protocol", "what", "alignment", "average over", "labels", "hands", "source")
-    return plain_table("definitions", "What each protocol is", header, rows, stubs=2)
+    return plain_table("definitions", "What each protocol is", header, rows, stubs=len(header))
 
 
 def scored_sets(runs: Sequence[Run]) -> list[Scored]:
@@ -206,6 +206,10 @@ def by_dataset(runs: Sequence[Run]) -> dict[str, list[Scored]]:
     plain = [(run, one) for run, one in scored_sets(runs) if not one.augmented]
     names = sorted({one.dataset for _, one in plain})
     return {name: [(run, one) for run, one in plain if one.dataset == name] for name in names}
+
+
+def _set_name(run: Run, one: SetResult) -> str:
+    return f"{run.set_name(one)}{' (augmented)' if one.augmented else ''}"
 
 
 def _coverage(run: Run, one: SetResult) -> list[str]:

@@ -17,7 +17,7 @@ from handdata.dataset import open_dataset
 from handdata.errors import DataError, MissingError
 from handdata.paths import DataRoot
 from handdata.report.drawings import error_skeleton, skeleton_overlay, three_views
-from handdata.report.page import write_report
+from handdata.report.page import summary_lines, write_report
 from handdata.report.published import ANCHORS, published_cells
 from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs, read_run
@@ -225,6 +225,27 @@ def test_the_twins_hold_the_same_tables(data, page, name, start):
     assert text.startswith(start)
     assert "Table 4.9" in text
     assert "+0." in text
+
+
+def test_the_lowest_error_names_its_samples_and_passes_over_a_run_that_left_some_out(data):
+    first, own = find_runs(data, ("first", "own"))
+    assert (first.results, own.results) != (None, None)
+    whole = next(line for line in summary_lines([first, own], None) if "on synthhands" in line)
+    count = own.sets[0].counts["samples"]
+    assert f"Lowest 2D error on synthhands ({count} samples of val, rendered): " in whole
+    assert "run first" in whole
+
+    few = replace(first.sets[0], counts={**first.sets[0].counts, "samples": 2})
+    part = replace(first, results=replace(first.results, sets=(few, *first.sets[1:])))
+    lead = summary_lines([part, own], None)
+    assert "run own" in next(line for line in lead if "on synthhands" in line)
+    assert lead[0].startswith("2 runs, 4 scored sets of 3 datasets")
+    assert summary_lines([own], None)[0] == "1 run, 1 scored set of 1 dataset (synthhands)."
+
+
+def test_a_run_named_twice_is_shown_once(data):
+    again = str(data.runs / "own")
+    assert [run.name for run in find_runs(data, ("own", "first", again))] == ["own", "first"]
 
 
 # ------------------------------------------------------------------------------------------------ the command
