@@ -1,6 +1,8 @@
 """Every native tree is a function of what was asked for, whole or resumable, and never mixed with anything else."""
 
+import fcntl
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
-from handdata.errors import ConfigError, HanddataError
+from handdata.errors import BusyError, ConfigError, HanddataError
 from handdata.paths import RENDERED_MARK
 from handdata.synth.native import NATIVE_WRITERS, write_native
 from handdata.synth.native.tree import FAULTS, WORK, aim, shares
@@ -119,6 +121,18 @@ def test_another_rendering_is_not_continued(change, native_tree):
     options = {"seed": 0, "small": True, **change}
     with pytest.raises(ConfigError, match=next(iter(change))):
         write_native("rhd", native_tree("rhd"), NATIVE_FRAMES, **options)
+
+
+def test_two_renderings_into_one_folder_are_refused(tmp_path):
+    (tmp_path / "rhd").mkdir()
+    other = os.open(tmp_path / "rhd", os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="expected a folder nobody renders into, got another rendering"):
+            write_native("rhd", tmp_path / "rhd", 1, seed=0, small=True)
+    finally:
+        os.close(other)
+    assert list((tmp_path / "rhd").iterdir()) == []
 
 
 @pytest.mark.parametrize(("frames", "faults"), [(0, ()), (2, ("gremlins",))])

@@ -4,10 +4,12 @@ A rendering that was stopped goes on: a frame is finished once its last file is 
 the tree is, so that nothing is mixed with another rendering or with a real archive, and that it was rendered.
 """
 
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import ConfigError
+from handdata.errors import BusyError, ConfigError
 from handdata.paths import RENDERED_MARK
 from handdata.synth.farm import Task, Write, render_frames
 from handdata.synth.frame import Camera, Style
@@ -96,26 +98,54 @@ def render_tree(
 
     Raises:
         ConfigError: an unknown fault, no frames, or `root` holds something else or cannot be made.
+        BusyError: somebody else renders into `root`.
     """
-    if _is_whole(root, request):
-        return request.frames
-    render_frames(
-        [task for task in tasks if not is_done(task)], write, workers=workers, title=f"synth {request.dataset}"
-    )
-    finish()
-    if request.faults:
-        _plant(request.faults, victims())
-    shutil.rmtree(root / WORK, ignore_errors=True)
-    _set_mark(root, request, whole=True)
+    _check(request)
+    with _alone(root):
+        if _is_whole(root, request):
+            return request.frames
+        render_frames(
+            [task for task in tasks if not is_done(task)], write, workers=workers, title=f"synth {request.dataset}"
+        )
+        finish()
+        if request.faults:
+            _plant(request.faults, victims())
+        shutil.rmtree(root / WORK, ignore_errors=True)
+        _set_mark(root, request, whole=True)
     return request.frames
 
 
-def _is_whole(root: Path, request: Request) -> bool:
+def _check(request: Request) -> None:
     unknown = sorted(set(request.faults) - set(FAULTS))
     if unknown:
         raise ConfigError("--faults", expected=f"some of {', '.join(FAULTS)}", got=", ".join(unknown))
     if request.frames < 1:
         raise ConfigError("--frames", expected="at least 1", got=str(request.frames))
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold `root`, which is made if need be, so that no second rendering writes there; ends with the process."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # as below /proc, where no folder can be made
+        fix = "Choose another --out."
+        raise ConfigError(root, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
+    folder = os.open(root, os.O_RDONLY)  # a lock file would be one more file than the archive has
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_NB | fcntl.LOCK_EX)
+        except BlockingIOError:
+            fix = "Wait for it to end, or choose another --out."
+            raise BusyError(root, expected="a folder nobody renders into", got="another rendering", fix=fix) from None
+        except OSError:
+            pass  # a file system that locks no folders, such as NFS
+        yield
+    finally:
+        os.close(folder)
+
+
+def _is_whole(root: Path, request: Request) -> bool:
     fix = "Choose another --out, or remove that folder first."
     if (root / RENDERED_MARK).is_file():
         mark = _read_mark(root / RENDERED_MARK, fix)
@@ -128,10 +158,7 @@ def _is_whole(root: Path, request: Request) -> bool:
         return whole
     if root.is_dir() and any(root.iterdir()):
         raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
-    try:
-        _set_mark(root, request, whole=False)
-    except FileNotFoundError as error:  # as below /proc, where no folder can be made
-        raise ConfigError(root, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
+    _set_mark(root, request, whole=False)
     return False
 
 
