@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 STRIDE = 32  # of layer4; the input side must be a multiple of it
 HIDDEN = 200  # units of the 3D head's hidden layer at width 1
 NUM_BONES = len(BONES)
-ALIGNED = 8  # channels: 16 bytes of bfloat16, the least that tensor cores are fed with at full speed
+MORE = -NUM_KEYPOINTS % 8  # maps: 8 channels are 16 bytes of bfloat16, the least that tensor cores take at full speed
 
 
 class Ways(NamedTuple):
@@ -35,7 +35,7 @@ class Ways(NamedTuple):
         split: convolve the two parts of every joined map one by one and add, instead of joining them first.
         indices: double maps in a compiled network by reading neighbours at computed places: one pass over the map
             forward and one backward, where slices take two each.
-        pad: convolve the 21 heatmaps as 24, the three more with weights of zero.
+        pad: convolve to and from 24 heatmaps instead of 21, the three more with weights of zero.
     """
 
     split: bool = False
@@ -139,21 +139,20 @@ class Decoder(nn.Module):
         pose = relu(self.pose2(relu(joined(self.pose1, heat, up3, split=self.ways.split))))
         vector = self.linear2(relu(self.linear1(pose.flatten(1)))).float().unflatten(1, (-1, 3))
         xyz = bones_to_keypoints(vector, self.path) if self.kind == "tree" else vector
-        return Prediction(maps, xyz)
+        return Prediction(maps[:, :NUM_KEYPOINTS] if self.ways.pad else maps, xyz)
 
     def _logits(self, x_BCHW: Tensor) -> Tensor:
+        """Return those of 21 maps, or of 24: then the last three are 0 and nothing reads their maps."""
         if not self.ways.pad:
             logits: Tensor = self.map2(x_BCHW)
             return logits
-        weight = pad(self.map2.weight, (0, 0, 0, 0, 0, 0, 0, _missing(NUM_KEYPOINTS)))
-        return conv2d(x_BCHW, weight, padding=1)[:, :NUM_KEYPOINTS]
+        return conv2d(x_BCHW, pad(self.map2.weight, (0, 0, 0, 0, 0, 0, 0, MORE)), padding=1)
 
     def _heat(self, maps_BKHW: Tensor) -> Tensor:
         if not self.ways.pad:
             heat: Tensor = self.heat1(maps_BKHW)
             return heat
-        missing = (0, 0, 0, 0, 0, _missing(NUM_KEYPOINTS))
-        return conv2d(pad(maps_BKHW, missing), pad(self.heat1.weight, missing), padding=1)
+        return conv2d(maps_BKHW, pad(self.heat1.weight, (0, 0, 0, 0, 0, MORE)), padding=1)
 
     def _maps(self, logits_BKHW: Tensor) -> Tensor:
         if self.kind == "latent":
@@ -277,10 +276,6 @@ def keypoints_to_bones(xyz_BK3: Tensor) -> Tensor:
     """Return the (B, 20, 3) bones of (B, 21, 3) keypoints: each keypoint less its parent."""
     starts = [start for start, _ in BONES]
     return xyz_BK3[:, 1:] - xyz_BK3[:, starts]
-
-
-def _missing(channels: int) -> int:
-    return -channels % ALIGNED
 
 
 def _conv(channels_in: int, channels_out: int) -> nn.Conv2d:
