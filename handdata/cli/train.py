@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from handdata.cli import INTERRUPTED
 from handdata.cli.options import data_root_option, json_option, print_json, shard_folder
 from handdata.errors import ConfigError
+from handdata.locks import alone
 from handdata.paths import DataRoot
 from handdata.progress import say
 
@@ -115,7 +117,9 @@ def train_command(
     if chain:
         if name or resume or init_from:
             raise click.UsageError("--chain names, resumes and starts its runs by itself.")
-        finished, run = train_chain(configs, root.runs, job), root.runs / config.name
+        run = root.runs / config.name
+        with alone(run, "training") if is_first() else nullcontext():
+            finished = train_chain(configs, root.runs, job)
     else:
         if len(configs) > 1 and not init_from and not resume:
             before = config.start.recipe
@@ -126,7 +130,8 @@ def train_command(
                 fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
             )
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
-        finished = train(job(config, run, init_from, resume))
+        with alone(run, "training") if is_first() else nullcontext():
+            finished = train(job(config, run, init_from, resume))
     if not finished:
         sys.exit(INTERRUPTED)
     if is_first():

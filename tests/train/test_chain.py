@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
+from handdata.errors import BusyError
+from handdata.locks import alone
 from handdata.train import checkpoint, loop
 from tests.made_runs import made_shards
 from tests.train.made_training import TINY, made_set
@@ -128,10 +130,12 @@ def test_shards_and_a_run_to_start_from_by_name(root):
 
 
 def test_a_training_that_was_asked_to_stop_ends_as_interrupted(root, monkeypatch):
-    real = loop.step
+    real, steps = loop.step, []
 
     def stopping_step(*args, **kwargs):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not steps:  # once: a second one ends the process
+            os.kill(os.getpid(), signal.SIGTERM)
+        steps.append(1)
         return real(*args, **kwargs)
 
     monkeypatch.setattr(loop, "step", stopping_step)
@@ -140,3 +144,12 @@ def test_a_training_that_was_asked_to_stop_ends_as_interrupted(root, monkeypatch
     assert result.exit_code == 130
     assert "go on with --resume" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_second_training_of_one_run_is_refused(root):
+    with alone(root / "runs/held", "training"):
+        result = handdata(root, "train", "--recipe", "best-smoke", "--name", "held", "--device", "cpu", *SMALL)
+
+    assert isinstance(result.exception, BusyError)
+    assert "runs/held: expected a folder of one's own, got another training in it" in str(result.exception)
+    assert not (root / "runs/held").exists()

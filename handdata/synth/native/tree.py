@@ -4,12 +4,10 @@ A rendering that was stopped goes on: a frame is finished once its last file is 
 the tree is, so that nothing is mixed with another rendering or with a real archive, and that it was rendered.
 """
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import BusyError, ConfigError
+from handdata.errors import ConfigError
+from handdata.locks import alone
 from handdata.paths import RENDERED_MARK
 from handdata.synth.farm import Task, Write, render_frames
 from handdata.synth.frame import Camera, Style
@@ -101,7 +100,7 @@ def render_tree(
         BusyError: somebody else renders into `root`.
     """
     _check(request)
-    with _alone(root):
+    with alone(root, "rendering"):
         if _is_whole(root, request):
             return request.frames
         render_frames(
@@ -121,28 +120,6 @@ def _check(request: Request) -> None:
         raise ConfigError("--faults", expected=f"some of {', '.join(FAULTS)}", got=", ".join(unknown))
     if request.frames < 1:
         raise ConfigError("--frames", expected="at least 1", got=str(request.frames))
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold `root`, which is made if need be, so that no second rendering writes there; ends with the process."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError as error:  # as below /proc, where no folder can be made
-        fix = "Choose another --out."
-        raise ConfigError(root, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
-    folder = os.open(root, os.O_RDONLY)  # a lock file would be one more file than the archive has
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_NB | fcntl.LOCK_EX)
-        except BlockingIOError:
-            fix = "Wait for it to end, or choose another --out."
-            raise BusyError(root, expected="a folder nobody renders into", got="another rendering", fix=fix) from None
-        except OSError:
-            pass  # a file system that locks no folders, such as NFS
-        yield
-    finally:
-        os.close(folder)
 
 
 def _is_whole(root: Path, request: Request) -> bool:
