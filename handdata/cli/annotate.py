@@ -175,7 +175,7 @@ def _serve(
             serve(session, sock, host)
         finally:
             session.close()
-    click.echo(f"{path}: saved", err=True)
+    click.echo(f"{path}: saved" if path.exists() else f"{path}: not written, no box was drawn", err=True)
 
 
 def _import(session: "Session", path: Path) -> None:

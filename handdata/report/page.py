@@ -237,7 +237,7 @@ def _short_hash(shard: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another report may write the same page
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
