@@ -155,7 +155,7 @@ def main() -> None:
         for recipe in RECIPES:
             found[f"step {recipe}"] = step(recipe, mixture, batch, "loop.precision=bf16")
             found[f"score {recipe}"] = score(recipe, mixture, batch, "loop.precision=bf16")
-        found["step split"] = step("best", mixture, batch, "loop.split=true", "loss.warm_epochs=1")
+        found["step split"] = step("best", mixture, batch, "loop.split=true", "loop.pad=true", "loss.warm_epochs=1")
         found["step fp32"] = step("best", mixture, batch, "loop.precision=fp32", "loss.loss_2d=iou_and_expectation")
         found["step over all"] = step("e020", mixture, batch, "loss.over=all", "loss.loss_3d=bone_pairs")
     sys.stdout.write(json.dumps(found))
