@@ -19,6 +19,7 @@ OPENCV_BUILDS = ("opencv-python", "opencv-python-headless", "opencv-contrib-pyth
 EXTRAS = {
     "annotate": ("starlette", "uvicorn"),
     "dask": ("dask", "distributed"),
+    "onnx": ("onnx", "onnxscript"),
     "tensorboard": ("tensorboard",),
     "bench": ("lmdb", "webdataset", "datasets", "simplejpeg"),
 }
@@ -28,7 +29,8 @@ _PROBES = {
     "OpenCV": "import cv2; cv2.TrackerKCF.create(); print(cv2.__version__)",
     "torch": (
         "import torch; c = torch.cuda; names = [c.get_device_name(i) for i in range(c.device_count())];"
-        "print(f'{torch.__version__}, CUDA {torch.version.cuda}: ' + (', '.join(names) or 'none, trains on the CPU'))"
+        "gpus = f'CUDA {torch.version.cuda}: ' + ', '.join(names) if names else 'no CUDA GPU, trains on the CPU';"
+        "print(f'{torch.__version__}, {gpus}')"
     ),
     "torchvision": "import torchvision; print(torchvision.__version__)",
 }

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -153,3 +155,25 @@ def test_a_second_training_of_one_run_is_refused(root):
     assert isinstance(result.exception, BusyError)
     assert "runs/held: expected a folder of one's own, got another training in it" in str(result.exception)
     assert not (root / "runs/held").exists()
+
+
+def test_a_checkpoint_that_finds_no_room_is_one_line(root):
+    arguments = [
+        "--data-root",
+        str(root),
+        "train",
+        "--recipe",
+        "best-smoke",
+        "--name",
+        "full",
+        "--device",
+        "cpu",
+        *SMALL,
+    ]
+    command = ["bash", "-c", 'ulimit -f 40; exec "$@"', "bash", sys.executable, "-m", "handdata", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "runs/full: expected a checkpoint written whole, got" in result.stderr.splitlines()[-1]
+    assert "Make room" in result.stderr.splitlines()[-1]
