@@ -159,13 +159,17 @@ def _pixel_difference(
         return rows, Difference(samples=len(rows), missing=len(rows), unit="only one of them has it")
     if name not in a.reader(0):
         return None
+    sides = [dataset.reader(0).images.shape[1] for dataset in (a, b)]
+    if sides[0] != sides[1]:  # they have no pixel in common
+        rows = np.arange(len(rows_a))
+        return rows, Difference(samples=len(rows), unit=f"canvases of {sides[0]} and {sides[1]} px")
     changed: list[int] = []
     sizes: list[float] = []
     means: list[float] = []
     pairs = track(zip(rows_a, rows_b, strict=True), f"compare {name}", len(rows_a))
     for row, (i, j) in enumerate(pairs):
         left, right = _pixels(a, int(i), name), _pixels(b, int(j), name)
-        if left.shape == right.shape and np.array_equal(left, right):
+        if np.array_equal(left, right):
             continue
         changed.append(row)
         apart = _apart(left, right, name)
@@ -189,8 +193,6 @@ def _pixels(dataset: Dataset, sample: int, name: str) -> NDArray[np.uint8]:
 
 
 def _apart(left: NDArray[np.uint8], right: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
-    if left.shape != right.shape:
-        return np.array([255.0])  # canvases of another size have no pixel in common
     if name == "image":
         return np.abs(left.astype(np.float64) - right)
     return np.asarray(left != right, np.float64)

@@ -93,7 +93,7 @@ class Mixture:
                 "shards",
                 expected="one canvas side in a mixture",
                 got=", ".join(f"{name} {side} px" for name, side in sides.items()),
-                fix="Convert them with the same --size.",
+                fix="Convert them with the same --canvas.",
             )
         self.canvas = firsts[0].canvas
         self.has_foreground = np.array([shard.has_foreground for shard in firsts])

@@ -1,6 +1,7 @@
 """Two conversions are compared by what they hold, not by their files."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from made_dataset import index_of, make_dataset, rewrite, write_shard
 
 from handdata.check.diff import compare
 from handdata.cli import group
+from handdata.convert import convert
 from handdata.shards import INDEX, ShardReader, write_index
 
 
@@ -119,3 +121,12 @@ def test_the_command_prints_json(one, other):
 
     assert found["same"]
     assert found["identical"] == 30
+
+
+def test_canvases_of_two_sizes_are_called_so_and_not_compared(native_tree, tmp_path):
+    for canvas in (64, 128):
+        convert("ganerated", native_tree("ganerated"), tmp_path / str(canvas), canvas=canvas)
+    result = CliRunner().invoke(group, ["diff", str(tmp_path / "64"), str(tmp_path / "128")])
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("image: ")]
+
+    assert re.fullmatch(r"image: differs in \d+ samples \(canvases of 64 and 128 px\), e\.g\. .*", line)
