@@ -184,9 +184,10 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     for sample, why in result.skipped.items():
         say(f"{name}: skipped {sample}: {why}")
     notes = [f", {len(result.skipped)} skipped" if result.skipped else ""]
-    notes.append(f", {result.num_kept} shards kept from before" if result.num_kept else "")
+    notes.append(f", {result.num_kept} kept from before" if result.num_kept else "")
     notes.append("" if result.complete else "; other jobs of the array still have shards to write")
-    line = f"{name}: {result.num_samples} samples in {result.num_shards} shards -> {out}{''.join(notes)}"
+    shards = "1 shard" if result.num_shards == 1 else f"{result.num_shards} shards"
+    line = f"{name}: {result.num_samples} samples in {shards} -> {out}{''.join(notes)}"
     return {
         "line": line,
         "dataset": name,

@@ -1,12 +1,17 @@
 """handdata predict: a trained model on pictures."""
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from handdata.cli.options import data_root_option, print_json
 from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.train.predict import Found
 
 
 @click.command("predict")
@@ -86,8 +91,20 @@ def predict_command(
     asked = [Picture(path=path, side=HAND_SIDES.index(hand), box_xyxy=edges) for path in paths]
     target = out or folder / "predicted"
     found = []
-    for one in track(find_hands(saved, asked, device=device, rule=rule), "predicting", len(asked)):  # type: ignore[arg-type]
+    hands = find_hands(saved, asked, device=device, rule=rule)  # type: ignore[arg-type]
+    for one in track(_with_own_fix(hands), "predicting", len(asked)):
         write_overlay(target, one)
         found.append(one)
     say(f"{len(found)} overlays in {target}")
     print_json(predictions_json(saved, found))
+
+
+def _with_own_fix(hands: Iterable["Found"]) -> Iterator["Found"]:
+    """Pass hands on; of a damaged picture, leave out what only `convert` can do about it."""
+    from handdata.errors import DataError
+
+    try:
+        yield from hands
+    except DataError as error:
+        fix = "Save it again, or leave it out."
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error

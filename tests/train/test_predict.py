@@ -91,3 +91,11 @@ def test_command_says_what_is_missing(root, arguments, said):
 
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_a_damaged_picture_is_told_without_options_of_another_command(root, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    result = run_command(root, "small", tmp_path / "bad.png", "--out", tmp_path / "drawn")
+
+    assert "bad.png: expected" in str(result.exception)
+    assert str(result.exception).endswith("Save it again, or leave it out.")
