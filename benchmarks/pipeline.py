@@ -34,13 +34,16 @@ from samples import (
 
 from handdata.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
-from handdata.train.augment import CPU_STEP, PUBLISHED, prepare
+from handdata.train.augment import PUBLISHED, prepare
 from handdata.train.backgrounds import load_backgrounds
+from handdata.train.config import LoopConfig
 from handdata.train.data import Loader, open_mixture
 from handdata.train.heatmaps import profiles, targets
+from handdata.train.precision import set_up_device
 
 WORKERS = 2
 AHEAD = 2 * WORKERS + 1  # batches that a loader may hold ready
+TOGETHER = 8  # samples: their maps, 11 MB, fit in a cache
 
 
 def main() -> None:
@@ -51,6 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    set_up_device(LoopConfig(), torch.device("cpu"))  # as a training does
     paths = peers.write_all(options.scratch / "pipeline", options.count, 192, files=False)
     masked = options.scratch / "masked"
     if not masked.is_dir():
@@ -60,7 +64,7 @@ def main() -> None:
         return webdataset(paths["wds"], options.batch, WORKERS, transform)
 
     cases = {
-        "handdata: batched torch": Batches(handdata(paths["shards"], "dexter", options.batch), 10, options.batch),
+        "handdata": Batches(handdata(paths["shards"], "dexter", options.batch), 10, options.batch),
         "handdata: with backgrounds": Batches(handdata(masked, "synthhands", options.batch), 10, options.batch),
         "WebDataset + OpenCV": Batches(web(opencv_sample), 10, options.batch, AHEAD),
         "WebDataset + PIL": Batches(web(pil_sample), 6, options.batch, AHEAD),
@@ -77,7 +81,7 @@ def main() -> None:
         cases |= {f"{case.name}, {case.software}": case for case in there}
     result = Result("1 (pipelines without a GPU)")
     result.rows = interleave(cases, options.rounds)
-    us = "handdata: batched torch"
+    us = "handdata"
     result.aims += [
         Aim("ours / WebDataset + PIL", ratio(result.rows, us, "WebDataset + PIL"), 20),
         Aim("ours / WebDataset + OpenCV", ratio(result.rows, us, "WebDataset + OpenCV"), 2.5),
@@ -118,8 +122,8 @@ def heatmaps_ours(batch: int) -> Callable[[], int]:
     uv, present = torch.rand(batch, 21, 2), torch.ones(batch, 21, dtype=torch.bool)
 
     def turn() -> int:
-        for first in range(0, batch, CPU_STEP):
-            targets(uv[first : first + CPU_STEP], present[first : first + CPU_STEP], SIZE)
+        for first in range(0, batch, TOGETHER):
+            targets(uv[first : first + TOGETHER], present[first : first + TOGETHER], SIZE)
         return batch
 
     return turn

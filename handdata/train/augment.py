@@ -2,13 +2,14 @@
 
 One warp a sample takes the crop straight from the canvas (windows.py); pixels that it reveals outside the picture are
 background where a mask allows, black elsewhere. Every number is drawn on the host by (seed, epoch, position), so a
-sample looks the same on any device and in any batch. The same code trains on a CPU and on a GPU.
+sample looks the same on any device and in any batch. The same steps are taken on a CPU, by on_cpu.py, and on a GPU.
 
 Shape letters: B batch, K keypoints, 3 RGB or x y z, H W = n crop side.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from handdata.geometry import in_frame
 from handdata.skeleton import RIGHT
+from handdata.train import on_cpu
 from handdata.train.backgrounds import BackgroundPool
 from handdata.train.color import ORDERS, blur, jitter, normalize
 from handdata.train.data import Batch
@@ -27,7 +29,6 @@ from handdata.train.warp import warp, warp_over
 from handdata.train.windows import Plan, View, Window, map_pixels, plan_views, sampling_affine
 
 CROP_SIZE = 128  # px, method.md 1: the network's input
-CPU_STEP = 8  # samples worked on together on a CPU: their float canvases fit in a core's cache; measured, loader.md
 # columns of the numbers drawn for a sample
 _ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR = range(8)
 _TILE, _SHIFT_X = 8, 11  # three numbers and two
@@ -349,35 +350,36 @@ class _Looks:
     grain: bool
 
 
+# what `_picture` does to a whole batch; on_cpu has it by the same names for one picture after the other
+_STEPS = (warp, BackgroundPool.windows, warp_over, jitter, cover, blur, add_noise)
+_BATCHED = SimpleNamespace(**{step.__name__: step for step in _STEPS})
+
+
 def _pictures(batch: Batch, on_device: Mapping[str, Tensor], looks: _Looks) -> Tensor:
-    """Make the pictures: the whole batch at once on a GPU, a few at a time on a CPU so that they stay in its cache."""
+    """Make the pictures, (B, 3, n, n), normalised."""
     if batch.canvases.device.type != "cpu":
-        return normalize(_picture(batch.canvases, batch.foreground, on_device, looks))
+        return normalize(_picture(batch, on_device, looks, _BATCHED))
     result = torch.empty((len(batch), 3, looks.size, looks.size))
-    for first in range(0, len(batch), CPU_STEP):
-        part = slice(first, first + CPU_STEP)
-        bits = None if batch.foreground is None else batch.foreground[part]
-        image = _picture(batch.canvases[part], bits, {n: t[part] for n, t in on_device.items()}, looks)
-        normalize(image, out=result[part])
+    on_cpu.normalize(_picture(batch, on_device, looks, on_cpu), result)
     return result
 
 
-def _picture(canvas_BSS3: Tensor, bits_BSs: Tensor | None, given: Mapping[str, Tensor], looks: _Looks) -> Tensor:
+def _picture(batch: Batch, given: Mapping[str, Tensor], looks: _Looks, steps: Any) -> Any:
     """Warp, composite, recolour, cover, blur and add noise."""
     affine = given["affine"]
-    if looks.pool is None or bits_BSs is None:
-        image = warp(canvas_BSS3, affine, looks.size)
+    if looks.pool is None or batch.foreground is None:
+        image = steps.warp(batch.canvases, affine, looks.size)
     else:
-        background = looks.pool.windows(given["tile"].long())
-        image = warp_over(canvas_BSS3, bits_BSs, given["composite"] > 0, affine, background)
+        behind = steps.windows(looks.pool, given["tile"].long())
+        image = steps.warp_over(batch.canvases, batch.foreground, given["composite"] > 0, affine, behind)
     if looks.recolor:
-        image = jitter(image, given["factors"], given["order"].long())
+        image = steps.jitter(image, given["factors"], given["order"].long())
     if looks.cover:
-        image = cover(image, given["box"], given["paint"])
+        image = steps.cover(image, given["box"], given["paint"])
     if looks.soften:
-        image = blur(image, given["sigma"])
+        image = steps.blur(image, given["sigma"])
     if looks.grain:
-        image = add_noise(image, given["noise"], given["place"].long())
+        image = steps.add_noise(image, given["noise"], given["place"].long())
     return image
 
 

@@ -1,4 +1,6 @@
-"""Brightness, contrast, saturation, blur and normalisation of a batch, on whatever device it lies. Images in 0..1.
+"""Brightness, contrast, saturation, blur and normalisation of a batch. Torch, any device; images in 0..1.
+
+On a CPU training takes on_cpu.py's form of all of it.
 
 Shape letters: B batch, 3 channels RGB, H W pixels.
 """
@@ -6,7 +8,6 @@ Shape letters: B batch, 3 channels RGB, H W pixels.
 import functools
 from typing import Any
 
-import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,12 +51,7 @@ def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
         image_B3HW: any values.
         sigma_B: Pillow's radius, px, 0 to 1.41; 0 leaves the picture as it is.
     """
-    w = sigma_B.square() / 6
-    c = 1 - 2 * w
-    half = [w**3, 3 * w**2 * c, 3 * w * c**2 + 3 * w**3]
-    taps_B7 = torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)
-    if image_B3HW.device.type == "cpu" and not torch.compiler.is_compiling():
-        return _blur_planes(image_B3HW, taps_B7)
+    taps_B7 = blur_taps(sigma_B)
     batch, channels, height, width = image_B3HW.shape
     kernel = taps_B7.repeat_interleave(channels, 0)[:, None]  # (B * 3, 1, 7)
     image = F.pad(image_B3HW, (BLUR_REACH,) * 4, mode="replicate").reshape(1, batch * channels, height + 6, width + 6)
@@ -64,19 +60,18 @@ def blur(image_B3HW: Tensor, sigma_B: Tensor) -> Tensor:
     return image.reshape(batch, channels, height, width)
 
 
-def _blur_planes(image_B3HW: Tensor, taps_B7: Tensor) -> Tensor:
-    """Blur plane by plane with OpenCV: half the time of torch's grouped convolution on a CPU, without a gradient."""
-    result = torch.empty_like(image_B3HW, memory_format=torch.contiguous_format)
-    for planes, taps, into in zip(image_B3HW.numpy(), taps_B7.numpy(), result.numpy(), strict=True):
-        for plane, target in zip(planes, into, strict=True):
-            cv2.sepFilter2D(plane, -1, taps, taps, dst=target, borderType=cv2.BORDER_REPLICATE)
-    return result
+def blur_taps(sigma_B: Tensor) -> Tensor:
+    """Return the kernel of every sample's `blur` along one axis, (B, 7)."""
+    w = sigma_B.square() / 6
+    c = 1 - 2 * w
+    half = [w**3, 3 * w**2 * c, 3 * w * c**2 + 3 * w**3]
+    return torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)
 
 
-def normalize(image_B3HW: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return (image - mean) / std of a picture in 0..1, written to `out` where that is given."""
+def normalize(image_B3HW: Tensor) -> Tensor:
+    """Return (image - mean) / std of a picture in 0..1."""
     mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
-    return torch.addcmul(-mean / std, image_B3HW, 1 / std, out=out)
+    return torch.addcmul(-mean / std, image_B3HW, 1 / std)
 
 
 def denormalize(image_B3HW: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Cut the crop out of the canvas in one warp, and put a background where the mask allows. Torch, any device.
 
+On a CPU training takes on_cpu.py's form of it.
+
 Shape letters: B batch, S canvas side, H W = n crop side.
 """
 
