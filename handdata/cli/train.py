@@ -118,7 +118,7 @@ def train_command(
         if name or resume or init_from:
             raise click.UsageError("--chain names, resumes and starts its runs by itself.")
         run = root.runs / config.name
-        with _own(run, first=is_first()):
+        with _own(run, first=is_first()), _ended_by_ctrl_c():
             finished = train_chain(configs, root.runs, job)
     else:
         if len(configs) > 1 and not init_from and not resume:
@@ -130,14 +130,21 @@ def train_command(
                 fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
             )
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
-        with _own(run, first=is_first()):
+        with _own(run, first=is_first()), _ended_by_ctrl_c():
             finished = train(job(config, run, init_from, resume))
-    if not finished:
-        sys.exit(INTERRUPTED)
-    if is_first():
+    if finished and is_first():
         if evaluate:
             _evaluate(run, folders, device, config.data.val_sequences)
         click.echo(run)
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Exit as interrupted: the training has said how to go on. SIGTERM comes from a scheduler and is no failure: 0."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @click.command("runs")

@@ -57,6 +57,13 @@ class Job:
     tensorboard: bool = False
 
 
+@dataclass(slots=True)
+class Stop:
+    """The signal that asked for an end, if one did."""
+
+    by: signal.Signals | None = None
+
+
 def train(job: Job) -> bool:
     """Train, validating and saving after every epoch; return whether all epochs are done.
 
@@ -64,10 +71,11 @@ def train(job: Job) -> bool:
 
     Raises:
         HanddataError: settings, shards or weights that do not fit; a loss that is not finite.
+        KeyboardInterrupt: it was Ctrl-C.
     """
     with group(job.device) as device, asked_to_stop() as stop:
         try:
-            return _train(job, device, stop)
+            is_done = _train(job, device, stop)
         except torch.OutOfMemoryError as error:
             raise ConfigError(
                 "data.batch",
@@ -75,9 +83,12 @@ def train(job: Job) -> bool:
                 got=str(error).partition("\n")[0][:200],
                 fix="Lower data.batch or model.width, or leave data.cache none.",
             ) from error
+    if stop.by == signal.SIGINT and not is_done:
+        raise KeyboardInterrupt
+    return is_done
 
 
-def _train(job: Job, device: torch.device, stop: threading.Event) -> bool:
+def _train(job: Job, device: torch.device, stop: Stop) -> bool:
     config = job.config
     run = claim(job.run, resume=job.resume)
     train_set, val_set = open_sources(job.folders, config)
@@ -129,7 +140,7 @@ def make_loader(config: Config, train_set: Mixture, device: torch.device) -> Loa
 
 
 def train_epoch(
-    state: State, config: Config, loader: Loader, views: Views, clock: Clock, stop: threading.Event, run: Path
+    state: State, config: Config, loader: Loader, views: Views, clock: Clock, stop: Stop, run: Path
 ) -> bool:
     """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
     position = state.position
@@ -138,7 +149,7 @@ def train_epoch(
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
     with shown(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches, position.batch) as count:
         for batch in clock.batches(batches):
-            losses = step(state, views.inputs(batch), config, stopping=stop.is_set())
+            losses = step(state, views.inputs(batch), config, stopping=stop.by is not None)
             position.step += 1
             position.batch += 1
             count()
@@ -239,22 +250,22 @@ def end_epoch(
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and Ctrl-C set; a second signal acts as it always did."""
-    event = threading.Event()
+def asked_to_stop() -> Iterator[Stop]:
+    """Yield what SIGTERM and Ctrl-C are noted in; a second signal acts as it always did."""
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield stop
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def remember(number: int, _frame: FrameType | None) -> None:
-        event.set()
+        stop.by = signal.Signals(number)
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, remember)
     try:
-        yield event
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

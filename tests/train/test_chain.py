@@ -131,19 +131,22 @@ def test_shards_and_a_run_to_start_from_by_name(root):
     assert {one["dataset"] for one in learnt_from} == {"stereo"}
 
 
-def test_a_training_that_was_asked_to_stop_ends_as_interrupted(root, monkeypatch):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_training_that_was_asked_to_stop_saves_and_says_how_to_go_on(number, code, root, monkeypatch):
     real, steps = loop.step, []
 
     def stopping_step(*args, **kwargs):
         if not steps:  # once: a second one ends the process
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         steps.append(1)
         return real(*args, **kwargs)
 
     monkeypatch.setattr(loop, "step", stopping_step)
-    result = handdata(root, "train", "--recipe", "best-smoke", "--name", "stopped", "--device", "cpu", *SMALL)
+    name = f"stopped-{code}"
+    result = handdata(root, "train", "--recipe", "best-smoke", "--name", name, "--device", "cpu", *SMALL)
 
-    assert result.exit_code == 130
+    assert result.exit_code == code
+    assert (root / "runs" / name / "checkpoints/last/state.json").is_file()
     assert "go on with --resume" in result.stderr
     assert result.stdout == ""
 
