@@ -21,7 +21,7 @@ KINDS = {
     "direct": (400, ("optim.lr=0.003", "loss.weight_3d=10.0")),
     "latent": (400, ("optim.lr=0.003", "loss.weight_3d=10.0", "model.kind=latent", "loss.loss_2d=coordinates",
                      "loss.weight_2d=10.0")),
-    "tree": (800, ("optim.lr=0.004", "loss.weight_3d=3.0", "model.kind=tree")),
+    "tree": (1000, ("optim.lr=0.004", "loss.weight_3d=3.0", "model.kind=tree")),
 }  # fmt: skip
 
 
