@@ -37,7 +37,9 @@ def shard_folder(data: DataRoot, word: str) -> Path:
     A word with a slash is always a folder, so `./rhd` is never the dataset.
     """
     folder, named = Path(word), data.shards(word)
-    return named if "/" not in word and not (folder / INDEX).is_file() and named.is_dir() else folder
+    if "/" in word or (folder / INDEX).is_file():
+        return folder
+    return folder if folder.exists() and not named.is_dir() else named
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -31,10 +31,10 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
         order_B: int, a row of ORDERS.
     """
     steps_B3 = _constant(ORDERS, image_B3HW.device)[order_B].long()
-    luma = _constant(GRAY, image_B3HW.device)
     for step_B in steps_B3.unbind(1):
         factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
-        gray = torch.matmul(luma, image_B3HW.flatten(2)).reshape(-1, 1, *image_B3HW.shape[2:])
+        red, green, blue = image_B3HW.split(1, dim=1)
+        gray = GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue  # no matrix product: a GPU would round it to TF32
         contrast, saturation = ((step_B == kind).to(gray.dtype)[:, None, None, None] for kind in (1, 2))
         base = contrast * gray.mean((2, 3), keepdim=True) + saturation * gray
         image_B3HW = torch.lerp(base, image_B3HW, factor).clamp_(0, 1)
