@@ -14,10 +14,10 @@ from handdata.report.page import write_report
 from handdata.report.runs import find_runs
 from handdata.synth.frame import Style
 from handdata.synth.native import write_native
+from handdata.train.chain import epochs_done
 from handdata.train.config import load_config
 from handdata.train.evaluate import Selection, evaluate_run
 from handdata.train.loop import Job, train
-from handdata.train.runs import Run
 
 NAME = "demo"
 
@@ -75,9 +75,8 @@ def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
 
 def _train(run: Path, own: DataRoot, device: str) -> None:
     config = load_config(NAME)
-    log = Run(run).path / "log.jsonl"
-    epochs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
-    if epochs < config.loop.epochs:
-        job = Job(config=config, folders=[own.shards(LEARN.folder)], run=run, device=device, resume=epochs > 0)
+    done = epochs_done(run)
+    if done is None or done < config.loop.epochs:
+        job = Job(config=config, folders=[own.shards(LEARN.folder)], run=run, device=device, resume=done is not None)
         if not train(job):  # it was asked to stop, and saved
             raise KeyboardInterrupt

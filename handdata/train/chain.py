@@ -54,6 +54,6 @@ def train_chain(
 
 def epochs_done(run: Path) -> int | None:
     """Return the epochs of a run's last checkpoint; None where there is none to go on from."""
-    if not (Run(run).checkpoints / checkpoint.LAST).is_dir():
+    if not Run(run).is_resumable:
         return None
     return checkpoint.load(checkpoint.last_of(run)).position.epoch

@@ -21,8 +21,8 @@ import torch
 
 from handdata import __version__
 from handdata.dataset import Dataset
-from handdata.errors import ConfigError, DataError
-from handdata.train.checkpoint import LAST, write_text
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.train.checkpoint import last_of, write_text
 from handdata.train.config import Config
 
 
@@ -36,6 +36,15 @@ class Run:
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        try:
+            last_of(self.path)
+        except MissingError:
+            return False
+        return True
 
     def start(self, config: Config, datasets: Sequence[Dataset], device: torch.device, processes: int) -> None:
         """Make the folder and write what is known before the first step."""
@@ -103,16 +112,17 @@ def shard_facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def claim(path: Path, *, resume: bool) -> Run:
-    """Return the run of a folder that may be written to.
+    """Return the run of a folder that may be written to; one that died before its first checkpoint may begin again.
 
     Raises:
         ConfigError: there is a run already and it is not to be resumed.
     """
-    if not resume and (path / "config.json").exists():
+    run = Run(path)
+    if not resume and (run.is_resumable or len(run.read_log()) > 1 or (path / "results.json").is_file()):
         raise ConfigError(
             path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
         )
-    return Run(path)
+    return run
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:
@@ -134,7 +144,7 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
                 "val_best": min(totals, default=None),
                 "val_last": totals[-1] if totals else None,
                 "scored": (path / "results.json").is_file(),
-                "resumable": (path / "checkpoints" / LAST / "state.json").is_file(),
+                "resumable": Run(path).is_resumable,
             }
         )
     return rows

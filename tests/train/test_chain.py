@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,3 +181,30 @@ def test_a_checkpoint_that_finds_no_room_is_one_line(root):
     assert "Traceback" not in result.stderr
     assert "runs/full: expected a checkpoint written whole, got" in result.stderr.splitlines()[-1]
     assert "Make room" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("how", [("--name", "e010-smoke"), ("--chain",)], ids=["name", "chain"])
+def test_a_training_that_died_before_its_first_checkpoint_begins_again(how, root, tmp_path, monkeypatch):
+    def killed(*_args, **_kwargs):
+        raise SystemError("killed")
+
+    one = ("train", "--shards", root / "data/shards", "--recipe", "e010-smoke", "--device", "cpu", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "step", killed)
+        assert isinstance(handdata(tmp_path, *one, *how).exception, SystemError)
+    again = handdata(tmp_path, *one, *how)
+
+    assert again.exit_code == 0, again.exception
+    assert checkpoint.load(tmp_path / "runs/e010-smoke/checkpoints/last").position.epoch == 2
+
+
+def test_a_run_that_holds_something_is_not_begun_again(root, tmp_path):
+    one = ("train", "--shards", root / "data/shards", "--recipe", "e010-smoke", "--device", "cpu", *SMALL)
+    assert handdata(tmp_path, *one, "--name", "mine").exit_code == 0
+    log = (tmp_path / "runs/mine/log.jsonl").read_text()
+    for _ in range(2):
+        result = handdata(tmp_path, *one, "--name", "mine")
+        assert "runs/mine: expected a new run, got one that exists" in str(result.exception)
+        shutil.rmtree(tmp_path / "runs/mine/checkpoints/last", ignore_errors=True)  # room was short, say
+
+    assert (tmp_path / "runs/mine/log.jsonl").read_text() == log
