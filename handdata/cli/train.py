@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import click
 
 from handdata.cli import INTERRUPTED
 from handdata.cli.options import data_root_option, json_option, print_json, shard_folder
-from handdata.errors import ConfigError, DataError
-from handdata.locks import alone
+from handdata.errors import ConfigError
 from handdata.paths import DataRoot
 from handdata.progress import say
 
@@ -118,7 +117,7 @@ def train_command(
         if name or resume or init_from:
             raise click.UsageError("--chain names, resumes and starts its runs by itself.")
         run = root.runs / config.name
-        with _own(run, first=is_first()), _ended_by_ctrl_c():
+        with _ended_by_ctrl_c():
             finished = train_chain(configs, root.runs, job)
     else:
         if len(configs) > 1 and not init_from and not resume:
@@ -130,7 +129,7 @@ def train_command(
                 fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
             )
         run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
-        with _own(run, first=is_first()), _ended_by_ctrl_c():
+        with _ended_by_ctrl_c():
             finished = train(job(config, run, init_from, resume))
     if finished and is_first():
         if evaluate:
@@ -178,19 +177,6 @@ def runs_command(root: DataRoot, as_json: bool) -> None:
         click.echo(
             f"{row['name']:<{width}}  {row['recipe']:<16} {row['model']:<7} {epochs:>11}  {best:>8}  {last:>8}  {scored}"
         )
-
-
-@contextmanager
-def _own(run: Path, *, first: bool) -> Iterator[None]:
-    """Hold a run against a second training; tell in one line of a checkpoint that could not be written."""
-    from safetensors import SafetensorError
-
-    with alone(run, "training") if first else nullcontext():
-        try:
-            yield
-        except SafetensorError as error:
-            fix = "Make room, and go on with --resume where there is a checkpoint."
-            raise DataError(run, expected="a checkpoint written whole", got=str(error), fix=fix) from error
 
 
 def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequence[str]) -> None:

@@ -90,6 +90,9 @@ def save(
         network: whose weights and buffers are stored.
         average: values of the running average.
         optimizer: stored with the random states, for `restore`; leave out what is not to be resumed.
+
+    Raises:
+        DataError: it could not be written, most often for want of room.
     """
     partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old")
     shutil.rmtree(partial, ignore_errors=True)
@@ -220,7 +223,11 @@ def _random_state() -> dict[str, Tensor]:
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
+    except SafetensorError as error:
+        fix = "Make room, and go on with --resume where there is a checkpoint."
+        raise DataError(path, expected="a checkpoint written whole", got=str(error), fix=fix) from error
     _sync(path)
 
 

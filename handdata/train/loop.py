@@ -6,7 +6,7 @@ One process or many make the same steps: every loss is a sum over what is presen
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from handdata.errors import ConfigError
+from handdata.locks import alone
 from handdata.progress import meter, say
 from handdata.train import checkpoint
 from handdata.train.augment import Inputs
@@ -70,10 +71,12 @@ def train(job: Job) -> bool:
     SIGTERM or Ctrl-C ends it after the step in work, saved, to go on with `resume`.
 
     Raises:
-        HanddataError: settings, shards or weights that do not fit; a loss that is not finite.
+        HanddataError: settings, shards or weights that do not fit; a loss that is not finite; another training of the
+            run; no room for a checkpoint.
         KeyboardInterrupt: it was Ctrl-C.
     """
-    with group(job.device) as device, asked_to_stop() as stop:
+    own = alone(job.run, "training") if is_first() else nullcontext()
+    with own, group(job.device) as device, asked_to_stop() as stop:
         try:
             is_done = _train(job, device, stop)
         except torch.OutOfMemoryError as error:

@@ -161,6 +161,16 @@ def test_a_second_training_of_one_run_is_refused(root):
     assert not (root / "runs/held").exists()
 
 
+def test_a_chain_does_not_train_what_another_is_training(root, tmp_path):
+    with alone(tmp_path / "runs/e010-smoke", "training"):
+        result = handdata(
+            tmp_path, "train", "--shards", root / "data/shards", "--recipe", "e020-smoke", "--chain", *SMALL
+        )
+
+    assert isinstance(result.exception, BusyError)
+    assert "runs/e010-smoke: expected a folder of one's own" in str(result.exception)
+
+
 def test_a_checkpoint_that_finds_no_room_is_one_line(root):
     arguments = [
         "--data-root",
@@ -179,7 +189,7 @@ def test_a_checkpoint_that_finds_no_room_is_one_line(root):
 
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert "runs/full: expected a checkpoint written whole, got" in result.stderr.splitlines()[-1]
+    assert "model.safetensors: expected a checkpoint written whole, got" in result.stderr.splitlines()[-1]
     assert "Make room" in result.stderr.splitlines()[-1]
 
 
