@@ -147,7 +147,7 @@ def test_a_word_is_a_folder_of_shards_or_a_datasets_name(tmp_path, monkeypatch):
     Path("rhd").mkdir()  # a native folder of the same name, say
 
     assert shard_folder(data, "rhd") == data.shards("rhd")
-    assert shard_folder(data, "./rhd") == Path("rhd")
+    assert [shard_folder(data, word) for word in ("./rhd", ".", "..")] == [Path("rhd"), Path(), Path("..")]
     Path("rhd/index.json").touch()
     assert shard_folder(data, "rhd") == Path("rhd")
     assert shard_folder(data, "none") == data.shards("none")  # where it was looked for

@@ -34,10 +34,10 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def shard_folder(data: DataRoot, word: str) -> Path:
     """Return the shards a word on the command line means: the folder if it holds an index, else a dataset's by name.
 
-    A word with a slash is always a folder, so `./rhd` is never the dataset.
+    A word with a slash is always a folder, so `./rhd` is never the dataset; so are `.` and `..`.
     """
     folder, named = Path(word), data.shards(word)
-    if "/" in word or (folder / INDEX).is_file():
+    if word in (".", "..") or "/" in word or (folder / INDEX).is_file():
         return folder
     return folder if folder.exists() and not named.is_dir() else named
 
