@@ -3,6 +3,7 @@
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 
+import cv2
 import torch
 
 from handdata.train.config import LoopConfig, Precision
@@ -23,12 +24,14 @@ def set_up_device(loop: LoopConfig, device: torch.device) -> None:
     """Choose TF32 or full float32 products, and let cuDNN look for its fastest kernels; on a CPU, keep memory.
 
     Without that, page faults for maps of a few megabytes are a fifth of a step of the recipe `demo` on two cores.
+    There OpenCV works alone too: it would hand stripes of every crop (on_cpu.py) to threads that take longer to wake.
     """
     set_products(loop, device)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     else:
         keep_freed_memory(KEPT_ON_CPU)
+        cv2.setNumThreads(1)
 
 
 def set_products(loop: LoopConfig, device: torch.device) -> None:

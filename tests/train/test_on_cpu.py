@@ -1,5 +1,8 @@
 """The steps on a CPU against those of warp.py, color.py and disturb.py, which run on any device, here too."""
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -200,3 +203,26 @@ def test_pictures_do_not_depend_on_their_batch_or_on_threads(batch, pool):
             **one, labels=labels, dataset=batch.dataset[:1], sample=batch.sample[i : i + 1], epoch=batch.epoch
         )
         assert torch.equal(made(single, config, pool)[0], whole[i])
+
+
+COUNT_THREADS = """
+from pathlib import Path
+import torch
+from handdata.train import on_cpu
+from handdata.train.config import LoopConfig
+from handdata.train.precision import set_up_device
+
+torch.set_num_threads(1)  # its own are not what is counted
+set_up_device(LoopConfig(), torch.device("cpu"))
+before = len(list(Path("/proc/self/task").iterdir()))
+for _ in on_cpu.warp(torch.zeros(4, 192, 192, 3, dtype=torch.uint8), torch.eye(2, 3).repeat(4, 1, 1), 128):
+    pass
+print(len(list(Path("/proc/self/task").iterdir())) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads by /proc")
+def test_a_training_prepares_pictures_without_threads_of_opencvs():
+    run = subprocess.run([sys.executable, "-c", COUNT_THREADS], check=True, capture_output=True, text=True)
+
+    assert run.stdout == "0\n"
