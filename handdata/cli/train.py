@@ -133,16 +133,22 @@ def train_command(
             finished = train(job(config, run, init_from, resume))
     if finished and is_first():
         if evaluate:
-            _evaluate(run, folders, device, config.data.val_sequences)
+            with _ended_by_ctrl_c(f"{run} is trained, not scored; score it with handdata evaluate {run.name}"):
+                _evaluate(run, folders, device, config.data.val_sequences)
         click.echo(run)
 
 
 @contextmanager
-def _ended_by_ctrl_c() -> Iterator[None]:
-    """Exit as interrupted: the training has said how to go on. SIGTERM comes from a scheduler and is no failure: 0."""
+def _ended_by_ctrl_c(line: str = "") -> Iterator[None]:
+    """Exit as interrupted, with a line unless the training has said how to go on: the same command would begin anew.
+
+    SIGTERM comes from a scheduler and is no failure: 0.
+    """
     try:
         yield
     except KeyboardInterrupt:
+        if line:
+            say(line)
         sys.exit(INTERRUPTED)
 
 

@@ -152,6 +152,18 @@ def test_a_training_that_was_asked_to_stop_saves_and_says_how_to_go_on(number, c
     assert result.stdout == ""
 
 
+def test_ctrl_c_while_a_finished_run_is_scored_says_how_to_score_it(root, tmp_path, monkeypatch):
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("handdata.train.evaluate.evaluate_run", interrupted)
+    one = ("train", "--shards", root / "data/shards/stereo", "--recipe", "best-smoke", "--device", "cpu", *SMALL[:-1])
+    result = handdata(tmp_path, *one, "--epochs", "1")
+
+    assert result.exit_code == 130
+    assert result.stderr.endswith("is trained, not scored; score it with handdata evaluate best-smoke\n")
+
+
 def test_a_second_training_of_one_run_is_refused(root):
     with alone(root / "runs/held", "training"):
         result = handdata(root, "train", "--recipe", "best-smoke", "--name", "held", "--device", "cpu", *SMALL)
