@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from handdata import __version__, cli
 from handdata.cli import COMMANDS, group
-from handdata.cli.options import shard_folder
+from handdata.cli.options import run_path, shard_folder
 from handdata.errors import DataError
 from handdata.paths import DataRoot
 
@@ -151,6 +151,24 @@ def test_a_word_is_a_folder_of_shards_or_a_datasets_name(tmp_path, monkeypatch):
     Path("rhd/index.json").touch()
     assert shard_folder(data, "rhd") == Path("rhd")
     assert shard_folder(data, "none") == data.shards("none")  # where it was looked for
+
+
+def test_a_word_is_the_run_of_that_name_or_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = DataRoot(Path("elsewhere"))
+    (data.runs / "demo").mkdir(parents=True)
+    Path("demo").mkdir()  # pictures, say
+
+    assert run_path(data, Path("demo")) == data.runs / "demo"
+    for word in (
+        tmp_path / "demo",
+        data.runs / "demo",
+        Path("demo/checkpoints/best"),
+        Path(),
+        Path(".."),
+        Path("none"),
+    ):
+        assert run_path(data, word) == word
 
 
 @pytest.mark.parametrize("box", [("1", "2", "-5", "10"), ("1", "2", "3", "0"), ("nan", "2", "3", "4")])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import INDEX, data_root_option, json_option, print_json, shard_folder
+from handdata.cli.options import INDEX, data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from handdata.results import SetResult
 
 RESULTS = "results.json"
-_WITH_RUN = (
-    "sequences",
-    "limit",
-    "augmented",
-    "repeats",
-    "batch",
-    "device",
-)  # options that --predictions has no use for
+# options that --predictions has no use for, and that a run has none for
+_WITH_RUN = ("sequences", "limit", "augmented", "repeats", "batch", "device")
 _WITH_PREDICTIONS = ("out",)
 _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  # areas and shares have none
 BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
@@ -154,9 +148,9 @@ def _complete(path: Path) -> list[Path]:
 
 
 def _run_folder(data: DataRoot, run: str) -> Path:
-    for folder in (data.runs / run, Path(run)):
-        if folder.is_dir():
-            return folder
+    folder = run_path(data, Path(run))
+    if folder.is_dir():
+        return folder
     raise MissingError(
         run, expected="the name or folder of a run", got="no such folder", fix="`handdata runs` lists them."
     )

@@ -42,6 +42,12 @@ def shard_folder(data: DataRoot, word: str) -> Path:
     return folder if folder.exists() and not named.is_dir() else named
 
 
+def run_path(data: DataRoot, word: Path) -> Path:
+    """Return the run or checkpoint a word on the command line means: the run of that name, else the path itself."""
+    named = data.runs / word
+    return named if word.name not in ("", "..") and named.is_dir() else word
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import data_root_option, print_json
+from handdata.cli.options import data_root_option, print_json, run_path
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def predict_command(
         raise click.UsageError("give PICTURES, or --onnx FILE.")
     if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
-    folder = run if run.exists() else root.runs / run
+    folder = run_path(root, run)
     saved = checkpoint.load(folder)
     if onnx:
         from handdata.train.to_onnx import write_onnx

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from handdata.cli import INTERRUPTED
-from handdata.cli.options import data_root_option, json_option, print_json, shard_folder
+from handdata.cli.options import data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.errors import ConfigError
 from handdata.paths import DataRoot
 from handdata.progress import say
@@ -100,7 +100,7 @@ def train_command(
     configs = chain_of(recipe, given)
     config = configs[-1]
     folders = shard_folders([shard_folder(root, word) for word in shards], root)
-    init_from = _named_run(init_from, root)
+    init_from = run_path(root, init_from) if init_from else None
 
     def job(config: Config, run: Path, start: Path | None, go_on: bool) -> Job:
         return Job(
@@ -221,13 +221,6 @@ def _free_name(runs: Path, name: str, *, resume: bool) -> str:
     while (runs / names[-1] / "config.json").exists():
         names.append(f"{name}-{len(names) + 1}")
     return names[-2] if resume and len(names) > 1 else names[-1]
-
-
-def _named_run(given: Path | None, root: DataRoot) -> Path | None:
-    """Return what to start from: a path, else the run of that name."""
-    if given is None or given.exists() or not (root.runs / given).is_dir():
-        return given
-    return root.runs / given
 
 
 def _number(value: float | None) -> str:
