@@ -286,13 +286,16 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
     except OSError as error:
         raise DataError(out, expected="a folder that can be written", got=str(error.strerror)) from None
     index, count = job
-    with (out / LOCK).open("a") as shared, (out / f"{LOCK}-{index}").open("a") as own:
+    # to be read and written, since NFS shares a lock on a file only if that can be read
+    with (out / LOCK).open("a+") as shared, (out / f"{LOCK}-{index}").open("a+") as own:
         try:
             fcntl.flock(shared, fcntl.LOCK_NB | (fcntl.LOCK_EX if count == 1 else fcntl.LOCK_SH))
             fcntl.flock(own, fcntl.LOCK_NB | fcntl.LOCK_EX)
         except BlockingIOError:
             fix = "Wait for it to end, or convert into another folder with --out."
             raise BusyError(out, expected="a folder nobody converts into", got="another conversion", fix=fix) from None
+        except OSError as error:
+            say(f"{out}: not locked ({error.strerror}): let nobody else convert into it meanwhile")
         if count == 1:
             for path in sorted(out.glob(f"*{PARTIAL}")):
                 path.unlink()

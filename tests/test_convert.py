@@ -1,5 +1,6 @@
 """The conversion engine on a made Stereo tree: same bytes whatever happens, one clear line when it cannot go on."""
 
+import errno
 import fcntl
 import json
 import os
@@ -132,6 +133,33 @@ def test_a_second_conversion_into_the_same_folder_is_refused(root, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BusyError, match="another conversion"):
             convert("stereo", root, out)
+
+
+@pytest.mark.parametrize("job", [(0, 1), (0, 2)], ids=["alone", "array"])
+def test_locks_are_such_as_nfs_gives(job, root, tmp_path, monkeypatch, capsys):
+    """NFS makes them locks of records, which want the file open for reading to share it, for writing to own it."""
+    real = fcntl.flock
+
+    def of_nfs(file, kind):
+        wanted = os.O_RDONLY if kind & fcntl.LOCK_SH else os.O_WRONLY
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE not in (wanted, os.O_RDWR):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    convert("stereo", root, tmp_path / "out", job=job)
+    assert "not locked" not in capsys.readouterr().err
+
+
+def test_a_file_system_that_locks_nothing_is_said_and_written_to(root, tmp_path, monkeypatch, capsys):
+    def without(*_arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    convert("stereo", root, tmp_path / "out")
+
+    assert "out: not locked (No locks available): let nobody else convert" in capsys.readouterr().err
+    assert (tmp_path / "out/index.json").is_file()
 
 
 def _truncate(root):
