@@ -88,7 +88,7 @@ class Objective:
         self._network, self._config, self._mode = network, config, mode
         self._eager: Callable[..., Tensor] = partial(loss_sums, network)
         self._compiled: Callable[..., Tensor] | None = None
-        self._proven = False
+        self._proven: set[Loss2D] = set()  # each is a program of its own
         self._replays = mode in REPLAYING and backend == "inductor"
         if mode != "off":
             torch.compiler.reset()  # what was compiled for a training before this one holds its memory
@@ -99,7 +99,7 @@ class Objective:
     @property
     def is_compiled(self) -> bool:
         """Whether compiled steps are taken."""
-        return self._proven
+        return self._compiled is not None and bool(self._proven)
 
     def __call__(self, inputs: Inputs, epoch: int) -> Tensor:
         """Return the (4,) sums of a batch; the first epochs may have another 2D loss (`loss.warm_epochs`)."""
@@ -114,9 +114,11 @@ class Objective:
             return self._eager(image, *labels, **settings)
         # labels are columns of one table whose width is not that of every batch: other strides would compile anew
         tensors = (image, *(label.contiguous() for label in labels))
-        if not self._proven and not self._prove(self._compiled, tensors, settings):
-            self._compiled = None
-            return self._eager(*tensors, **settings)
+        if kind not in self._proven:
+            if not self._prove(self._compiled, tensors, settings):
+                self._compiled = None
+                return self._eager(*tensors, **settings)
+            self._proven.add(kind)
         self._begin()
         return self._compiled(*tensors, **settings)
 
@@ -149,11 +151,11 @@ class Objective:
             inner = getattr(error, "inner_exception", error)  # of the backend, where dynamo wrapped it
             reason = next((line for line in str(inner).splitlines() if line.strip()), type(inner).__name__)
             say(f"torch.compile does not work here, training goes on without it: {reason.strip()[:200]}")
+            return False
         else:
-            self._proven = True
+            return True
         finally:
             self._network.zero_grad(set_to_none=True)
             with torch.no_grad():
                 for buffer, value in kept:
                     buffer.copy_(value)
-        return self._proven

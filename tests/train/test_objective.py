@@ -91,6 +91,28 @@ def test_a_compiler_that_fails_in_the_backward_pass_is_done_without_too(capsys):
         assert torch.equal(mine, theirs)  # statistics of batch norm were not moved twice
 
 
+def test_a_compiler_that_fails_at_the_loss_after_the_warm_epochs_is_done_without_too(capsys):
+    graphs = []
+
+    def once(graph, examples):
+        graphs.append(graph)
+        if len(graphs) > 1:
+            raise RuntimeError("no such kernel")
+        return graph.forward
+
+    config = tiny("e010", "loss.warm_epochs=1")
+    state, other = build(config, CPU), build(config, CPU)
+    state.objective = Objective(state.network, config, "default", backend=once)
+    compiled = []
+    for epoch in range(2):
+        state.position.epoch = other.position.epoch = epoch
+        torch.testing.assert_close(*(step(each, made_inputs(), config) for each in (state, other)))
+        compiled.append(state.objective.is_compiled)
+
+    assert compiled == [True, False]
+    assert "no such kernel" in capsys.readouterr().err
+
+
 def test_a_compiler_that_gives_another_loss_is_not_believed(capsys):
     def wrong(graph, examples):
         return lambda *args: tuple(part * 1.5 for part in graph(*args))
