@@ -13,6 +13,8 @@ from handdata.errors import BusyError, ConfigError
 def alone(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder, which is made if need be and removed again if nothing was written into it.
 
+    Network disks lock folders, if at all, among the processes of one machine only.
+
     Args:
         folder: what nobody else may write into meanwhile, of those who ask too.
         what: who holds it, a noun such as "rendering".
@@ -34,7 +36,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
             fix = "Wait for it to end, or choose another folder."
             raise BusyError(folder, expected="a folder of one's own", got=f"another {what} in it", fix=fix) from None
         except OSError:
-            pass  # a file system that locks no folders, such as NFS
+            pass  # a file system that locks no folders
         try:
             yield
         finally:
