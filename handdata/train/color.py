@@ -33,7 +33,7 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
     steps_B3 = _constant(ORDERS, image_B3HW.device)[order_B].long()
     for step_B in steps_B3.unbind(1):
         factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
-        red, green, blue = image_B3HW.split(1, dim=1)
+        red, green, blue = (image_B3HW[:, i : i + 1] for i in range(3))
         gray = GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue  # no matrix product: a GPU would round it to TF32
         contrast, saturation = ((step_B == kind).to(gray.dtype)[:, None, None, None] for kind in (1, 2))
         base = contrast * gray.mean((2, 3), keepdim=True) + saturation * gray
