@@ -99,7 +99,7 @@ PUBLISHED: dict[str, AugmentConfig] = {
 # Ours, for pictures unlike those trained on: every set is turned, moved and scaled, GANerated's too, with stronger
 # colours, sensor noise, lost colour and patches in front of the hand. docs/decisions.md says what it rests on.
 _WILD: dict[str, Any] = {"rotation_deg": 180.0, "shift": 0.06, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
-_WILD |= {"blur_px": (0.0, 1.2), "gray": 0.1, "noise": 0.04, "cover": 0.3}
+_WILD |= {"blur_px": (0.0, 1.2), "gray": 0.05, "noise": 0.02, "cover": 0.1}
 _WILD_BOXED = AugmentConfig(window="box", box_factor=(0.7, 1.0), **_WILD)
 STRONG: dict[str, AugmentConfig] = {
     "synthhands": AugmentConfig(scale=(-0.25, 0.25), **_WILD),
