@@ -64,8 +64,9 @@ def main() -> None:
         return webdataset(paths["wds"], options.batch, WORKERS, transform)
 
     cases = {
-        "handdata": Batches(handdata(paths["shards"], "dexter", options.batch), 10, options.batch),
-        "handdata: with backgrounds": Batches(handdata(masked, "synthhands", options.batch), 10, options.batch),
+        # turns of about a second or more for all: a few batches would mostly measure the cache that others left
+        "handdata": Batches(handdata(paths["shards"], "dexter", options.batch), 50, options.batch),
+        "handdata: with backgrounds": Batches(handdata(masked, "synthhands", options.batch), 40, options.batch),
         "WebDataset + OpenCV": Batches(web(opencv_sample), 10, options.batch, AHEAD),
         "WebDataset + PIL": Batches(web(pil_sample), 6, options.batch, AHEAD),
         "thesis: PNG 640, PIL, background": thesis_turn(16),
