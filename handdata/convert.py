@@ -25,9 +25,9 @@ from handdata.errors import BusyError, ConfigError, DataError, MissingError
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
-from handdata.shard_state import STATE, fingerprint, finished, forget
+from handdata.shard_state import fingerprint, finished, forget
 from handdata.shard_task import ShardTask, run_tag, write_shard
-from handdata.shards import INDEX, PARTIAL, write_index
+from handdata.shards import INDEX, PARTIAL, STATE, write_index
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
 from handdata.schema import VERSION
-from handdata.shards import INDEX, ShardReader
-
-STATE = ".state"  # what a conversion leaves beside its shards (shard_state.py)
+from handdata.shards import INDEX, STATE, ShardReader
 
 
 class Dataset:

@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from handdata.shards import PARTIAL
-
-STATE = ".state"
+from handdata.shards import PARTIAL, STATE
 
 
 def fingerprint(request: str, files: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ ALIGNMENT = 4096  # bytes: a page, so that mapped canvases start on one
 HEADER_ROOM = 256 * 1024  # bytes: HDF5's own structures (14 kB) and at most a page before each array
 INDEX = "index.json"
 PARTIAL = ".partial"
+STATE = ".state"  # folder beside the shards: what each was made from (shard_state.py)
 _HASH = "content_sha256"
 _LABEL_NAMES = frozenset(field.name for field in LABELS)
 _PENDING = b"0" * 64
