@@ -17,6 +17,9 @@ import numpy as np
 from machine import Aim, Result, arguments
 from numpy.typing import NDArray
 
+from handdata.crops import iou, scale_about_center, square_of
+from handdata.geometry import crop_affine
+from handdata.images import resample_square
 from handdata.overlay import draw_skeleton
 from handdata.paths import find_root
 from handdata.skeleton import KEYPOINTS, RIGHT
@@ -38,20 +41,17 @@ class Frame:
     points: NDArray[np.float64] | None  # (21, 2) px, NaN where hidden
 
     @property
-    def side(self) -> float:
-        return CROP * float((self.box_xyxy[2:] - self.box_xyxy[:2]).max())
+    def crop(self) -> NDArray[np.float64]:
+        return scale_about_center(square_of(self.box_xyxy), CROP)
 
     @property
-    def corner(self) -> NDArray[np.float64]:
-        """Return left and top of the crop."""
-        middle = (self.box_xyxy[:2] + self.box_xyxy[2:]) / 2
-        return np.asarray(middle - self.side / 2)
+    def side(self) -> float:
+        return float(self.crop[2] - self.crop[0])
 
     @property
     def picture(self) -> Picture:
-        left, top = (float(edge) for edge in self.corner)
-        box = (left, top, left + self.side, top + self.side)
-        return Picture(path=VIDEO / f"frames/{self.number:04d}.jpg", side=RIGHT, box_xyxy=box)
+        x0, y0, x1, y1 = self.crop.tolist()
+        return Picture(path=VIDEO / f"frames/{self.number:04d}.jpg", side=RIGHT, box_xyxy=(x0, y0, x1, y1))
 
 
 def main() -> None:
@@ -97,15 +97,13 @@ def error_2d(frame: Frame, found: Found) -> float:
 
 def overlap(frame: Frame, found: Found) -> float:
     """Return the intersection over union of the detector's box and that of the 21 points."""
-    points = np.stack([found.keypoints_2d.min(0), found.keypoints_2d.max(0)])
-    box = frame.box_xyxy.reshape(2, 2)
-    shared = np.prod(np.clip(np.minimum(points[1], box[1]) - np.maximum(points[0], box[0]), 0, None))
-    return float(shared / (np.prod(points[1] - points[0]) + np.prod(box[1] - box[0]) - shared))
+    points = np.concatenate([found.keypoints_2d.min(0), found.keypoints_2d.max(0)])
+    return float(iou(points, frame.box_xyxy))
 
 
 def mean_position(frames: Sequence[Frame]) -> float:
     """Return the error of answering with the mean of the other labelled frames."""
-    placed = [(frame.points - frame.corner) / frame.side for frame in frames if frame.points is not None]
+    placed = [(frame.points - frame.crop[:2]) / frame.side for frame in frames if frame.points is not None]
     errors = []
     for i, points in enumerate(placed):
         others = np.nanmean(np.stack(placed[:i] + placed[i + 1 :]), axis=0)
@@ -118,11 +116,9 @@ def draw(path: Path, frames: Sequence[Frame], found: Sequence[Found]) -> None:
     for frame, one in zip(frames, found, strict=True):
         if frame.points is None:
             continue
-        left, top = one.crop_xyxy[:2]
-        scale = SHOWN_PX / frame.side
-        A = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
-        tile = np.asarray(cv2.warpAffine(one.image, A, (SHOWN_PX, SHOWN_PX), flags=cv2.INTER_CUBIC), np.uint8)
-        tiles.append(draw_skeleton(tile, (one.keypoints_2d - (left, top)) * scale))
+        A = crop_affine(one.crop_xyxy, SHOWN_PX)
+        tile = resample_square(one.image, one.crop_xyxy, SHOWN_PX)
+        tiles.append(draw_skeleton(tile, one.keypoints_2d @ A[:, :2].T + A[:, 2]))
     path.write_bytes(cv2.imencode(".png", np.hstack(tiles)[..., ::-1])[1].tobytes())
 
 
