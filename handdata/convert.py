@@ -4,7 +4,6 @@ A conversion that was stopped goes on: a finished shard is kept while everything
 options, code version) is as it was. The shards do not depend on the number of workers or on interruptions.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from handdata.boxes import has_tables
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError, MissingError
+from handdata.locks import hold
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
@@ -286,16 +286,11 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
     except OSError as error:
         raise DataError(out, expected="a folder that can be written", got=str(error.strerror)) from None
     index, count = job
-    # to be read and written, since NFS shares a lock on a file only if that can be read
-    with (out / LOCK).open("a+") as shared, (out / f"{LOCK}-{index}").open("a+") as own:
-        try:
-            fcntl.flock(shared, fcntl.LOCK_NB | (fcntl.LOCK_EX if count == 1 else fcntl.LOCK_SH))
-            fcntl.flock(own, fcntl.LOCK_NB | fcntl.LOCK_EX)
-        except BlockingIOError:
-            fix = "Wait for it to end, or convert into another folder with --out."
-            raise BusyError(out, expected="a folder nobody converts into", got="another conversion", fix=fix) from None
-        except OSError as error:
-            say(f"{out}: not locked ({error.strerror}): let nobody else convert into it meanwhile")
+    fix = "Wait for it to end, or convert into another folder with --out."
+    busy = BusyError(out, expected="a folder nobody converts into", got="another conversion", fix=fix)
+    with (out / LOCK).open("a+") as common, (out / f"{LOCK}-{index}").open("a+") as own:
+        if hold(common, busy, shared=count > 1):
+            hold(own, busy)
         if count == 1:
             for path in sorted(out.glob(f"*{PARTIAL}")):
                 path.unlink()

@@ -1,19 +1,45 @@
-"""One writer a folder: a lock that leaves no file and ends with its process."""
+"""Who may write where: locks that end with their process, however that ends.
+
+Network disks lock, if at all, among the processes of one machine only, and folders seldom; a line says where nothing
+could be locked, and the work goes on.
+"""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import IOBase
 from pathlib import Path
 
 from handdata.errors import BusyError, ConfigError
+from handdata.progress import say
+
+
+def hold(opened: IOBase | int, busy: BusyError, *, shared: bool = False) -> bool:
+    """Lock an open file or folder for as long as it is open; return whether it could be, and say so if not.
+
+    Args:
+        opened: a file, to be read and written: NFS shares a lock only if it can be read, and grants one's own only if
+            it can be written. Or the descriptor of a folder, which most network disks cannot lock.
+        busy: raised where somebody else holds it; says which place it is.
+        shared: with others who share it, not alone.
+
+    Raises:
+        BusyError: somebody else holds it.
+    """
+    try:
+        fcntl.flock(opened, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
+    except BlockingIOError:
+        raise busy from None
+    except OSError as error:
+        say(f"{busy.where}: not locked ({error.strerror}): let nobody else work on it meanwhile")
+        return False
+    return True
 
 
 @contextmanager
 def alone(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder, which is made if need be and removed again if nothing was written into it.
-
-    Network disks lock folders, if at all, among the processes of one machine only.
+    """Hold a folder, which is made if need be and removed again if nothing was written into it; no file is left.
 
     Args:
         folder: what nobody else may write into meanwhile, of those who ask too.
@@ -30,13 +56,8 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         raise ConfigError(folder, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
     held = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_NB | fcntl.LOCK_EX)
-        except BlockingIOError:
-            fix = "Wait for it to end, or choose another folder."
-            raise BusyError(folder, expected="a folder of one's own", got=f"another {what} in it", fix=fix) from None
-        except OSError:
-            pass  # a file system that locks no folders
+        fix = "Wait for it to end, or choose another folder."
+        hold(held, BusyError(folder, expected="a folder of one's own", got=f"another {what} in it", fix=fix))
         try:
             yield
         finally:
@@ -44,3 +65,22 @@ def alone(folder: Path, what: str) -> Iterator[None]:
                 folder.rmdir()
     finally:
         os.close(held)
+
+
+@contextmanager
+def signed(path: Path) -> Iterator[None]:
+    """Hold a file of a person's work through `<path>.lock`, which stays and tells the next one who holds it.
+
+    Raises:
+        BusyError: somebody else holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("a+", encoding="utf-8") as note:
+        note.seek(0)
+        holder = note.read().strip() or "another process"
+        fix = "Close that one first, or take another sequence."
+        hold(note, BusyError(path, expected="nobody else at work on it", got=holder, fix=fix))
+        note.truncate(0)
+        note.write(f"process {os.getpid()} on {os.uname().nodename}")
+        note.flush()
+        yield

@@ -151,15 +151,16 @@ def test_locks_are_such_as_nfs_gives(job, root, tmp_path, monkeypatch, capsys):
     assert "not locked" not in capsys.readouterr().err
 
 
-def test_a_file_system_that_locks_nothing_is_said_and_written_to(root, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("job", [(0, 1), (0, 2)], ids=["alone", "array"])
+def test_a_file_system_that_locks_nothing_is_said_once_and_written_to(job, root, tmp_path, monkeypatch, capsys):
     def without(*_arguments):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", without)
-    convert("stereo", root, tmp_path / "out")
+    convert("stereo", root, tmp_path / "out", job=job)
 
-    assert "out: not locked (No locks available): let nobody else convert" in capsys.readouterr().err
-    assert (tmp_path / "out/index.json").is_file()
+    assert capsys.readouterr().err.count("out: not locked (No locks available): let nobody else work on it") == 1
+    assert list((tmp_path / "out").glob("*.h5"))
 
 
 def _truncate(root):

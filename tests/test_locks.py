@@ -1,5 +1,7 @@
-"""A folder is one writer's as long as that lives, and nothing of the lock stays."""
+"""A folder or a file is one writer's as long as that lives."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handdata.errors import BusyError, ConfigError
-from handdata.locks import alone
+from handdata.locks import alone, signed
 
 HOLD = """
 import sys, time
@@ -43,3 +45,16 @@ def test_a_place_where_no_folder_can_be_made_is_told():
     nowhere = Path("/proc/handdata/a")
     with pytest.raises(ConfigError, match="expected a folder that can be written"), alone(nowhere, "rendering"):
         pass
+
+
+@pytest.mark.parametrize("lock", [lambda path: alone(path, "training"), signed], ids=["alone", "signed"])
+def test_where_nothing_can_be_locked_a_line_says_so_and_the_work_goes_on(lock, tmp_path, monkeypatch, capsys):
+    def without(*_arguments):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with lock(tmp_path / "run"):
+        pass
+
+    said = f"{tmp_path / 'run'}: not locked (Operation not supported): let nobody else work on it meanwhile\n"
+    assert capsys.readouterr().err == said

@@ -4,12 +4,10 @@
     {"op": "keyframe", "set": {"0": {"kind": "person", "box": [275.0, 126.0, 248.0, 248.0]}}}
     {"op": "undo", "count": 1}
 
-One JSON object a line. A last line that was cut off by a crash was never acknowledged and is dropped. While a
-sequence is open its lock file is held; the lock goes with the process, however that ends.
+One JSON object a line. A last line that was cut off by a crash was never acknowledged and is dropped.
 """
 
 import errno
-import fcntl
 import json
 import os
 from io import FileIO
@@ -18,36 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from handdata.annotate.pictures import Pictures
-from handdata.errors import BusyError, DataError
+from handdata.errors import DataError
 
 VERSION = 1
-
-
-class Lock:
-    """Hold `<path>.lock` for as long as this object is open.
-
-    Raises:
-        BusyError: another process holds it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.with_name(path.name + ".lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
-            fix = "Close that one first, or take another sequence."
-            raise BusyError(path, expected="nobody else at work on it", got=holder, fix=fix) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {os.uname().nodename}")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Let go of the lock."""
-        self._file.close()
 
 
 class Journal:

@@ -10,13 +10,14 @@ from typing import Any
 from handdata.annotate import marks as edits
 from handdata.annotate.board import Board
 from handdata.annotate.history import History
-from handdata.annotate.journal import Journal, Lock
+from handdata.annotate.journal import Journal
 from handdata.annotate.marks import ABSENT, Accepted, Mark, Patch
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.timeline import Cell, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
+from handdata.locks import signed
 
 Tips = list[list[tuple[float, float]]]
 
@@ -49,7 +50,7 @@ class Session:
         self._edits = 0
         self._open = True
         with ExitStack() as opened:
-            opened.callback(Lock(path).close)
+            opened.enter_context(signed(path))
             self._journal = opened.enter_context(Journal(path.with_suffix(".journal"), pictures))
             self._history = self._replay()
             if not self._journal.entries and path.exists():

@@ -227,9 +227,9 @@ def test_a_journal_of_other_pictures_is_refused(session: Session, tmp_path: Path
 
 def test_the_second_person_on_a_sequence_gets_a_clear_refusal(session: Session) -> None:
     code = (
-        "import sys; from pathlib import Path; from handdata.annotate.journal import Lock\n"
+        "import sys; from pathlib import Path; from handdata.locks import signed\n"
         "from handdata.errors import BusyError\n"
-        "try: Lock(Path(sys.argv[1]))\n"
+        "try: signed(Path(sys.argv[1])).__enter__()\n"
         "except BusyError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", code, session.path], capture_output=True, text=True, check=True).stdout
