@@ -34,6 +34,9 @@ from handdata.train.sources import open_sources
 from handdata.train.state import State, build, resume
 from handdata.train.views import Views, make_views
 
+GO_ON = "go on with --resume (demo and --chain: by the same command)"
+NOTHING = "it had no checkpoint yet, the same command begins anew"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -68,7 +71,7 @@ class Stop:
 def train(job: Job) -> bool:
     """Train, validating and saving after every epoch; return whether all epochs are done.
 
-    SIGTERM or Ctrl-C ends it after the step in work, saved, to go on with `resume`.
+    SIGTERM or Ctrl-C ends it after the step in work, saved, to go on with `resume`; a second Ctrl-C at once, not saved.
 
     Raises:
         HanddataError: settings, shards or weights that do not fit; a loss that is not finite; another training of the
@@ -79,6 +82,11 @@ def train(job: Job) -> bool:
     with own, group(job.device) as device, asked_to_stop() as stop:
         try:
             is_done = _train(job, device, stop)
+        except KeyboardInterrupt:  # the second: the first is noted
+            if is_first():
+                kept = f"what came after its last checkpoint is lost, {GO_ON}" if Run(job.run).is_resumable else NOTHING
+                say(f"{job.run}: ended at once; {kept}")
+            raise
         except torch.OutOfMemoryError as error:
             raise ConfigError(
                 "data.batch",
@@ -112,7 +120,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
             if not train_epoch(state, config, loader, views, clock, stop, run.path):
                 _save(state, run, config, checkpoint.LAST)
                 if is_first():
-                    say(f"stopped after step {state.position.step}; saved, go on with --resume")
+                    say(f"stopped after step {state.position.step}; saved, {GO_ON}")
                 return False
             mix = loader.realized_mix(state.position.epoch, config.loop.batches)
             figures = {**clock.figures(world()), "mix": mix}

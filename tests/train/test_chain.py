@@ -152,6 +152,31 @@ def test_a_training_that_was_asked_to_stop_saves_and_says_how_to_go_on(number, c
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("epochs", "said"), [(0, "had no checkpoint yet, the same command begins anew"), (1, "go on with --resume")]
+)
+def test_a_second_ctrl_c_ends_at_once_and_says_what_is_left(epochs, said, root, monkeypatch):
+    real = loop.step
+
+    def stopping_step(state, *args, **kwargs):
+        if state.position.epoch == epochs:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        return real(state, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "step", stopping_step)
+    name = f"cut-{epochs}"
+    given = ("train", "--recipe", "best-smoke", "--name", name, "--epochs", "2", "--device", "cpu", *SMALL)
+    result = handdata(root, *given)
+
+    assert result.exit_code == 130
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"{root / 'runs' / name}: ended at once; ")
+    assert said in last
+    monkeypatch.undo()
+    assert handdata(root, *given, *(["--resume"] if epochs else [])).exit_code == 0  # as it was told
+
+
 def test_ctrl_c_while_a_finished_run_is_scored_says_how_to_score_it(root, tmp_path, monkeypatch):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
