@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from handdata.errors import ConfigError
 from handdata.geometry import mirror_pixels
 from handdata.images import read_image, resample_square
 from handdata.overlay import draw_box, draw_skeleton
@@ -87,7 +88,7 @@ def find_hands(
 
     Raises:
         MissingError, DataError: a picture is not there or cannot be read.
-        ConfigError: the device is not here.
+        ConfigError: the device is not here, or a box lies wholly outside its picture.
     """
     where = choose_device(device)
     network = load_network(saved, where)
@@ -131,6 +132,14 @@ def _square(picture: Picture, image: NDArray[np.uint8]) -> NDArray[np.float64]:
     if picture.box_xyxy is None:
         center, side = np.array([width / 2, height / 2]), float(min(width, height))
     else:
+        left, top, right, bottom = picture.box_xyxy
+        if not (left < width and top < height and right > 0 and bottom > 0):
+            raise ConfigError(
+                picture.path,
+                expected=f"a box in the picture of {width} x {height} px",
+                got=f"--box {left:g} {top:g} {right - left:g} {bottom - top:g}",
+                fix="Give the left, top, width and height of the hand in px of this picture.",
+            )
         box = np.array(picture.box_xyxy, np.float64)
         center, side = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max())
     return np.concatenate([center - side / 2, center + side / 2])

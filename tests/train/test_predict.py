@@ -93,6 +93,20 @@ def test_command_says_what_is_missing(root, arguments, said):
     assert "\n" not in str(result.exception)
 
 
+@pytest.mark.parametrize("box", [(200, 0, 20, 20), (0, 120, 20, 20), (-20, 0, 20, 20), (0, -20, 20, 20)])
+def test_a_box_outside_the_picture_is_told_and_one_at_its_edge_is_taken(box, root, tmp_path):
+    outside = run_command(root, "small", root / "pictures/a.png", "--out", tmp_path / "drawn", "--box", *box)
+    nearer = (min(max(box[0], -19), 199), min(max(box[1], -19), 119), 20, 20)
+    at_edge = run_command(root, "small", root / "pictures/a.png", "--out", tmp_path / "drawn", "--box", *nearer)
+
+    given = " ".join(map(str, box))
+    assert str(outside.exception) == (
+        f"{root / 'pictures/a.png'}: expected a box in the picture of 200 x 120 px, got --box {given}."
+        " Give the left, top, width and height of the hand in px of this picture."
+    )
+    assert at_edge.exit_code == 0, at_edge.output
+
+
 def test_a_damaged_picture_is_told_without_options_of_another_command(root, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     result = run_command(root, "small", tmp_path / "bad.png", "--out", tmp_path / "drawn")
