@@ -20,8 +20,7 @@ _PNG_END = b"IEND"
 _CHUNK = struct.Struct(">I4s")  # length of what follows, kind
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _BMP = b"BM"
-# A window that shrinks by more is first averaged over whole pixels, which leaves at least this much to the filter.
-REDUCING_GAP = 1.8
+HALVED_FROM = 3.6  # a window that shrinks by so much is averaged over 2x2 pixels first, and again if it still does
 # px of a canvas beyond a picture's edge that the filter still reaches: one of the triangle, one of the sampling
 _SPREAD = 2.0
 _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
@@ -178,10 +177,15 @@ def _png_fault(data: bytes) -> str:
 
 
 def _triangle(width: float) -> NDArray[np.float32]:
-    """Return the weights at whole pixels of a triangle that falls to nothing `width` px from its middle."""
-    reach = int(np.ceil(width)) - 1
-    weights = 1 - np.abs(np.arange(-reach, reach + 1)) / width
-    return np.asarray(weights / weights.sum(), np.float32)
+    """Return weights at whole pixels that blur, with sampling between two pixels, like a triangle of that half width.
+
+    That is exact for whole widths, where the variance is (width^2 - 1) / 6; between two they are mixed to have it too.
+    """
+    narrow = int(width)
+    share = (width**2 - narrow**2) / (2 * narrow + 1)
+    steps = np.abs(np.arange(-narrow, narrow + 1))
+    low, high = np.maximum(1 - steps / narrow, 0) / narrow, (1 - steps / (narrow + 1)) / (narrow + 1)
+    return np.asarray(low + share * (high - low), np.float32)
 
 
 def _resize(
@@ -189,17 +193,16 @@ def _resize(
 ) -> NDArray[np.uint8]:
     """Resize a window that lies inside a picture of three or four channels, with a triangle filter.
 
-    That is Pillow's bilinear filter in steps OpenCV has fast code for: average whole pixels, smooth, sample.
+    That is Pillow's bilinear filter in steps OpenCV has fast code for: average 2x2 pixels, smooth, sample. Variances
+    add, so smoothing gives what averaging leaves of the triangle's.
     """
     scale, edges = (box[2] - box[0]) / width, np.asarray(box)
-    factor = int(scale / REDUCING_GAP)
-    spread = scale
-    if factor > 1:
-        padded = _averaged(padded, factor)
-        spread = np.sqrt(scale**2 - (factor**2 - 1) / 2) / factor  # variances add: w^2 / 6 and (f^2 - 1) / 12
-        scale, edges = scale / factor, edges / factor
-    if spread > 1:
-        weights = _triangle(spread)
+    squared = scale**2  # of the triangle's half width: six times its variance
+    while scale >= HALVED_FROM:
+        padded = _halved(padded)
+        scale, edges, squared = scale / 2, edges / 2, (squared - 1.5) / 4  # two pixels have a variance of 1/4
+    if squared > 1:
+        weights = _triangle(np.sqrt(squared))
         padded = np.asarray(cv2.sepFilter2D(padded, -1, weights, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
     left, top, right, bottom = (int(edge) for edge in edges)
     if (left, top, right, bottom) == tuple(edges):  # OpenCV has faster code for windows of whole pixels
@@ -226,15 +229,13 @@ def _nearest(
     return result
 
 
-def _averaged(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Shrink a picture by a whole factor; the last row and column are repeated to fill up."""
+def _halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average 2x2 pixels; an odd last row or column is repeated."""
     height, width = image.shape[:2]
-    if height % factor or width % factor:
-        image = np.asarray(
-            cv2.copyMakeBorder(image, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE), np.uint8
-        )
-    size = (image.shape[1] // factor, image.shape[0] // factor)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if height % 2 or width % 2:
+        image = np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
+        height, width = image.shape[:2]
+    return np.asarray(cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _reached(extent: tuple[int, int, int, int], edges: NDArray[np.float64], size: int) -> tuple[int, int, int, int]:
