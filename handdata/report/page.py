@@ -93,11 +93,15 @@ def write_report(runs: Sequence[Run], data: DataRoot, out: Path, reference: Refe
         *extra,
     ]
     filled = [table for table in all_tables if table.rows]
+    texts = {
+        "report.md": to_markdown(TITLE, [*lead, *missing_lines(runs)], filled),
+        "tables.csv": to_tidy_csv(tidy_rows(runs, reference)),
+        "tables.tex": to_latex(filled),
+        "index.html": render(context),
+    }
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "report.md", to_markdown(TITLE, [*lead, *missing_lines(runs)], filled))
-    _write(out / "tables.csv", to_tidy_csv(tidy_rows(runs, reference)))
-    _write(out / "tables.tex", to_latex(filled))
-    _write(out / "index.html", render(context))
+    for name, text in texts.items():
+        _write(out / name, text)
     return out / "index.html"
 
 
@@ -238,9 +242,12 @@ def _short_hash(shard: Mapping[str, Any]) -> str:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another report may write the same page
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
     say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

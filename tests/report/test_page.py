@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -262,6 +264,19 @@ def test_the_command_prints_the_pages_path_and_nothing_else(data):
     assert sorted(p.name for p in (data.root / "elsewhere").iterdir()) == [
         "index.html", "report.md", "tables.csv", "tables.tex",
     ]  # fmt: skip
+
+
+def test_a_disk_without_room_is_told_and_leaves_no_part_of_a_file(data, tmp_path):
+    (tmp_path / "index.html").write_text("the page before")
+    command = (
+        f"ulimit -f 1; {sys.executable} -m handdata --data-root {data.root} report --out {tmp_path}"  # 1 KiB a file
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("File too large. Make room, or choose another folder.")
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "the page before"
 
 
 def test_csv_of_runs_has_the_columns_of_the_reference(data):
