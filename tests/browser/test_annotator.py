@@ -364,6 +364,19 @@ def test_light_and_dark_are_readable(browser: "sync_api.Browser", address: str, 
     assert (light[1] + 0.05) / (light[0] + 0.05) >= 7
 
 
+def test_a_narrow_window_shows_every_button(browser: "sync_api.Browser", address: str) -> None:
+    page = browser.new_page(viewport={"width": 420, "height": 700})
+    annotator = Annotator(page, address)
+    annotator.draw(place(0))
+    annotator.all_tracked()
+    sides = page.evaluate(
+        "JSON.stringify([...document.querySelectorAll('body *')].map(e => e.getBoundingClientRect()))"
+    )
+    page.close()
+
+    assert max(rectangle["right"] for rectangle in json.loads(sides)) <= 420
+
+
 def luminance(color: str) -> float:
     """Relative luminance of `rgb(r, g, b)` by WCAG 2.2."""
     channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
