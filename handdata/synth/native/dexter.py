@@ -18,11 +18,12 @@ from handdata.geometry import project
 from handdata.skeleton import LEFT, TIPS
 from handdata.synth.frame import Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
-from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
+from handdata.synth.native.recordings import frames_of, is_kept, manifest_camera, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
     load_labels,
+    render_tree,
     save_labels,
     shares,
     write_bytes,
@@ -48,11 +49,11 @@ def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` labelled colour pictures over the 6 sequences, with the depth beside them."""
     weights = [manifest.load("dexter").counts[name] for name in MOTIONS]
     counts = {name: count for name, count in zip(MOTIONS, shares(request.frames, weights), strict=True) if count}
-    return render_recordings(
+    return render_tree(
         root,
         request,
-        counts,
-        spec=lambda name: _spec(name, request),
+        tasks=frames_of(counts, lambda name: _spec(name, request)),
+        is_done=partial(is_kept, root),
         write=partial(_write_frame, root),
         finish=lambda: _finish(root, counts, request.seed),
         victims=lambda: _victims(root, counts),

@@ -19,11 +19,12 @@ from handdata.geometry import backproject, invert_rigid, project, rotation_from_
 from handdata.skeleton import RIGHT, TIPS
 from handdata.synth.frame import Camera, Frame, Motion, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, invalid_depth, tips_of
-from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
+from handdata.synth.native.recordings import frames_of, is_kept, manifest_camera, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
     load_labels,
+    render_tree,
     save_labels,
     shares,
     write_picture,
@@ -53,11 +54,11 @@ RIG_TARGET_MM = np.array([0.0, 0.0, 420.0])
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` labelled depth pictures over the 7 sequences, with the five colour views beside them."""
     counts = {name: n for name, n in zip(MOTIONS, shares(request.frames, [1] * len(MOTIONS)), strict=True) if n}
-    return render_recordings(
+    return render_tree(
         root,
         request,
-        counts,
-        spec=lambda name: _spec(name, request),
+        tasks=frames_of(counts, lambda name: _spec(name, request)),
+        is_done=partial(is_kept, root),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),

@@ -18,11 +18,12 @@ from handdata.geometry import project
 from handdata.skeleton import LEFT
 from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
-from handdata.synth.native.recordings import manifest_camera, render_recordings, sequence_of
+from handdata.synth.native.recordings import frames_of, is_kept, manifest_camera, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
     load_labels,
+    render_tree,
     save_labels,
     shares,
     write_picture,
@@ -38,11 +39,11 @@ HOLE_SHARE = 0.01  # of the tips: no depth under the 2D label
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` colour pictures over the 4 sequences, every second one labelled, with both depth views."""
     counts = {name: n for name, n in zip(SEQUENCES, shares(request.frames, [1] * len(SEQUENCES)), strict=True) if n}
-    return render_recordings(
+    return render_tree(
         root,
         request,
-        counts,
-        spec=lambda name: _spec(name, request),
+        tasks=frames_of(counts, lambda name: _spec(name, request)),
+        is_done=partial(is_kept, root),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts, request.seed),
         victims=lambda: _victims(root, counts),

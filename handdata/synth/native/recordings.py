@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from handdata import manifest
-from handdata.synth.farm import Task, Write
+from handdata.synth.farm import Task
 from handdata.synth.frame import Background, Camera, SequenceSpec
-from handdata.synth.native.tree import Request, Victims, label_path, render_tree
+from handdata.synth.native.tree import label_path
 
 
 def sequence_of(spec: SequenceSpec) -> str:
@@ -17,50 +17,20 @@ def sequence_of(spec: SequenceSpec) -> str:
     return spec.name.partition("/")[2]
 
 
-def render_recordings(
-    root: Path,
-    request: Request,
-    counts: Mapping[str, int],
-    *,
-    spec: Callable[[str], SequenceSpec],
-    write: Write,
-    finish: Callable[[], None],
-    victims: Callable[[], Victims],
-    workers: int,
-) -> int:
-    """Render every recording of a tree.
+def frames_of(counts: Mapping[str, int], spec: Callable[[str], SequenceSpec]) -> list[Task]:
+    """Return every frame of a tree, as `tree.render_tree` takes them.
 
     Args:
-        root: the dataset's own folder.
-        request: what was asked for.
         counts: frames of each recording.
         spec: what a recording shows, by its name.
-        write: writes one frame's files, its labels with `tree.save_labels` last; picklable.
-        finish: writes the label tables.
-        victims: where the faults go.
-        workers: processes.
-
-    Returns:
-        The number of samples, `request.frames`.
-
-    Raises:
-        ConfigError: an unknown fault, no frames, or `root` holds something else.
     """
     specs = {name: spec(name) for name in counts}
+    return [(specs[name], index) for name, count in counts.items() for index in range(count)]
 
-    def is_done(task: Task) -> bool:
-        return label_path(root, sequence_of(task[0]), task[1]).is_file()
 
-    return render_tree(
-        root,
-        request,
-        tasks=[(specs[name], index) for name, count in counts.items() for index in range(count)],
-        is_done=is_done,
-        write=write,
-        finish=finish,
-        victims=victims,
-        workers=workers,
-    )
+def is_kept(root: Path, task: Task) -> bool:
+    """Say whether a frame's labels are kept: they are written last."""
+    return label_path(root, sequence_of(task[0]), task[1]).is_file()
 
 
 def manifest_camera(dataset: str, name: str, background: Background = "scene") -> Camera:

@@ -18,12 +18,13 @@ from handdata import manifest
 from handdata.geometry import invert_rigid, rotation_from_vector, transform
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.frame import Camera, Frame, SequenceSpec
-from handdata.synth.native.recordings import render_recordings, sequence_of
+from handdata.synth.native.recordings import frames_of, is_kept, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
     aim,
     load_labels,
+    render_tree,
     save_labels,
     shares,
     write_bytes,
@@ -44,11 +45,11 @@ HEADER = b"MATLAB 5.0 MAT-file, rendered by handdata synth".ljust(116)  # scipy'
 def write(root: Path, request: Request, workers: int) -> int:
     """Write `request.frames` SK frames (and the BB pairs beside them) over the 12 sequences."""
     counts = {name: count for name, count in zip(ORDER, shares(request.frames, [1] * len(ORDER)), strict=True) if count}
-    return render_recordings(
+    return render_tree(
         root,
         request,
-        counts,
-        spec=lambda name: _spec(name, counts[name], request),
+        tasks=frames_of(counts, lambda name: _spec(name, counts[name], request)),
+        is_done=partial(is_kept, root),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, counts),
         victims=lambda: _victims(root, counts),
