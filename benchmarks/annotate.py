@@ -34,7 +34,8 @@ from handdata.annotate.board import Board
 from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
-from handdata.boxes import Box
+from handdata.boxes import Box, xywh_to_xyxy
+from handdata.crops import iou
 from handdata.synth.frame import Camera, SequenceSpec
 from handdata.synth.sequence import render_frame
 
@@ -163,12 +164,7 @@ WATCHED: dict[str, Begin] = {
 
 
 def overlap(a: Box | None, b: Box) -> float:
-    if a is None:
-        return 0.0
-    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(wide, 0.0) * max(high, 0.0)
-    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+    return 0.0 if a is None else float(iou(xywh_to_xyxy(a), xywh_to_xyxy(b)))
 
 
 def watch(sequence: Sequence, begin: Begin, limit: float) -> int:
