@@ -4,13 +4,14 @@ A conversion that was stopped goes on: a finished shard is kept while everything
 options, code version) is as it was. The shards do not depend on the number of workers or on interruptions.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -110,22 +111,25 @@ def convert(
         say(f"{dataset}: {what}: {found}")
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
-        kept = {task.path.name: entry for task in tasks if (entry := finished(task.path, task.made_from))}
+        kept = _finished(tasks)
+        num_kept = len(kept)
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
         if mine:
             (out / INDEX).unlink(missing_ok=True)
         for task, entry in _run(dataset, mine, workers, executor):
             kept[task.path.name] = entry
-        entries = [kept[task.path.name] for task in tasks if task.path.name in kept]
-        complete = len(entries) == len(tasks)
-        if complete:
-            _finish(out, _index(dataset, plan, entries, tasks[0], canvas))
+        with _in_turn(out):
+            kept = _finished(tasks) | kept  # the other jobs of an array have worked meanwhile
+            entries = [kept[task.path.name] for task in tasks if task.path.name in kept]
+            complete = len(entries) == len(tasks)
+            if complete:
+                _finish(out, _index(dataset, plan, entries, tasks[0], canvas))
     return Conversion(
         out=out,
         plan=plan,
         num_samples=sum(entry["num_samples"] for entry in entries),
         num_shards=sum(entry["num_samples"] > 0 for entry in entries),
-        num_kept=len(entries) - len(mine),
+        num_kept=num_kept,
         skipped={key: why for entry in entries for key, why in entry["skipped"].items()},
         complete=complete,
     )
@@ -292,9 +296,32 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
         if hold(common, busy, shared=count > 1):
             hold(own, busy)
         if count == 1:
-            for path in sorted(out.glob(f"*{PARTIAL}")):
-                path.unlink()
+            _sweep(out)
         yield
+        if count > 1:
+            with suppress(OSError):  # BlockingIOError: others of the array are at work, the last of them sweeps
+                fcntl.flock(common, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _sweep(out)
+
+
+def _sweep(out: Path) -> None:
+    """Drop what dead runs left unfinished; for who holds `out` alone."""
+    for path in sorted(out.glob(f"*{PARTIAL}")):
+        path.unlink()
+
+
+@contextmanager
+def _in_turn(out: Path) -> Iterator[None]:
+    """Let one job of an array look at a time whether it is the last: the index is written once and whole."""
+    with (out / f"{LOCK}-index").open("a+") as file:
+        with suppress(OSError):  # where nothing can be locked, `_locked` has said so
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _finished(tasks: Sequence[ShardTask]) -> dict[str, dict[str, Any]]:
+    """Return the entries of the shards that are there, made from what the tasks would make them from."""
+    return {task.path.name: entry for task in tasks if (entry := finished(task.path, task.made_from))}
 
 
 def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: ShardTask, canvas: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+import handdata.convert as engine
 from handdata.convert import convert, make_plan
 from handdata.converters.protocol import Options
 from handdata.dataset import open_dataset
@@ -101,6 +102,39 @@ def test_the_jobs_of_an_array_make_what_one_conversion_makes(root, tmp_path):
     assert convert("stereo", root, tmp_path / "array", job=(1, 2)).complete
 
     assert shards(tmp_path / "array") == shards(tmp_path / "one")
+
+
+def test_jobs_of_an_array_that_run_at_once_leave_a_whole_dataset(root, tmp_path):
+    """None of them is the last one to be started; whichever ends last writes the index."""
+    convert("stereo", root, tmp_path / "one")
+    out = tmp_path / "array"
+    out.mkdir()
+    (out / "val-00000.h5.1.partial").write_bytes(b"what a job that died left")
+    asked = ("convert", "stereo", "--root", root, "--out", out, "--workers", 1, "--num-shards", 2)
+    jobs = [subprocess.Popen(command(*asked, "--shard-index", i), stderr=subprocess.DEVNULL) for i in (1, 0)]
+
+    assert [job.wait() for job in jobs] == [0, 0]
+    assert shards(out) == shards(tmp_path / "one")
+    assert (out / "index.json").read_bytes() == (tmp_path / "one/index.json").read_bytes()
+    assert not list(out.glob("*.partial"))
+
+
+def test_a_job_looks_again_for_what_the_others_of_its_array_have_made_meanwhile(root, tmp_path, monkeypatch):
+    out = tmp_path / "array"
+    real = engine.write_shard
+
+    def while_another_job_works(task):
+        monkeypatch.setattr(engine, "write_shard", real)
+        other = convert("stereo", root, out, job=(1, 2))
+        assert not other.complete
+        return real(task)
+
+    monkeypatch.setattr(engine, "write_shard", while_another_job_works)
+    result = convert("stereo", root, out, job=(0, 2))
+
+    assert result.complete
+    assert result.num_kept == 0
+    assert len(open_dataset(out)) == 2 * FRAMES
 
 
 @pytest.mark.slow
