@@ -5,6 +5,7 @@ every dataset fits whole, so the rarest-drawn one is seen once a pass and the ot
 Mix B (method.md 9.1) for any weights. Positions visit the slots in a random order, without a repeat within a pass.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,7 @@ def slot_map(sizes: Sequence[int], weights: Sequence[float] | None = None) -> Sl
 
     Raises:
         ValueError: a size below one, or a weight below zero, or no weight above zero.
+        ConfigError: weights so far apart that an epoch would have more slots than can be counted.
     """
     counts = np.asarray(sizes, np.int64)
     if len(counts) == 0 or (counts < 1).any():
@@ -94,12 +96,15 @@ def slot_map(sizes: Sequence[int], weights: Sequence[float] | None = None) -> Sl
     if shares.shape != counts.shape or (shares < 0).any() or not shares.any() or not np.isfinite(shares).all():
         raise ValueError(f"expected {len(counts)} weights of zero or more, got {list(weights)}")
     used = shares > 0
+    shares = shares / shares.max()  # first, so that the sum is finite
     shares = shares / shares.sum()
-    total = (counts[used] / shares[used]).max()
-    slots = np.where(used, np.maximum(np.rint(shares * total), 1), 0).astype(np.int64)
-    if slots.sum() > MAX_SLOTS:
-        raise ValueError(f"weights {list(weights)} differ too much: {slots.sum()} slots")
-    return SlotMap(counts, slots)
+    with np.errstate(over="ignore", divide="ignore"):
+        total = np.divide(counts, shares, where=used, out=np.zeros(len(counts))).max()
+    if total > MAX_SLOTS / 2:  # rounding up adds less than a slot a dataset
+        raise ConfigError(
+            "mix", expected=f"weights for epochs of up to {MAX_SLOTS // 2} samples", got=f"{list(weights)}: {total:.2g}"
+        )
+    return SlotMap(counts, np.where(used, np.maximum(np.rint(shares * total), 1), 0).astype(np.int64))
 
 
 def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) -> list[float] | None:
@@ -124,7 +129,7 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
         by_name = MIXES[mix]
         return None if by_name is None else [by_name[name] for name in datasets]
     _check_members("mix", tuple(mix), datasets)
-    if not any(weight > 0 for weight in mix.values()) or any(weight < 0 for weight in mix.values()):
+    if not any(weight > 0 for weight in mix.values()) or not all(0 <= weight < math.inf for weight in mix.values()):
         raise ConfigError(
             "mix", expected="weights above zero", got=str(dict(mix)), fix="Raise one, or leave the set out."
         )

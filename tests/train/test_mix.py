@@ -83,6 +83,9 @@ def test_weights_by_name_follow_the_order_of_the_folders():
         ("B", ["rhd"], "mix B: expected shards of ganerated, synthhands, got rhd."),
         ({"rhd": 1.0}, ["rhd", "stereo"], "mix: expected shards of rhd, got rhd, stereo."),
         ({"rhd": 0.0}, ["rhd"], "mix: expected weights above zero, got {'rhd': 0.0}."),
+        ({"a": 1.0, "b": -1.0}, ["a", "b"], "mix: expected weights above zero, got {'a': 1.0, 'b': -1.0}."),
+        ({"a": 1.0, "b": np.nan}, ["a", "b"], "mix: expected weights above zero, got {'a': 1.0, 'b': nan}."),
+        ({"a": 1.0, "b": np.inf}, ["a", "b"], "mix: expected weights above zero, got {'a': 1.0, 'b': inf}."),
     ],
 )
 def test_a_wrong_mix_is_told_in_one_line(mix, datasets, message):
@@ -95,3 +98,14 @@ def test_a_wrong_mix_is_told_in_one_line(mix, datasets, message):
 def test_callers_faults_are_value_errors(sizes, weights):
     with pytest.raises(ValueError, match=r"expected|needs"):
         slot_map(sizes, weights)
+
+
+@pytest.mark.parametrize("weights", [[1e30, 1], [1, 1e-300], [1e308, 1e-308], [1e13, 1]])
+def test_weights_too_far_apart_are_told_in_one_line(weights):
+    with pytest.raises(ConfigError, match=r"mix: expected weights for epochs of up to \d+ samples, got \["):
+        slot_map([50, 70], weights)
+
+
+@pytest.mark.parametrize("weights", [[1e308, 1e308], [1e-300, 1e-300], [1e11, 1e11]])
+def test_weights_count_by_their_ratio_alone(weights):
+    assert slot_map([50, 70], weights).slots.tolist() == slot_map([50, 70], [1, 1]).slots.tolist()
