@@ -10,6 +10,7 @@ from handdata.cli.options import INDEX, data_root_option, json_option, print_jso
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
+from handdata.progress import say
 
 if TYPE_CHECKING:
     from handdata.protocols import Protocol
@@ -71,7 +72,8 @@ def evaluate_command(
 ) -> None:
     """Score RUN (a name or folder) on converted datasets; every sample once, in fixed order.
 
-    Writes predictions.h5 and results.json into the run, or results.json beside --predictions.
+    Writes predictions.h5 and results.json into the run, or results.json beside --predictions. With --limit a whole
+    evaluation stays; then it is results-limited.json.
 
     \b
     Examples:
@@ -102,8 +104,9 @@ def evaluate_command(
         folder = _run_folder(data, str(run))
         selection = Selection(folders=folders, split=split, held_out=True, sequences=sequences.split(",") if sequences else (),
                               limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
-        results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
-        target = folder / RESULTS
+        target, results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
+        if target.name != RESULTS:
+            say(f"{folder / RESULTS} keeps the whole evaluation; this one of --limit {limit} is apart, in no report")
     asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside
     if as_json:
         rows = [row for one in asked for row in _rows(one, chosen)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.dataset import Dataset, open_dataset
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.progress import meter
 from handdata.results import Results, keep_other_kind, read_results, write_results
@@ -93,10 +93,11 @@ def evaluate_run(
     batch: int = BATCH,
     seed: int = 0,
     readout: str | None = None,
-) -> Results:
+) -> tuple[Path, Results]:
     """Predict with a run's best checkpoint and score; write predictions.h5, mosaic.npz and results.json into the run.
 
     An augmented evaluation has a file of its own, predictions-augmented.h5, and joins the plain one in results.json.
+    One with a limit leaves a whole one as it is: its files are then predictions-limited.h5 and so on.
 
     Args:
         run: folder of the run, or of one of its checkpoints; then the files go beside the checkpoint's.
@@ -106,22 +107,37 @@ def evaluate_run(
         seed: of the augmented draws and of the bootstrap.
         readout: which 2D read-out the tables use; None takes the first.
 
+    Returns:
+        The file of results, and what it holds.
+
     Raises:
         HanddataError: no checkpoint, no such shards or split, no samples.
     """
     saved = checkpoint.load(run)
     predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
-    path = run / ("predictions-augmented.h5" if selection.augmented else "predictions.h5")
+    target, ending = run / "results.json", "-augmented" if selection.augmented else ""
+    before = _results_before(target)
+    if selection.limit and before and not before.options.get("limit"):
+        target, ending = run / "results-limited.json", f"{ending}-limited"
+        before = _results_before(target)
+    path = run / f"predictions{ending}.h5"
     write_predictions(path, predictions)
     write_mosaic(run / "mosaic.npz", saved, selection)
     splits = None if selection.split is None else [selection.split]
     scored = score_predictions(
         predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False
     )
-    before = read_results(run / "results.json") if (run / "results.json").is_file() else None
     results = keep_other_kind(scored, before)
-    write_results(run / "results.json", results)
-    return results
+    write_results(target, results)
+    return target, results
+
+
+def _results_before(path: Path) -> Results | None:
+    """Return what an earlier evaluation left; None if there is none that can be read."""
+    try:
+        return read_results(path)
+    except HanddataError:
+        return None
 
 
 @torch.no_grad()
@@ -334,5 +350,6 @@ def _collect(rows: _Rows, saved: Checkpoint, selection: Selection, seed: int) ->
             "epoch": saved.position.epoch,
             "split": selection.split,
             "seed": seed,
+            **({"limit": selection.limit} if selection.limit else {}),
         },
     )

@@ -1,6 +1,7 @@
 """A checkpoint over shards: the same bits for any batch, source pixels and axes as shipped, results beside the run."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -102,9 +103,10 @@ def test_mirrored_pictures_give_mirrored_predictions(tmp_path, saved, monkeypatc
 
 
 def test_a_run_is_scored_into_its_folder(run):
-    results = evaluate_run(run[0], Selection(folders=[run[1]], split="val"), device="cpu")
+    target, results = evaluate_run(run[0], Selection(folders=[run[1]], split="val"), device="cpu")
 
-    assert read_results(run[0] / "results.json") == results
+    assert target == run[0] / "results.json"
+    assert read_results(target) == results
     assert results.sets[0].counts["samples"] == SAMPLES
     assert set(results.sets[0].readouts) == set(READ_OUTS)
     assert len(read_predictions(run[0] / "predictions.h5")) == SAMPLES
@@ -164,3 +166,31 @@ def test_the_command_prints_only_the_kind_it_was_asked_for(run):
         value = stored[augmented].protocols["thesis:error_2d"].value
         assert [line for line in lines if not line.startswith(" ")] == lines[:1]
         assert f"{value:.4f} of the crop side" in lines[1]
+
+
+def test_a_limited_evaluation_leaves_a_whole_one_as_it_is_and_a_whole_one_replaces_a_limited(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run[0] / "checkpoints", folder / "checkpoints")
+    command = [str(folder), "--shards", str(run[1]), "--split", "val", "--device", "cpu"]
+
+    def evaluate_with(*more):
+        result = CliRunner().invoke(evaluate_command, [*command, *more], obj=DataRoot(tmp_path))
+        assert result.exit_code == 0, result.output
+        return result
+
+    def samples(ending=""):
+        stored = read_results(folder / f"results{ending}.json")
+        assert len(read_predictions(folder / f"predictions{ending}.h5")) == stored.sets[0].counts["samples"]
+        return stored.sets[0].counts["samples"], stored.options.get("limit")
+
+    (folder / "results.json").write_text("{")  # a damaged one, which the report says to make again
+    evaluate_with("--limit", "3")
+    assert samples() == (3, 3)
+    evaluate_with()
+    assert samples() == (SAMPLES, None)
+    result = evaluate_with("--limit", "4")
+
+    assert samples() == (SAMPLES, None)
+    assert samples("-limited") == (4, 4)
+    assert result.stdout.splitlines()[-1] == str(folder / "results-limited.json")
+    assert f"{folder / 'results.json'} keeps the whole evaluation" in result.stderr
