@@ -92,7 +92,7 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
 
     Raises:
         MissingError: a dataset of the recipe is not among the folders, or nothing has a training split.
-        ConfigError: the mix does not fit the datasets, or a validation sequence is unknown.
+        ConfigError: the mix does not fit the datasets, or a validation sequence is unknown, or they all validate.
     """
     chosen = choose(folders, config)
     data = config.data
@@ -100,9 +100,11 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
         wholes = [open_dataset(folder) for folder in chosen]
         held = [np.isin(_sequences(whole), data.val_sequences) for whole in wholes]
         _check_sequences(wholes, data.val_sequences)
-        train = [Part(whole, np.flatnonzero(~out)) for whole, out in zip(wholes, held, strict=True)]
+        train = [Part(whole, np.flatnonzero(~out)) for whole, out in zip(wholes, held, strict=True) if not out.all()]
         val = [Part(whole, np.flatnonzero(out)) for whole, out in zip(wholes, held, strict=True)]
-        weights = mix_weights(_mix(data), [whole.name for whole in wholes])
+        if not train:
+            raise ConfigError("data.val_sequences", expected="sequences left to train on", got="all of them")
+        weights = mix_weights(_mix(data), [part.name for part in train])
         slots = slot_map([len(part) for part in train], weights)
         return PartMixture(train, slots), _spread(val, config)
     with_train = [folder for folder in chosen if _has(folder, "train")]

@@ -87,6 +87,7 @@ def write_dataset(
     canvas: int = 64,
     scale: float = 1.5,
     split: str = "train",
+    sequence: str = "made",
     **options: Any,
 ) -> Path:
     """Write a dataset of one shard a count; `options` go to `made_sample`."""
@@ -96,7 +97,7 @@ def write_dataset(
         optional = ("foreground",) if options.get("foreground") else ()
         facts = {"dataset": name, "split": split, "canvas_scale": scale, "options": "{}"}
         with ShardWriter(
-            path, count, canvas=canvas, attributes=facts, sequences=["made"], cameras=["one"], optional=optional
+            path, count, canvas=canvas, attributes=facts, sequences=[sequence], cameras=["one"], optional=optional
         ) as shard:
             for _ in range(count):
                 shard.append(made_row(made_sample(index, **options), canvas, scale))
