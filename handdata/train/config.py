@@ -7,7 +7,7 @@ Source of the published values: method.md 9.2, with the defects of its section 1
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from importlib import resources
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handdata.errors import ConfigError
-from handdata.train.augment import AugmentConfig, published_configs, strong_configs
+from handdata.train.augment import PUBLISHED, AugmentConfig, published_configs, strong_configs
+from handdata.train.color import MAX_BLUR
 from handdata.train.losses import Loss2D, Loss3D, Over
 from handdata.train.models import Init, Kind
 from handdata.train.tree import merge, read_tree
@@ -23,6 +24,12 @@ from handdata.train.tree import merge, read_tree
 RECIPES = resources.files("handdata.train") / "recipes"
 Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
+# of augment.AugmentConfig's fields, ends of ranges included; a window of the hundredth part still has a size
+_AUGMENT_LIMITS = {
+    "rotation_deg": (0, 360), "scale": (-0.99, 99), "margin_px": (0, 10_000), "box_factor": (0.01, 100), "shift": (0, 1),
+    "brightness": (0, 1), "contrast": (0, 1), "saturation": (0, 1), "blur_px": (0, MAX_BLUR), "gray": (0, 1),
+    "noise": (0, 1), "cover": (0, 1), "cover_side": (0, 1),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,18 @@ class AugmentSetting:
     override: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields by dataset, on top of that
 
     def of(self, datasets: Sequence[str]) -> list[AugmentConfig]:
-        """Return the augmentation of each dataset."""
+        """Return the augmentation of each dataset.
+
+        Raises:
+            ConfigError: an override is for no dataset that is known or given.
+        """
+        known = sorted({*PUBLISHED, *datasets})
+        for name in self.override:
+            if name not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise ConfigError(
+                    f"augment.override.{name}", expected="a dataset", got=repr(name), fix=f"The nearest name is {near}."
+                )
         given = {name: {**self.every, **self.override.get(name, {})} for name in datasets}
         if self.kind != "none":
             return (published_configs if self.kind == "published" else strong_configs)(datasets, given)
@@ -185,8 +203,15 @@ def check(config: Config) -> Config:
         raise ConfigError(
             f"recipe {config.name}[optim.ema_decay]", expected="0 <= decay < 1", got=str(config.optim.ema_decay)
         )
+    for key, count in (
+        ("data.loader_threads", config.data.loader_threads),
+        ("loop.val_batches", config.loop.val_batches),
+    ):
+        if count < 0:
+            raise ConfigError(f"recipe {config.name}[{key}]", expected="0 or more", got=str(count))
     for name, fields_given in (("every", config.augment.every), *config.augment.override.items()):
         read_tree(AugmentConfig, fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
+        _check_ranges(fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
     if config.model.kind == "latent" and config.loss.loss_2d != "coordinates":
         raise ConfigError(
             f"recipe {config.name}[loss.loss_2d]",
@@ -194,6 +219,17 @@ def check(config: Config) -> Config:
             got=repr(config.loss.loss_2d),
         )
     return config
+
+
+def _check_ranges(fields_given: Mapping[str, Any], *, where: str, path: str) -> None:
+    for name, value in fields_given.items():
+        if name not in _AUGMENT_LIMITS:
+            continue
+        low, high = _AUGMENT_LIMITS[name]
+        ends = list(value) if isinstance(value, list | tuple) else [value]
+        if ends != sorted(ends) or not low <= ends[0] <= ends[-1] <= high:
+            kind = "a range" if len(ends) > 1 else "a number"
+            raise ConfigError(f"{where}[{path}{name}]", expected=f"{kind} within {low}..{high}", got=str(value))
 
 
 def _read_recipe(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Plain tables -> frozen dataclasses, with every unknown key and wrong value told in one line."""
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -101,6 +102,8 @@ def _read_scalar(hint: Any, value: Any, *, where: str, path: str) -> Any:
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
         raise _wrong(where, path, names.get(hint, str(hint)), value)
+    if hint is float and not math.isfinite(value):
+        raise _wrong(where, path, "a finite number", value)
     return value
 
 

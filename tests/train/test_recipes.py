@@ -91,6 +91,17 @@ def test_a_setting_on_top_reaches_the_whole_chain():
         ("augment.every.rotation=3", "The nearest name is augment.every.rotation_deg."),
         ("model.kind=latent", "'coordinates' for the latent model"),
         ("lr", "key=value"),
+        ("optim.lr=nan", "expected a finite number, got nan"),
+        ("data.weights.rhd=inf", "expected a finite number, got inf"),
+        ("data.loader_threads=-1", "[data.loader_threads]: expected 0 or more, got -1"),
+        ("loop.val_batches=-1", "0 or more"),
+        ("augment.every.rotation_deg=nan", "expected a finite number"),
+        ("augment.every.rotation_deg=-1", "expected a number within 0..360, got -1"),
+        ("augment.every.scale=[-1, -1]", "expected a range within -0.99..99, got [-1, -1]"),
+        ("augment.every.scale=[0.2, -0.2]", "expected a range"),
+        ("augment.override.rhd.box_factor=[0, 1]", "[augment.rhd.box_factor]: expected a range within 0.01..100"),
+        ("augment.every.blur_px=[0, 2]", "a range within 0..1.41"),
+        ("augment.every.margin_px=[-500, 0]", "a range within 0..10000"),
     ],
 )
 def test_wrong_setting_is_refused_in_one_line_that_helps(setting, said):
@@ -146,3 +157,11 @@ def test_augmentation_of_a_recipe_is_per_dataset():
     assert (synthhands.rotation_deg, ganerated.rotation_deg) == (180.0, 5.0)
     assert synthhands.shift == ganerated.shift == 0.1
     assert load_config("e010").augment.of(["synthhands"])[0].rotation_deg == 0.0
+
+
+def test_an_override_is_for_a_dataset_that_exists_or_is_trained_on():
+    typo, other = (load_config("e020", [f"augment.override.{name}.shift=0.1"]).augment for name in ("rdh", "mine"))
+
+    with pytest.raises(ConfigError, match=r"augment\.override\.rdh: expected a dataset, .*The nearest name is rhd\."):
+        typo.of(["synthhands"])
+    assert other.of(["synthhands", "mine"])[1].shift == 0.1
