@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handdata import manifest
 from handdata.errors import DataError, MissingError
 from handdata.paths import DataRoot
 from handdata.report.cells import EXPERIMENTS
@@ -60,6 +61,12 @@ class Run:
     def augmented(self) -> bool:
         """Whether it was trained with the published augmentation."""
         return str(self.config.get("augment", {}).get("kind", "none")) != "none"
+
+    @property
+    def real_sets(self) -> tuple[str, ...]:
+        """The datasets of real pictures among those it was trained on, by name."""
+        learnt = {str(one.get("dataset")) for one in self.shards if "train" in one.get("splits", ())}
+        return tuple(name for name in manifest.names() if name in learnt and manifest.load(name).kind == "real")
 
     @property
     def sets(self) -> tuple[SetResult, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from handdata import manifest
 from handdata.report.cells import EXPERIMENTS, TABLES, TOTAL, Cell, Source, thesis_cells
 from handdata.report.published import CAVEATS, DERIVED, TABLE_CAVEATS, published_cells
 from handdata.report.reference import Reference
@@ -192,8 +193,15 @@ def _columns(
     if any(cell in theirs for cell in sources if cell.model == model):
         names.append("author's files")
     found = [own for cell, own in ours.items() if own and cell.model == model]
-    runs = ", ".join(dict.fromkeys(f"{own.run.name}, {own.result.origin} hands" for own in found))
+    runs = "; ".join(dict.fromkeys(f"{own.run.name}, {own.result.origin} hands{_also_real(own)}" for own in found))
     return names + ([f"ours ({runs})", "difference"] if runs else [])
+
+
+def _also_real(own: Ours) -> str:
+    """Say of a stand-in on real data that it was trained on such data: the published experiments were not."""
+    real = own.run.real_sets
+    is_told = real and not own.run.experiment and manifest.load(own.result.dataset).kind == "real"
+    return f", trained on {' and '.join(real)} too" if is_told else ""
 
 
 def _texts(

@@ -160,6 +160,23 @@ def test_a_recipe_of_our_own_stands_in_for_its_model_and_the_table_says_so(data)
     assert any("RENDERED hands" in note for note in table.notes)
 
 
+def test_the_heading_over_a_stand_in_says_which_real_sets_it_was_trained_on(data):
+    (own,) = find_runs(data, ["first"])
+    learnt = [{"dataset": "rhd", "splits": ["train"]}, {"dataset": "stereo", "splits": ["train", "val"]},
+              {"dataset": "dexter", "splits": ["val"]}]  # fmt: skip
+    config = {**own.config, "name": "best", "augment": {"kind": "strong"}}
+    stand_in = replace(own, config=config, shards=learnt)
+
+    def told(table, run):
+        return [name.partition(": ")[0] for name in thesis_table(table, [run], None).header if "trained on" in name]
+
+    assert told("4.8", stand_in) == ["Synthetic Data Only"]
+    assert told("4.7", stand_in) == ["After Augmentation"]
+    assert told("4.6", stand_in) == []  # of SynthHands and GANerated, where nothing is claimed
+    assert told("4.8", replace(stand_in, shards=learnt[:1])) == []
+    assert told("4.8", replace(stand_in, config={**config, "name": "e020"})) == []
+
+
 def test_the_authors_files_are_a_column_of_their_own(data, shared):
     table = thesis_table("4.5", find_runs(data, ()), read_reference(shared / "golden"))
     model = "Model 1 (before augmentation)"
