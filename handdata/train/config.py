@@ -26,9 +26,9 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
 # of augment.AugmentConfig's fields, ends of ranges included; a window of the hundredth part still has a size
 _AUGMENT_LIMITS = {
-    "rotation_deg": (0, 360), "scale": (-0.99, 99), "margin_px": (0, 10_000), "box_factor": (0.01, 100), "shift": (0, 1),
-    "brightness": (0, 1), "contrast": (0, 1), "saturation": (0, 1), "blur_px": (0, MAX_BLUR), "gray": (0, 1),
-    "noise": (0, 1), "cover": (0, 1), "cover_side": (0, 1),
+    "rotation_deg": (0, 360), "scale": (-0.99, 99), "margin_px": (0, 10_000), "box_factor": (0.01, 100),
+    "shift": (0, 1), "brightness": (0, 1), "contrast": (0, 1), "saturation": (0, 1), "blur_px": (0, MAX_BLUR),
+    "gray": (0, 1), "noise": (0, 1), "cover": (0, 1), "cover_side": (0, 1),
 }  # fmt: skip
 
 
@@ -185,16 +185,7 @@ def check(config: Config) -> Config:
     Raises:
         ConfigError: which setting, and what it may be.
     """
-    positive = {
-        "data.batch": config.data.batch,
-        "loop.epochs": config.loop.epochs,
-        "loop.batches": config.loop.batches,
-        "optim.lr": config.optim.lr,
-        "model.width": config.model.width,
-    }
-    for key, value in positive.items():
-        if value <= 0:
-            raise ConfigError(f"recipe {config.name}[{key}]", expected="more than 0", got=str(value))
+    _check_counts(config)
     if config.model.size <= 0 or config.model.size % 32:
         raise ConfigError(
             f"recipe {config.name}[model.size]", expected="a multiple of 32 px", got=str(config.model.size)
@@ -203,12 +194,6 @@ def check(config: Config) -> Config:
         raise ConfigError(
             f"recipe {config.name}[optim.ema_decay]", expected="0 <= decay < 1", got=str(config.optim.ema_decay)
         )
-    for key, count in (
-        ("data.loader_threads", config.data.loader_threads),
-        ("loop.val_batches", config.loop.val_batches),
-    ):
-        if count < 0:
-            raise ConfigError(f"recipe {config.name}[{key}]", expected="0 or more", got=str(count))
     for name, fields_given in (("every", config.augment.every), *config.augment.override.items()):
         read_tree(AugmentConfig, fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
         _check_ranges(fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
@@ -219,6 +204,21 @@ def check(config: Config) -> Config:
             got=repr(config.loss.loss_2d),
         )
     return config
+
+
+def _check_counts(config: Config) -> None:
+    positive = {
+        "data.batch": config.data.batch,
+        "loop.epochs": config.loop.epochs,
+        "loop.batches": config.loop.batches,
+        "optim.lr": config.optim.lr,
+        "model.width": config.model.width,
+    }
+    others = {"data.loader_threads": config.data.loader_threads, "loop.val_batches": config.loop.val_batches}
+    for key, value in {**positive, **others}.items():
+        if value < 0 or (key in positive and value == 0):
+            expected = "more than 0" if key in positive else "0 or more"
+            raise ConfigError(f"recipe {config.name}[{key}]", expected=expected, got=str(value))
 
 
 def _check_ranges(fields_given: Mapping[str, Any], *, where: str, path: str) -> None:
