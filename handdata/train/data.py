@@ -21,7 +21,7 @@ from handdata.errors import ConfigError
 from handdata.train.feed import CachedSource, Chunk, Feeder, Request, ShardSource, Source
 from handdata.train.mix import slot_map
 from handdata.train.mixture import Batch, Mixture, open_mixture
-from handdata.train.opened import LABELS
+from handdata.train.opened import LABELS, OTHER_LABELS
 
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
 
@@ -194,17 +194,25 @@ class ShardDataset(torch.utils.data.Dataset[dict[str, Any]]):
     """A converted dataset as a plain torch Dataset, for DataLoader and loops that are not ours.
 
     A sample is a dict: `image` (S, S, 3) uint8, `foreground` (S, S/8) uint8 bits where the dataset has them, and
-    the schema's labels by name. It pickles as its folder, so workers may be forked, spawned or served; each maps the
-    shards for itself.
+    the schema's labels by name, `flags` as int64 and `sample_id` as text. It pickles as its folder, so workers may be
+    forked, spawned or served; each maps the shards for itself.
 
     Args:
         folder: a converted dataset.
         split: "train", "val" or "test"; None takes all.
-        labels: those wanted; fewer travel faster between processes.
+        labels: those wanted, of opened.LABELS and OTHER_LABELS; fewer travel faster between processes.
+
+    Raises:
+        MissingError: the folder is no complete dataset, or has no such split.
+        ValueError: a label that is none of them.
     """
 
     def __init__(self, folder: Path | str, split: str | None = None, labels: Sequence[str] = LABELS) -> None:
         self._folder, self._split, self._labels = Path(folder), split, tuple(labels)
+        known = (*LABELS, *OTHER_LABELS)
+        unknown = [name for name in self._labels if name not in known]
+        if unknown:
+            raise ValueError(f"labels: expected some of {', '.join(known)}, got {', '.join(unknown)}")
         self._mixture: Mixture | None = None
         self._length = len(open_dataset(self._folder, split))
 
@@ -220,27 +228,39 @@ class ShardDataset(torch.utils.data.Dataset[dict[str, Any]]):
         Raises:
             IndexError: there is no such sample.
         """
-        if not -self._length <= index < self._length:
-            raise IndexError(f"sample {index} of {self._length}")
-        return self.__getitems__([index % self._length])[0]
+        return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Return many samples; DataLoader asks for a whole batch this way."""
-        mixture = self._open()
+        """Return many samples; DataLoader asks for a whole batch this way.
+
+        Raises:
+            IndexError: there is no such sample.
+        """
         sample = np.asarray(indices, np.int64)
+        outside = sample[(sample < -self._length) | (sample >= self._length)]
+        if len(outside):
+            raise IndexError(f"sample {outside[0]} of {self._length}")
+        mixture, sample = self._open(), sample % self._length
         places = mixture.locate(np.zeros_like(sample), sample)
         images = np.empty((len(sample), mixture.canvas, mixture.canvas, 3), np.uint8)
         bits: NDArray[np.uint8] | None = None
         if mixture.has_foreground[0]:
             bits = np.empty((len(sample), mixture.canvas, mixture.canvas // 8), np.uint8)
         mixture.copy_pixels(places, images, bits)
-        labels = mixture.labels(places, self._labels)
-        arrays = {"image": images, **({} if bits is None else {"foreground": bits}), **labels}
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return [{name: tensor[i] for name, tensor in tensors.items()} for i in range(len(sample))]
+        labels = {name: _plain(array) for name, array in mixture.labels(places, self._labels).items()}
+        pixels = {"image": images, **({} if bits is None else {"foreground": bits})}
+        columns = {**{name: torch.from_numpy(array) for name, array in pixels.items()}, **labels}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(sample))]
 
     def _open(self) -> Mixture:
         if self._mixture is None:
             dataset = open_dataset(self._folder, self._split)
             self._mixture = Mixture([dataset], slot_map([len(dataset)]))
         return self._mixture
+
+
+def _plain(array: NDArray[Any]) -> torch.Tensor | list[str]:
+    """Return a label's array as what a DataLoader can collate."""
+    if array.dtype.kind == "S":
+        return [text.decode("ascii") for text in array.tolist()]
+    return torch.from_numpy(array.astype(np.int64) if array.dtype == np.uint32 else array)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from handdata.errors import DataError
 from handdata.shards import ShardReader
 
-# what a batch carries; the rest of the schema is read where it is needed
+# what a batch carries
 LABELS = (
     "source_to_canvas",
     "crop_xyxy",
@@ -32,6 +32,8 @@ LABELS = (
     "hand_side",
     "has_object",
 )
+# what else may be asked for; `sequence` and `camera` count in one file's own tables
+OTHER_LABELS = ("bbox_xyxy", "bbox_source", "palm_center_3d", "frame", "flags", "sample_id")
 _PROBES = 32  # pages looked at to decide whether a shard is in memory
 
 
@@ -67,7 +69,7 @@ class OpenShard:
         self._count = len(reader)
         self.canvas: int = reader.images.shape[1]
         self.has_foreground = reader.foreground is not None
-        self._labels = {name: reader.view(name) for name in LABELS}
+        self._labels = {name: reader.view(name) for name in (*LABELS, *OTHER_LABELS)}
         self._image_at, self._row_bytes = reader.offset("image"), reader.images[0].nbytes
         self._bits_at = reader.offset("foreground") if self.has_foreground else 0
         self._handle: int | None = None

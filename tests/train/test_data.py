@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from handdata import schema
 from handdata.check.stats import collect
 from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
@@ -278,6 +279,37 @@ def test_the_plain_dataset_feeds_a_data_loader(folders):
 
 def test_the_plain_dataset_gives_only_the_labels_asked_for(folders):
     assert set(ShardDataset(folders[0], labels=("K",))[0]) == {"image", "foreground", "K"}
+
+
+def test_the_plain_dataset_gives_every_label_of_a_sample_to_a_data_loader(folders):
+    names = [f.name for f in schema.LABELS if f.name not in ("row_hash", "sequence", "camera")]
+    dataset = ShardDataset(folders[0], labels=names)
+    batch = next(iter(torch.utils.data.DataLoader(dataset, batch_size=24)))
+
+    readers = open_dataset(folders[0]).readers
+    for name in names:
+        stored = np.concatenate([reader[name] for reader in readers])
+        if name == "sample_id":
+            assert batch[name] == [text.decode() for text in stored]
+        else:
+            assert np.array_equal(batch[name].numpy(), stored, equal_nan=stored.dtype.kind == "f"), name
+
+
+def test_the_plain_dataset_refuses_labels_that_are_none():
+    with pytest.raises(ValueError, match=r"labels: expected some of source_to_canvas.*, got keypoint_2d"):
+        ShardDataset("anywhere", labels=("K", "keypoint_2d"))
+
+
+def test_the_plain_dataset_counts_from_the_end_in_batches_too(folders):
+    dataset = ShardDataset(folders[0])
+    last = torch.utils.data.DataLoader(torch.utils.data.Subset(dataset, [-1, -24]), batch_size=2)
+
+    expected = torch.stack([dataset[23]["image"], dataset[0]["image"]])
+    assert torch.equal(next(iter(last))["image"], expected)
+    assert dataset.__getitems__([]) == []
+    for wrong in (24, -25):
+        with pytest.raises(IndexError, match=f"sample {wrong} of 24"):
+            dataset.__getitems__([0, wrong])
 
 
 def test_a_mixture_pickles_without_its_mappings(mixture):
