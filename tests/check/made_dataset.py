@@ -41,20 +41,36 @@ def hands(count: int, seed: int, people: int = 3) -> np.ndarray:
     return np.einsum("nij,nkj->nki", turns, xyz - xyz.mean(1, keepdims=True)) + places[:, None]
 
 
-def sample(xyz: np.ndarray, name: str, side: int, seed: int, *, tips_only: bool = False) -> Sample:
-    """Make a sample whose picture shows the hand in one colour on a noisy ground."""
+def sample(
+    xyz: np.ndarray,
+    name: str,
+    side: int,
+    seed: int,
+    *,
+    tips_only: bool = False,
+    mirrored: bool = False,
+    empty: bool = False,
+) -> Sample:
+    """Make a sample whose picture shows the hand in one colour on a noisy ground; `empty`: in its depth, aside."""
     rng = np.random.default_rng(seed)
     xyz = xyz if side == RIGHT else mirror_points(xyz)
+    if empty:
+        xyz = xyz + np.array([0.15 * xyz[:, 2].mean() - xyz[:, 0].mean(), 0.0, 0.0])
     uv = project(xyz, K)
     ground = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), SIZE, interpolation=cv2.INTER_LINEAR)
+    color = (205, 150, 120)
+    if empty:
+        ground, color = np.zeros_like(ground), (0, 0, 0)
     for a, b in BONES:
+        if empty:
+            color = (int(255 - (xyz[a, 2] + xyz[b, 2]) / 2 * 0.25),) * 3
         start, end = (tuple(round(float(c)) for c in uv[k]) for k in (a, b))
-        cv2.line(ground, start, end, (205, 150, 120), 22 if a == WRIST else 12)
+        cv2.line(ground, start, end, color, 22 if a == WRIST else 12)
     keep = np.zeros(21, bool)
     keep[[4, 8, 12, 16, 20] if tips_only else slice(None)] = True
     return Sample(
         id=name,
-        image=ground,
+        image=np.ascontiguousarray(ground[:, ::-1]) if mirrored else ground,
         hand_side=side,
         keypoints_2d=np.where(keep[:, None], uv, np.nan),
         keypoints_3d=np.where(keep[:, None], xyz, np.nan),
@@ -97,7 +113,7 @@ def index_of(entries: list[dict[str, object]], sequences: dict[str, list[str]]) 
     }  # fmt: skip
 
 
-def make_dataset(folder: Path, *, count: int = 120, side: int = LEFT, tips_only: bool = False) -> Path:
+def make_dataset(folder: Path, *, count: int = 120, side: int = LEFT, **how: bool) -> Path:
     """Write `count` samples in train (two sequences, two shards) and val (one sequence, one shard)."""
     folder.mkdir(parents=True)
     names = ["a", "b", "c"]
@@ -105,8 +121,7 @@ def make_dataset(folder: Path, *, count: int = 120, side: int = LEFT, tips_only:
     xyz, entries = hands(count, 7), []
     for (split, sequence, file), members in zip(plan, np.array_split(np.arange(count), 3), strict=True):
         rows = [
-            row_of(sample(xyz[i], f"{names[sequence]}/{i:04d}", side, int(i), tips_only=tips_only), sequence, int(i))
-            for i in members
+            row_of(sample(xyz[i], f"{names[sequence]}/{i:04d}", side, int(i), **how), sequence, int(i)) for i in members
         ]
         entries.append(write_shard(folder / file, rows, names, split))
     write_index(folder, index_of(entries, {"train": ["a", "b"], "val": ["c"]}))

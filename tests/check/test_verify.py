@@ -203,6 +203,21 @@ def test_a_fault_of_tips_is_named(clean_tips, tmp_path, spoil):
     assert expected[spoil.__name__] in {check for check, _ in named(verify(folder))}
 
 
+def test_tips_in_depth_pictures_of_an_empty_ground_are_in_order(tmp_path):
+    """Mirrored about the picture they all lie where it is black, which is one colour as well."""
+    folder = make_dataset(tmp_path / "depth", tips_only=True, empty=True)
+
+    assert verify(folder).checks["pictures"] == "ok"
+
+
+@pytest.mark.parametrize("how", [{}, {"tips_only": True}, {"tips_only": True, "empty": True}], ids=str)
+def test_pictures_mirrored_before_they_were_cut_out_are_named(tmp_path, how):
+    """The canvas is cut out where the labels are; the hand lies elsewhere in it, or outside."""
+    folder = make_dataset(tmp_path / "mirrored", mirrored=True, **how)
+
+    assert [w for c, w in named(verify(folder)) if c == "pictures" and "mirrored image" in w]
+
+
 @pytest.mark.parametrize(("spoil", "check", "what"), FAULTS[:6], ids=[fault[0].__name__ for fault in FAULTS[:6]])
 def test_quick_names_the_faults_of_labels_too(folder, spoil, check, what):
     rewrite(folder, spoil)
