@@ -24,7 +24,7 @@ from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.schema import DEFAULT_CANVAS, FIELDS
 
-LEVELS_UP, LEVELS_DOWN = 2, 3
+LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
 MAX_FOLDERS = 2000  # looked into when searching for the right level
 TRIED, TRIED_S = 64, 8.0  # samples read to see that they can be and how fast, and for how long at most
 SIZED = 64  # files of a pattern whose size is read

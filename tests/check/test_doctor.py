@@ -45,6 +45,16 @@ def test_a_rendered_tree_is_well(dataset, native_tree, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
+def test_no_file_counts_for_two_kinds(dataset, native_tree, tmp_path):
+    """Or a whole archive has too many: `*_depth.png` is the end of `*_color_on_depth.png` too."""
+    found: dict[int, set[int]] = {}
+    for line in diagnose(dataset, native_tree(dataset), tmp_path).tree:
+        found.setdefault(line.expected, set()).add(line.found)
+
+    assert [numbers for numbers in found.values() if len(numbers) > 1] == []
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_every_manifest_lists_the_files_of_its_archive(dataset):
     facts = manifest.load(dataset)
 
@@ -78,6 +88,15 @@ def test_one_level_too_low_names_the_folder(stereo):
     found = look(stereo / "images")
 
     assert found.findings[0].startswith(f"{stereo / 'images'} is too deep: the dataset's own folder is {stereo}.")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pictures"), [("dexter", "data/Grasp1/color"), ("synthhands", "female_noobject/seq01/cam*/*")]
+)
+def test_a_folder_of_pictures_is_known_to_be_too_deep(dataset, pictures, native_tree, tmp_path):
+    folder = next(native_tree(dataset).glob(pictures))
+
+    assert f"{folder} is too deep: the dataset's own folder is" in diagnose(dataset, folder, tmp_path).findings[0]
 
 
 def test_nothing_there_says_where_to_get_it(tmp_path):
