@@ -103,15 +103,16 @@ def _reversed(xyz: Floats, base: Floats, finger: str, native: tuple[int, ...]) -
 
 
 def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield every sequence with enough usable rows, or everything at once where there are none."""
-    yielded = False
+    """Yield every sequence with enough usable rows, and the rows of all the others together."""
+    rest = usable.copy()
     for number, name in enumerate(rows.sequences):
         chosen = usable & (rows["sequence"] == number)
         if name and chosen.sum() >= anatomy.MIN_ROWS:
-            yielded = True
+            rest &= ~chosen
             yield name, chosen
-    if not yielded and usable.any():
-        yield "the dataset", usable
+    everything = bool((rest == usable).all())
+    if rest.sum() >= (1 if everything else anatomy.MIN_ROWS):
+        yield "the dataset" if everything else "the short sequences", rest
 
 
 def _summarise(found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]], rows: Rows) -> list[Finding]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -231,6 +232,22 @@ def test_the_one_spoilt_sequence_is_named(folder):
     (finding,) = [f for f in verify(folder).findings if f.check == "order"]
 
     assert (finding.where, finding.count, finding.total) == ("c", 40, 120)
+
+
+def test_sequences_too_short_to_judge_one_by_one_are_judged_together(folder):
+    """As short recordings beside a long one, or the part of an archive."""
+    rewrite(folder, lambda rows, split: reverse_fingers(rows, split) if split == "train" else None)
+    for path in folder.glob("train-*.h5"):
+        with h5py.File(path, "r+") as file:
+            numbers = np.arange(len(file["sequence"])) // 4
+            file["sequence"][:] = numbers
+            del file["sequences"]
+            file["sequences"] = np.array([f"{path.stem}/{number}".encode() for number in range(numbers.max() + 1)])
+
+    found = {(f.check, f.where, f.count) for f in verify(folder, quick=True).findings}
+
+    assert ("order", "the short sequences", 80) in found
+    assert "chirality" not in {check for check, *_ in found}
 
 
 def test_the_sample_whose_keypoint_is_off_is_listed(folder):
