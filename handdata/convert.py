@@ -54,9 +54,12 @@ def make_plan(dataset: str, root: Path, options: Options, splits: Sequence[str] 
     """Plan a conversion: what there is, in order, after `--split` and `--limit`.
 
     Raises:
-        HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII.
+        HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII, and an option that
+            asks for what the dataset lacks.
     """
     plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
+    if options.with_segmentation and not plan.has_foreground:
+        raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
     _check_ids(plan.items)
     items = [item for item in plan.items if not splits or item.split in splits]
     if not plan.items:
@@ -142,8 +145,6 @@ def plan_tasks(
     converter, facts = CONVERTERS[dataset], manifest.load(dataset)
     optional: tuple[str, ...] = ("foreground",) if plan.has_foreground else ()
     if options.with_segmentation:
-        if not plan.has_foreground:
-            raise ConfigError("--with-segmentation", expected="a dataset with a segmentation", got=dataset)
         optional += ("mask",)
     attributes: dict[str, str | int | float] = {
         "dataset": dataset,
@@ -268,10 +269,12 @@ def _run_in_pool(
         raise DataError(f"convert {dataset}", expected="workers that live", got="a killed one", fix=fix) from error
     finally:
         _stop(pool)
+        for task in tasks:
+            task.path.with_name(f"{task.path.name}.{task.tag}{PARTIAL}").unlink(missing_ok=True)
 
 
 def _stop(pool: Executor) -> None:
-    """End the workers at once: what they were writing is partial and goes with the next run."""
+    """End the workers at once, whatever they are writing."""
     processes = list((getattr(pool, "_processes", None) or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:

@@ -272,6 +272,18 @@ def test_the_command_ends_with_one_line_and_exit_code_1(root, tmp_path):
     assert done.stderr.strip().splitlines()[-1].startswith("handdata: ")
 
 
+@pytest.mark.slow
+def test_workers_that_are_ended_by_anothers_fault_leave_nothing_half_written(tmp_path):
+    root = write_tree(tmp_path / "stereo", frames=250)
+    for i in range(20, 250):  # the fault is met while the other worker is at its own shard
+        (root / f"images/B2Random/SK_color_{i}.png").write_bytes(b"")
+
+    with pytest.raises(HanddataError, match=r"SK_color_20\.png"):
+        convert("stereo", root, tmp_path / "out", workers=2)
+
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
 def test_skip_bad_leaves_out_counts_and_names(root, tmp_path):
     _truncate(root)
     (root / "images/B2Random/SK_color_0.png").write_bytes(b"")
@@ -314,6 +326,19 @@ def test_a_full_disk_is_told_in_one_line(root, tmp_path):
 def test_a_wrong_option_is_named(changes, where, root, tmp_path):
     with pytest.raises(ConfigError, match=where):
         convert("stereo", root, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_takes_the_segmentation_of_those_that_have_one(native_tree, tmp_path):
+    for name in ("stereo", "rhd"):
+        (tmp_path / "data/native").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/native" / name).symlink_to(native_tree(name))
+    asked = ("convert", "all", "--data-root", tmp_path, "--with-segmentation", "--workers", 1)
+    done = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert open_dataset(tmp_path / "data/shards/rhd").reader(0).mask is not None
+    assert open_dataset(tmp_path / "data/shards/stereo").reader(0).mask is None
 
 
 def test_a_published_split_of_another_dataset_is_a_mistake_of_usage(root, tmp_path):

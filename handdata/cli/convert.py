@@ -25,6 +25,7 @@ BELONGS = {  # options that only some datasets have a meaning for
     "annotations": ("custom",),
     "derive_wrist": ("stereo",),
     "key_tolerance": ("synthhands",),
+    "with_segmentation": ("rhd", "synthhands"),
 }
 
 
@@ -84,7 +85,7 @@ BELONGS = {  # options that only some datasets have a meaning for
     show_default=True,
     help="synthhands: levels a pixel may be off the key colour and still be background.",
 )
-@click.option("--with-segmentation", is_flag=True, help="Keep the full mask beside the foreground bits.")
+@click.option("--with-segmentation", is_flag=True, help="rhd, synthhands: keep the full mask, not its bits alone.")
 @click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
 @click.option("--num-shards", type=click.IntRange(min=1), default=1, help="Jobs of a job array.")
 @click.option("--shard-index", type=click.IntRange(min=0), default=0, help="This job's number, from 0.")
@@ -205,8 +206,9 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
 def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> Options:
     sequences = tuple(part for part in (asked["sequences"] or "").split(",") if part)
     kept = ("camera", "hands", "split_scheme", "boxes", "projection", "calibration", "annotations", "derive_wrist")
-    chosen = {key: asked[key] for key in (*kept, "key_tolerance", "with_segmentation")}
-    return Options(sequences=sequences, boxes_default=data.boxes(name), **chosen)
+    chosen = {key: asked[key] for key in (*kept, "key_tolerance")}
+    segmented = asked["with_segmentation"] and name in BELONGS["with_segmentation"]  # `all` converts others as well
+    return Options(sequences=sequences, boxes_default=data.boxes(name), with_segmentation=segmented, **chosen)
 
 
 @contextmanager
