@@ -200,7 +200,7 @@ def _score(protocol: Protocol, chosen: Comparison, values: Floats, note: str, se
     if not labelled.any():
         return Score(missing=_no_label(protocol, chosen), note=note)
     if not np.isfinite(values).any():
-        return Score(missing=_no_prediction(protocol), labels=int(labelled.sum()), note=note)
+        return Score(missing=_no_prediction(protocol, chosen), labels=int(labelled.sum()), note=note)
     credit = label_credit(protocol, values)
     statistic = "median" if protocol.statistic == "median" else protocol.average
     interval = metrics.bootstrap_interval(credit, chosen.sequence, statistic, seed=seed)
@@ -337,7 +337,17 @@ def _no_label(protocol: Protocol, comparison: Comparison) -> str:
     return "no sample has the labels this alignment needs"
 
 
-def _no_prediction(protocol: Protocol) -> str:
-    if protocol.alignment == "root":
+def _no_prediction(protocol: Protocol, comparison: Comparison) -> str:
+    """Say why no label has a prediction."""
+    if protocol.quantity.startswith("2d"):
+        some = np.isfinite(comparison.prediction_2d).any()
+        return "the predictions hold 2D of no labelled keypoint" if some else "the predictions hold no 2D"
+    millimetres = np.isfinite(comparison.prediction_3d).any()
+    normalized = np.isfinite(comparison.prediction_normalized).any()
+    if not (millimetres or normalized):
+        return "the predictions hold no 3D"
+    if protocol.alignment == "root" and not millimetres:
         return "the predictions hold no millimetres, only normalised 3D"
-    return "the predictions hold no 2D" if protocol.quantity.startswith("2d") else "the predictions hold no 3D"
+    if protocol.quantity == "3d" and not normalized:
+        return "the predictions hold no normalised 3D, only millimetres"
+    return "the predictions hold too few labelled keypoints in 3D"

@@ -226,7 +226,7 @@ def test_a_label_without_a_prediction_is_wrong_in_an_area_and_counted():
 @pytest.mark.parametrize(
     ("name", "missing"),
     [
-        ("epe_mm:mean", "the predictions hold no millimetres, only normalised 3D"),
+        ("epe_mm:mean", "the predictions hold no 3D"),
         ("pa_mpjpe", "the predictions hold no 3D"),
         ("epe_px:mean", "the predictions hold no 2D"),
     ],
@@ -236,6 +236,24 @@ def test_a_number_that_cannot_be_had_is_named_as_missing(name, missing):
                for key in ("prediction_2d", "prediction_3d", "prediction_normalized")}  # fmt: skip
     result = score(PROTOCOLS[name], replace(comparison(), **nothing))
     assert (result.value, result.low, result.missing) == (None, None, missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "missing"),
+    [
+        ("epe_px:mean", "prediction_2d", "the predictions hold 2D of no labelled keypoint"),
+        ("auc_hand3d", "prediction_3d", "the predictions hold too few labelled keypoints in 3D"),
+        ("thesis:error_3d", "prediction_3d", "the predictions hold no normalised 3D, only millimetres"),
+        ("epe_mm:mean", "prediction_normalized", "the predictions hold no millimetres, only normalised 3D"),
+    ],
+)
+def test_predictions_of_other_points_or_units_are_told_from_none(name, kept, missing):
+    """Only the little finger's tip is predicted, and labelled are the others."""
+    tip = np.arange(21) == INDEX["little_tip"]
+    some = {key: np.where(tip[:, None] & (key == kept), getattr(comparison(), key), np.nan)
+            for key in ("prediction_2d", "prediction_3d", "prediction_normalized")}  # fmt: skip
+    result = score(PROTOCOLS[name], only(replace(comparison(), **some), np.flatnonzero(~tip)))
+    assert (result.value, result.missing) == (None, missing)
 
 
 def test_intervals_are_over_sequences_and_absent_for_one():
