@@ -39,10 +39,30 @@ class Dataset:
         return int(self._starts[-1])
 
     def reader(self, shard: int) -> ShardReader:
-        """Open shard number `shard` of `shard_paths`, once."""
+        """Open shard number `shard` of `shard_paths`, once.
+
+        Raises:
+            MissingError, DataError: no such file, or a damaged one, or not what the index says.
+        """
         if shard not in self._readers:
-            self._readers[shard] = ShardReader(self.shard_paths[shard])
+            reader = ShardReader(self.shard_paths[shard])
+            self.check_count(shard, len(reader))
+            self._readers[shard] = reader
         return self._readers[shard]
+
+    def check_count(self, shard: int, count: int) -> None:
+        """Refuse a shard that holds more or fewer samples than the index says: its rows would be others.
+
+        Raises:
+            DataError: it does.
+        """
+        if count != self.counts[shard]:
+            raise DataError(
+                self.shard_paths[shard],
+                expected=f"{self.counts[shard]} samples, as {INDEX} says",
+                got=str(count),
+                fix="Convert that dataset again.",
+            )
 
     @property
     def readers(self) -> list[ShardReader]:
@@ -133,5 +153,11 @@ def _lists_shards(index: dict[str, Any]) -> bool:
     return (
         isinstance(index.get("dataset"), str)
         and isinstance(shards, list)
-        and all(isinstance(entry, dict) and {"file", "split", "num_samples"} <= entry.keys() for entry in shards)
+        and all(isinstance(entry, dict) and _names_samples(entry) for entry in shards)
     )
+
+
+def _names_samples(entry: dict[str, Any]) -> bool:
+    count = entry.get("num_samples")
+    named = isinstance(entry.get("file"), str) and isinstance(entry.get("split"), str)
+    return named and isinstance(count, int) and count > 0

@@ -101,6 +101,30 @@ def test_an_index_that_lacks_what_its_readers_need_is_told(folder, damage):
         open_dataset(folder)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [{"num_samples": 0}, {"num_samples": -3}, {"num_samples": "2"}, {"num_samples": None}, {"file": 3}, {"split": 3}],
+    ids=str,
+)
+def test_an_index_of_values_that_mean_nothing_is_told(folder, entry):
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0] |= entry
+    (folder / INDEX).write_text(json.dumps(index))
+
+    with pytest.raises(DataError, match=r"index\.json: expected a dataset's name and its shards"):
+        open_dataset(folder)
+
+
+def test_a_shard_of_another_length_than_the_index_says_is_told(folder):
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0]["num_samples"] += 1
+    (folder / INDEX).write_text(json.dumps(index))
+    count = index["shards"][0]["num_samples"]
+
+    with pytest.raises(DataError, match=rf"\.h5: expected {count} samples, as index\.json says, got {count - 1}\."):
+        open_dataset(folder).labels("K")
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"schema": "handdata/0"})], ids=["cut", "list", "older"])
 def test_a_damaged_index_is_told(folder, text):
     (folder / INDEX).write_text(text)

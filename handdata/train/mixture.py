@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.dataset import Dataset, open_dataset
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.schema import FIELD
 from handdata.train.mix import SlotMap, mix_weights, slot_map
 from handdata.train.opened import LABELS, OpenShard, handles_to_keep
@@ -119,9 +119,25 @@ class Mixture:
             found = self._shards[dataset][shard]
             if found is None:
                 found = OpenShard(self.datasets[dataset].shard_paths[shard], keep_open=self._handles > 0)
+                self._check(dataset, shard, found)
                 self._shards[dataset][shard] = found
                 self._handles -= 1
             return found
+
+    def _check(self, dataset: int, shard: int, found: OpenShard) -> None:
+        """Refuse a shard whose rows are not where, or not what, the index and the first shard make them."""
+        whole, first = self.datasets[dataset], self._shards[dataset][0]
+        whole.check_count(shard, len(found))
+        if first is not None and (first.canvas, first.has_foreground) != (found.canvas, found.has_foreground):
+            expected, got = (
+                f"{one.canvas} px {'with' if one.has_foreground else 'without'} foreground" for one in (first, found)
+            )
+            raise DataError(
+                whole.shard_paths[shard],
+                expected=f"{expected}, as {whole.shard_paths[0].name}",
+                got=got,
+                fix="Convert that dataset again.",
+            )
 
     def locate(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> Places:
         """Return where samples lie, given (B,) the number of the dataset and of the sample in it."""
@@ -175,7 +191,7 @@ def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[
         mix: "A", "B" or "C" of method.md 9.1, weights by dataset name, or None: every sample equally likely.
 
     Raises:
-        MissingError: a folder is no complete dataset, or has no such split.
+        MissingError: a folder is no complete dataset, or has no such split, or no samples at all.
         ConfigError: the mix does not fit the folders, two are of one dataset, or their canvases differ in side.
     """
     datasets = [open_dataset(folder, split) for folder in folders]
@@ -184,4 +200,7 @@ def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[
         raise ConfigError(
             "shards", expected="one folder for each dataset", got=", ".join(names) or "none", fix="Name each set once."
         )
+    empty = [dataset.folder for dataset in datasets if not len(dataset)]
+    if empty:
+        raise MissingError(empty[0], expected="samples", got="none", fix="Convert that dataset again.")
     return Mixture(datasets, slot_map([len(dataset) for dataset in datasets], mix_weights(mix, names)))
