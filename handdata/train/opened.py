@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.errors import DataError, MissingError
 from handdata.shards import ShardReader
 
 # what a batch carries
@@ -46,7 +46,8 @@ class OpenShard:
 
     Args:
         path: the shard.
-        keep_open: hold a file handle; without one every reading opens the file, 3 us more.
+        keep_open: hold a file handle; without one every reading opens the file, 3 us more, and finds out if it has
+            become another one.
 
     Attributes:
         canvas: S, px.
@@ -54,18 +55,19 @@ class OpenShard:
         resident: whether all of it was in memory when last looked.
 
     Raises:
-        MissingError, DataError: no shard, or a damaged one.
+        MissingError, DataError: no shard, or a damaged one; when it is read, gone, cut short or another one.
     """
 
     __slots__ = (
         "__weakref__", "_bits_at", "_count", "_handle", "_hinted", "_image_at", "_labels", "_path", "_row_bytes",
-        "_size", "canvas", "has_foreground", "resident",
+        "_size", "_written", "canvas", "has_foreground", "resident",
     )  # fmt: skip
 
     def __init__(self, path: Path, *, keep_open: bool = True) -> None:
         reader = ShardReader(path)
         self._path = path
-        self._size = path.stat().st_size
+        status = path.stat()
+        self._size, self._written = status.st_size, status.st_mtime_ns
         self._count = len(reader)
         self.canvas: int = reader.images.shape[1]
         self.has_foreground = reader.foreground is not None
@@ -98,11 +100,12 @@ class OpenShard:
         """Write the labels of some rows to `part` of (B, ...) arrays, by field name.
 
         Raises:
-            DataError: the file was cut short before; if that happens in the microseconds of this very call, the kernel
-                ends the process, as it does for any mapped file.
+            DataError: the file was cut short, or written anew, before; if it is cut short in the microseconds of this
+                very call, the kernel ends the process, as it does for any mapped file.
         """
-        if os.stat(self._path if self._handle is None else self._handle).st_size < self._size:  # noqa: PTH116
-            raise self._cut_short()
+        with self._opened() as handle:
+            if os.fstat(handle).st_size < self._size:
+                raise self._changed(handle)
         for name, array in into.items():
             self._labels[name].take(rows, 0, array[part], "clip")  # "raise" would copy what it writes to first
 
@@ -122,19 +125,25 @@ class OpenShard:
 
     def _read(self, handle: int, row: int, image: NDArray[np.uint8], bits: NDArray[np.uint8] | None) -> None:
         if os.preadv(handle, [image.data], self._image_at + row * self._row_bytes) != image.nbytes:
-            raise self._cut_short()
+            raise self._changed(handle)
         if bits is None or not self.has_foreground:
             return
         if os.preadv(handle, [bits.data], self._bits_at + row * bits.nbytes) != bits.nbytes:
-            raise self._cut_short()
+            raise self._changed(handle)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
         if self._handle is not None:
             yield self._handle
             return
-        handle = os.open(self._path, os.O_RDONLY)
         try:
+            handle = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            fix = "Leave it there while it is read."
+            raise MissingError(self._path, expected="the shard that was opened", got="no file", fix=fix) from None
+        try:
+            if os.fstat(handle).st_mtime_ns != self._written:
+                raise self._changed(handle)
             yield handle
         finally:
             os.close(handle)
@@ -150,13 +159,13 @@ class OpenShard:
                 return False
         return True
 
-    def _cut_short(self) -> DataError:
-        return DataError(
-            self._path,
-            expected=f"{self._size} bytes, as when it was opened",
-            got=f"{self._path.stat().st_size}: the shard is cut short",
-            fix="Convert that dataset again.",
-        )
+    def _changed(self, handle: int) -> DataError:
+        size = os.fstat(handle).st_size
+        if size < self._size:
+            expected, got = f"{self._size} bytes, as when it was opened", f"{size}: the shard is cut short"
+            return DataError(self._path, expected=expected, got=got, fix="Convert that dataset again.")
+        fix = "Leave it as it is while it is read."
+        return DataError(self._path, expected="the shard that was opened", got="one written since", fix=fix)
 
 
 def handles_to_keep() -> int:

@@ -17,7 +17,7 @@ import torch
 from handdata import schema
 from handdata.check.stats import collect
 from handdata.dataset import open_dataset
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.schema import VERSION
 from handdata.shards import write_index
 from handdata.train.data import EvalLoader, Loader, ShardDataset, open_mixture
@@ -247,6 +247,56 @@ def test_a_shard_cut_short_between_two_epochs_is_one_line(tmp_path, threads, kee
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("cache", ["none", "device"])
+@pytest.mark.parametrize("more", [1, -1])
+def test_a_shard_of_another_length_than_the_index_says_is_not_read(tmp_path, more, cache):
+    folder = write_dataset(tmp_path / "rhd", "rhd", (4, 12), canvas=CANVAS, foreground=True)
+    index = open_dataset(folder).index
+    index["shards"][1]["num_samples"] += more
+    write_index(folder, index)
+
+    line = rf"train-00001\.h5: expected {12 + more} samples, as index\.json says, got 12\."
+    with pytest.raises(DataError, match=line), Loader(open_mixture([folder], None), 8, cache=cache) as loader:
+        list(loader.epoch(0))
+
+
+def test_shards_of_two_canvases_are_not_one_dataset(tmp_path):
+    folder, other = (write_dataset(tmp_path / f"{c}", "rhd", (4, 4), canvas=c) for c in (CANVAS, 40))
+    (other / "train-00001.h5").replace(folder / "train-00001.h5")
+
+    line = r"train-00001\.h5: expected 32 px without foreground, as train-00000\.h5, got 40 px without foreground\."
+    with pytest.raises(DataError, match=line), Loader(open_mixture([folder], None), 8) as loader:
+        next(loader.epoch(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda path: path.unlink(), "expected the shard that was opened, got no file"),
+        (lambda path: path.write_bytes(path.read_bytes()), "expected the shard that was opened, got one written since"),
+    ],
+    ids=["deleted", "written"],
+)
+def test_a_shard_that_is_not_kept_open_and_goes_is_one_line(tmp_path, change, line, monkeypatch):
+    monkeypatch.setattr("handdata.train.mixture.handles_to_keep", lambda: 0)
+    folder = write_dataset(tmp_path / "rhd", "rhd", (12,), canvas=CANVAS)
+    with Loader(open_mixture([folder], "train"), 4) as loader:
+        list(loader.epoch(0))
+        change(folder / "train-00000.h5")
+
+        with pytest.raises(HanddataError, match=rf"train-00000\.h5: {line}"):
+            list(loader.epoch(1))
+
+
+def test_a_shard_that_is_kept_open_may_be_deleted(tmp_path):
+    folder = write_dataset(tmp_path / "rhd", "rhd", (12,), canvas=CANVAS)
+    mixture = open_mixture([folder], "train")
+    before = epoch_of(mixture)
+    (folder / "train-00000.h5").unlink()
+
+    assert epoch_of(mixture) == before
+
+
 # ------------------------------------------------------------------------------------------------ plain dataset
 
 
@@ -327,6 +377,14 @@ def test_a_missing_split_and_an_unfinished_conversion_are_told(folders, tmp_path
         open_mixture(folders, "val")
     with pytest.raises(MissingError, match="no such folder"):
         open_mixture([tmp_path / "nothing"], "train")
+
+
+def test_an_index_without_shards_is_told(folders, tmp_path):
+    folder = write_dataset(tmp_path / "rhd", "rhd", (2,), canvas=CANVAS)
+    write_index(folder, {"schema": VERSION, "dataset": "rhd", "shards": []})
+
+    with pytest.raises(MissingError, match="rhd: expected samples, got none"):
+        open_mixture([folders[0], folder], None)
 
 
 def test_canvases_of_two_sides_do_not_mix(folders, tmp_path):
