@@ -95,7 +95,7 @@ def predict_command(
     for one in track(_with_own_fix(hands), "predicting", len(asked)):
         write_overlay(target, one)
         found.append(one)
-    say(f"{len(found)} overlays in {target}")
+    say(f"{len(found)} {'overlay' if len(found) == 1 else 'overlays'} in {target}")
     print_json(predictions_json(saved, found))
 
 
