@@ -50,12 +50,20 @@ class Conversion:
     complete: bool
 
 
-def make_plan(dataset: str, root: Path, options: Options, splits: Sequence[str] = (), limit: int | None = None) -> Plan:
+def make_plan(
+    dataset: str,
+    root: Path,
+    options: Options,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    *,
+    skip_bad: bool = False,
+) -> Plan:
     """Plan a conversion: what there is, in order, after `--split` and `--limit`.
 
     Raises:
         HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII, and an option that
-            asks for what the dataset lacks.
+            asks for what the dataset lacks, and what is known to be unreadable, unless `skip_bad`.
     """
     plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
     if options.with_segmentation and not plan.has_foreground:
@@ -68,7 +76,11 @@ def make_plan(dataset: str, root: Path, options: Options, splits: Sequence[str] 
     if not items:
         there = ", ".join(sorted({item.split for item in plan.items}))
         raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))
-    changes: dict[str, Any] = {"items": tuple(items[:limit])}
+    chosen = tuple(items[:limit])
+    faults = {item.id: plan.faults[item.id] for item in chosen if item.id in plan.faults}
+    if faults and not skip_bad:
+        raise next(iter(faults.values()))
+    changes: dict[str, Any] = {"items": chosen, "faults": faults}
     return Plan(**{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, **changes})
 
 
@@ -107,7 +119,7 @@ def convert(
     options = options or Options()
     if canvas % 8 or not 32 <= canvas <= 1024:
         raise ConfigError("--canvas", expected="a multiple of 8 from 32 to 1024", got=str(canvas))
-    plan = make_plan(dataset, root, options, splits, limit)
+    plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)
     for warning in plan.warnings:
         say(f"{dataset}: {warning}")
     for what, found in plan.readings:

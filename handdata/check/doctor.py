@@ -25,6 +25,7 @@ from handdata.paths import RENDERED_MARK
 from handdata.schema import DEFAULT_CANVAS, FIELDS
 
 LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
+MAX_NAMED = 5  # unreadable samples known beforehand
 MAX_FOLDERS = 2000  # looked into when searching for the right level
 TRIED, TRIED_S = 64, 8.0  # samples read to see that they can be and how fast, and for how long at most
 SIZED = 64  # files of a pattern whose size is read
@@ -105,11 +106,13 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
         sequences[item.sequence] = sequences.get(item.sequence, 0) + 1
     diagnosis.tree, parts = _compare_tree(plan.root, facts)
     diagnosis.findings += _lone_files(diagnosis.tree)
+    diagnosis.findings += [str(fault) for fault in list(plan.faults.values())[:MAX_NAMED]]
     if mark:
         diagnosis.findings += _rendered_faults(mark, plan)
     else:
         diagnosis.findings += _count_faults(diagnosis.tree, parts, facts)
     _estimate(diagnosis, plan, facts, options, shards)
+    diagnosis.findings = list(dict.fromkeys(diagnosis.findings))  # a fault that is known may be met again
     return diagnosis
 
 

@@ -160,7 +160,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     root, out = asked["root"] or data.native(name), asked["out"] or data.shards(name)
     options = _options(name, data, asked)
     if asked["dry_run"]:
-        plan = make_plan(name, root, options, asked["splits"], asked["limit"])
+        plan = make_plan(name, root, options, asked["splits"], asked["limit"], skip_bad=asked["skip_bad"])
         counts = {s: count for s in SPLITS if (count := sum(i.split == s for i in plan.items))}
         for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
             say(f"{name}: {line}")

@@ -4,11 +4,12 @@ A plan is cheap (it lists folders and reads label tables, no picture), is the sa
 absent. A reader runs in a worker process, opens what it needs there and keeps it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.schema import Sample
 
@@ -52,6 +53,7 @@ class Plan:
         warnings: what is absent or odd, a sentence each, for the terminal and index.json.
         labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
+        faults: of items that are known not to be readable, by id: the reader raises the same.
     """
 
     root: Path
@@ -61,6 +63,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()
+    faults: Mapping[str, HanddataError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

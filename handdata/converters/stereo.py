@@ -17,7 +17,7 @@ from handdata.converters import mat5
 from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.crops import CANVAS_SCALE_STEREO, stereo_square
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import invert_rigid, normalize_pose, project, rotation_from_vector, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
@@ -49,6 +49,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     items: list[Item] = []
     labels: set[str] = set()
     absent: list[str] = []
+    faults: dict[str, HanddataError] = {}
     for split, members in manifest.sequences.items():
         for sequence in (name for name in members if name in wanted):
             for camera in cameras:
@@ -56,12 +57,16 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
                 items += found
                 absent += missing
                 if found:
-                    labels.add(_label_path(sequence, camera))
+                    labels.add(label := _label_path(sequence, camera))
+                    count = len(_hand_para(root / label))
+                    past = (item for item in found if item.ref >= count)
+                    faults |= {item.id: _unlabelled(root / label, item, count) for item in past}
     if not items:
         expected = f"pictures named {', '.join(FAMILIES[c][1] + '_<i>.png' for c in cameras)} with labels"
         raise MissingError(root, expected=expected, got="none", fix="Unpack B*.zip and labels.zip, or choose --camera.")
     warnings = (f"absent: {', '.join(absent)}",) if absent else ()
-    return Plan(root=root, items=tuple(items), label_files=tuple(sorted(labels)), warnings=warnings)
+    label_files = tuple(sorted(labels))
+    return Plan(root=root, items=tuple(items), label_files=label_files, warnings=warnings, faults=faults)
 
 
 def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
@@ -74,7 +79,10 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
 
     def read(item: Item) -> Sample:
         label = root / _label_path(item.sequence, item.camera)
-        points = _hand_para(label)[item.ref]
+        columns = _hand_para(label)
+        if item.ref >= len(columns):
+            raise _unlabelled(label, item, len(columns))
+        points = columns[item.ref]
         native = transform(camera_from_label[item.camera], points * manifest.mm_per_unit)
         _check(points, native, f"{label}[handPara][{item.ref}]")
         K = manifest.cameras[item.camera].K
@@ -125,7 +133,7 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
     """List one sequence of one camera, and name what is absent of it.
 
     Raises:
-        MissingError: pictures without the label, a picture without a label column, or an empty picture folder.
+        MissingError: pictures without the label, or an empty picture folder.
     """
     stem = FAMILIES[camera][1]
     places = [root / "images" / sequence, root / sequence]
@@ -145,8 +153,6 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
         got, fix = f"{len(frames)} pictures and no such file", "Unpack labels.zip beside images/."
         raise MissingError(label, expected="the labels of a sequence", got=got, fix=fix)
     count = len(_hand_para(label))
-    if frames[-1][0] >= count:
-        raise MissingError(f"{label}[handPara]", expected=f"a column for {frames[-1][1].name}", got=f"{count} frames")
     gaps = sorted(set(range(count)) - {number for number, _ in frames})
     note = [f"{len(gaps)} of {count} pictures of {sequence}/{stem}, the first {stem}_{gaps[0]}.png"] if gaps else []
     relative, name = folder.relative_to(root).as_posix(), stem.removesuffix("_color")
@@ -155,6 +161,12 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
         for i, path in frames
     ]
     return items, note
+
+
+def _unlabelled(label: Path, item: Item, count: int) -> MissingError:
+    fix = "Unpack labels.zip again, or pass --skip-bad to leave the picture out."
+    name = Path(item.image).name
+    return MissingError(f"{label}[handPara]", expected=f"a column for {name}", got=f"{count} frames", fix=fix)
 
 
 def _hand_para(path: Path) -> NDArray[np.float64]:

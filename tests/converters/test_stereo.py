@@ -9,6 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from handdata import manifest
+from handdata.check.doctor import diagnose
 from handdata.convert import convert
 from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
@@ -180,11 +181,16 @@ def test_pictures_without_their_label_file_are_an_error(tree, refused):
     assert "labels/B2Random_SK.mat" in refused(MissingError, lambda: plan_of("stereo", root))
 
 
-def test_a_picture_beyond_the_last_label_is_an_error(tree, refused):
+def test_a_picture_beyond_the_last_label_is_an_error_or_skipped_alone(tree, refused, tmp_path):
     root = tree(spread((0, 0, 500), 2))
     shutil.copy(root / "images/B1Counting/SK_color_0.png", root / "images/B1Counting/SK_color_7.png")
 
-    assert "SK_color_7.png" in refused(MissingError, lambda: plan_of("stereo", root))
+    assert "SK_color_7.png" in refused(MissingError, lambda: convert("stereo", root, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    assert "SK_color_7.png" in diagnose("stereo", root, tmp_path).findings[0]
+    result = convert("stereo", root, tmp_path / "out", skip_bad=True)
+    assert list(result.skipped) == ["B1Counting/SK/0007"]
+    assert result.num_samples == 2
 
 
 @pytest.mark.parametrize(
