@@ -6,6 +6,7 @@ A row that cannot be read keeps its fault, so that it costs one sample and is na
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.point_names import PALM, match_names
+from handdata.converters.point_names import PALM, match_names, names_a_point
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 MM_PER_UNIT = {"mm": 1.0, "m": 1000.0}
+_FIX = "See docs/custom.md, or pass --skip-bad to leave it out."
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 _POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
 Array = NDArray[np.float64]
@@ -39,6 +41,7 @@ class Hand:
         K: (3, 3) px.
         box: (4,) left, top, right, bottom px.
         has_object: 1, 0 or -1.
+        size: (width, height) px of the picture that was labelled; None where the file does not say.
     """
 
     side: int
@@ -48,11 +51,15 @@ class Hand:
     K: Array
     box: Array
     has_object: int
+    size: tuple[int, int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the file: where its picture is, and the hand or what is wrong with it."""
+    """One row of the file: where its picture is, and the hand or what is wrong with it.
+
+    `image` is "" where the row is so broken that whose it is cannot be told.
+    """
 
     image: str
     split: str
@@ -68,10 +75,12 @@ class Annotations:
     Attributes:
         rows: in file order.
         ignored: names of points that are none of ours.
+        others: annotations of categories without points of a hand, by category.
     """
 
     rows: tuple[Row, ...]
     ignored: tuple[str, ...]
+    others: Mapping[str, int]
 
 
 def read_annotations(path: Path) -> Annotations:
@@ -104,28 +113,41 @@ def _read_coco(text: str, path: Path) -> Annotations:
     try:
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
-        categories = {c["id"]: c for c in content["categories"] if c.get("keypoints")}
+        categories = {c["id"]: c for c in content["categories"]}
         info, annotations = dict(content.get("info") or {}), list(content["annotations"])
-        names = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items()}
+        named = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items() if c.get("keypoints")}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         fix = "See docs/custom.md for the parts it needs."
         raise DataError(
             path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
         ) from None
+    names = {key: these for key, these in named.items() if names_a_point(these)} or named
+    if not names:
+        raise DataError(f"{path}[categories]", expected="one with keypoints", got="none", fix="See docs/custom.md.")
     slots = {key: match_names(these, f"{path}[categories]") for key, these in names.items()}
     ignored = {n for k, these in names.items() for n, slot in zip(these, slots[k], strict=True) if slot is None}
-    rows = []
+    rows: list[Row] = []
+    others: Counter[str] = Counter()
     for number, annotation in enumerate(annotations):
         where = f"{path}[annotations][{number}]"
         try:
-            category, image = annotation["category_id"], images[annotation["image_id"]]
-            slots_here = slots[category]
-        except (KeyError, TypeError, IndexError):
-            expected, fix = "image_id and category_id that the file holds", "See docs/custom.md."
-            raise DataError(where, expected=expected, got=str(annotation)[:80], fix=fix) from None
-        facts = {"category": str(categories[category].get("name", "")), **info, **image, **annotation}
-        rows.append(_row(str(image.get("file_name", "")), facts, where, partial(_coco_hand, slots=slots_here)))
-    return Annotations(rows=tuple(rows), ignored=tuple(sorted(ignored)))
+            image, category = images[annotation["image_id"]], categories[annotation["category_id"]]
+            if category["id"] not in slots:
+                others[str(category.get("name", category["id"]))] += 1
+                continue
+            facts = _said({"category": str(category.get("name", ""))}, info, image, annotation)
+        except (KeyError, TypeError, IndexError, AttributeError):
+            expected = "image_id and category_id that the file holds"
+            rows.append(_broken(where, expected, str(annotation)[:80]))
+            continue
+        read = partial(_coco_hand, slots=slots[category["id"]])
+        rows.append(_row(str(image.get("file_name") or ""), facts, where, read))
+    return Annotations(rows=tuple(rows), ignored=tuple(sorted(ignored)), others=others)
+
+
+def _said(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the facts of a file, its picture and its annotation, the last one first; null says nothing."""
+    return {key: value for part in parts for key, value in part.items() if value is not None}
 
 
 def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
@@ -159,7 +181,8 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
         visible=visible[:NUM_KEYPOINTS],
         K=K,
         box=np.array([x, y, x + w, y + h]),
-        has_object=int(facts.get("has_object", UNKNOWN)),
+        has_object=_whole(facts.get("has_object", UNKNOWN)),
+        size=_size(facts),
     )
 
 
@@ -186,14 +209,15 @@ def _read_csv(text: str, path: Path) -> Annotations:
         for cells in reader:
             where = f"{path}:{reader.line_num}"
             if None in cells or None in cells.values():
-                got = "more" if None in cells else "fewer"
-                raise DataError(where, expected=f"{len(columns)} cells", got=got, fix="Mend the line.")
+                rows.append(_broken(where, f"{len(columns)} cells", "more" if None in cells else "fewer"))
+                continue
             facts = {key: value.strip() for key, value in cells.items() if value and value.strip()}
             if facts:
                 rows.append(_row(facts.get("image", ""), facts, where, partial(_csv_hand, points=points)))
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}", expected="comma-separated text", got=str(error)) from None
-    return Annotations(rows=tuple(rows), ignored=tuple(name for name, slot in points.items() if slot is None))
+    ignored = tuple(name for name, slot in points.items() if slot is None)
+    return Annotations(rows=tuple(rows), ignored=ignored, others={})
 
 
 def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Hand:
@@ -203,7 +227,7 @@ def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Han
         if slot is not None:
             uv[slot] = _numbers(facts, [f"{name}_u", f"{name}_v"])
             xyz[slot] = _numbers(facts, [f"{name}_x", f"{name}_y", f"{name}_z"])
-            visible[slot] = int(facts.get(f"{name}_visible", UNKNOWN))
+            visible[slot] = _whole(facts.get(f"{name}_visible", UNKNOWN))
     if np.isfinite(xyz).any():
         xyz *= _mm_per_unit(facts.get("unit"))
     fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
@@ -215,7 +239,8 @@ def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Han
         visible=visible[:NUM_KEYPOINTS],
         K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) if np.isfinite(fx) else np.full((3, 3), np.nan),
         box=np.array([x, y, x + w, y + h]),
-        has_object=int(facts.get("has_object", UNKNOWN)),
+        has_object=_whole(facts.get("has_object", UNKNOWN)),
+        size=_size(facts),
     )
 
 
@@ -242,22 +267,25 @@ def _numbers(facts: Mapping[str, str], keys: Sequence[str]) -> Array:
 def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mapping[str, Any]], Hand]) -> Row:
     path, split = Path(image), str(facts.get("split", "test"))
     if not path.parts or path.is_absolute() or ".." in path.parts:
-        fix = "Write it relative to --root."
-        raise DataError(where, expected="a picture inside the folder", got=image or "none", fix=fix)
+        return _broken(where, "a picture inside the folder, relative to --root", image or "none")
     if split not in SPLITS:
-        raise DataError(where, expected=f"a split out of {', '.join(SPLITS)}", got=split)
+        return _broken(where, f"a split out of {', '.join(SPLITS)}", split)
     frame: int | None = None
     hand: Hand | HanddataError
     try:
-        frame = int(facts["frame"]) if "frame" in facts else None
+        frame = _whole(facts["frame"]) if "frame" in facts else None
         hand = read(facts)
         _check(hand, frame)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         got = f"no {error}" if isinstance(error, KeyError) else str(error)
-        fix = "See docs/custom.md, or pass --skip-bad to leave it out."
-        hand = DataError(where, expected="a labelled hand", got=got, fix=fix)
+        hand = DataError(where, expected="a labelled hand", got=got, fix=_FIX)
     folder = "" if path.parent == Path() else path.parent.as_posix()
     return Row(image=path.as_posix(), split=split, sequence=str(facts.get("sequence", folder)), frame=frame, hand=hand)
+
+
+def _broken(where: str, expected: str, got: str) -> Row:
+    fault = DataError(where, expected=expected, got=got, fix=_FIX)
+    return Row(image="", split="test", sequence="", frame=None, hand=fault)
 
 
 def _check(hand: Hand, frame: int | None) -> None:
@@ -278,6 +306,23 @@ def _check(hand: Hand, frame: int | None) -> None:
         raise ValueError(f"frame {frame}, not from 0 to 2147483647")
     if np.isfinite(hand.box).any() and not (hand.box[2:] > hand.box[:2]).all():
         raise ValueError("a box without width and height")
+
+
+def _size(facts: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = (_whole(facts.get(key, 0)) for key in ("width", "height"))
+    return (width, height) if width and height else None
+
+
+def _whole(value: Any) -> int:
+    """Read a whole number, which a table with gaps writes as 1.0.
+
+    Raises:
+        ValueError, OverflowError, TypeError: it is none.
+    """
+    number = float(value)
+    if number != int(number):
+        raise ValueError(f"{value}, no whole number")
+    return int(number)
 
 
 def _side(text: object) -> int:

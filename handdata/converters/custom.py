@@ -6,9 +6,11 @@ Native layout:
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.converters.annotations import Annotations, read_annotations
 from handdata.converters.layout import choose
@@ -16,7 +18,7 @@ from handdata.converters.naming import ascii_id
 from handdata.converters.point_names import PALM
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.crops import square_of
-from handdata.errors import ConfigError, HanddataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.images import read_image
 from handdata.manifest import Manifest
@@ -30,28 +32,46 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG
     """List the labelled hands whose picture is there, in the order of the file."""
     table = _table(options)
     root = root if root.is_dir() else _annotations(options).parent
-    wanted = set(choose(options.sequences, dict.fromkeys(row.sequence for row in table.rows), "sequences"))
+    wanted = set(choose(options.sequences, dict.fromkeys(row.sequence for row in table.rows if row.image), "sequences"))
     of_picture = Counter(row.image for row in table.rows)
     seen: Counter[str] = Counter()
-    in_sequence: Counter[str] = Counter()
+    numbers: dict[str, dict[str, int]] = {}  # of the pictures of a sequence
     items: list[Item] = []
     absent: list[str] = []
+    faults: dict[str, HanddataError] = {}
     for number, row in enumerate(table.rows):
-        name = row.image if of_picture[row.image] == 1 else f"{row.image}/{seen[row.image]}"
-        frame = in_sequence[row.sequence] if row.frame is None else row.frame
-        seen[row.image] += 1
-        in_sequence[row.sequence] += 1
-        if not (root / row.image).is_file():
-            absent.append(row.image)
-        elif row.sequence in wanted:
-            items.append(Item(ascii_id(name), row.split, ascii_id(row.sequence), "", frame, row.image, number))
+        name, image, sequence, frame = row.image, row.image, ascii_id(row.sequence), row.frame
+        if image:
+            name = image if of_picture[image] == 1 else f"{image}/{seen[image]}"
+            seen[image] += 1
+            pictures = numbers.setdefault(row.sequence, {})
+            counted = pictures.setdefault(image, len(pictures))
+            frame = counted if frame is None else frame
+            if not (root / image).is_file():
+                absent.append(image)
+                continue
+            if row.sequence not in wanted:
+                continue
+        elif isinstance(row.hand, HanddataError):  # of which picture, nobody can tell
+            name = image = Path(row.hand.where).name
+        item = Item(ascii_id(name), row.split, sequence, "", frame or 0, image, number)
+        items.append(item)
+        if isinstance(row.hand, HanddataError):
+            faults[item.id] = row.hand
     if not items:
         got = f"none of {len(table.rows)}, the first would be {absent[0]}" if absent else "a file without rows"
         raise MissingError(root, expected="the labelled pictures", got=got, fix="Name their folder with --root.")
-    notes = [f"ignored points, none of the 21: {', '.join(table.ignored)}"] if table.ignored else []
+    return Plan(root=root, items=tuple(items), warnings=tuple(_notes(table, absent)), faults=faults)
+
+
+def _notes(table: Annotations, absent: Sequence[str]) -> Iterator[str]:
+    if table.ignored:
+        yield f"ignored points, none of the 21: {', '.join(table.ignored)}"
+    if table.others:
+        names = ", ".join(table.others)
+        yield f"left out: {sum(table.others.values())} annotations of what is no hand: {names}"
     if absent:
-        notes.append(f"absent: {len(absent)} of {len(table.rows)} labelled pictures, the first {absent[0]}")
-    return Plan(root=root, items=tuple(items), warnings=tuple(notes))
+        yield f"absent: {len(absent)} of {len(table.rows)} labelled pictures, the first {absent[0]}"
 
 
 def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001
@@ -65,11 +85,14 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         uv = hand.uv
         if not np.isfinite(uv).any() and np.isfinite(hand.K).all():
             uv = project(hand.xyz, hand.K)
+        image = read_image(root / item.image)
+        if hand.size not in (None, (image.shape[1], image.shape[0])):
+            raise _other_size(root / item.image, image, hand.size)
         has_box = bool(np.isfinite(hand.box).all())
         few = np.isfinite(uv[:PALM]).all(axis=1).sum() < 2
         return Sample(
             id=item.id,
-            image=read_image(root / item.image),
+            image=image,
             hand_side=hand.side,
             keypoints_2d=uv[:PALM],
             keypoints_3d=hand.xyz[:PALM],
@@ -84,6 +107,13 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         )
 
     return read
+
+
+def _other_size(path: Path, image: NDArray[np.uint8], labelled: tuple[int, int] | None) -> DataError:
+    width, height = labelled or (0, 0)
+    fix = "Take the pictures that were labelled; one whose EXIF turns it counts as it is shown."
+    expected, got = f"{width} x {height} px, as its labels say", f"{image.shape[1]} x {image.shape[0]}"
+    return DataError(path, expected=expected, got=got, fix=fix)
 
 
 def _annotations(options: Options) -> Path:

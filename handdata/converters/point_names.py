@@ -25,10 +25,7 @@ def match_names(names: Sequence[str], where: object) -> list[int | None]:
     Raises:
         DataError: no name is known, or two name the same point.
     """
-    plain = [re.sub(r"[\s.\-]+", "_", name.strip().lower()) for name in names]
-    plain = [name if name == "hand_root" else _SIDES.sub("", name) for name in plain]
-    by_anatomy = any(re.search(r"thumb_?(finger)?_?(cmc|ip)$", name) for name in plain)
-    slots = [_slot(name, by_anatomy=by_anatomy) for name in plain]
+    slots = _slots(names)
     known = [slot for slot in slots if slot is not None]
     twice = [name for name, slot in zip(names, slots, strict=True) if slot is not None and known.count(slot) > 1]
     if not known or twice:
@@ -37,6 +34,18 @@ def match_names(names: Sequence[str], where: object) -> list[int | None]:
             where, expected=expected, got=", ".join(twice or names)[:120] or "none", fix="See docs/custom.md."
         )
     return slots
+
+
+def names_a_point(names: Sequence[str]) -> bool:
+    """Tell whether any of the names is a point of a hand."""
+    return any(slot is not None for slot in _slots(names))
+
+
+def _slots(names: Sequence[str]) -> list[int | None]:
+    plain = [re.sub(r"[\s.\-]+", "_", name.strip().lower()) for name in names]
+    plain = [name if name == "hand_root" else _SIDES.sub("", name) for name in plain]
+    by_anatomy = any(re.search(r"thumb_?(finger)?_?(cmc|ip)$", name) for name in plain)
+    return [_slot(name, by_anatomy=by_anatomy) for name in plain]
 
 
 def _slot(name: str, *, by_anatomy: bool) -> int | None:

@@ -168,6 +168,62 @@ def test_two_hands_of_one_picture_are_two_samples(tmp_path):
     assert [sample.hand_side for sample in samples.values()] == [0, 1]
 
 
+def test_two_hands_of_one_picture_are_of_one_frame(tmp_path):
+    """So that verify takes neither for a copy of the other, nor misses that they are in two splits."""
+    rows = "a.png,left,train,,\na.png,right,test,,\nb.png,left,test,1,2\n"
+    text = f"image,side,split,wrist_u,wrist_v\n{rows}"
+    options = Options(annotations=labels(pictures(tmp_path, "a.png", "b.png"), text))
+
+    convert("custom", tmp_path, tmp_path / "out", options=options)
+
+    assert sorted(open_dataset(tmp_path / "out").labels("frame")) == [0, 0, 1]
+
+
+def test_numbers_that_a_table_with_gaps_writes_with_a_point_are_whole(tmp_path):
+    text = "image,side,frame,has_object,wrist_u,wrist_v,wrist_visible\na.png,left,7.0,1.0,1,2,0.0\n"
+    table = labels(pictures(tmp_path, "a.png"), text)
+
+    assert plan_of("custom", tmp_path, annotations=table).items[0].frame == 7
+    sample = samples_of("custom", tmp_path, annotations=table)["a.png"]
+    assert (sample.has_object, sample.visible[0]) == (1, 0)
+
+
+def test_null_says_nothing(tmp_path):
+    nothing = dict.fromkeys(["bbox", "has_object", "K", "unit", "frame", "split", "keypoints"])
+    annotation = {**nothing, "keypoints_3d": [[0, 0, 500]]}
+    table = labels(pictures(tmp_path, "0.png"), coco(["wrist"], annotation, unit="mm", K=K), "a.json")
+
+    sample = samples_of("custom", tmp_path, annotations=table)["0.png"]
+
+    np.testing.assert_allclose(sample.keypoints_2d[0], [159.5, 119.5])
+    assert sample.has_object == -1
+
+
+def test_annotations_of_other_things_are_left_out_and_counted(tmp_path):
+    content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}))
+    content["categories"] += [{"id": 1, "name": "cup"}, {"id": 2, "name": "person", "keypoints": ["nose"]}]
+    content["annotations"] += [{"image_id": 0, "category_id": i, "bbox": [1, 2, 3, 4]} for i in (1, 1, 2)]
+    table = labels(pictures(tmp_path, "0.png"), json.dumps(content), "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert len(plan.items) == 1
+    assert plan.warnings == ("left out: 3 annotations of what is no hand: cup, person",)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (240, 320)], ids=["resized", "turned"])
+def test_a_picture_of_another_size_than_was_labelled_is_refused(tmp_path, refused, size):
+    content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2]}))
+    for image, (width, height) in zip(content["images"], [size, (320, 240), (320, 240)], strict=True):
+        image |= {"width": width, "height": height}
+    options = Options(annotations=labels(pictures(tmp_path, "0.png", "1.png"), json.dumps(content), "a.json"))
+
+    line = refused(DataError, lambda: convert("custom", tmp_path, tmp_path / "out", options=options))
+    assert f"0.png: expected {size[0]} x {size[1]} px, as its labels say, got 320 x 240" in line
+    result = convert("custom", tmp_path, tmp_path / "out", options=options, skip_bad=True)
+    assert list(result.skipped) == ["0.png"]
+
+
 def test_a_box_crops_where_too_few_points_do(tmp_path):
     rows = "a.png,left,,,30,40,10,20,100,60\nb.png,left,,,,,,,,\n"
     table = labels(pictures(tmp_path, "a.png", "b.png"), f"{HEADER},box_x,box_y,box_w,box_h\n{rows}")
@@ -275,21 +331,45 @@ def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annot
     ("name", "text"),
     [
         ("a.json", "{"), ("a.json", "[]"), ("a.json", '{"images": []}'), ("a.csv", ""), ("a.csv", "file,side\n"),
-        ("a.csv", "image,side\n"), ("a.csv", "image,side,wrist_u,wrist_v\n../a.png,left,1,2\n"),
-        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1,2,3\n"), ("a.csv", "image,image,wrist_u\n"),
-        ("a.csv", "image,side,wrist_u,wrist_v\na.png,left,1\n"), ("a.json", "[" * 100_000), ("a.csv", 'image,"side\n'),
-        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "info": "made by hand"})),
-        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "annotations": [5]})),
-        ("a.csv", "image,side,split,wrist_u,wrist_v\na.png,left,dev,1,2\n"), ("a.txt", "image\n"),
+        ("a.csv", "image,side\n"), ("a.csv", "image,image,wrist_u\n"), ("a.json", "[" * 100_000),
+        ("a.csv", 'image,"side\n'),
+        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "info": "made by hand"})), ("a.txt", "image\n"),
+        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "categories": [{"id": 7, "name": "hand"}]})),
     ],
-    ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "outside", "a cell more",
-         "a column twice", "a line cut short", "endless JSON", "an open quote", "info as text", "no annotation",
-         "unknown split", "other suffix"],
+    ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "a column twice",
+         "endless JSON", "an open quote", "info as text", "other suffix", "no keypoints"],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
     table = labels(tmp_path, text, name)
 
     assert name in refused(DataError, lambda: read_annotations(table))
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["../a.png,left,test,1,2", "a.png,left,test,1,2,3", "a.png,left,test,1", "a.png,left,dev,1,2"],
+    ids=["outside", "a cell more", "a line cut short", "unknown split"],
+)
+def test_a_row_of_no_known_picture_ends_the_conversion_or_is_skipped_alone(tmp_path, refused, row):
+    text = f"image,side,split,wrist_u,wrist_v\nb.png,left,train,1,2\n{row}\nc.png,left,train,3,4\n"
+    options = Options(annotations=labels(pictures(tmp_path, "a.png", "b.png", "c.png"), text))
+
+    line = refused(DataError, lambda: convert("custom", tmp_path, tmp_path / "out", options=options))
+    assert "labels.csv:3" in line
+    assert not (tmp_path / "out").exists()
+    result = convert("custom", tmp_path, tmp_path / "out", options=options, skip_bad=True)
+    assert "labels.csv:3" in "".join(result.skipped.values())
+    assert [i.decode() for i in open_dataset(tmp_path / "out").labels("sample_id")] == ["b.png", "c.png"]
+
+
+def test_an_annotation_of_no_picture_is_skipped_alone(tmp_path):
+    content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}))
+    content["annotations"] += [5, {"image_id": 99, "category_id": 7}]
+    options = Options(annotations=labels(pictures(tmp_path, "0.png"), json.dumps(content), "a.json"))
+
+    result = convert("custom", tmp_path, tmp_path / "out", options=options, skip_bad=True)
+
+    assert (result.num_samples, len(result.skipped)) == (1, 2)
 
 
 def test_absent_pictures_are_named_and_none_at_all_is_refused(tmp_path, refused):
