@@ -67,11 +67,12 @@ def load_backgrounds(
     """
     backgrounds = open_backgrounds(folder, split)
     if backgrounds.side < size:
+        pool = f"`handdata convert backgrounds --canvas {-(-size // 8) * 8}`"
         raise ConfigError(
             folder or "backgrounds",
             expected=f"tiles of at least {size} px",
             got=f"{backgrounds.side} px",
-            fix="Convert again.",
+            fix=f"Name a pool from {pool} in data.backgrounds, or none.",
         )
     total = len(backgrounds)
     chosen = np.linspace(0, total, min(limit, total), endpoint=False).astype(np.int64)

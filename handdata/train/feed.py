@@ -176,14 +176,21 @@ class Feeder:
         self._device = device
         self._depth = max(1, prefetch)
         self._ahead = max(1, threads)
+        self._process = os.getpid()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="handdata-feed") if threads else None
 
     def run(self, requests: Iterator[Request]) -> Iterator[Batch]:
-        """Yield the batch of every request, in order, whatever the number of threads."""
+        """Yield the batch of every request, in order, whatever the number of threads.
+
+        Raises:
+            RuntimeError: the process was forked since; its threads stayed behind, and nothing would ever come.
+        """
         if self._pool is None:
             for request in _hinted(requests, self._source, self._ahead):
                 yield self._source.make(request)
             return
+        if os.getpid() != self._process:
+            raise RuntimeError("a loader with threads works in the process that made it, not in a fork of that")
         waiting: deque[Future[Batch]] = deque()
         try:
             for request in _hinted(requests, self._source, self._ahead):

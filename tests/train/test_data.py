@@ -4,6 +4,8 @@ import gc
 import os
 import pickle
 import resource
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
@@ -183,6 +185,37 @@ def test_sample_ids_name_the_dataset(mixture):
     ids = mixture.sample_ids(np.array([0, 1]), np.array([23, 5]))
 
     assert ids == ["synthhands/made/00023", "ganerated/made/00005"]
+
+
+IN_A_FORK = """
+import os, sys, warnings
+from pathlib import Path
+from handdata.train.data import Loader, open_mixture
+
+warnings.simplefilter("ignore")  # Python 3.12 and later say that threads exist
+loader = Loader(open_mixture([Path(sys.argv[1])], "train"), 4, threads=int(sys.argv[2]))
+expected = next(loader.epoch(0)).sample.tolist()
+child = os.fork()
+try:
+    same = next(loader.epoch(0)).sample.tolist() == expected
+except RuntimeError as error:
+    same = str(error)
+if child:
+    os.waitpid(child, 0)
+else:
+    print(same, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("threads", "said"), [(0, "True"), (2, "a loader with threads works in the process that made it, not in a fork")]
+)
+def test_a_loader_in_a_fork_works_without_threads_and_does_not_wait_for_ever_with_them(folders, threads, said):
+    command = [sys.executable, "-c", IN_A_FORK, folders[1], str(threads)]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+
+    assert run.stdout.startswith(said)
 
 
 # ------------------------------------------------------------------------------------------------ files
