@@ -14,7 +14,7 @@ from handdata.shards import ShardReader
 
 def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:
     """Find sequences that the index puts into two splits, though whole sequences were asked for."""
-    if index.get("options", {}).get("split_scheme", "default") != "default":
+    if not is_by_sequence(index):
         return
     home: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
@@ -28,8 +28,19 @@ def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("splits", "index.json", what, len(sequences), len(home), examples(sequences))
 
 
-def copy_faults(rows: Rows) -> Iterator[Finding]:
-    """Find ids that repeat, and frames of a camera that are in two splits."""
+def is_by_sequence(index: Mapping[str, Any]) -> bool:
+    """Tell whether the splits were asked to hold whole sequences, as they do unless published ones were chosen."""
+    return bool(index.get("options", {}).get("split_scheme", "default") == "default")
+
+
+def copy_faults(rows: Rows, *, by_sequence: bool = True) -> Iterator[Finding]:
+    """Find ids that repeat, and frames of a camera that are in two splits.
+
+    Args:
+        rows: of all shards.
+        by_sequence: splits hold whole sequences; else frames are not looked at, because cameras of a sequence
+            (SynthHands) count each their own.
+    """
     ids = rows.ids
     _, first, keys, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
     keys = keys.reshape(-1)
@@ -41,6 +52,8 @@ def copy_faults(rows: Rows) -> Iterator[Finding]:
     if len(repeated):
         found = examples(ids[repeated])
         yield Finding("duplicates", "sample_id", "sample ids that repeat", len(repeated), len(rows), found)
+    if not by_sequence:
+        return
     once = counts[keys] == 1
     leaked = [i for i in _in_two_splits(_frame_keys(rows), rows.split) if once[i]]
     if leaked:

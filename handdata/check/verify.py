@@ -5,7 +5,7 @@ from typing import Any
 
 from handdata import manifest
 from handdata.check.cameras import check_projection
-from handdata.check.copies import copy_faults, picture_faults, split_faults
+from handdata.check.copies import copy_faults, is_by_sequence, picture_faults, split_faults
 from handdata.check.files import check_bytes, open_shards, read_index, require_folder
 from handdata.check.findings import Report
 from handdata.check.handsense import check_hands
@@ -73,7 +73,7 @@ def _check_rows(readers: list[ShardReader], index: dict[str, Any], report: Repor
     if everything > ID_ROWS and quick:
         report.leave_out("duplicates", f"--quick compares the ids of up to {ID_ROWS:,} samples")
         return
-    copies = list(copy_faults(gather(readers, names=_ID_FIELDS)))
+    copies = list(copy_faults(gather(readers, names=_ID_FIELDS), by_sequence=is_by_sequence(index)))
     for check in ("splits", "duplicates"):
         report.record(check, [finding for finding in copies if finding.check == check])
 

@@ -387,6 +387,18 @@ def test_the_published_splits_may_share_sequences(folder):
     assert named(verify(folder, quick=True)) == []
 
 
+def test_cameras_that_count_their_frames_alike_leak_nothing_in_the_published_splits(folder, first_train_row):
+    """As in SynthHands, whose reference splits are of pictures: frame 16 of cam01/02 is not that of cam01/01."""
+    picture = first_train_row["image"][::-1]
+    other = first_train_row | {"sample_id": b"a/cam02/0000", "image": picture}
+    rewrite(folder, lambda rows, split: [*rows, other] if split == "val" else None)
+    index = json.loads((folder / INDEX).read_text())
+    index["options"]["split_scheme"] = "reference"
+    (folder / INDEX).write_text(json.dumps(index))
+
+    assert named(verify(folder)) == []
+
+
 def test_duplicate_pictures_and_ids_are_named(folder):
     def repeat(rows, split):
         if split == "val":
