@@ -46,6 +46,7 @@ class ManyValues(click.Command):
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--cache", type=click.Choice(["none", "device"]), help="device: keep the training set there, if it fits.")
 @click.option("--weights", help="Of the encoder: ResNet34_Weights.IMAGENET1K_V1, a .pth or .safetensors file, or none.")
 @click.option(
     "--init-from",
@@ -72,6 +73,7 @@ def train_command(
     epochs: int | None,
     seed: int | None,
     device: str,
+    cache: str | None,
     weights: str | None,
     init_from: Path | None,
     settings: tuple[str, ...],
@@ -96,7 +98,7 @@ def train_command(
     from handdata.train.loop import Job, train
     from handdata.train.sources import shard_folders
 
-    given = [*settings, *_settings(mix, epochs, seed, weights)]
+    given = [*settings, *_settings(mix, epochs, seed, cache, weights)]
     configs = chain_of(recipe, given)
     config = configs[-1]
     folders = shard_folders([shard_folder(root, word) for word in shards], root)
@@ -197,7 +199,9 @@ def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequen
         say(f"{run}: not scored, the shards hold nothing but train splits")
 
 
-def _settings(mix: Sequence[str], epochs: int | None, seed: int | None, weights: str | None) -> list[str]:
+def _settings(
+    mix: Sequence[str], epochs: int | None, seed: int | None, cache: str | None, weights: str | None
+) -> list[str]:
     """Turn options into settings of the recipe."""
     found: list[str] = []
     if mix and not any("=" in part for part in mix):
@@ -208,7 +212,7 @@ def _settings(mix: Sequence[str], epochs: int | None, seed: int | None, weights:
         pairs = [part.partition("=") for part in mix]
         found += ["data.mix=", *(f"data.weights.{name}={weight}" for name, _, weight in pairs)]
         found.append(f"data.datasets={[name for name, _, _ in pairs]}")
-    options: dict[str, Any] = {"loop.epochs": epochs, "loop.seed": seed}
+    options: dict[str, Any] = {"loop.epochs": epochs, "loop.seed": seed, "data.cache": cache}
     found += [f"{key}={value}" for key, value in options.items() if value is not None]
     if weights is not None:
         found.append(f'start.weights="{"" if weights == "none" else weights}"')

@@ -79,13 +79,14 @@ def test_shards_and_mix_take_many_values(root):
     folders = [root / "data/shards" / name for name in ("synthhands", "stereo")]
     result = handdata(
         root, "train", "--shards", *folders, "--mix", "synthhands=3", "stereo=1", "--recipe", "best-smoke",
-        "--name", "mixed", "--seed", "4", "--device", "cpu", *SMALL,
+        "--name", "mixed", "--seed", "4", "--cache", "device", "--device", "cpu", *SMALL,
     )  # fmt: skip
 
     assert result.exit_code == 0, result.exception
     config = json.loads((root / "runs/mixed/config.json").read_text())
     assert config["data"]["weights"] == {"synthhands": 3.0, "stereo": 1.0}
     assert config["loop"]["seed"] == 4
+    assert config["data"]["cache"] == "device"
     shards = json.loads((root / "runs/mixed/shards.json").read_text())["datasets"]
     assert {entry["dataset"] for entry in shards} == {"synthhands", "stereo"}
 
