@@ -117,8 +117,7 @@ def convert(
         HanddataError: bad input, or somebody else converts into `out`.
     """
     options = options or Options()
-    if canvas % 8 or not 32 <= canvas <= 1024:
-        raise ConfigError("--canvas", expected="a multiple of 8 from 32 to 1024", got=str(canvas))
+    check_canvas(canvas)
     plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)
     for warning in plan.warnings:
         say(f"{dataset}: {warning}")
@@ -148,6 +147,16 @@ def convert(
         skipped={key: why for entry in entries for key, why in entry["skipped"].items()},
         complete=complete,
     )
+
+
+def check_canvas(side: int) -> None:
+    """Refuse a side of the canvases, px, that shards cannot have.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if side % 8 or not 32 <= side <= 1024:
+        raise ConfigError("--canvas", expected="a multiple of 8 from 32 to 1024", got=str(side))
 
 
 def plan_tasks(

@@ -116,6 +116,23 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
     return diagnosis
 
 
+def preview(dataset: str, plan: Plan, options: Options, shards: Path, canvas: int) -> Diagnosis:
+    """Say of a conversion that is planned what there is of the whole archive, how large it gets and how long it takes.
+
+    Args:
+        dataset: a name in CONVERTERS.
+        plan: of the conversion.
+        options: of the conversion.
+        shards: where it is to be written, for the free space there.
+        canvas: side of the canvases, px.
+    """
+    facts = manifest.load(dataset)
+    diagnosis = Diagnosis(dataset=dataset, given=str(plan.root), root=str(plan.root))
+    diagnosis.tree, _ = _compare_tree(plan.root, facts)
+    _estimate(diagnosis, plan, facts, options, shards, canvas)
+    return diagnosis
+
+
 def _other_level(root: Path, facts: Manifest) -> list[str]:
     """Look for the dataset above and below the folder that was named."""
     above = [path for path in root.absolute().parents[:LEVELS_UP] if matches(path, facts.required)]
@@ -222,7 +239,9 @@ def _rendered_faults(mark: dict[str, Any], plan: Plan) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------ size and time
 
 
-def _estimate(diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Options, shards: Path) -> None:
+def _estimate(
+    diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Options, shards: Path, canvas: int = DEFAULT_CANVAS
+) -> None:
     """Measure a few samples: that they can be read, how large their pictures are, how long they take."""
     items = plan.items
     chosen = [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, TRIED).round())]
@@ -241,7 +260,7 @@ def _estimate(diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Option
     pictures = sorted({item.image for item in items})
     sized = pictures[:: max(1, len(pictures) // SIZED)]
     bytes_of = [(plan.root / name).stat().st_size for name in sized if (plan.root / name).is_file()]
-    row = sum(_row_bytes(name) for name in _fields_of(plan))
+    row = sum(_row_bytes(name, canvas) for name in _fields_of(plan, options))
     diagnosis.sizes = {
         "pictures": round(float(np.mean(bytes_of)) * len(pictures)) if bytes_of else 0,
         "shards": row * len(items),
@@ -261,10 +280,11 @@ def _estimate(diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Option
             )
 
 
-def _fields_of(plan: Plan) -> list[str]:
-    return [f.name for f in FIELDS if not f.optional or (f.name == "foreground" and plan.has_foreground)]
+def _fields_of(plan: Plan, options: Options) -> list[str]:
+    asked = {"foreground": plan.has_foreground, "mask": options.with_segmentation}
+    return [field.name for field in FIELDS if asked.get(field.name, True)]
 
 
-def _row_bytes(name: str) -> int:
+def _row_bytes(name: str, canvas: int) -> int:
     one = next(field for field in FIELDS if field.name == name)
-    return int(np.prod(one.shape_at(DEFAULT_CANVAS))) * np.dtype(one.dtype).itemsize
+    return int(np.prod(one.shape_at(canvas))) * np.dtype(one.dtype).itemsize

@@ -277,8 +277,7 @@ def _print_diagnosis(diagnosis: "Diagnosis") -> None:
     for note in diagnosis.notes:
         click.echo(f"note: {note}")
     if diagnosis.sizes:
-        sizes = ", ".join(f"{name} {_size(count)}" for name, count in diagnosis.sizes.items())
-        click.echo(f"{sizes}{_duration(diagnosis.minutes)}")
+        click.echo(work_of(diagnosis))
     for finding in diagnosis.findings:
         click.echo(f"FOUND {finding}")
     if not diagnosis.findings:
@@ -298,6 +297,12 @@ def _print_tree(diagnosis: "Diagnosis") -> None:
         optional = " (not needed)" if line.optional else ""
         table.add_row(f"{line.pattern}{optional}", str(line.expected), str(line.found))
     _console().print(table, markup=False)
+
+
+def work_of(diagnosis: "Diagnosis") -> str:
+    """Say how large the pictures are and the shards get, and how long that takes."""
+    sizes = ", ".join(f"{name} {_size(count)}" for name, count in diagnosis.sizes.items())
+    return f"{sizes}{_duration(diagnosis.minutes)}"
 
 
 def _size(count: int) -> str:

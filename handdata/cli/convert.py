@@ -151,8 +151,7 @@ def _present(data: DataRoot) -> list[str]:
 
 def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
-    from handdata.convert import convert, make_plan
-    from handdata.schema import SPLITS
+    from handdata.convert import convert
 
     if asked["scheduler"]:  # its workers may run in another folder
         data = DataRoot(data.root.absolute())
@@ -160,14 +159,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     root, out = asked["root"] or data.native(name), asked["out"] or data.shards(name)
     options = _options(name, data, asked)
     if asked["dry_run"]:
-        plan = make_plan(name, root, options, asked["splits"], asked["limit"], skip_bad=asked["skip_bad"])
-        counts = {s: count for s in SPLITS if (count := sum(i.split == s for i in plan.items))}
-        for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
-            say(f"{name}: {line}")
-        line = f"{name}: {len(plan.items)} samples ({', '.join(f'{s} {n}' for s, n in counts.items())}) -> {out}"
-        record = {"dataset": name, "root": str(plan.root), "out": str(out)}
-        said = {"warnings": list(plan.warnings), "readings": dict(plan.readings)}
-        return {"line": line, **record, "splits": counts, **said}
+        return _preview(name, root, out, options, asked)
     with _executor(asked["scheduler"]) as executor:
         result = convert(
             name,
@@ -201,6 +193,31 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
         "readings": dict(result.plan.readings),
         "complete": result.complete,
     }
+
+
+def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str, Any]) -> dict[str, Any]:
+    """Plan one dataset and write nothing; return the record that `--json` prints and its line."""
+    from handdata.check.doctor import preview
+    from handdata.cli.check import work_of
+    from handdata.convert import check_canvas, make_plan
+    from handdata.schema import SPLITS
+
+    check_canvas(asked["canvas"])
+    plan = make_plan(name, root, options, asked["splits"], asked["limit"], skip_bad=asked["skip_bad"])
+    counts = {s: count for s in SPLITS if (count := sum(i.split == s for i in plan.items))}
+    for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
+        say(f"{name}: {line}")
+    seen = preview(name, plan, options, out, asked["canvas"])
+    short = [f"{part.pattern} {part.found} of {part.expected}" for part in seen.tree if part.found < part.expected]
+    if short:
+        say(f"{name}: files of the whole archive: {', '.join(short)}")
+    for line in (*seen.findings, work_of(seen)):
+        say(f"{name}: {line}")
+    line = f"{name}: {len(plan.items)} samples ({', '.join(f'{s} {n}' for s, n in counts.items())}) -> {out}"
+    record = {"dataset": name, "root": str(plan.root), "out": str(out), "splits": counts}
+    said = {"warnings": list(plan.warnings), "readings": dict(plan.readings)}
+    foreseen = {key: value for key, value in seen.as_json().items() if key in ("tree", "findings", "sizes", "minutes")}
+    return {"line": line, **record, **said, **foreseen}
 
 
 def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> Options:
