@@ -25,13 +25,15 @@ from handdata.skeleton import LEFT, NUM_KEYPOINTS
 CANVAS_SCALE = 1.0
 CROP_RULE = "the centred largest square, at most 720 px"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jp2")  # pictures too, which are not read
 MAX_SQUARE_PX = 720  # 480 px of the thesis' crop on 128 of 192 canvas pixels
 
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG001 - nothing to choose
     """List the pictures by the published split: sorted, shuffled with seed 42, then 2000, 2000 and the rest."""
-    found = (p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    names = sorted(name.as_posix() for name in found if not any(map(is_litter, name.parts)))
+    files = (p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES))
+    found = sorted(p.as_posix() for p in files if not any(map(is_litter, p.parts)) and (root / p).is_file())
+    names = [name for name in found if name.lower().endswith(SUFFIXES)]
     if not names:
         got = "none" if root.is_dir() else "no such folder"
         raise MissingError(root, expected="background pictures", got=got, fix="Unpack ADE20K, or any photos, there.")
@@ -40,7 +42,9 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG
         Item(id=ascii_id(name), split=str(split), sequence="", camera="", frame=number, image=name)
         for number, (name, split) in enumerate(zip(names, split_of, strict=True))
     )
-    return Plan(root=root, items=items)
+    other = len(found) - len(names)
+    warnings = (f"left out: {other} pictures of kinds that are not read ({', '.join(OTHER_SUFFIXES)})",)
+    return Plan(root=root, items=items, warnings=warnings if other else ())
 
 
 def split_pictures(count: int, *, seed: int, held: int, share: int) -> NDArray[np.str_]:

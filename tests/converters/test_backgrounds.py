@@ -116,3 +116,15 @@ def test_painted_pictures_can_be_converted(tmp_path: Path) -> None:
     convert("backgrounds", tmp_path / "native", tmp_path / "pool", canvas=32)
 
     assert [len(open_backgrounds(tmp_path / "pool", split)) for split in ("train", "val", "test")] == [8, 1, 1]
+
+
+def test_pictures_of_other_kinds_are_counted(pictures: Path, tmp_path: Path) -> None:
+    for name in ("x.webp", "train/y.TIF", "._z.gif"):
+        (pictures / name).write_bytes(b"any")
+
+    plan = convert("backgrounds", pictures, tmp_path / "pool", canvas=48).plan
+
+    assert len(plan.items) == 20
+    assert [warning.partition(" (")[0] for warning in plan.warnings] == [
+        "left out: 2 pictures of kinds that are not read"
+    ]
