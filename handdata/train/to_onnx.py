@@ -92,7 +92,7 @@ def _export(portable: Portable, size: int) -> Any:
             input_names=INPUTS,
             output_names=OUTPUTS,
             opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
             external_data=False,
             dynamo=True,
             verbose=False,

@@ -54,6 +54,8 @@ def test_the_gpus_path_stays_there_and_waits_for_nothing(guard, tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "tests.train.fake_cuda", guard, str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment)
+    if "NYI: aten._pin_memory" in run.stderr:
+        pytest.skip(f"the fake tensors of PyTorch {torch.__version__} cannot be pinned")
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout)
 

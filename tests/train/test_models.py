@@ -179,13 +179,13 @@ def test_size_must_be_a_multiple_of_32(size):
 
 BESIDE_TORCHVISION = """
 import torch
-library = torch.library.Library("torchvision", "DEF")  # what the extension, not built for this torch, would define
-for operator in ("nms(Tensor d, Tensor s, float t) -> Tensor", "qnms(Tensor d, Tensor s, float t) -> Tensor"):
-    try:
+try:
+    from torchvision.models import resnet34
+except RuntimeError:  # its extension is not built for this torch; its models need none of that
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms(Tensor d, Tensor s, float t) -> Tensor", "qnms(Tensor d, Tensor s, float t) -> Tensor"):
         library.define(operator)
-    except RuntimeError:
-        pass  # the extension is here
-from torchvision.models import resnet34
+    from torchvision.models import resnet34
 from handdata.train.encoder import Encoder
 from handdata.train.weights import fill
 torch.manual_seed(0)
