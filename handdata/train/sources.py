@@ -60,14 +60,15 @@ class PartMixture(Mixture):
 def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
     """Return the shard folders of a training: those given, else every complete one under the data root.
 
-    A folder of shard folders stands for what is in it.
+    A folder of shard folders stands for what is in it, pools of backgrounds left out.
 
     Raises:
         MissingError: there are none.
+        ConfigError: one that was given is a pool of backgrounds.
     """
     if not given:
         complete = [path for path in root.all_shards() if (path / INDEX).is_file()]
-        found = [path for path in complete if open_dataset(path).name != BACKGROUNDS]
+        found = [path for path in complete if not _is_pool(path)]
         if not found:
             raise MissingError(
                 root.root / "data" / "shards",
@@ -78,13 +79,24 @@ def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
         return found
     folders: list[Path] = []
     for path in given:
+        if (path / INDEX).is_file():
+            if _is_pool(path):
+                fix = f"Name it as --set data.backgrounds={path} to put it behind hands."
+                raise ConfigError("--shards", expected="shards of hands", got=f"backgrounds in {path}", fix=fix)
+            folders.append(path)
+            continue
         inside = sorted(child.parent for child in path.glob(f"*/{INDEX}"))
-        if not (path / INDEX).is_file() and not inside:
-            raise MissingError(
-                path, expected="a folder of shards with its index.json", got="none", fix="Run `handdata convert` first."
-            )
-        folders += [path] if (path / INDEX).is_file() else inside
+        hands = [folder for folder in inside if not _is_pool(folder)]
+        if not hands:
+            got = "none" if not inside else "backgrounds alone"
+            fix = "Run `handdata convert` first."
+            raise MissingError(path, expected="a folder of shards with its index.json", got=got, fix=fix)
+        folders += hands
     return folders
+
+
+def _is_pool(folder: Path) -> bool:
+    return open_dataset(folder).name == BACKGROUNDS
 
 
 def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixture | None]:

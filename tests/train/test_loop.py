@@ -282,9 +282,11 @@ def test_bare_shards_take_every_complete_dataset(folders, tmp_path):
     (root.shards("dexter")).mkdir()  # a conversion that did not finish
 
     assert [path.name for path in sources.shard_folders((), root)] == ["rhd", "stereo"]
-    assert [path.name for path in sources.shard_folders((tmp_path / "data/shards",), root)][1:] == ["rhd", "stereo"]
+    assert [path.name for path in sources.shard_folders((tmp_path / "data/shards",), root)] == ["rhd", "stereo"]
     with pytest.raises(MissingError, match=r"index\.json"):
         sources.shard_folders((root.shards("dexter"),), root)
+    with pytest.raises(ConfigError, match=r"--shards.*data\.backgrounds="):
+        sources.shard_folders((root.shards("backgrounds"),), root)
 
 
 def test_validation_rows_are_spread_over_every_dataset():
