@@ -23,6 +23,7 @@ from handdata.images import image_size
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.schema import DEFAULT_CANVAS, FIELDS
+from handdata.shard_task import ShardTask, build_row
 
 LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
 MAX_NAMED = 5  # unreadable samples known beforehand
@@ -246,6 +247,7 @@ def _estimate(
     items = plan.items
     chosen = [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, TRIED).round())]
     read = CONVERTERS[diagnosis.dataset].reader(plan.root, facts, options)
+    task = _task(diagnosis.dataset, plan, options, canvas)
     spent: list[float] = []
     begin = time.perf_counter()
     for item in chosen:
@@ -253,7 +255,7 @@ def _estimate(
         if start - begin > TRIED_S:
             break
         try:
-            read(item)
+            build_row(read(item), item, task)
             spent.append(time.perf_counter() - start)
         except HanddataError as error:
             diagnosis.findings.append(str(error))
@@ -278,6 +280,26 @@ def _estimate(
             diagnosis.findings.append(
                 f"{chosen[0].image}: {size[0]} x {size[1]} px, the archive's have {expected.pop()}."
             )
+
+
+def _task(dataset: str, plan: Plan, options: Options, canvas: int) -> ShardTask:
+    """Return a task that rows can be made for; nothing is written."""
+    return ShardTask(
+        dataset=dataset,
+        root=plan.root,
+        path=plan.root,
+        split="",
+        items=(),
+        made_from="",
+        options=options,
+        canvas=canvas,
+        optional=tuple(name for name in ("foreground", "mask") if name in _fields_of(plan, options)),
+        attributes={"canvas_scale": CONVERTERS[dataset].CANVAS_SCALE},
+        sequences=tuple({item.sequence for item in plan.items}),
+        cameras=tuple({item.camera for item in plan.items}),
+        skip_bad=False,
+        tag="",
+    )
 
 
 def _fields_of(plan: Plan, options: Options) -> list[str]:

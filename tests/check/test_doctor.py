@@ -8,9 +8,11 @@ from click.testing import CliRunner
 
 from handdata import manifest
 from handdata.check import environment
-from handdata.check.doctor import diagnose
+from handdata.check.doctor import diagnose, preview
 from handdata.cli import group
 from handdata.cli.options import DATASETS
+from handdata.convert import make_plan
+from handdata.converters.protocol import Options
 from handdata.synth.native import write_native
 
 
@@ -42,6 +44,15 @@ def test_a_rendered_tree_is_well(dataset, native_tree, tmp_path):
     assert all(line.found > 0 for line in found.tree if not line.optional)
     assert found.sizes["pictures"] > 0
     assert found.minutes > 0
+
+
+def test_the_time_is_that_of_the_canvases_too(native_tree, tmp_path):
+    root = native_tree("ganerated")
+    plan = make_plan("ganerated", root, Options())
+
+    small, large = (preview("ganerated", plan, Options(), tmp_path, side).minutes for side in (32, 1024))
+
+    assert large > 1.5 * small
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
