@@ -115,7 +115,8 @@ class Inputs:
     Attributes:
         image_B3HW: float32, normalised.
         uv_BK2: float32 fractions of the crop side, x_n / n; true values outside 0..1; 0 where not labelled.
-        present_2d_BK: bool, labelled and inside the crop by the half-open rule: what the 2D losses use (D10, D11).
+        present_2d_BK: bool, labelled and inside the picture as shipped and the crop, by the half-open rule: what the
+            2D losses use (D10, D11, method.md 3.4).
         labelled_2d_BK: bool, labelled, inside or not.
         xyz_BK3: float32 normalised 3D, turned and mirrored with the picture; 0 where not labelled.
         present_3d_BK: bool.
@@ -331,7 +332,7 @@ def _labels(batch: Batch, plan: Plan, size: int) -> dict[str, NDArray[Any]]:
     return {
         "uv": np.where(labelled[..., None], uv / size, 0.0),
         "labelled_2d": labelled,
-        "present_2d": labelled & in_frame(uv, size, size),
+        "present_2d": labelled & batch.labels["in_frame"] & in_frame(uv, size, size),
         "xyz": np.where(known[..., None], xyz, 0.0),
         "present_3d": known,
         "side": plan.side,

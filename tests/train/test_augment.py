@@ -1,6 +1,7 @@
 """Augmentation: labels stay on their dots through every transform, ranges are the published ones, draws depend on
 nothing but seed, epoch and position. Dots are painted at the joints, so the picture itself is the witness."""
 
+import dataclasses
 import json
 
 import cv2
@@ -9,9 +10,10 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
 
+from handdata.errors import ConfigError
 from handdata.geometry import project, rotate_about_axis
 from handdata.train.augment import NO_AUGMENTATION, PUBLISHED, AugmentConfig, prepare, published_configs
-from handdata.train.backgrounds import BackgroundPool
+from handdata.train.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.color import ORDERS, blur, denormalize, jitter, normalize
 from handdata.train.data import EvalLoader, open_mixture
 from handdata.train.warp import unpack_bits, warp
@@ -262,6 +264,18 @@ def test_points_outside_the_crop_are_labelled_but_not_present_d10(left):
     assert inputs.uv_BK2[~inside].abs().max() > 1
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_points_outside_the_picture_as_shipped_are_not_present_wherever_the_crop_lies(left, train):
+    labels = {**left.labels, "in_frame": left.labels["in_frame"].copy()}
+    labels["in_frame"][:, ::2] = False  # as the converter says of a tip that the picture's rim cuts off
+    wide = AugmentConfig(scale=(-0.5, -0.5), mirror_right=False)
+    inputs = prepare(dataclasses.replace(left, labels=labels), wide, seed=0, epoch=0, train=train)
+
+    assert inputs.labelled_2d_BK.all()
+    assert not inputs.present_2d_BK[:, ::2].any()
+    assert inputs.present_2d_BK[:, 1::2].all()
+
+
 # ------------------------------------------------------------------------------------------------ validation
 
 
@@ -438,6 +452,13 @@ def test_samples_do_not_change_with_their_neighbours(root, keyed, left, pool):
 def load_mixture(root):
     with EvalLoader(open_mixture([root / "keyed", root / "left"], "train"), 48, threads=0) as loader:
         return next(iter(loader))
+
+
+def test_tiles_smaller_than_the_input_are_told_with_a_way_out():
+    with pytest.raises(
+        ConfigError, match=r"tiles of at least 256 px, got 192 px\. Name a pool .*--canvas 256.* or none"
+    ):
+        load_backgrounds(None, "train", size=256)
 
 
 # ------------------------------------------------------------------------------------------------ repeatability
