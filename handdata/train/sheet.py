@@ -51,10 +51,10 @@ def draw_sheet(
 
 
 def draw_inputs(inputs: Inputs, batch: Batch) -> list[NDArray[np.uint8]]:
-    """Draw what the network sees, twice as large, labels on top."""
+    """Draw what the network sees, twice as large, with the labels that count on top."""
     images = (denormalize(inputs.image_B3HW) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     uv = inputs.uv_BK2.cpu().numpy() * images.shape[1]
-    uv[~inputs.labelled_2d_BK.cpu().numpy()] = np.nan
+    uv[~inputs.present_2d_BK.cpu().numpy()] = np.nan
     visible = batch.labels["visible"]
     return [draw_skeleton(images[i], uv[i], visible[i], scale=2) for i in range(len(images))]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,10 @@ from click.testing import CliRunner
 
 from handdata.cli.browse import browse_command
 from handdata.paths import DataRoot
+from handdata.train.augment import NO_AUGMENTATION, prepare
+from handdata.train.color import denormalize
+from handdata.train.data import EvalLoader, open_mixture
+from handdata.train.sheet import draw_inputs
 from tests.train.made_shards import write_dataset
 
 
@@ -43,6 +48,18 @@ def test_augmented_views_change_with_the_seed_only(folder, tmp_path):
         pictures.append((tmp_path / f"{name}.png").read_bytes())
 
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_labels_that_do_not_count_are_not_drawn(folder):
+    """A tip beyond the picture's rim would stand on black or on the background."""
+    with EvalLoader(open_mixture([folder], None), 9, threads=0) as loader:
+        batch = next(iter(loader))
+    nothing = {**batch.labels, "in_frame": np.zeros_like(batch.labels["in_frame"])}
+    inputs = prepare(replace(batch, labels=nothing), NO_AUGMENTATION, seed=0, epoch=0, train=False)
+    plain = (denormalize(inputs.image_B3HW) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+    for drawn, picture in zip(draw_inputs(inputs, batch), plain, strict=True):
+        assert np.array_equal(drawn, cv2.resize(picture, (256, 256), interpolation=cv2.INTER_LINEAR))
 
 
 def test_a_dataset_that_is_not_there_is_told_in_one_line(tmp_path):
