@@ -15,11 +15,12 @@ from handdata.check.findings import Finding, examples
 from handdata.check.rows import spread
 from handdata.errors import DataError, HanddataError
 from handdata.progress import meter
-from handdata.schema import VERSION
+from handdata.schema import FIELDS, VERSION
 from handdata.shards import INDEX, PARTIAL, ShardReader, file_sha256
 
 NOT_CONVERTED = "unfinished conversion: shards but no index.json"
-_ENTRY = ("file", "split", "num_samples", "size", "sha256", "content_sha256")
+_ENTRY = {"file": str, "split": str, "num_samples": int, "size": int, "sha256": str, "content_sha256": str}
+_INDEX = {"num_samples": int, "splits": dict, "options": dict}
 
 
 def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
@@ -38,10 +39,17 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding("index", str(path), f"damaged index: {error}")]
     if not isinstance(index, dict) or index.get("schema") != VERSION or not isinstance(index.get("shards"), list):
         return {}, [Finding("index", str(path), f"not an index of {VERSION}")]
-    broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or any(k not in entry for k in _ENTRY)]
+    broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or not _fits(entry, _ENTRY)]
     if broken:
-        return {}, [Finding("index", str(path), "a shard's entry lacks a key", len(broken), len(index["shards"]))]
+        what = "a shard's entry lacks a key or holds another kind of value"
+        return {}, [Finding("index", str(path), what, len(broken), len(index["shards"]))]
+    if not _fits(index, _INDEX) or not all(isinstance(facts, dict) for facts in index["splits"].values()):
+        return {}, [Finding("index", str(path), f"damaged index: one of {', '.join(_INDEX)} is of another kind")]
     return index, list(_index_faults(folder, index))
+
+
+def _fits(values: dict[str, Any], kinds: dict[str, type]) -> bool:
+    return all(isinstance(values.get(key), kind) for key, kind in kinds.items())
 
 
 def _index_faults(folder: Path, index: dict[str, Any]) -> Iterator[Finding]:
@@ -97,12 +105,31 @@ def open_shards(
                 continue
             try:
                 reader = ShardReader(path)
+                fault = _layout_fault(reader)
             except HanddataError as error:
-                found.append(Finding("files", entry["file"], f"damaged shard: {error.got}"))
+                fault = error.got
+            except Exception as error:  # HDF5 and numpy have many ways to say that a header is nonsense
+                fault = f"a header that makes no sense ({str(error)[:80]})"
+            if fault:
+                found.append(Finding("files", entry["file"], f"damaged shard: {fault}"))
                 continue
             found += _header_faults(reader, entry, index)
             readers.append(reader)
     return readers, found
+
+
+def _layout_fault(reader: ShardReader) -> str:
+    """Tell which array is not of the schema's shape and kind; nothing can be read of such a shard."""
+    side = int(reader.attributes["canvas_size"])
+    for field in FIELDS:
+        if field.name not in reader:
+            if not field.optional:
+                return f"no array {field.name}"
+            continue
+        array, shape = reader.view(field.name), (len(reader), *field.shape_at(side))
+        if array.shape != shape or array.dtype != np.dtype(field.dtype):
+            return f"{field.name} is {array.dtype} {array.shape}, expected {np.dtype(field.dtype)} {shape}"
+    return ""
 
 
 def _size_fault(path: Path, expected: int) -> str:

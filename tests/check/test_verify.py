@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from made_dataset import CANVAS, SIZE, make_dataset, rewrite
 
+from handdata.check.files import check_bytes, open_shards, read_index
 from handdata.check.verify import verify
 from handdata.cli import group
 from handdata.geometry import in_frame, mirror_intrinsics, mirror_pixels, mirror_points, normalize_pose
@@ -419,6 +420,42 @@ def test_two_hands_of_one_picture_are_no_duplicates(folder):
     rewrite(folder, both_hands)
 
     assert named(verify(folder)) == []
+
+
+def test_a_flipped_byte_of_a_header_is_a_finding_wherever_it_is(folder):
+    """HDF5 answers most of them by an error of its own, some by arrays of another shape."""
+    path = folder / "val-00000.h5"
+    whole = path.read_bytes()
+    for offset in range(0, 2048, 9):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0xFF]) + whole[offset + 1 :])
+        index, _ = read_index(folder)
+        readers, found = open_shards(folder, index)
+        assert found or check_bytes(folder, index, readers)[0], offset
+        assert all(len(reader.take("keypoints_2d", np.arange(40))) == 40 for reader in readers)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_samples": "x"}, {"splits": None}, {"splits": {"val": 3}}, {"options": None}, {"shards": ["a"]}],
+    ids=str,
+)
+def test_an_index_with_another_kind_of_value_is_damaged(folder, changes):
+    index = json.loads((folder / INDEX).read_text())
+    (folder / INDEX).write_text(json.dumps(index | changes))
+
+    (finding,) = verify(folder).findings
+
+    assert finding.check == "index"
+
+
+def test_a_size_that_is_no_number_is_damage_of_the_index(folder):
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][1]["size"] = "big"
+    (folder / INDEX).write_text(json.dumps(index))
+
+    (finding,) = verify(folder).findings
+
+    assert "a shard's entry" in finding.what
 
 
 # ------------------------------------------------------------------------------------------------ command
