@@ -196,12 +196,14 @@ class ShardReader:
                 tables = {n: [item.decode() for item in file[n][:]] for n in ("sequences", "cameras")}
         except FileNotFoundError:
             raise MissingError(path, expected="a shard", got="no file", fix="Convert that dataset again.") from None
-        except (OSError, KeyError) as error:
-            got = f"a damaged file ({str(error).splitlines()[0]})"
+        except Exception as error:  # HDF5 and numpy have many ways to say that a header is nonsense
+            got = f"a damaged file ({str(error).splitlines()[0][:80]})" if str(error) else "a damaged file"
             raise DataError(path, expected="a shard", got=got, fix="Convert that dataset again.") from error
         version = self.attributes.get("schema")
         if version != VERSION:
             raise DataError(path, expected=f"schema {VERSION}", got=str(version), fix="Convert that dataset again.")
+        if fault := _layout_fault(layout, self.attributes):
+            raise DataError(path, expected=f"schema {VERSION}", got=fault, fix="Convert that dataset again.")
         self._layout = layout
         self.sequences: list[str] = tables["sequences"]
         self.cameras: list[str] = tables["cameras"]
@@ -363,6 +365,25 @@ def _layout(file: h5py.File) -> dict[str, tuple[int, tuple[int, ...], np.dtype[A
     """Return offset, shape and dtype of every array, by HDF5's own calls: half the time of h5py's objects."""
     arrays = {name.decode(): h5py.h5d.open(file.id, name) for name in file.id}
     return {name: (array.get_offset(), array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def _layout_fault(
+    layout: Mapping[str, tuple[int, tuple[int, ...], np.dtype[Any]]], attributes: Mapping[str, Any]
+) -> str:
+    """Tell which array is not of the schema's shape and kind, "" if all are."""
+    rows, side = attributes.get("num_samples"), attributes.get("canvas_size")
+    if not isinstance(rows, int) or not isinstance(side, int):
+        return f"num_samples {rows!r} and canvas_size {side!r}"
+    for field in FIELDS:
+        if field.name not in layout:
+            if not field.optional:
+                return f"no array {field.name}"
+            continue
+        _, shape, dtype = layout[field.name]
+        expected = (rows, *field.shape_at(side))
+        if shape != expected or dtype != np.dtype(field.dtype):
+            return f"{field.name} is {dtype} {shape}, expected {np.dtype(field.dtype)} {expected}"
+    return ""
 
 
 def _sync(path: Path) -> None:

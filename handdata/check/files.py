@@ -15,7 +15,7 @@ from handdata.check.findings import Finding, examples
 from handdata.check.rows import spread
 from handdata.errors import DataError, HanddataError
 from handdata.progress import meter
-from handdata.schema import FIELDS, VERSION
+from handdata.schema import VERSION
 from handdata.shards import INDEX, PARTIAL, ShardReader, file_sha256
 
 NOT_CONVERTED = "unfinished conversion: shards but no index.json"
@@ -105,31 +105,12 @@ def open_shards(
                 continue
             try:
                 reader = ShardReader(path)
-                fault = _layout_fault(reader)
             except HanddataError as error:
-                fault = error.got
-            except Exception as error:  # HDF5 and numpy have many ways to say that a header is nonsense
-                fault = f"a header that makes no sense ({str(error)[:80]})"
-            if fault:
-                found.append(Finding("files", entry["file"], f"damaged shard: {fault}"))
+                found.append(Finding("files", entry["file"], f"damaged shard: {error.got}"))
                 continue
             found += _header_faults(reader, entry, index)
             readers.append(reader)
     return readers, found
-
-
-def _layout_fault(reader: ShardReader) -> str:
-    """Tell which array is not of the schema's shape and kind; nothing can be read of such a shard."""
-    side = int(reader.attributes["canvas_size"])
-    for field in FIELDS:
-        if field.name not in reader:
-            if not field.optional:
-                return f"no array {field.name}"
-            continue
-        array, shape = reader.view(field.name), (len(reader), *field.shape_at(side))
-        if array.shape != shape or array.dtype != np.dtype(field.dtype):
-            return f"{field.name} is {array.dtype} {array.shape}, expected {np.dtype(field.dtype)} {shape}"
-    return ""
 
 
 def _size_fault(path: Path, expected: int) -> str:
