@@ -32,6 +32,7 @@ from handdata.shards import INDEX, PARTIAL, STATE, write_index
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"
+OWN = ("custom", "backgrounds")  # pictures nobody published as a dataset of hands
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
 POLL_S = 0.2
@@ -367,7 +368,7 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "handdata_version": __version__,
         "manifest_sha256": task.attributes["manifest_sha256"],
         "options": json.loads(str(task.attributes["options"])),
-        "origin": origin_of(plan.root),
+        "origin": origin_of(plan.root, dataset),
         "splits": splits,
         "shards": shards,
         "skipped": {key: why for entry in entries for key, why in entry["skipped"].items()},
@@ -375,10 +376,11 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
     }
 
 
-def origin_of(root: Path) -> str:
-    """Return whose hands a native tree shows: `rendered` if handdata's renderer marked it, else `published`."""
-    marked = any((folder / RENDERED_MARK).is_file() for folder in (root, root.parent))
-    return "rendered" if marked else "published"
+def origin_of(root: Path, dataset: str) -> str:
+    """Return whose hands a tree shows: `rendered` if handdata's renderer marked it, else `published` or `own`."""
+    if any((folder / RENDERED_MARK).is_file() for folder in (root, root.parent)):
+        return "rendered"
+    return "own" if dataset in OWN else "published"
 
 
 def _finish(out: Path, index: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ class SetResult:
     dataset: str
     split: str
     shards: str  # the folder the truth was read from
-    origin: str  # "rendered" hands of `handdata synth`, "published" data, or "unknown"
+    origin: str  # "rendered" hands of `handdata synth`, "published" data, one's "own", or "unknown"
     augmented: bool = False  # random augmentation was on (Table 4.6b)
     repeats: int = 1
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -162,7 +162,7 @@ def _score_set(
 
 
 def origin_of(dataset: Dataset) -> str:
-    """Return whose hands a dataset shows, `rendered` or `published`, as its conversion recorded it."""
+    """Return whose hands a dataset shows, `rendered`, `published` or `own`, as its conversion recorded it."""
     return str(dataset.index.get("origin", UNKNOWN_ORIGIN))
 
 

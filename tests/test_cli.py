@@ -134,6 +134,14 @@ def test_help_does_not_import_torch():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_job_of_an_array_wants_its_number(tmp_path):
+    """It would do the work of job 0 otherwise, and take the index of a finished folder away for it."""
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "convert", "stereo", "--num-shards", "2"])
+
+    assert result.exit_code == 2
+    assert "needs --shard-index" in result.stderr
+
+
 def test_the_root_script_is_the_command():
     result = subprocess.run([sys.executable, ROOT / "cli.py", "--version"], capture_output=True, text=True, check=False)
 

@@ -28,7 +28,7 @@ class Stats:
 
     Attributes:
         dataset: its name.
-        origin: whose hands it shows, "rendered" or "published"; "" where its conversion did not record it.
+        origin: whose hands it shows, "rendered", "published" or "own"; "" where its conversion did not record it.
         num_samples: of all shards.
         num_looked_at: whose labels were read.
         counts: what is counted -> value -> number of samples, among those looked at; `split` counts all.

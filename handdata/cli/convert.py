@@ -126,16 +126,20 @@ def _check_options(dataset: str, asked: dict[str, Any]) -> None:
     """Refuse options that do not fit one another or the dataset, instead of ignoring them."""
     if asked["shard_index"] >= asked["num_shards"]:
         raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
+    if asked["num_shards"] > 1 and not _was_given("shard_index"):
+        raise click.BadParameter("needs --shard-index, this job's number from 0", param_hint="--num-shards")
     if dataset == ALL and (asked["root"] or asked["out"]):
         raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
     if asked["split_scheme"] == "reference-rotate" and dataset not in ("dexter", ALL):
         raise click.BadParameter(f"reference-rotate is for dexter, not {dataset}", param_hint="--split-scheme")
-    context = click.get_current_context()
     for option, datasets in BELONGS.items():
-        given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
-        if given and dataset not in (*datasets, ALL):
+        if _was_given(option) and dataset not in (*datasets, ALL):
             hint = "--" + option.replace("_", "-")
             raise click.BadParameter(f"is for {', '.join(datasets)}, not {dataset}", param_hint=hint)
+
+
+def _was_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
 
 
 def _present(data: DataRoot) -> list[str]:

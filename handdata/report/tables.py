@@ -248,7 +248,11 @@ def _gaps(sources: Mapping[Cell, Source], ours: Mapping[Cell, Ours | None]) -> l
 
 def origin_text(origin: str) -> str:
     """Return what kind of hands a set shows, in words."""
-    words = {"rendered": "RENDERED hands, no real ones", "published": "the published dataset"}
+    words = {
+        "rendered": "RENDERED hands, no real ones",
+        "published": "the published dataset",
+        "own": "pictures of one's own",
+    }
     return words.get(origin, "hands of unrecorded origin")
 
 

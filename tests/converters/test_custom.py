@@ -75,6 +75,8 @@ def test_the_worked_example_runs_as_printed(example):
     assert [result.exit_code for result in results] == [0, 0, 0], [result.output for result in results]
     assert answer is not None
     assert answer[1] in results[0].output
+    indexes = [json.loads(path.read_text()) for path in example.rglob("index.json")]
+    assert {index["origin"] for index in indexes} == {"own"}
 
 
 def test_the_two_files_of_the_worked_example_say_the_same(example):
