@@ -14,7 +14,7 @@ from handdata.skeleton import NUM_KEYPOINTS
 Floats = NDArray[np.float64]
 
 _LABELS = ("keypoints_2d", "keypoints_3d", "keypoints_3d_normalized", "crop_xyxy", "bbox_xyxy", "scale_mm",
-           "palm_center_3d", "annotated_2d", "annotated_3d", "visible", "hand_side", "frame")  # fmt: skip
+           "palm_center_3d", "annotated_2d", "annotated_3d", "in_frame", "visible", "hand_side", "frame")  # fmt: skip
 
 
 def match_samples(dataset: Dataset, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -62,7 +62,7 @@ def compare(
         truth_normalized = predictions.truth.keypoints_3d_normalized[rows]
         crop = predictions.crop_xyxy[rows].astype(np.float64)
         truth_2d = from_crop_fractions(fractions, crop, size)
-    in_crop = in_frame(fractions * size, size, size)
+    in_crop = labels["in_frame"] & in_frame(fractions * size, size, size)
     return Comparison(
         prediction_2d=prediction_2d,
         truth_2d=truth_2d,

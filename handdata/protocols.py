@@ -38,7 +38,7 @@ class Comparison:
     scale_mm: Floats  # (N,) true distance from wrist to middle MCP
     palm_3d: Floats  # (N, 3) mm
     annotated_2d: NDArray[np.bool_]  # (N, 21)
-    in_crop: NDArray[np.bool_]  # (N, 21) the 2D label lies inside the crop
+    in_crop: NDArray[np.bool_]  # (N, 21) the 2D label lies inside the crop and the picture as shipped (method.md 3.4)
     annotated_3d: NDArray[np.bool_]  # (N, 21)
     visible: NDArray[np.int8]  # (N, 21) 1 visible, 0 occluded, -1 unknown
     sequence: NDArray[np.int64]  # (N,) any integers
@@ -267,7 +267,7 @@ def has_full_hands(comparison: Comparison) -> bool:
     """Tell whether more than fingertips is labelled in 2D.
 
     The thesis scores full hands wherever their keypoints lie (D10) and makes a fingertip of Dexter+Object absent
-    outside its box (method.md 3.4).
+    outside its box or the picture (method.md 3.4).
     """
     others = [keypoint for keypoint in range(NUM_KEYPOINTS) if keypoint not in TIPS]
     return bool(comparison.annotated_2d[:, others].any())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from made_runs import made_predictions, made_shards
@@ -11,7 +12,7 @@ from handdata.errors import ConfigError, DataError
 from handdata.predictions import AugmentedTruth, Predictions
 from handdata.results import keep_other_kind, read_results, write_results
 from handdata.scoring import score_predictions
-from handdata.skeleton import ROOT, WRIST
+from handdata.skeleton import KEYPOINTS, ROOT, WRIST
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,24 @@ def test_fingertips_alone_leave_the_other_groups_empty(tips):
     assert errors.groups["joint:MCP"] is None
     assert errors.groups["joint:fingertip"] == pytest.approx(errors.total_macro)
     assert scored(tips).errors["all"]["3d"].total_micro is None
+
+
+def test_a_tip_beyond_the_picture_is_absent_for_the_thesis_though_the_crop_reaches_there(tmp_path):
+    """method.md 3.4, steps 2 and 8."""
+    folder = made_shards(tmp_path / "dexter", "dexter", tips_only=True)
+    before = scored(open_dataset(folder))
+    tip = KEYPOINTS.index("thumb_tip")
+    for path in sorted(folder.glob("*.h5")):
+        with h5py.File(path, "r+") as file:
+            in_frame = file["in_frame"][:]
+            in_frame[:, tip] = False
+            file["in_frame"][...] = in_frame
+    after = scored(open_dataset(folder))
+
+    labels, samples = before.protocols["thesis:error_2d"].labels, before.counts["samples"]
+    assert after.protocols["thesis:error_2d"].labels == labels - samples
+    assert after.counts["labels_2d_outside_crop"] == before.counts["labels_2d_outside_crop"] + samples
+    assert after.errors["all"]["2d"].labels[tip] == 0
 
 
 def test_both_totals_are_given_and_differ_when_labels_are_uneven_e16(full):
