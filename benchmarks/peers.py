@@ -21,7 +21,8 @@ from handdata.backgrounds import paint_tiles
 from handdata.crops import centered_square
 from handdata.geometry import crop_affine
 from handdata.schema import VERSION, Sample, label_row
-from handdata.shards import ShardWriter, file_sha256, write_index
+from handdata.shard_writer import ShardWriter
+from handdata.shards import file_sha256, write_index
 from handdata.train.data import Loader, ShardDataset, open_mixture
 
 JPEG_QUALITY = 95

@@ -20,7 +20,8 @@ from handdata.geometry import crop_affine
 from handdata.images import resample_kept, resample_mask, resample_square, touches_outside
 from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shard_state import remember
-from handdata.shards import ShardWriter, file_sha256
+from handdata.shard_writer import ShardWriter
+from handdata.shards import file_sha256
 from handdata.workers import count_step, one_core
 
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)

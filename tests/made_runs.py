@@ -10,7 +10,8 @@ from handdata.predictions import Predictions, write_predictions
 from handdata.results import write_results
 from handdata.schema import BoxSource
 from handdata.scoring import score_predictions
-from handdata.shards import ShardWriter, file_sha256, write_index
+from handdata.shard_writer import ShardWriter
+from handdata.shards import file_sha256, write_index
 from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST
 
 K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from handdata.errors import DataError, MissingError
 from handdata.schema import FIELDS, VERSION
-from handdata.shards import ALIGNMENT, INDEX, ShardReader, ShardWriter, file_sha256, write_index
+from handdata.shard_writer import ALIGNMENT, ShardWriter
+from handdata.shards import INDEX, ShardReader, file_sha256, write_index
 from handdata.skeleton import KEYPOINTS, PARENTS
 
 CANVAS = 32

@@ -10,7 +10,8 @@ from handdata.crops import scale_about_center, square_of
 from handdata.geometry import crop_affine, project
 from handdata.images import resample_kept, resample_mask, resample_square
 from handdata.schema import VERSION, Sample, label_row
-from handdata.shards import ShardWriter, write_index
+from handdata.shard_writer import ShardWriter
+from handdata.shards import write_index
 from handdata.skeleton import FINGERS
 
 WIDTH, HEIGHT = 320, 240
