@@ -181,10 +181,10 @@ def _triangle(width: float) -> NDArray[np.float32]:
 
     That is exact for whole widths, where the variance is (width^2 - 1) / 6; between two they are mixed to have it too.
     """
-    narrow = int(width)
+    narrow = int(np.ceil(width)) - 1
     share = (width**2 - narrow**2) / (2 * narrow + 1)
     steps = np.abs(np.arange(-narrow, narrow + 1))
-    low, high = np.maximum(1 - steps / narrow, 0) / narrow, (1 - steps / (narrow + 1)) / (narrow + 1)
+    low, high = (np.maximum(1 - steps / half, 0) / half for half in (narrow, narrow + 1))
     return np.asarray(low + share * (high - low), np.float32)
 
 

@@ -67,6 +67,8 @@ def to_canonical(points: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
     if points.shape[-2] != len(names):
         raise ValueError(f"{points.shape[-2]} points but {len(names)} names")
     rows, slots = _slots(tuple(names))
+    if len(slots) == NUM_KEYPOINTS:
+        return points[..., rows, :]
     result = np.full((*points.shape[:-2], NUM_KEYPOINTS, points.shape[-1]), np.nan, dtype=points.dtype)
     result[..., slots, :] = points[..., rows, :]
     return result
@@ -74,9 +76,9 @@ def to_canonical(points: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
 
 @lru_cache(maxsize=64)
 def _slots(names: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows of `names` that are keypoints, and the slots they fill."""
-    known = [(row, INDEX[name]) for row, name in enumerate(names) if name in INDEX]
-    slots = [slot for _, slot in known]
+    """Return the rows of `names` that are keypoints, and the slots they fill, in the order of the slots."""
+    known = sorted((INDEX[name], row) for row, name in enumerate(names) if name in INDEX)
+    slots = [slot for slot, _ in known]
     if len(set(slots)) != len(slots):
         raise ValueError(f"a keypoint is named twice in {list(names)}")
-    return np.array([row for row, _ in known], np.intp), np.array(slots, np.intp)
+    return np.array([row for _, row in known], np.intp), np.array(slots, np.intp)

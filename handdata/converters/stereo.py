@@ -9,6 +9,7 @@ SK labels are in the depth camera's frame, BB labels in the left BumbleBee's. Sl
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.crops import CANVAS_SCALE_STEREO, stereo_square
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.geometry import invert_rigid, normalize_pose, project, rotation_from_vector, transform
+from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
 from handdata.schema import Flag, Sample
@@ -77,52 +78,61 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
     camera_from_label = {name: facts.T_camera_label for name, facts in manifest.cameras.items()}
     camera_from_label["sk"] = invert_rigid(depth_from_color)  # exact, method.md D16
 
+    @lru_cache(maxsize=4)
+    def labels_of(sequence: str, camera: str) -> _Labels:
+        columns = _hand_para(root / _label_path(sequence, camera))
+        with np.errstate(invalid="ignore", over="ignore"):  # a frame that is no number is refused when it is read
+            native = transform(camera_from_label[camera], columns * manifest.mm_per_unit)
+            xyz, uv = to_canonical(native, manifest.keypoints), project(native, manifest.cameras[camera].K)
+            keypoints_2d = to_canonical(uv, manifest.keypoints)
+            if options.derive_wrist:
+                xyz[:, WRIST] = _wrist(xyz, native[:, PALM], options.derive_wrist)
+                keypoints_2d = project(xyz, manifest.cameras[camera].K)
+            finite, nearest = np.isfinite(columns.sum(axis=(1, 2))), native[..., 2].min(axis=1)
+        return _Labels(native, uv, xyz, keypoints_2d, finite, nearest)
+
     def read(item: Item) -> Sample:
-        label = root / _label_path(item.sequence, item.camera)
-        columns = _hand_para(label)
-        if item.ref >= len(columns):
-            raise _unlabelled(label, item, len(columns))
-        points = columns[item.ref]
-        native = transform(camera_from_label[item.camera], points * manifest.mm_per_unit)
-        _check(points, native, f"{label}[handPara][{item.ref}]")
-        K = manifest.cameras[item.camera].K
-        xyz, uv = to_canonical(native, manifest.keypoints), project(native, K)
+        labels, frame = labels_of(item.sequence, item.camera), item.ref
+        if frame >= len(labels.xyz):
+            raise _unlabelled(root / _label_path(item.sequence, item.camera), item, len(labels.xyz))
+        if not (labels.finite[frame] and labels.nearest[frame] > 0):
+            where = f"{root / _label_path(item.sequence, item.camera)}[handPara][{frame}]"
+            raise _impossible(float(labels.nearest[frame]), where, finite=bool(labels.finite[frame]))
         image = read_image(f"{root}/{item.image}")
-        left, top, side = stereo_square(uv, image.shape[1], image.shape[0])
-        crop = np.array([left, top, left + side, top + side]) if side > 0 else None  # the hand left the picture
-        keypoints_2d, flags = to_canonical(uv, manifest.keypoints), Flag.NONE
-        if options.derive_wrist:
-            xyz[WRIST] = _wrist(xyz, native[PALM], options.derive_wrist)
-            keypoints_2d, flags = project(xyz, K), Flag.WRIST_DERIVED
+        left, top, side = stereo_square(labels.uv[frame], image.shape[1], image.shape[0])
         return Sample(
             id=item.id,
             image=image,
             hand_side=LEFT,
-            keypoints_2d=keypoints_2d,
-            keypoints_3d=xyz,
-            keypoints_3d_normalized=normalize_pose(xyz)[0],
-            palm_center_2d=uv[PALM],
-            palm_center_3d=native[PALM],
-            K=K,
-            crop_xyxy=crop,
-            flags=flags,
+            keypoints_2d=labels.keypoints_2d[frame],
+            keypoints_3d=labels.xyz[frame],
+            palm_center_2d=labels.uv[frame, PALM],
+            palm_center_3d=labels.native[frame, PALM],
+            K=manifest.cameras[item.camera].K,
+            crop_xyxy=np.array([left, top, left + side, top + side]) if side > 0 else None,  # the hand left the picture
+            flags=Flag.WRIST_DERIVED if options.derive_wrist else Flag.NONE,
         )
 
     return read
 
 
-def _check(points: NDArray[np.float64], native: NDArray[np.float64], where: str) -> None:
-    """Refuse what the cameras cannot have seen; the benchmark has no missing points.
+class _Labels(NamedTuple):
+    """One sequence in one camera, all F frames at once: between two pictures a call costs more than its sums."""
 
-    Raises:
-        DataError: a point is no number, or not in front of the camera.
-    """
+    native: NDArray[np.float64]  # (F, 21, 3) mm, native order
+    uv: NDArray[np.float64]  # (F, 21, 2) px, native order
+    xyz: NDArray[np.float64]  # (F, 21, 3) mm
+    keypoints_2d: NDArray[np.float64]  # (F, 21, 2) px
+    finite: NDArray[np.bool_]  # (F)
+    nearest: NDArray[np.float64]  # (F) mm, the smallest z
+
+
+def _impossible(nearest: float, where: str, *, finite: bool) -> DataError:
+    """Refuse what the cameras cannot have seen; the benchmark has no missing points."""
     fix = "Unpack labels.zip again, or pass --skip-bad to leave the frame out."
-    if not np.isfinite(points).all():
-        raise DataError(where, expected="finite numbers", got="NaN or infinity", fix=fix)
-    if not (native[:, 2] > 0).all():
-        got = f"z = {native[:, 2].min():g} mm"
-        raise DataError(where, expected="points in front of the camera", got=got, fix=fix)
+    if not finite:
+        return DataError(where, expected="finite numbers", got="NaN or infinity", fix=fix)
+    return DataError(where, expected="points in front of the camera", got=f"z = {nearest:g} mm", fix=fix)
 
 
 def _label_path(sequence: str, camera: str) -> str:
@@ -193,7 +203,8 @@ def _read_hand_para(path: Path, _size: int, _time_ns: int) -> NDArray[np.float64
 
 
 def _wrist(xyz: NDArray[np.float64], palm: NDArray[np.float64], formula: str) -> NDArray[np.float64]:
+    """Return (F, 3) wrists of (F, 21, 3) hands and their (F, 3) palm centres."""
     names, factor = WRIST_FORMULAS[formula]
-    base = xyz[[INDEX[name] for name in names]].mean(axis=0)
+    base = xyz[:, [INDEX[name] for name in names]].mean(axis=1)
     derived: NDArray[np.float64] = base + factor * (palm - base)
     return derived
