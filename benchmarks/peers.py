@@ -108,7 +108,15 @@ def write_shards(folder: Path, count: int, side: int, rows: int = ROWS, *, foreg
         sums = {"sha256": file_sha256(path), "content_sha256": shard.content_sha256}
         entry = {"file": path.name, "split": "train", "num_samples": size, "size": path.stat().st_size, "skipped": {}}
         entries.append(entry | sums)
-    write_index(folder, {"schema": VERSION, "dataset": "synthhands", "shards": entries})
+    write_entries(folder, entries)
+
+
+def write_entries(folder: Path, entries: list[dict[str, Any]]) -> None:
+    """Write the index of the shards made here."""
+    samples = sum(entry["num_samples"] for entry in entries)
+    splits = {"train": {"num_samples": samples, "sequences": ["s"]}}
+    index = {"schema": VERSION, "dataset": "synthhands", "num_samples": samples, "options": {}, "splits": splits}
+    write_index(folder, index | {"shards": entries})
 
 
 def made_mask(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
