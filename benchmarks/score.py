@@ -35,8 +35,8 @@ class Repeated:
         rows = {
             "keypoints_2d": uv, "keypoints_3d": xyz, "scale_mm": scale, "annotated_2d": everywhere,
             "keypoints_3d_normalized": (xyz - xyz[:, ROOT : ROOT + 1]) / scale[:, None, None],
-            "annotated_3d": everywhere, "in_frame": everywhere, "visible": np.ones((BASE, 21), np.int8), "hand_side": np.arange(BASE) % 2,
-            "has_object": np.arange(BASE) % 2, "flags": np.zeros(BASE, np.uint32),
+            "annotated_3d": everywhere, "in_frame": everywhere, "visible": np.ones((BASE, 21), np.int8),
+            "hand_side": np.arange(BASE) % 2, "has_object": np.arange(BASE) % 2, "flags": np.zeros(BASE, np.uint32),
             "crop_xyxy": np.tile([0, 0, 300, 300.0], (BASE, 1)),
             "bbox_xyxy": np.tile([60, 60, 240, 240.0], (BASE, 1)), "palm_center_3d": np.full((BASE, 3), np.nan),
         }  # fmt: skip
