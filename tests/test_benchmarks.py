@@ -1,4 +1,4 @@
-"""Every benchmark that needs no peer's packages runs to its last line, on little data; its figures mean nothing here."""
+"""Benchmarks that need no peer's packages run to their last line, on little data; their figures mean nothing here."""
 
 import os
 import subprocess
