@@ -46,15 +46,6 @@ RECORDED = {
 }
 
 
-@pytest.fixture
-def one_thread():
-    """Sums in one order, whatever the machine: 20 steps make much of little."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("recipe", RECORDED)
 def test_twenty_steps_give_the_recorded_losses(recipe):

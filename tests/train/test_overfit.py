@@ -44,15 +44,6 @@ def errors_after(steps, config, folder, device):
     return off_2d[inputs.present_2d_BK].mean(), off_3d[inputs.present_3d_BK].mean()
 
 
-@pytest.fixture
-def one_thread():
-    """Sums in one order whatever the machine: a thousand steps part ways from the last digit on (seen with two)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.usefixtures("one_thread")
