@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+BACKGROUNDS = "backgrounds"  # the dataset that is a pool of pictures: it lies among the shards too, but holds no hands
 RENDERED_MARK = ".handdata-synth.json"  # lies at the root of a tree that `handdata synth` rendered
 
 

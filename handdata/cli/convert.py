@@ -12,7 +12,7 @@ import click
 from handdata.cli.options import DATASETS, data_root_option, json_option, print_json
 from handdata.converters.protocol import Options
 from handdata.errors import MissingError
-from handdata.paths import DataRoot
+from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
 ALL = "all"
@@ -112,7 +112,7 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
     if dataset not in names:
         raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
     _check_options(dataset, asked)
-    if dataset == "backgrounds":
+    if dataset == BACKGROUNDS:
         _paint_backgrounds(data, asked)
     results = [_convert_one(name, data, asked) for name in (_present(data) if dataset == ALL else [dataset])]
     for result in results:
@@ -248,6 +248,6 @@ def _paint_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
     """Paint pictures to convert where the user has none."""
     from handdata.backgrounds import write_painted
 
-    folder = data.native("backgrounds")
+    folder = data.native(BACKGROUNDS)
     if asked["root"] is None and not folder.is_dir() and not asked["dry_run"]:
         say(f"backgrounds: no --root and no {folder}: {len(write_painted(folder))} pictures painted there")

@@ -9,7 +9,7 @@ import click
 from handdata.cli.options import INDEX, data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
-from handdata.paths import DataRoot
+from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ RESULTS = "results.json"
 _WITH_RUN = ("sequences", "limit", "augmented", "repeats", "batch", "device")
 _WITH_PREDICTIONS = ("out",)
 _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  # areas and shares have none
-BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
 
 
 @click.command("evaluate", cls=ManyValues)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handdata import __version__, metrics
 from handdata.dataset import Dataset
-from handdata.paths import DataRoot
+from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say, track
 from handdata.report import figures, gallery, summaries
 from handdata.report.cells import TABLES
@@ -180,7 +180,7 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
 
 def _shard_folders(runs: Sequence[Run], data: DataRoot) -> list[Path]:
     """Return data/shards/* and, for datasets that are not there, the folders that runs were scored on."""
-    folders = {path.name: path for path in data.all_shards() if path.name != "backgrounds"}  # a pool without hands
+    folders = {path.name: path for path in data.all_shards() if path.name != BACKGROUNDS}
     for _, one in summaries.scored_sets(runs):
         folders.setdefault(one.dataset, Path(one.shards))
     return [folders[name] for name in sorted(folders)]

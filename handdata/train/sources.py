@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from handdata.dataset import Dataset, open_dataset
 from handdata.errors import ConfigError, MissingError
-from handdata.paths import DataRoot
+from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards import INDEX
 from handdata.train.config import Config, DataConfig
@@ -21,7 +21,6 @@ from handdata.train.mix import SlotMap, mix_weights, slot_map
 from handdata.train.mixture import Places
 
 Rows = NDArray[np.int64]
-BACKGROUNDS = "backgrounds"  # a pool of pictures lies among the shards too, but holds no hands
 
 
 class Part(Dataset):
