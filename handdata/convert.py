@@ -23,16 +23,16 @@ from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError, MissingError
 from handdata.locks import hold
-from handdata.paths import RENDERED_MARK
+from handdata.paths import BACKGROUNDS, RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shard_state import fingerprint, finished, forget
-from handdata.shard_task import ShardTask, run_tag, write_shard
+from handdata.shard_task import ShardTask, optional_arrays, run_tag, write_shard
 from handdata.shards import INDEX, PARTIAL, STATE, write_index
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"
-OWN = ("custom", "backgrounds")  # pictures nobody published as a dataset of hands
+OWN = ("custom", BACKGROUNDS)  # pictures nobody published as a dataset of hands
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
 POLL_S = 0.2
@@ -165,9 +165,7 @@ def plan_tasks(
 ) -> list[ShardTask]:
     """Cut a plan into shards, a task each; a function of the plan alone, not of the machine."""
     converter, facts = CONVERTERS[dataset], manifest.load(dataset)
-    optional: tuple[str, ...] = ("foreground",) if plan.has_foreground else ()
-    if options.with_segmentation:
-        optional += ("mask",)
+    optional = optional_arrays(plan, options)
     attributes: dict[str, str | int | float] = {
         "dataset": dataset,
         "canvas_scale": converter.CANVAS_SCALE,

@@ -5,6 +5,7 @@ The HDF5 layout, the validation and docs/schema.md are derived from FIELDS. Conv
 mm; missing is NaN and a false flag; hands are stored as shipped, not mirrored.
 """
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -61,6 +62,10 @@ class Field:
         """Return the shape of one sample's entry for a canvas side."""
         sides = {"S": canvas, "S/8": canvas // 8}
         return tuple(sides[side] if isinstance(side, str) else side for side in self.shape)
+
+    def nbytes_at(self, canvas: int) -> int:
+        """Return the bytes of one sample's entry for a canvas side."""
+        return math.prod(self.shape_at(canvas)) * np.dtype(self.dtype).itemsize
 
 
 FIELDS: tuple[Field, ...] = (

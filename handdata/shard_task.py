@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from handdata import manifest
 from handdata.converters import CONVERTERS
 from handdata.converters.made_boxes import made_boxes, with_box
-from handdata.converters.protocol import Item, Options
+from handdata.converters.protocol import Item, Options, Plan
 from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square, scale_about_center, square_of
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
@@ -62,6 +62,12 @@ class ShardTask:
     cameras: tuple[str, ...]
     skip_bad: bool
     tag: str
+
+
+def optional_arrays(plan: Plan, options: Options) -> tuple[str, ...]:
+    """Return the names of the optional arrays that a conversion writes."""
+    wanted = {"foreground": plan.has_foreground, "mask": options.with_segmentation}
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
 
 def write_shard(task: ShardTask) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class ShardWriter:
         self._num_samples = num_samples
         path.parent.mkdir(parents=True, exist_ok=True)
         self.partial.unlink(missing_ok=True)
-        _check_room(self.partial, sum(_nbytes(field, num_samples, canvas) for field in self.fields))
+        _check_room(self.partial, num_samples * sum(field.nbytes_at(canvas) for field in self.fields))
         self._offsets = _create(self.partial, self.fields, num_samples, canvas, attributes, sequences, cameras)
         self._file = os.open(self.partial, os.O_RDWR)
         try:
@@ -162,10 +162,6 @@ class ShardWriter:
             self.close()
         else:
             self.abort()
-
-
-def _nbytes(field: Field, num_samples: int, canvas: int) -> int:
-    return num_samples * int(np.prod(field.shape_at(canvas))) * np.dtype(field.dtype).itemsize
 
 
 def _check_room(path: Path, arrays: int) -> None:

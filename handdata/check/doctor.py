@@ -23,7 +23,7 @@ from handdata.images import image_size
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.schema import DEFAULT_CANVAS, FIELDS
-from handdata.shard_task import ShardTask, build_row
+from handdata.shard_task import ShardTask, build_row, optional_arrays
 
 LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
 MAX_NAMED = 5  # unreadable samples known beforehand
@@ -262,7 +262,7 @@ def _estimate(
     pictures = sorted({item.image for item in items})
     sized = pictures[:: max(1, len(pictures) // SIZED)]
     bytes_of = [(plan.root / name).stat().st_size for name in sized if (plan.root / name).is_file()]
-    row = sum(_row_bytes(name, canvas) for name in _fields_of(plan, options))
+    row = sum(field.nbytes_at(canvas) for field in FIELDS if not field.optional or field.name in task.optional)
     diagnosis.sizes = {
         "pictures": round(float(np.mean(bytes_of)) * len(pictures)) if bytes_of else 0,
         "shards": row * len(items),
@@ -293,20 +293,10 @@ def _task(dataset: str, plan: Plan, options: Options, canvas: int) -> ShardTask:
         made_from="",
         options=options,
         canvas=canvas,
-        optional=tuple(name for name in ("foreground", "mask") if name in _fields_of(plan, options)),
+        optional=optional_arrays(plan, options),
         attributes={"canvas_scale": CONVERTERS[dataset].CANVAS_SCALE},
         sequences=tuple({item.sequence for item in plan.items}),
         cameras=tuple({item.camera for item in plan.items}),
         skip_bad=False,
         tag="",
     )
-
-
-def _fields_of(plan: Plan, options: Options) -> list[str]:
-    asked = {"foreground": plan.has_foreground, "mask": options.with_segmentation}
-    return [field.name for field in FIELDS if asked.get(field.name, True)]
-
-
-def _row_bytes(name: str, canvas: int) -> int:
-    one = next(field for field in FIELDS if field.name == name)
-    return int(np.prod(one.shape_at(canvas))) * np.dtype(one.dtype).itemsize
