@@ -21,14 +21,11 @@ from handdata.workers import one_core
 
 def repeat_items(plan: Plan, copies: int) -> Plan:
     """Let a plan hold every item many times, sequence after sequence as in a real tree."""
-    items = tuple(
-        replace(item, id=f"{copy:04d}/{item.id}")
-        for _, together in groupby(plan.items, key=lambda item: (item.split, item.sequence, item.camera))
-        for whole in (list(together),)
-        for copy in range(copies)
-        for item in whole
-    )
-    return replace(plan, items=items)
+    items: list[Item] = []
+    for _, together in groupby(plan.items, key=lambda item: (item.split, item.sequence, item.camera)):
+        whole = list(together)
+        items += (replace(item, id=f"{copy:04d}/{item.id}") for copy in range(copies) for item in whole)
+    return replace(plan, items=tuple(items))
 
 
 @contextmanager
