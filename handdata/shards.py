@@ -48,7 +48,8 @@ class ShardReader:
         except FileNotFoundError:
             raise MissingError(path, expected="a shard", got="no file", fix="Convert that dataset again.") from None
         except Exception as error:  # HDF5 and numpy have many ways to say that a header is nonsense
-            got = f"a damaged file ({str(error).splitlines()[0][:80]})" if str(error) else "a damaged file"
+            why = "".join(str(error).splitlines()[:1])
+            got = f"a damaged file ({why})" if why else "a damaged file"
             raise DataError(path, expected="a shard", got=got, fix="Convert that dataset again.") from error
         version = self.attributes.get("schema")
         if version != VERSION:
