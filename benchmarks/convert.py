@@ -33,10 +33,10 @@ from handdata import manifest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
-from handdata.dataset import open_dataset
 from handdata.predictions import Predictions
-from handdata.schema import Sample
 from handdata.scoring import score_predictions
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import Sample
 from handdata.synth.native import write_native
 from handdata.train.mixture import open_mixture
 from handdata.workers import one_core

@@ -14,7 +14,7 @@ from pathlib import Path
 import peers
 from machine import Aim, Result, arguments, interleave
 
-from handdata.shards import write_index
+from handdata.shards.reader import write_index
 from handdata.train.data import Loader, open_mixture
 
 ROWS = 2048

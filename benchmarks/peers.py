@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from handdata.backgrounds import paint_tiles
 from handdata.crops import centered_square
 from handdata.geometry import crop_affine
-from handdata.schema import VERSION, Sample, label_row
-from handdata.shard_writer import ShardWriter
-from handdata.shards import file_sha256, write_index
+from handdata.shards.backgrounds import paint_tiles
+from handdata.shards.reader import file_sha256, write_index
+from handdata.shards.schema import VERSION, Sample, label_row
+from handdata.shards.writer import ShardWriter
 from handdata.train.data import Loader, ShardDataset, open_mixture
 
 JPEG_QUALITY = 95

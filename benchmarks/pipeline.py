@@ -32,7 +32,7 @@ from samples import (
     webdataset,
 )
 
-from handdata.backgrounds import paint_tiles
+from handdata.shards.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
 from handdata.train.augment import PUBLISHED, prepare
 from handdata.train.backgrounds import load_backgrounds

@@ -20,7 +20,7 @@ from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Batches, Result, arguments, interleave, ratio
 from samples import webdataset
 
-from handdata.shards import ShardReader
+from handdata.shards.reader import ShardReader
 from handdata.train.opened import OpenShard
 
 WORKERS = 2

@@ -14,11 +14,11 @@ from machine import Aim, Result, arguments
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from made_runs import made_run, made_shards
 
-from handdata.dataset import open_dataset
 from handdata.manifest import names
 from handdata.paths import DataRoot
 from handdata.report.page import write_report
 from handdata.report.runs import find_runs
+from handdata.shards.dataset import open_dataset
 
 RUNS, SAMPLES, EPOCHS = 10, 400, 400
 MOST_S, MOST_MB = 30.0, 15.0

@@ -25,10 +25,10 @@ from handdata.errors import BusyError, ConfigError, DataError, MissingError
 from handdata.locks import hold
 from handdata.paths import BACKGROUNDS, RENDERED_MARK
 from handdata.progress import Meter, meter, say
-from handdata.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shard_state import fingerprint, finished, forget
 from handdata.shard_task import ShardTask, optional_arrays, run_tag, write_shard
-from handdata.shards import INDEX, PARTIAL, STATE, write_index
+from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
+from handdata.shards.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.dataset import Dataset
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import apply_affine, crop_intrinsics
 from handdata.progress import track
+from handdata.shards.dataset import Dataset
 from handdata.skeleton import BONES, HAND_SIDES, KEYPOINTS
 
 FORMATS = ("coco", "webdataset", "cvat")

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.dataset import Dataset
 from handdata.geometry import in_frame
 from handdata.predictions import Predictions, from_crop_fractions, to_crop_fractions
 from handdata.protocols import Comparison
+from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
 from handdata.geometry import apply_affine, crop_affine
-from handdata.schema import SAMPLE_ID_BYTES
+from handdata.shards.schema import SAMPLE_ID_BYTES
 from handdata.skeleton import INDEX, NUM_KEYPOINTS
 
 VERSION = "handdata-predictions/1"

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import __version__, metrics
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import ConfigError, DataError
 from handdata.matching import compare, match_samples, predicted_pixels
 from handdata.predictions import Predictions
@@ -27,7 +26,8 @@ from handdata.protocols import (
     score_all,
 )
 from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
-from handdata.schema import Flag
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.schema import Flag
 from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, ROOT, TIPS
 
 Floats = NDArray[np.float64]

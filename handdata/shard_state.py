@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from handdata.shards import PARTIAL, STATE
+from handdata.shards.reader import PARTIAL, STATE
 
 
 def fingerprint(request: str, files: Iterable[str]) -> str:

@@ -18,10 +18,10 @@ from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
 from handdata.images import resample_kept, resample_mask, resample_square, touches_outside
-from handdata.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shard_state import remember
-from handdata.shard_writer import ShardWriter
-from handdata.shards import file_sha256
+from handdata.shards.reader import file_sha256
+from handdata.shards.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
+from handdata.shards.writer import ShardWriter
 from handdata.workers import count_step, one_core
 
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)

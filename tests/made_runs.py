@@ -8,10 +8,10 @@ import numpy as np
 from handdata.geometry import project
 from handdata.predictions import Predictions, write_predictions
 from handdata.results import write_results
-from handdata.schema import BoxSource
 from handdata.scoring import score_predictions
-from handdata.shard_writer import ShardWriter
-from handdata.shards import file_sha256, write_index
+from handdata.shards.reader import file_sha256, write_index
+from handdata.shards.schema import BoxSource
+from handdata.shards.writer import ShardWriter
 from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST
 
 K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])

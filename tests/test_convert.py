@@ -18,8 +18,8 @@ from scipy.io import savemat
 import handdata.convert as engine
 from handdata.convert import convert, make_plan
 from handdata.converters.protocol import Options
-from handdata.dataset import open_dataset
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
+from handdata.shards.dataset import open_dataset
 
 FRAMES = 40
 

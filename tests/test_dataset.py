@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from test_shards import ATTRIBUTES, made_row, write
 
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import DataError, MissingError
-from handdata.schema import VERSION
-from handdata.shards import INDEX, write_index
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.reader import INDEX, write_index
+from handdata.shards.schema import VERSION
 
 
 @pytest.fixture

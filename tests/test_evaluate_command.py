@@ -8,11 +8,11 @@ from click.testing import CliRunner
 from made_runs import made_predictions, made_shards
 
 from handdata.cli.evaluate import evaluate_command
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
 from handdata.predictions import write_predictions
 from handdata.results import read_results
+from handdata.shards.dataset import open_dataset
 
 
 @pytest.fixture

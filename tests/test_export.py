@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.dataset import open_dataset
 from handdata.errors import DataError
 from handdata.export import FORMATS, export
 from handdata.geometry import apply_affine, project
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
 
 sys.path.insert(0, str(Path(__file__).parent / "check"))

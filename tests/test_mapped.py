@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handdata.mapped import map_file
+from handdata.shards.mapped import map_file
 
 
 @pytest.fixture

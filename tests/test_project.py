@@ -11,7 +11,7 @@ import pytest
 from handdata import manifest
 from handdata.cli import COMMANDS
 from handdata.converters import CONVERTERS
-from handdata.schema import FIELDS
+from handdata.shards.schema import FIELDS
 from handdata.synth.native import NATIVE_WRITERS
 
 ROOT = Path(__file__).resolve().parents[1]

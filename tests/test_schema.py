@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from handdata import schema
-from handdata.schema import BoxSource, Flag, Sample, label_row, row_faults
+from handdata.shards import schema
+from handdata.shards.schema import BoxSource, Flag, Sample, label_row, row_faults
 from handdata.skeleton import LEFT, ROOT, WRIST
 
 # spec/schema.md, in its order: name -> (shape at S = 192, dtype)

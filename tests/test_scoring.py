@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_runs import made_predictions, made_shards
 
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError
 from handdata.predictions import AugmentedTruth, Predictions
 from handdata.results import keep_other_kind, read_results, write_results
 from handdata.scoring import score_predictions
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, ROOT, WRIST
 
 

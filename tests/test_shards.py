@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handdata.errors import DataError, MissingError
-from handdata.schema import FIELDS, VERSION
-from handdata.shard_writer import ALIGNMENT, ShardWriter
-from handdata.shards import INDEX, ShardReader, file_sha256, write_index
+from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
+from handdata.shards.schema import FIELDS, VERSION
+from handdata.shards.writer import ALIGNMENT, ShardWriter
 from handdata.skeleton import KEYPOINTS, PARENTS
 
 CANVAS = 32

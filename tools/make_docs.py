@@ -16,7 +16,7 @@ from handdata import manifest
 from handdata.check.overview import describe_keypoints
 from handdata.cli import COMMANDS, group
 from handdata.manifest import CameraFacts, Manifest
-from handdata.schema import DEFAULT_CANVAS, FIELDS, SHARD_SAMPLES, VERSION, Flag
+from handdata.shards.schema import DEFAULT_CANVAS, FIELDS, SHARD_SAMPLES, VERSION, Flag
 from handdata.skeleton import KEYPOINTS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.cli.options import DATASETS
-from handdata.dataset import Dataset, open_dataset
 from handdata.geometry import apply_affine
 from handdata.overlay import contact_sheet, draw_skeleton
 from handdata.paths import find_root
+from handdata.shards.dataset import Dataset, open_dataset
 
 ROWS, TILE, STRIP = 3, 224, 26
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "overview.jpg"

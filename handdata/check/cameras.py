@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from handdata.check.findings import Finding, Report, examples
 from handdata.check.rows import Rows
 from handdata.manifest import Manifest
-from handdata.schema import Flag
+from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
 MAX_RESIDUAL_PX = 2.0  # rounding of shipped labels stays below 0.1 px, that of integer pixels below 0.71

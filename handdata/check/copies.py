@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, examples
 from handdata.check.rows import Rows
-from handdata.shards import ShardReader
+from handdata.shards.reader import ShardReader
 
 
 def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.findings import examples
-from handdata.dataset import Dataset, open_dataset
 from handdata.progress import track
-from handdata.schema import FIELDS, Field
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.schema import FIELDS, Field
 
 TEXT_TABLES = {"sequence": "sequences", "camera": "cameras"}
 LOOSE = "row_hash"  # follows from the others

@@ -22,8 +22,8 @@ from handdata.errors import HanddataError
 from handdata.images import image_size
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
-from handdata.schema import DEFAULT_CANVAS, FIELDS
 from handdata.shard_task import ShardTask, build_row, optional_arrays
+from handdata.shards.schema import DEFAULT_CANVAS, FIELDS
 
 LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
 MAX_NAMED = 5  # unreadable samples known beforehand

@@ -15,8 +15,8 @@ from handdata.check.findings import Finding, examples
 from handdata.check.rows import spread
 from handdata.errors import DataError, HanddataError
 from handdata.progress import meter
-from handdata.schema import VERSION
-from handdata.shards import INDEX, PARTIAL, ShardReader, file_sha256
+from handdata.shards.reader import INDEX, PARTIAL, ShardReader, file_sha256
+from handdata.shards.schema import VERSION
 
 NOT_CONVERTED = "unfinished conversion: shards but no index.json"
 _ENTRY = {"file": str, "split": str, "num_samples": int, "size": int, "sha256": str, "content_sha256": str}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from handdata.check.findings import Finding, examples
 from handdata.check.rows import Rows
 from handdata.geometry import crop_affine, in_frame, normalize_pose
-from handdata.schema import Flag, row_faults
+from handdata.shards.schema import Flag, row_faults
 from handdata.skeleton import WRIST
 
 ROUNDING = 2e-3  # relative, of poses shipped with four digits and of float32

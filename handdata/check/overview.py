@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from handdata import manifest
-from handdata.dataset import open_dataset
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.paths import DataRoot
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS, TIPS
 
 PALM = "palm_center"

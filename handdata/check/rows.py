@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.schema import LABELS
-from handdata.shards import ShardReader
+from handdata.shards.reader import ShardReader
+from handdata.shards.schema import LABELS
 
 MAX_SAMPLED_SHARDS = 128  # opened where a sample of the rows is enough
 _TEXT_TABLES = {"sequence": "sequences", "camera": "cameras"}

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from handdata.check.anatomy import Floats, bend_to_palm
 from handdata.check.rows import MAX_SAMPLED_SHARDS, Rows, gather, spread
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import MissingError
-from handdata.schema import Flag
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.schema import Flag
 from handdata.skeleton import FINGERS, HAND_SIDES, KEYPOINTS, ROOT, WRIST, finger_indices
 
 MAX_ROWS = 100_000  # labels read for the distributions; counts are of all samples

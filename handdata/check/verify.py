@@ -13,7 +13,7 @@ from handdata.check.labels import label_faults
 from handdata.check.pictures import check_pictures
 from handdata.check.rows import MAX_SAMPLED_SHARDS, gather
 from handdata.manifest import Manifest
-from handdata.shards import ShardReader
+from handdata.shards.reader import ShardReader
 
 QUICK_ROWS = 20_000  # labels looked at by --quick; enough for every statistic, few enough for five seconds
 ID_ROWS = 500_000  # ids compared by --quick

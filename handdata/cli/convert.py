@@ -204,7 +204,7 @@ def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str
     from handdata.check.doctor import preview
     from handdata.cli.check import work_of
     from handdata.convert import check_canvas, make_plan
-    from handdata.schema import SPLITS
+    from handdata.shards.schema import SPLITS
 
     check_canvas(asked["canvas"])
     plan = make_plan(name, root, options, asked["splits"], asked["limit"], skip_bad=asked["skip_bad"])
@@ -246,7 +246,7 @@ def _executor(scheduler: str | None) -> Iterator[Executor | None]:
 
 def _paint_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
     """Paint pictures to convert where the user has none."""
-    from handdata.backgrounds import write_painted
+    from handdata.shards.backgrounds import write_painted
 
     folder = data.native(BACKGROUNDS)
     if asked["root"] is None and not folder.is_dir() and not asked["dry_run"]:

@@ -128,7 +128,7 @@ def _refuse_unused(options: Sequence[str]) -> None:
 
 def _folders(data: DataRoot, shards: Sequence[str], split: str | None) -> list[Path]:
     """Return the named shard folders and those in a named folder; else every dataset here that has the split."""
-    from handdata.dataset import open_dataset
+    from handdata.shards.dataset import open_dataset
 
     if shards:
         named = [shard_folder(data, name) for name in shards]

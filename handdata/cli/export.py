@@ -31,8 +31,8 @@ def export_command(
     Example:
       handdata export stereo --format webdataset --split val --out /tmp/stereo-val
     """
-    from handdata.dataset import open_dataset
     from handdata.export import export
+    from handdata.shards.dataset import open_dataset
 
     dataset = open_dataset(shard_folder(data, path), split)
     click.echo(f"{export(dataset, out, kind, picture=pictures, limit=limit)} samples -> {out}")

@@ -10,7 +10,7 @@ import click
 
 from handdata.paths import DataRoot, find_root
 
-INDEX = "index.json"  # handdata.shards has it too, but costs an import of h5py
+INDEX = "index.json"  # handdata.shards.reader has it too, but costs an import of h5py
 DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")
 
 

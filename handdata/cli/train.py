@@ -189,7 +189,7 @@ def runs_command(root: DataRoot, as_json: bool) -> None:
 
 def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequence[str]) -> None:
     """Score a finished run where there is something held out, so that `handdata report` has its numbers."""
-    from handdata.dataset import open_dataset
+    from handdata.shards.dataset import open_dataset
     from handdata.train.evaluate import Selection, evaluate_run
 
     scored = [folder for folder in folders if set(open_dataset(folder).splits) - {"train"}]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.point_names import PALM, match_names, names_a_point
 from handdata.errors import DataError, HanddataError, MissingError
-from handdata.schema import SPLITS, UNKNOWN
+from handdata.shards.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 MM_PER_UNIT = {"mm": 1.0, "m": 1000.0}

@@ -19,7 +19,7 @@ from handdata.crops import centered_square
 from handdata.errors import MissingError
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import Sample
+from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, NUM_KEYPOINTS
 
 CANVAS_SCALE = 1.0

@@ -22,7 +22,7 @@ from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import BoxSource, Sample
+from handdata.shards.schema import BoxSource, Sample
 
 CANVAS_SCALE = 1.5
 CROP_RULE = "a square round the annotated keypoints; with fewer than two the given box, else the centre"

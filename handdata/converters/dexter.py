@@ -35,7 +35,7 @@ from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import UNKNOWN, Flag, Sample
+from handdata.shards.schema import UNKNOWN, Flag, Sample
 from handdata.skeleton import LEFT, to_canonical
 
 CANVAS_SCALE = 1.5

@@ -37,7 +37,7 @@ from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.images import read_image, read_raw
 from handdata.manifest import CameraFacts, Manifest
-from handdata.schema import Flag, Sample
+from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import RIGHT, to_canonical
 
 CANVAS_SCALE = 1.5

@@ -28,7 +28,7 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import Sample
+from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, ROOT, WRIST, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handdata.boxes import BoxTable, has_tables, load_boxes
 from handdata.converters.protocol import Item, Options
-from handdata.schema import BoxSource, Sample
+from handdata.shards.schema import BoxSource, Sample
 
 
 def made_boxes(options: Options) -> BoxTable | None:

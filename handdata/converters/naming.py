@@ -3,7 +3,7 @@
 import hashlib
 from urllib.parse import quote
 
-from handdata.schema import SAMPLE_ID_BYTES
+from handdata.shards.schema import SAMPLE_ID_BYTES
 
 _DIGEST = 16  # hex digits that stand for the middle of a name that is too long
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
-from handdata.schema import Sample
+from handdata.shards.schema import Sample
 
 
 @dataclass(frozen=True, slots=True)

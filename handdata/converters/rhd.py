@@ -27,7 +27,7 @@ from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import in_frame, project
 from handdata.images import read_image, read_raw
 from handdata.manifest import Manifest
-from handdata.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
+from handdata.shards.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
 from handdata.skeleton import HAND_SIDES, LEFT, RIGHT, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE

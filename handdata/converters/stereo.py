@@ -22,7 +22,7 @@ from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import Flag, Sample
+from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import INDEX, LEFT, WRIST, to_canonical
 
 CANVAS_SCALE = CANVAS_SCALE_STEREO

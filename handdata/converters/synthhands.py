@@ -26,7 +26,7 @@ from handdata.errors import MissingError
 from handdata.geometry import project, transform
 from handdata.images import read_image
 from handdata.manifest import Manifest
-from handdata.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
+from handdata.shards.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
 from handdata.skeleton import LEFT, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE

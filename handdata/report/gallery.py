@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.alignment import align_root_and_scale, true_scale
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import HanddataError
 from handdata.geometry import apply_affine, compose_affine, crop_affine
 from handdata.overlay import contact_sheet
@@ -19,6 +18,7 @@ from handdata.predictions import Predictions, read_predictions
 from handdata.report.drawings import skeleton_overlay, three_views
 from handdata.report.runs import Run
 from handdata.results import GalleryItem, SetResult
+from handdata.shards.dataset import Dataset, open_dataset
 from handdata.skeleton import KEYPOINTS
 
 WEBP_QUALITY = 70

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from handdata import __version__, metrics
-from handdata.dataset import Dataset
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say, track
 from handdata.report import figures, gallery, summaries
@@ -28,6 +27,7 @@ from handdata.report.runs import Run
 from handdata.report.summaries import Scored
 from handdata.report.tables import Table, thesis_table, tidy_rows
 from handdata.results import QUANTITIES
+from handdata.shards.dataset import Dataset
 
 TITLE = "handdata report"
 BONE_SAMPLES, BONE_SHARDS = 2000, 4  # of a dataset: plenty for a median

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 from handdata import manifest
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import HanddataError
 from handdata.metrics import GROUPS
 from handdata.protocols import PROTOCOLS
@@ -18,6 +17,7 @@ from handdata.report.runs import Run
 from handdata.report.tables import DASH, Table, number, origin_text, plain_table, with_interval
 from handdata.results import QUANTITIES, SetResult
 from handdata.scoring import origin_of
+from handdata.shards.dataset import Dataset, open_dataset
 
 Scored = tuple[Run, SetResult]
 _SUBSET_ORDER = ("all", "without_middle_mcp", "no_object", "object", "left", "right", "visible", "occluded",

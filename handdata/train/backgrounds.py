@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handdata.backgrounds import open_backgrounds
 from handdata.errors import ConfigError
+from handdata.shards.backgrounds import open_backgrounds
 
 # Tiles held at most: 450 MB at 192 px. More are thinned out evenly; a window of n = 128 of 192 px has 65^2 places.
 MAX_TILES = 4096

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError
+from handdata.shards.dataset import open_dataset
 from handdata.train.feed import CachedSource, Chunk, Feeder, Request, ShardSource, Source
 from handdata.train.mix import slot_map
 from handdata.train.mixture import Batch, Mixture, open_mixture

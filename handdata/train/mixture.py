@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.schema import FIELD
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.schema import FIELD
 from handdata.train.mix import SlotMap, mix_weights, slot_map
 from handdata.train.opened import LABELS, OpenShard, handles_to_keep
 

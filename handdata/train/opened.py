@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
-from handdata.shards import ShardReader
+from handdata.shards.reader import ShardReader
 
 # what a batch carries
 LABELS = (

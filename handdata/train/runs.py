@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from handdata import __version__
-from handdata.dataset import Dataset
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.shards.dataset import Dataset
 from handdata.train.checkpoint import last_of, write_text
 from handdata.train.config import Config
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.dataset import Dataset, open_dataset
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
-from handdata.shards import INDEX
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.data import Mixture, open_mixture
 from handdata.train.mix import SlotMap, mix_weights, slot_map

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from made_runs import made_run, made_shards
 
-from handdata.dataset import open_dataset
 from handdata.paths import DataRoot
 from handdata.report.page import write_report
 from handdata.report.runs import find_runs
+from handdata.shards.dataset import open_dataset
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser

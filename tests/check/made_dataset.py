@@ -10,9 +10,9 @@ import numpy as np
 
 from handdata.crops import keypoint_square, scale_about_center
 from handdata.geometry import crop_affine, mirror_points, project
-from handdata.schema import VERSION, Sample, label_row
-from handdata.shard_writer import ShardWriter
-from handdata.shards import INDEX, ShardReader, file_sha256, write_index
+from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
+from handdata.shards.schema import VERSION, Sample, label_row
+from handdata.shards.writer import ShardWriter
 from handdata.skeleton import BONES, LEFT, RIGHT, WRIST
 from handdata.synth.hand import load_hand
 from handdata.synth.keypoints import keypoint_bones, label_points, rotation_centres

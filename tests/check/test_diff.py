@@ -12,7 +12,7 @@ from made_dataset import index_of, make_dataset, rewrite, write_shard
 from handdata.check.diff import compare
 from handdata.cli import group
 from handdata.convert import convert
-from handdata.shards import INDEX, ShardReader, write_index
+from handdata.shards.reader import INDEX, ShardReader, write_index
 
 
 @pytest.fixture(scope="module")

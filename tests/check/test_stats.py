@@ -12,8 +12,8 @@ from made_dataset import make_dataset, rewrite
 from handdata.check.stats import collect
 from handdata.check.stats_page import write_page
 from handdata.cli import group
-from handdata.schema import VERSION
-from handdata.shards import write_index
+from handdata.shards.reader import write_index
+from handdata.shards.schema import VERSION
 
 
 @pytest.fixture(scope="module")

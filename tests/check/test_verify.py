@@ -13,7 +13,7 @@ from handdata.check.files import check_bytes, open_shards, read_index
 from handdata.check.verify import verify
 from handdata.cli import group
 from handdata.geometry import in_frame, mirror_intrinsics, mirror_pixels, mirror_points, normalize_pose
-from handdata.shards import INDEX, ShardReader
+from handdata.shards.reader import INDEX, ShardReader
 from handdata.skeleton import INDEX as SLOT
 from handdata.skeleton import LEFT, RIGHT
 

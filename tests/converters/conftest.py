@@ -8,7 +8,7 @@ import pytest
 from handdata import manifest
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options, Plan
-from handdata.schema import Sample
+from handdata.shards.schema import Sample
 
 Read = Callable[..., dict[str, Sample]]
 

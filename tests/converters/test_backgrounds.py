@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from handdata import manifest
-from handdata.backgrounds import open_backgrounds, paint_tiles, write_painted
 from handdata.convert import convert
 from handdata.converters.backgrounds import split_pictures
-from handdata.dataset import open_dataset
 from handdata.errors import MissingError
-from handdata.shards import ShardReader
+from handdata.shards.backgrounds import open_backgrounds, paint_tiles, write_painted
+from handdata.shards.dataset import open_dataset
+from handdata.shards.reader import ShardReader
 
 PUBLISHED = manifest.load("backgrounds").extra["split"]
 

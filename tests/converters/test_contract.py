@@ -12,10 +12,10 @@ from handdata.cli.options import DATASETS
 from handdata.convert import convert, make_plan
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
-from handdata.dataset import open_dataset
 from handdata.errors import MissingError
 from handdata.geometry import in_frame, project
-from handdata.schema import SPLITS, row_faults
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import SPLITS, row_faults
 from handdata.skeleton import KEYPOINTS
 from handdata.synth.native import NATIVE_WRITERS
 from tests.conftest import NATIVE_FRAMES

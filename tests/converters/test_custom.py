@@ -15,9 +15,9 @@ from handdata.convert import convert
 from handdata.converters.annotations import read_annotations
 from handdata.converters.point_names import PALM, match_names
 from handdata.converters.protocol import Options
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.schema import BoxSource
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import BoxSource
 from handdata.skeleton import INDEX, KEYPOINTS
 from tests.converters.conftest import plan_of, samples_of
 

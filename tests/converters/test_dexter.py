@@ -12,10 +12,10 @@ from handdata.boxes import load_boxes
 from handdata.convert import convert
 from handdata.converters.dexter import project_compat, to_color
 from handdata.converters.protocol import Options
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
-from handdata.schema import BoxSource, Flag
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import BoxSource, Flag
 from handdata.skeleton import INDEX, LEFT, TIPS
 from handdata.synth.native import dexter as writer
 from handdata.synth.native.tree import Request

@@ -11,10 +11,10 @@ import pytest
 from handdata import manifest
 from handdata.convert import convert
 from handdata.converters.dexter1 import read_block, read_blocks, read_calibration, render_depth, to_tof
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
-from handdata.schema import Flag
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import Flag
 from handdata.skeleton import INDEX, RIGHT, TIPS
 from handdata.synth.native import dexter1 as writer
 from handdata.synth.native.tree import Request

@@ -10,9 +10,9 @@ import pytest
 from handdata import manifest
 from handdata.convert import convert
 from handdata.converters.egodexter import read_tips
-from handdata.dataset import open_dataset
 from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import INDEX, LEFT, TIPS
 from handdata.synth.native import egodexter as writer
 from handdata.synth.native.tree import Request

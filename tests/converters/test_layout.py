@@ -16,7 +16,7 @@ from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import RENDERED_MARK
-from handdata.schema import FIELDS
+from handdata.shards.schema import FIELDS
 from tests.converters.conftest import plan_of
 
 DATASETS = ("dexter", "dexter1", "egodexter", "ganerated", "rhd", "stereo", "synthhands")

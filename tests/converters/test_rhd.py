@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from handdata.convert import convert
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import apply_affine, project
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import INDEX, LEFT, RIGHT, TIPS, WRIST
 from handdata.synth.native.python2_pickle import dumps
 from tests.converters.conftest import plan_of, samples_of

@@ -11,10 +11,10 @@ from scipy.io import savemat
 from handdata import manifest
 from handdata.check.doctor import diagnose
 from handdata.convert import convert
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
-from handdata.schema import label_row
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import label_row
 from handdata.skeleton import INDEX, WRIST
 from tests.converters.conftest import plan_of, samples_of
 

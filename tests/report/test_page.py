@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from made_runs import made_run, made_shards
 
 from handdata.cli.report import report_command
-from handdata.dataset import open_dataset
 from handdata.errors import DataError, MissingError
 from handdata.paths import DataRoot
 from handdata.report.drawings import error_skeleton, skeleton_overlay, three_views
@@ -26,6 +25,7 @@ from handdata.report.runs import find_runs, read_run
 from handdata.report.summaries import group_table, overview
 from handdata.report.tables import thesis_table, tidy_rows
 from handdata.results import ErrorTable
+from handdata.shards.dataset import open_dataset
 
 
 @pytest.fixture(scope="module")

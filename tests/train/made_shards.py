@@ -9,9 +9,9 @@ import numpy as np
 from handdata.crops import scale_about_center, square_of
 from handdata.geometry import crop_affine, project
 from handdata.images import resample_kept, resample_mask, resample_square
-from handdata.schema import VERSION, Sample, label_row
-from handdata.shard_writer import ShardWriter
-from handdata.shards import write_index
+from handdata.shards.reader import write_index
+from handdata.shards.schema import VERSION, Sample, label_row
+from handdata.shards.writer import ShardWriter
 from handdata.skeleton import FINGERS
 
 WIDTH, HEIGHT = 320, 240

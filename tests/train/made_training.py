@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from handdata.shards import INDEX, write_index
+from handdata.shards.reader import INDEX, write_index
 from handdata.train.augment import Inputs
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from handdata import schema
 from handdata.check.stats import collect
-from handdata.dataset import open_dataset
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.schema import VERSION
-from handdata.shards import write_index
+from handdata.shards import schema
+from handdata.shards.dataset import open_dataset
+from handdata.shards.reader import write_index
+from handdata.shards.schema import VERSION
 from handdata.train.data import EvalLoader, Loader, ShardDataset, open_mixture
 from tests.train.made_shards import write_dataset
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
-from handdata.schema import VERSION
-from handdata.shards import INDEX, STATE, ShardReader
+from handdata.shards.reader import INDEX, STATE, ShardReader
+from handdata.shards.schema import VERSION
 
 
 class Dataset:

@@ -18,8 +18,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
-from handdata.mapped import map_file
-from handdata.schema import FIELDS, VERSION, Field
+from handdata.shards.mapped import map_file
+from handdata.shards.schema import FIELDS, VERSION, Field
 
 INDEX = "index.json"
 PARTIAL = ".partial"

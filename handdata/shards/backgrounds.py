@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.dataset import open_dataset
+from handdata.shards.dataset import open_dataset
 
 PAINTED_TILES = 192
 PAINTED_SIDE = 192  # px, as DEFAULT_CANVAS

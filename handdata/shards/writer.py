@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import xxhash
 
-from handdata.schema import FIELDS, KEYPOINT_PARENTS, LABELS, VERSION, Field
-from handdata.shards import PARTIAL, sync
+from handdata.shards.reader import PARTIAL, sync
+from handdata.shards.schema import FIELDS, KEYPOINT_PARENTS, LABELS, VERSION, Field
 from handdata.skeleton import KEYPOINTS
 
 ALIGNMENT = 4096  # bytes: a page, so that mapped canvases start on one
