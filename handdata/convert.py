@@ -22,7 +22,7 @@ from handdata.boxes import has_tables
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError, MissingError
-from handdata.locks import hold
+from handdata.files.locks import hold
 from handdata.paths import BACKGROUNDS, RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.shard_state import fingerprint, finished, forget

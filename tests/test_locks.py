@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handdata.errors import BusyError, ConfigError
-from handdata.locks import alone, signed
+from handdata.files.locks import alone, signed
 
 HOLD = """
 import sys, time

@@ -17,7 +17,7 @@ from handdata.annotate.timeline import Cell, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
-from handdata.locks import signed
+from handdata.files.locks import signed
 
 Tips = list[list[tuple[float, float]]]
 

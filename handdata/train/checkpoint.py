@@ -22,8 +22,8 @@ from torch.optim import Optimizer
 
 from handdata import __version__
 from handdata.errors import DataError, MissingError
+from handdata.files.tables import read_tree
 from handdata.train.config import Config
-from handdata.train.tree import read_tree
 
 VERSION = "handdata-checkpoint/1"
 LAST, BEST = "last", "best"

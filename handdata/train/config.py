@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handdata.errors import ConfigError
+from handdata.files.tables import merge, read_tree
 from handdata.train.augment import PUBLISHED, AugmentConfig, published_configs, strong_configs
 from handdata.train.color import MAX_BLUR
 from handdata.train.losses import Loss2D, Loss3D, Over
 from handdata.train.models import Init, Kind
-from handdata.train.tree import merge, read_tree
 
 RECIPES = resources.files("handdata.train") / "recipes"
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from handdata.errors import ConfigError
-from handdata.locks import alone
+from handdata.files.locks import alone
 from handdata.progress import meter, say
 from handdata.train import checkpoint
 from handdata.train.augment import Inputs

@@ -227,7 +227,7 @@ def test_a_journal_of_other_pictures_is_refused(session: Session, tmp_path: Path
 
 def test_the_second_person_on_a_sequence_gets_a_clear_refusal(session: Session) -> None:
     code = (
-        "import sys; from pathlib import Path; from handdata.locks import signed\n"
+        "import sys; from pathlib import Path; from handdata.files.locks import signed\n"
         "from handdata.errors import BusyError\n"
         "try: signed(Path(sys.argv[1])).__enter__()\n"
         "except BusyError as error: print(error)"

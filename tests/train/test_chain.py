@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import BusyError
-from handdata.locks import alone
+from handdata.files.locks import alone
 from handdata.train import checkpoint, loop
 from tests.made_runs import made_shards
 from tests.train.made_training import TINY, made_set

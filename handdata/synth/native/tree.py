@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.locks import alone
+from handdata.files.locks import alone
 from handdata.paths import RENDERED_MARK
 from handdata.synth.farm import Task, Write, render_frames
 from handdata.synth.frame import Camera, Style

@@ -1,0 +1,1 @@
+"""Files: who may write where, and tables read from text."""
