@@ -35,7 +35,7 @@ from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
 from handdata.boxes import Box, xywh_to_xyxy
-from handdata.crops import iou
+from handdata.pictures.crops import iou
 from handdata.synth.frame import Camera, SequenceSpec
 from handdata.synth.sequence import render_frame
 

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from handdata.crops import centered_square
 from handdata.geometry import crop_affine
+from handdata.pictures.crops import centered_square
 from handdata.shards.backgrounds import paint_tiles
 from handdata.shards.reader import file_sha256, write_index
 from handdata.shards.schema import VERSION, Sample, label_row

@@ -17,11 +17,11 @@ import numpy as np
 from machine import Aim, Result, arguments
 from numpy.typing import NDArray
 
-from handdata.crops import iou, scale_about_center, square_of
 from handdata.geometry import crop_affine
-from handdata.images import resample_square
-from handdata.overlay import draw_skeleton
 from handdata.paths import find_root
+from handdata.pictures.crops import iou, scale_about_center, square_of
+from handdata.pictures.decode import resample_square
+from handdata.pictures.overlay import draw_skeleton
 from handdata.skeleton import KEYPOINTS, RIGHT
 from handdata.train.checkpoint import find, load
 from handdata.train.predict import Found, Picture, find_hands

@@ -15,7 +15,7 @@ from handdata import manifest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
-from handdata.images import read_image, read_raw
+from handdata.pictures.decode import read_image, read_raw
 from handdata.workers import one_core
 
 

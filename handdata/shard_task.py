@@ -14,10 +14,16 @@ from handdata import manifest
 from handdata.converters import CONVERTERS
 from handdata.converters.made_boxes import made_boxes, with_box
 from handdata.converters.protocol import Item, Options, Plan
-from handdata.crops import FULL_HAND_KEYPOINTS, centered_square, keypoint_square, scale_about_center, square_of
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
-from handdata.images import resample_kept, resample_mask, resample_square, touches_outside
+from handdata.pictures.crops import (
+    FULL_HAND_KEYPOINTS,
+    centered_square,
+    keypoint_square,
+    scale_about_center,
+    square_of,
+)
+from handdata.pictures.decode import resample_kept, resample_mask, resample_square, touches_outside
 from handdata.shard_state import remember
 from handdata.shards.reader import file_sha256
 from handdata.shards.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handdata import crops
+from handdata.pictures import crops
 
 
 @pytest.fixture(scope="module")

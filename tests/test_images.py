@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from handdata import images
-from handdata.crops import scale_about_center
 from handdata.errors import DataError, MissingError
 from handdata.geometry import apply_affine, crop_affine
+from handdata.pictures import decode as images
+from handdata.pictures.crops import scale_about_center
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handdata.overlay import color_of, contact_sheet, draw_box, draw_skeleton
+from handdata.pictures.overlay import color_of, contact_sheet, draw_box, draw_skeleton
 from handdata.skeleton import FINGER_COLORS, INDEX, WRIST_COLOR
 
 GREY = np.full((120, 160, 3), 90, np.uint8)

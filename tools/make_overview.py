@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from handdata.cli.options import DATASETS
 from handdata.geometry import apply_affine
-from handdata.overlay import contact_sheet, draw_skeleton
 from handdata.paths import find_root
+from handdata.pictures.overlay import contact_sheet, draw_skeleton
 from handdata.shards.dataset import Dataset, open_dataset
 
 ROWS, TILE, STRIP = 3, 224, 26

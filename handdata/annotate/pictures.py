@@ -12,7 +12,7 @@ import numpy as np
 from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
 from handdata.errors import DataError, MissingError
-from handdata.images import read_raw
+from handdata.pictures.decode import read_raw
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 FAR_MM = 1000  # depth pictures are shown from 0 (bright) to 1 m: hands in front of a close-range camera

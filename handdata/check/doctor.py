@@ -19,9 +19,9 @@ from handdata.converters import CONVERTERS
 from handdata.converters.layout import is_litter, matches
 from handdata.converters.protocol import Options, Plan
 from handdata.errors import HanddataError
-from handdata.images import image_size
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
+from handdata.pictures.decode import image_size
 from handdata.shard_task import ShardTask, build_row, optional_arrays
 from handdata.shards.schema import DEFAULT_CANVAS, FIELDS
 

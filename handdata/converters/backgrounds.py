@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from handdata.converters.layout import is_litter
 from handdata.converters.naming import ascii_id
 from handdata.converters.protocol import Item, Options, Plan, Reader
-from handdata.crops import centered_square
 from handdata.errors import MissingError
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures.crops import centered_square
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, NUM_KEYPOINTS
 

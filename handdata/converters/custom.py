@@ -17,11 +17,11 @@ from handdata.converters.layout import choose
 from handdata.converters.naming import ascii_id
 from handdata.converters.point_names import PALM
 from handdata.converters.protocol import Item, Options, Plan, Reader
-from handdata.crops import square_of
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import project
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures.crops import square_of
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import BoxSource, Sample
 
 CANVAS_SCALE = 1.5

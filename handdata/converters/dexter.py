@@ -33,8 +33,8 @@ from handdata.converters.made_boxes import made_boxes
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import UNKNOWN, Flag, Sample
 from handdata.skeleton import LEFT, to_canonical
 

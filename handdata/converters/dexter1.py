@@ -35,8 +35,8 @@ from handdata.converters.layout import choose, data_folder, locate
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
-from handdata.images import read_image, read_raw
 from handdata.manifest import CameraFacts, Manifest
+from handdata.pictures.decode import read_image, read_raw
 from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import RIGHT, to_canonical
 

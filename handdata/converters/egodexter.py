@@ -29,8 +29,8 @@ from handdata.converters.layout import choose, data_folder, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, to_canonical
 

@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata import crops
 from handdata.converters.layout import choose, locate, read_numbers
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.converters.reference import reference_split
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.geometry import project
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures import crops
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, ROOT, WRIST, to_canonical
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata import crops
 from handdata.converters import pickle_numpy
 from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import in_frame, project
-from handdata.images import read_image, read_raw
 from handdata.manifest import Manifest
+from handdata.pictures import crops
+from handdata.pictures.decode import read_image, read_raw
 from handdata.shards.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
 from handdata.skeleton import HAND_SIDES, LEFT, RIGHT, to_canonical
 

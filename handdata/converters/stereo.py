@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from handdata.converters import mat5
 from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
-from handdata.crops import CANVAS_SCALE_STEREO, stereo_square
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures.crops import CANVAS_SCALE_STEREO, stereo_square
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import INDEX, LEFT, WRIST, to_canonical
 

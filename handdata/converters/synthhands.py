@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata import crops
 from handdata.converters.layout import choose, locate, read_numbers
 from handdata.converters.protocol import Item, Options, Plan, Reader
 from handdata.converters.reference import reference_split
 from handdata.errors import MissingError
 from handdata.geometry import project, transform
-from handdata.images import read_image
 from handdata.manifest import Manifest
+from handdata.pictures import crops
+from handdata.pictures.decode import read_image
 from handdata.shards.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sample
 from handdata.skeleton import LEFT, to_canonical
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from handdata.alignment import align_root_and_scale, true_scale
 from handdata.errors import HanddataError
 from handdata.geometry import apply_affine, compose_affine, crop_affine
-from handdata.overlay import contact_sheet
+from handdata.pictures.overlay import contact_sheet
 from handdata.predictions import Predictions, read_predictions
 from handdata.report.drawings import skeleton_overlay, three_views
 from handdata.report.runs import Run

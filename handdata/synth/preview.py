@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.overlay import contact_sheet, draw_skeleton
+from handdata.pictures.overlay import contact_sheet, draw_skeleton
 from handdata.synth.frame import Frame, Style, project_world
 from handdata.synth.picture import render_hand
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.geometry import mirror_pixels
-from handdata.images import read_image, resample_square
-from handdata.overlay import draw_box, draw_skeleton
+from handdata.pictures.decode import read_image, resample_square
+from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.predictions import VERSION, from_crop_fractions
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
 from handdata.train.checkpoint import Checkpoint

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from handdata.geometry import apply_affine
-from handdata.overlay import contact_sheet, draw_box, draw_skeleton
+from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
 from handdata.train.augment import AugmentConfig, Inputs, prepare, published_configs
 from handdata.train.backgrounds import load_backgrounds
 from handdata.train.color import denormalize

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handdata.crops import keypoint_square, scale_about_center
 from handdata.geometry import crop_affine, mirror_points, project
+from handdata.pictures.crops import keypoint_square, scale_about_center
 from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter

@@ -10,8 +10,8 @@ import pytest
 
 from handdata.convert import convert
 from handdata.errors import HanddataError
-from handdata.images import read_raw
 from handdata.paths import RENDERED_MARK
+from handdata.pictures.decode import read_raw
 from handdata.synth.native import write_native
 from handdata.synth.native.dexter1 import click, color_cameras
 from handdata.synth.native.fingertips import forget_tips, format_row

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handdata.images import read_image
+from handdata.pictures.decode import read_image
 from handdata.synth.native.ganerated import choose_crop, partitions
 
 K = np.array([[617.173, 0, 315.453], [0, 617.173, 242.259], [0, 0, 1]])

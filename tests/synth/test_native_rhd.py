@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from handdata.images import read_raw
+from handdata.pictures.decode import read_raw
 from handdata.synth.native.rhd import encode_depth, encode_mask, sides_shown
 
 PERSON = 1

@@ -7,7 +7,7 @@ from scipy.io import loadmat
 
 from handdata import manifest
 from handdata.geometry import project
-from handdata.images import read_raw
+from handdata.pictures.decode import read_raw
 from handdata.synth.native.stereo import ORDER, SEQUENCES, encode_depth
 
 FACTS = manifest.load("stereo")

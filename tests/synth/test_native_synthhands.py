@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handdata.geometry import project
-from handdata.images import read_image, read_raw
+from handdata.pictures.decode import read_image, read_raw
 from handdata.synth.native.synthhands import CLASSES, folders, frame_numbers
 
 KEY = (14, 255, 14)

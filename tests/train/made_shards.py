@@ -6,9 +6,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handdata.crops import scale_about_center, square_of
 from handdata.geometry import crop_affine, project
-from handdata.images import resample_kept, resample_mask, resample_square
+from handdata.pictures.crops import scale_about_center, square_of
+from handdata.pictures.decode import resample_kept, resample_mask, resample_square
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter

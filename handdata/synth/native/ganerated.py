@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.geometry import normalize_pose, project
-from handdata.overlay import draw_skeleton
+from handdata.pictures.overlay import draw_skeleton
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, HandLabel, SequenceSpec
