@@ -33,8 +33,8 @@ from handdata import manifest
 from handdata.convert import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
-from handdata.predictions import Predictions
-from handdata.scoring import score_predictions
+from handdata.evaluation.predictions import Predictions
+from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import Sample
 from handdata.synth.native import write_native

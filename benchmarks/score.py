@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from machine import Aim, Result, arguments
 
-from handdata import scoring
-from handdata.predictions import Predictions
+from handdata.evaluation import score as scoring
+from handdata.evaluation.predictions import Predictions
 from handdata.skeleton import ROOT, WRIST
 
 BASE = 1000  # rows of labels that are repeated

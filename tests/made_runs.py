@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from handdata.evaluation.predictions import Predictions, write_predictions
+from handdata.evaluation.results import write_results
+from handdata.evaluation.score import score_predictions
 from handdata.geometry import project
-from handdata.predictions import Predictions, write_predictions
-from handdata.results import write_results
-from handdata.scoring import score_predictions
 from handdata.shards.reader import file_sha256, write_index
 from handdata.shards.schema import BoxSource
 from handdata.shards.writer import ShardWriter

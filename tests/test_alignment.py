@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from handdata import alignment
+from handdata.evaluation import alignment
 from handdata.skeleton import INDEX, ROOT, TIPS, WRIST
 
 

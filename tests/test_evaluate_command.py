@@ -9,9 +9,9 @@ from made_runs import made_predictions, made_shards
 
 from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.predictions import write_predictions
+from handdata.evaluation.results import read_results
 from handdata.paths import DataRoot
-from handdata.predictions import write_predictions
-from handdata.results import read_results
 from handdata.shards.dataset import open_dataset
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from handdata import metrics
+from handdata.evaluation import metrics
 from handdata.skeleton import INDEX
 
 EXACT = {"rtol": 0, "atol": 1e-9}

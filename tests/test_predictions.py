@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handdata.errors import DataError, MissingError
-from handdata.predictions import (
+from handdata.evaluation.predictions import (
     AugmentedTruth,
     Predictions,
     from_crop_fractions,

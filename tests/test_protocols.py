@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handdata.protocols import PROTOCOLS, Comparison, Protocol, families, protocol_distances, score
+from handdata.evaluation.protocols import PROTOCOLS, Comparison, Protocol, families, protocol_distances, score
 from handdata.skeleton import INDEX, ROOT, TIPS, WRIST
 
 NAMED = {  # evaluation.md, "Protocols to offer by name"

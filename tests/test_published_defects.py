@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handdata.evaluation.score import score_predictions
 from handdata.report.published import CAVEATS, TABLE_CAVEATS
-from handdata.scoring import score_predictions
 from handdata.shards.dataset import open_dataset
 from tests.made_runs import made_predictions, made_shards
 

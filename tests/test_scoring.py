@@ -8,9 +8,9 @@ import pytest
 from made_runs import made_predictions, made_shards
 
 from handdata.errors import ConfigError, DataError
-from handdata.predictions import AugmentedTruth, Predictions
-from handdata.results import keep_other_kind, read_results, write_results
-from handdata.scoring import score_predictions
+from handdata.evaluation.predictions import AugmentedTruth, Predictions
+from handdata.evaluation.results import keep_other_kind, read_results, write_results
+from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, ROOT, WRIST
 

@@ -13,8 +13,8 @@ from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
 if TYPE_CHECKING:
-    from handdata.protocols import Protocol
-    from handdata.results import SetResult
+    from handdata.evaluation.protocols import Protocol
+    from handdata.evaluation.results import SetResult
 
 RESULTS = "results.json"
 # options that --predictions has no use for, and that a run has none for
@@ -84,9 +84,9 @@ def evaluate_command(
     if (run is None) == (given is None):
         raise click.UsageError("Give a RUN, or --predictions FILE.")
     _refuse_unused(_WITH_RUN if given is not None else _WITH_PREDICTIONS)
-    from handdata.predictions import read_predictions
-    from handdata.results import write_results
-    from handdata.scoring import choose_protocols, score_predictions
+    from handdata.evaluation.predictions import read_predictions
+    from handdata.evaluation.results import write_results
+    from handdata.evaluation.score import choose_protocols, score_predictions
 
     chosen = choose_protocols(protocols)
     folders = _folders(data, shards, split)

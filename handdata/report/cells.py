@@ -7,7 +7,7 @@ Sources: spec/cli.md (report), method.md 9.4 and section 12, E1-E19.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from handdata.metrics import GROUPS
+from handdata.evaluation.metrics import GROUPS
 
 STEREO, GRASP2 = "Stereo (B1Counting, B1Random)", "Dexter+Object (Grasp2)"
 TOTAL = "total"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.results import ErrorTable
+from handdata.evaluation.results import ErrorTable
 from handdata.skeleton import BONES, FINGER_COLORS, KEYPOINTS, WRIST, WRIST_COLOR
 
 # A spread left hand seen from its back, in units of the drawing; a scheme, not a measurement.

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from handdata.evaluation.results import SetResult
 from handdata.report.published import ANCHORS, LEARNING_CURVES
 from handdata.report.reference import Reference
 from handdata.report.runs import Run
-from handdata.results import SetResult
 from handdata.skeleton import BONES, KEYPOINTS
 
 INK = "#123456"  # stands for the page's text colour; replaced by currentColor

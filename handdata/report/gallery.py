@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.alignment import align_root_and_scale, true_scale
 from handdata.errors import HanddataError
+from handdata.evaluation.alignment import align_root_and_scale, true_scale
+from handdata.evaluation.predictions import Predictions, read_predictions
+from handdata.evaluation.results import GalleryItem, SetResult
 from handdata.geometry import apply_affine, compose_affine, crop_affine
 from handdata.pictures.overlay import contact_sheet
-from handdata.predictions import Predictions, read_predictions
 from handdata.report.drawings import skeleton_overlay, three_views
 from handdata.report.runs import Run
-from handdata.results import GalleryItem, SetResult
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.skeleton import KEYPOINTS
 

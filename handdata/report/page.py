@@ -14,7 +14,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from handdata import __version__, metrics
+from handdata import __version__
+from handdata.evaluation import metrics
+from handdata.evaluation.results import QUANTITIES
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say, track
 from handdata.report import figures, gallery, summaries
@@ -26,7 +28,6 @@ from handdata.report.reference import Reference
 from handdata.report.runs import Run
 from handdata.report.summaries import Scored
 from handdata.report.tables import Table, thesis_table, tidy_rows
-from handdata.results import QUANTITIES
 from handdata.shards.dataset import Dataset
 
 TITLE = "handdata report"

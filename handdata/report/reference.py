@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
-from handdata.metrics import group_means
+from handdata.evaluation.metrics import group_means
 from handdata.report.cells import EXPERIMENTS, TOTAL, Cell, Source, thesis_cells
 from handdata.skeleton import NUM_KEYPOINTS
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from handdata import manifest
 from handdata.errors import DataError, MissingError
+from handdata.evaluation.results import Results, SetResult, read_results
 from handdata.paths import DataRoot
 from handdata.report.cells import EXPERIMENTS
-from handdata.results import Results, SetResult, read_results
 
 MODEL_NUMBERS = {"direct": 1, "latent": 2, "tree": 3}  # `model.kind` of config.json -> the thesis' Model 1, 2, 3
 _EXPERIMENT = re.compile(r"(e\d{3})(?:-|$)")

@@ -9,14 +9,14 @@ from statistics import median
 
 from handdata import manifest
 from handdata.errors import HanddataError
-from handdata.metrics import GROUPS
-from handdata.protocols import PROTOCOLS
+from handdata.evaluation.metrics import GROUPS
+from handdata.evaluation.protocols import PROTOCOLS
+from handdata.evaluation.results import QUANTITIES, SetResult
+from handdata.evaluation.score import origin_of
 from handdata.report.cells import Cell
 from handdata.report.published import ERROR_ANCHORS, published_cells
 from handdata.report.runs import Run
 from handdata.report.tables import DASH, Table, number, origin_text, plain_table, with_interval
-from handdata.results import QUANTITIES, SetResult
-from handdata.scoring import origin_of
 from handdata.shards.dataset import Dataset, open_dataset
 
 Scored = tuple[Run, SetResult]

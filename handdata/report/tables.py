@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from handdata import manifest
+from handdata.evaluation.results import SetResult
 from handdata.report.cells import EXPERIMENTS, TABLES, TOTAL, Cell, Source, thesis_cells
 from handdata.report.published import CAVEATS, DERIVED, TABLE_CAVEATS, published_cells
 from handdata.report.reference import Reference
 from handdata.report.runs import Run
-from handdata.results import SetResult
 
 DASH = "–"  # nothing is published, or no keypoint of the group is labelled
 MISSING = "missing"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.errors import ConfigError, HanddataError, MissingError
-from handdata.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
+from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
+from handdata.evaluation.results import Results, keep_other_kind, read_results, write_results
+from handdata.evaluation.score import score_predictions
 from handdata.progress import meter
-from handdata.results import Results, keep_other_kind, read_results, write_results
-from handdata.scoring import score_predictions
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
 from handdata.train.augment import Inputs

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
+from handdata.evaluation.predictions import VERSION, from_crop_fractions
 from handdata.geometry import mirror_pixels
 from handdata.pictures.decode import read_image, resample_square
 from handdata.pictures.overlay import draw_box, draw_skeleton
-from handdata.predictions import VERSION, from_crop_fractions
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
 from handdata.train.checkpoint import Checkpoint
 from handdata.train.color import normalize

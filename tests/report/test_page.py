@@ -16,6 +16,7 @@ from made_runs import made_run, made_shards
 
 from handdata.cli.report import report_command
 from handdata.errors import DataError, MissingError
+from handdata.evaluation.results import ErrorTable
 from handdata.paths import DataRoot
 from handdata.report.drawings import error_skeleton, skeleton_overlay, three_views
 from handdata.report.page import summary_lines, write_report
@@ -24,7 +25,6 @@ from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs, read_run
 from handdata.report.summaries import group_table, overview
 from handdata.report.tables import thesis_table, tidy_rows
-from handdata.results import ErrorTable
 from handdata.shards.dataset import open_dataset
 
 

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.predictions import read_predictions
+from handdata.evaluation.results import read_results
+from handdata.evaluation.score import score_predictions
 from handdata.geometry import apply_affine, crop_affine
 from handdata.paths import DataRoot
-from handdata.predictions import read_predictions
-from handdata.results import read_results
-from handdata.scoring import score_predictions
 from handdata.train import checkpoint, evaluate
 from handdata.train.evaluate import Selection, evaluate_run, predict
 from handdata.train.loop import train

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.predictions import read_predictions
+from handdata.evaluation.predictions import read_predictions
 from handdata.skeleton import RIGHT
 from handdata.train import checkpoint, predict
 from handdata.train.loop import train

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata import __version__, metrics
+from handdata import __version__
 from handdata.errors import ConfigError, DataError
-from handdata.matching import compare, match_samples, predicted_pixels
-from handdata.predictions import Predictions
-from handdata.protocols import (
+from handdata.evaluation import metrics
+from handdata.evaluation.join import compare, match_samples, predicted_pixels
+from handdata.evaluation.predictions import Predictions
+from handdata.evaluation.protocols import (
     PROTOCOLS,
     Comparison,
     Protocol,
@@ -25,7 +26,7 @@ from handdata.protocols import (
     protocol_distances,
     score_all,
 )
-from handdata.results import Curve, ErrorTable, GalleryItem, Results, SetResult
+from handdata.evaluation.results import Curve, ErrorTable, GalleryItem, Results, SetResult
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import Flag
 from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, ROOT, TIPS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
-from handdata.protocols import Score
+from handdata.evaluation.protocols import Score
 
 VERSION = "handdata-results/1"
 QUANTITIES: Mapping[str, str] = {

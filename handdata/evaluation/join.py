@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.evaluation.predictions import Predictions, from_crop_fractions, to_crop_fractions
+from handdata.evaluation.protocols import Comparison
 from handdata.geometry import in_frame
-from handdata.predictions import Predictions, from_crop_fractions, to_crop_fractions
-from handdata.protocols import Comparison
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata import alignment, metrics
+from handdata.evaluation import alignment, metrics
 from handdata.skeleton import KEYPOINTS, LEFT, NUM_KEYPOINTS, ROOT, TIPS, WRIST
 
 Array = NDArray[Any]

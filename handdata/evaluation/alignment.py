@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.metrics import is_labelled
+from handdata.evaluation.metrics import is_labelled
 from handdata.skeleton import INDEX, ROOT, WRIST
 
 Array = NDArray[Any]

@@ -1,0 +1,1 @@
+"""Evaluation: predictions beside labels, measured by every published protocol. No torch."""
