@@ -30,7 +30,7 @@ from machine import Aim, Result, arguments, interleave, no_gc, ratio
 from repeat import decode, repeat_items, repeated, sources
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.evaluation.predictions import Predictions

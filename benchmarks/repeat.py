@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.pictures.decode import read_image, read_raw

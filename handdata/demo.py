@@ -7,7 +7,7 @@ on the other, which has another style and another seed; so the page shows what i
 from dataclasses import dataclass
 from pathlib import Path
 
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.paths import DataRoot
 from handdata.progress import say
 from handdata.report.page import write_report

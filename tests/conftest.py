@@ -45,7 +45,7 @@ def native_copy(native_tree: Callable[[str], Path], tmp_path: Path) -> Callable[
 @pytest.fixture(scope="session")
 def converted(native_tree: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The shards of a rendered tree, converted once a session with the defaults."""
-    from handdata.convert import convert
+    from handdata.conversion.run import convert
 
     folder = tmp_path_factory.getbasetemp() / "shards"
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.cluster import dask_executor
-from handdata.convert import convert
+from handdata.conversion.dask import dask_executor
+from handdata.conversion.run import convert
 from handdata.errors import ConfigError
 
 distributed = pytest.importorskip("distributed")
@@ -76,7 +76,7 @@ def test_a_killed_worker_costs_nothing_but_time(tree, cluster, tmp_path):
 
 
 def test_nobody_at_the_address_is_one_clear_line(monkeypatch):
-    monkeypatch.setattr("handdata.cluster.CONNECT_S", 0.2)
+    monkeypatch.setattr("handdata.conversion.dask.CONNECT_S", 0.2)
 
     with (
         pytest.raises(ConfigError, match="--scheduler: expected a Dask scheduler at tcp://127"),

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-import handdata.convert as engine
-from handdata.convert import convert, make_plan
+import handdata.conversion.run as engine
+from handdata.conversion.run import convert, make_plan
 from handdata.converters.protocol import Options
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
 from handdata.shards.dataset import open_dataset

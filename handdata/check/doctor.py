@@ -15,6 +15,7 @@ import numpy as np
 
 from handdata import manifest
 from handdata.check.environment import existing
+from handdata.conversion.rows import ShardTask, build_row, optional_arrays
 from handdata.converters import CONVERTERS
 from handdata.converters.layout import is_litter, matches
 from handdata.converters.protocol import Options, Plan
@@ -22,7 +23,6 @@ from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import image_size
-from handdata.shard_task import ShardTask, build_row, optional_arrays
 from handdata.shards.schema import DEFAULT_CANVAS, FIELDS
 
 LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most

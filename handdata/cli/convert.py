@@ -155,7 +155,7 @@ def _present(data: DataRoot) -> list[str]:
 
 def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
-    from handdata.convert import convert
+    from handdata.conversion.run import convert
 
     if asked["scheduler"]:  # its workers may run in another folder
         data = DataRoot(data.root.absolute())
@@ -203,7 +203,7 @@ def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str
     """Plan one dataset and write nothing; return the record that `--json` prints and its line."""
     from handdata.check.doctor import preview
     from handdata.cli.check import work_of
-    from handdata.convert import check_canvas, make_plan
+    from handdata.conversion.run import check_canvas, make_plan
     from handdata.shards.schema import SPLITS
 
     check_canvas(asked["canvas"])
@@ -238,7 +238,7 @@ def _executor(scheduler: str | None) -> Iterator[Executor | None]:
     if scheduler is None:
         yield None
         return
-    from handdata.cluster import dask_executor
+    from handdata.conversion.dask import dask_executor
 
     with dask_executor(scheduler) as executor:
         yield executor

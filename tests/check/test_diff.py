@@ -11,7 +11,7 @@ from made_dataset import index_of, make_dataset, rewrite, write_shard
 
 from handdata.check.diff import compare
 from handdata.cli import group
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.shards.reader import INDEX, ShardReader, write_index
 
 

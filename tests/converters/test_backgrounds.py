@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters.backgrounds import split_pictures
 from handdata.errors import MissingError
 from handdata.shards.backgrounds import open_backgrounds, paint_tiles, write_painted

@@ -9,7 +9,7 @@ import pytest
 
 from handdata import manifest
 from handdata.cli.options import DATASETS
-from handdata.convert import convert, make_plan
+from handdata.conversion.run import convert, make_plan
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
 from handdata.errors import MissingError

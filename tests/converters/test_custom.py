@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters.annotations import read_annotations
 from handdata.converters.point_names import PALM, match_names
 from handdata.converters.protocol import Options

@@ -9,7 +9,7 @@ import pytest
 
 from handdata import manifest
 from handdata.boxes import load_boxes
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters.dexter import project_compat, to_color
 from handdata.converters.protocol import Options
 from handdata.errors import ConfigError, DataError, MissingError

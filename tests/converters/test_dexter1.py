@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters.dexter1 import read_block, read_blocks, read_calibration, render_depth, to_tof
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters.egodexter import read_tips
 from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform

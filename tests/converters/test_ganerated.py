@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
 from tests.converters.conftest import plan_of, samples_of

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset

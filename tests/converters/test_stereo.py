@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from handdata import manifest
 from handdata.check.doctor import diagnose
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handdata import manifest
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters import synthhands
 from handdata.converters.reference import reference_split
 from handdata.errors import ConfigError, DataError, MissingError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.errors import HanddataError
 from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import read_raw

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handdata.convert import convert
+from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
 from handdata.errors import BusyError, ConfigError, HanddataError
 from handdata.paths import RENDERED_MARK

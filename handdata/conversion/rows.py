@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
+from handdata.conversion.state import remember
 from handdata.converters import CONVERTERS
 from handdata.converters.made_boxes import made_boxes, with_box
 from handdata.converters.protocol import Item, Options, Plan
@@ -24,7 +25,6 @@ from handdata.pictures.crops import (
     square_of,
 )
 from handdata.pictures.decode import resample_kept, resample_mask, resample_square, touches_outside
-from handdata.shard_state import remember
 from handdata.shards.reader import file_sha256
 from handdata.shards.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shards.writer import ShardWriter

@@ -19,14 +19,14 @@ from typing import Any
 
 from handdata import __version__, manifest
 from handdata.boxes import has_tables
+from handdata.conversion.rows import ShardTask, optional_arrays, run_tag, write_shard
+from handdata.conversion.state import fingerprint, finished, forget
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Item, Options, Plan
 from handdata.errors import BusyError, ConfigError, DataError, MissingError
 from handdata.files.locks import hold
 from handdata.paths import BACKGROUNDS, RENDERED_MARK
 from handdata.progress import Meter, meter, say
-from handdata.shard_state import fingerprint, finished, forget
-from handdata.shard_task import ShardTask, optional_arrays, run_tag, write_shard
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker

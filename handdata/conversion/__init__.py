@@ -1,0 +1,1 @@
+"""Conversion: the engine that turns a plan into shards. No dataset names."""
