@@ -8,8 +8,8 @@ import numpy as np
 from handdata import manifest
 from handdata.annotate.pictures import Pictures
 from handdata.converters import dexter
-from handdata.converters.fingertips import read_lines
 from handdata.converters.protocol import Item
+from handdata.converters.read.fingertips import read_lines
 from handdata.errors import DataError
 from handdata.geometry import project
 from handdata.progress import say

@@ -17,8 +17,8 @@ from handdata import manifest
 from handdata.check.environment import existing
 from handdata.conversion.rows import ShardTask, build_row, optional_arrays
 from handdata.converters import CONVERTERS
-from handdata.converters.layout import is_litter, matches
 from handdata.converters.protocol import Options, Plan
+from handdata.converters.read.layout import is_litter, matches
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.layout import is_litter
-from handdata.converters.naming import ascii_id
 from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.layout import is_litter
+from handdata.converters.read.naming import ascii_id
 from handdata.errors import MissingError
 from handdata.manifest import Manifest
 from handdata.pictures.crops import centered_square

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.annotations import Annotations, read_annotations
-from handdata.converters.layout import choose
-from handdata.converters.naming import ascii_id
-from handdata.converters.point_names import PALM
 from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.annotations import Annotations, read_annotations
+from handdata.converters.read.layout import choose
+from handdata.converters.read.naming import ascii_id
+from handdata.converters.read.point_names import PALM
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.manifest import Manifest

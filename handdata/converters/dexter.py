@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.boxes import BoxTable
-from handdata.converters.fingertips import (
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
     in_front,
@@ -28,9 +29,8 @@ from handdata.converters.fingertips import (
     require_both,
     say_agreement,
 )
-from handdata.converters.layout import choose, data_folder, locate, numbered
-from handdata.converters.made_boxes import made_boxes
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.layout import choose, data_folder, locate, numbered
+from handdata.converters.read.made_boxes import made_boxes
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest

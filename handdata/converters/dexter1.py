@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.fingertips import (
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.fingertips import (
     Points,
     in_front,
     missing_points,
@@ -31,8 +32,7 @@ from handdata.converters.fingertips import (
     read_lines,
     require_both,
 )
-from handdata.converters.layout import choose, data_folder, locate
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.layout import choose, data_folder, locate
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handdata.converters.fingertips import (
+from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
     in_front,
@@ -25,8 +26,7 @@ from handdata.converters.fingertips import (
     require_both,
     say_agreement,
 )
-from handdata.converters.layout import choose, data_folder, locate, numbered
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read.layout import choose, data_folder, locate, numbered
 from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest

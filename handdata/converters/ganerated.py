@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.layout import choose, locate, read_numbers
 from handdata.converters.protocol import Item, Options, Plan, Reader
-from handdata.converters.reference import reference_split
+from handdata.converters.read.layout import choose, locate, read_numbers
+from handdata.converters.read.reference_split import reference_split
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.manifest import Manifest

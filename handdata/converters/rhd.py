@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters import pickle_numpy
-from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read import pickle_numpy
+from handdata.converters.read.layout import choose, locate, numbered
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import in_frame, project
 from handdata.manifest import Manifest

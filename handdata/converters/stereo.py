@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters import mat5
-from handdata.converters.layout import choose, locate, numbered
 from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.read import mat5
+from handdata.converters.read.layout import choose, locate, numbered
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.manifest import Manifest

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.layout import choose, locate, read_numbers
 from handdata.converters.protocol import Item, Options, Plan, Reader
-from handdata.converters.reference import reference_split
+from handdata.converters.read.layout import choose, locate, read_numbers
+from handdata.converters.read.reference_split import reference_split
 from handdata.errors import MissingError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.conversion.run import convert
-from handdata.converters.annotations import read_annotations
-from handdata.converters.point_names import PALM, match_names
 from handdata.converters.protocol import Options
+from handdata.converters.read.annotations import read_annotations
+from handdata.converters.read.point_names import PALM, match_names
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import BoxSource

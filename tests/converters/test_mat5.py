@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from handdata.converters import mat5
+from handdata.converters.read import mat5
 from handdata.errors import DataError, MissingError
 
 POINTS = np.arange(3 * 21 * 4).reshape(3, 21, 4) - 100

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from handdata.converters import pickle_numpy
+from handdata.converters.read import pickle_numpy
 from handdata.errors import DataError, MissingError
 from handdata.synth.native.python2_pickle import dumps
 

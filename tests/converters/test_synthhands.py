@@ -9,7 +9,7 @@ import pytest
 from handdata import manifest
 from handdata.conversion.run import convert
 from handdata.converters import synthhands
-from handdata.converters.reference import reference_split
+from handdata.converters.read.reference_split import reference_split
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import normalize_pose
 from handdata.skeleton import LEFT

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
-from handdata.converters import pickle_numpy
+from handdata.converters.read import pickle_numpy
 from handdata.geometry import in_frame, mirror_points, project
 from handdata.skeleton import FINGER_OF, INDEX, JOINTS, LEFT, RIGHT, WRIST
 from handdata.synth.farm import Task

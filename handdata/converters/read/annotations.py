@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.point_names import PALM, match_names, names_a_point
+from handdata.converters.read.point_names import PALM, match_names, names_a_point
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.shards.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS

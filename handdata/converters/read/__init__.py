@@ -1,0 +1,1 @@
+"""Reading native files: what several converters share. No dataset names."""
