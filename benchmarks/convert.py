@@ -38,7 +38,7 @@ from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import Sample
 from handdata.synth.native import write_native
-from handdata.train.mixture import open_mixture
+from handdata.train.loader.mixture import open_mixture
 from handdata.workers import one_core
 
 SETS = ("stereo", "synthhands", "ganerated", "rhd", "dexter", "egodexter", "dexter1")

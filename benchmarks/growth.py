@@ -15,7 +15,7 @@ import peers
 from machine import Aim, Result, arguments, interleave
 
 from handdata.shards.reader import write_index
-from handdata.train.data import Loader, open_mixture
+from handdata.train.loader.loaders import Loader, open_mixture
 
 ROWS = 2048
 SHARDS = (1, 5, 49, 489)  # 2,048 to 1,001,472 samples

@@ -26,7 +26,7 @@ def main() -> None:
         write = get_context("spawn").Process(target=peers.write_shards, args=(folder, options.count, 192, 2048))
         write.start()  # in a process of its own: what it leaves in the heap would count as the loader's
         write.join()
-    from handdata.train.data import Loader, open_mixture
+    from handdata.train.loader.loaders import Loader, open_mixture
 
     gc.collect()
     before = held()

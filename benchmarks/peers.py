@@ -23,7 +23,7 @@ from handdata.shards.backgrounds import paint_tiles
 from handdata.shards.reader import file_sha256, write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
-from handdata.train.data import Loader, ShardDataset, open_mixture
+from handdata.train.loader.loaders import Loader, ShardDataset, open_mixture
 
 JPEG_QUALITY = 95
 DISTINCT = 64  # painted pictures; the rest are rolled copies

@@ -34,11 +34,11 @@ from samples import (
 
 from handdata.shards.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
-from handdata.train.augment import PUBLISHED, prepare
-from handdata.train.backgrounds import load_backgrounds
+from handdata.train.augment.backgrounds import load_backgrounds
+from handdata.train.augment.prepare import PUBLISHED, prepare
 from handdata.train.config import LoopConfig
-from handdata.train.data import Loader, open_mixture
 from handdata.train.heatmaps import profiles, targets
+from handdata.train.loader.loaders import Loader, open_mixture
 from handdata.train.precision import set_up_device
 
 WORKERS = 2

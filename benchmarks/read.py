@@ -21,7 +21,7 @@ from machine import Aim, Batches, Result, arguments, interleave, ratio
 from samples import webdataset
 
 from handdata.shards.reader import ShardReader
-from handdata.train.opened import OpenShard
+from handdata.train.loader.shard_file import OpenShard
 
 WORKERS = 2
 AHEAD = 2 * WORKERS + 1  # batches that a loader may hold ready

@@ -23,14 +23,14 @@ import psutil
 import torch
 from machine import Aim, Result, arguments
 
+from handdata.train.augment.views import Views, make_views
 from handdata.train.config import Config, load_config
-from handdata.train.data import Batch, Loader, open_mixture
 from handdata.train.ledger import LAG, Ledger
+from handdata.train.loader.loaders import Batch, Loader, open_mixture
 from handdata.train.loop import make_loader, step
 from handdata.train.objective import choose_mode
 from handdata.train.precision import set_up_device
 from handdata.train.state import State, build
-from handdata.train.views import Views, make_views
 
 WARM_STEPS = 20
 AIMS = {2: (256, 10_000.0), 3: (64, 7_000.0)}  # performance.md: batch, samples/s on one H100

@@ -95,8 +95,8 @@ def train_command(
     from handdata.train.chain import chain_of, train_chain
     from handdata.train.config import Config
     from handdata.train.distributed import is_first
+    from handdata.train.loader.sources import shard_folders
     from handdata.train.loop import Job, train
-    from handdata.train.sources import shard_folders
 
     given = [*settings, *_settings(mix, epochs, seed, cache, weights)]
     configs = chain_of(recipe, given)

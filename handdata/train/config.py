@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
-from handdata.train.augment import PUBLISHED, AugmentConfig, published_configs, strong_configs
-from handdata.train.color import MAX_BLUR
+from handdata.train.augment.color import MAX_BLUR
+from handdata.train.augment.prepare import PUBLISHED, AugmentConfig, published_configs, strong_configs
 from handdata.train.losses import Loss2D, Loss3D, Over
 from handdata.train.models import Init, Kind
 

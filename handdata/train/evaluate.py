@@ -23,19 +23,19 @@ from handdata.evaluation.score import score_predictions
 from handdata.progress import meter
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
-from handdata.train.augment import Inputs
+from handdata.train.augment.color import MEAN, STD
+from handdata.train.augment.prepare import Inputs
+from handdata.train.augment.views import make_views
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.color import MEAN, STD
 from handdata.train.config import Config
-from handdata.train.data import Batch, EvalLoader, Mixture
 from handdata.train.distributed import choose_device
-from handdata.train.mix import slot_map
+from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
+from handdata.train.loader.proportions import slot_map
+from handdata.train.loader.sources import Part, PartMixture
 from handdata.train.models import HandNet
 from handdata.train.precision import autocast, set_products
 from handdata.train.readout import READ_OUT_OF, READ_OUTS, ReadOut, read_out
-from handdata.train.sources import Part, PartMixture
 from handdata.train.state import make_network
-from handdata.train.views import make_views
 from handdata.train.weights import fill
 
 FORWARD = 32  # samples the network sees at a time

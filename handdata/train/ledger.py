@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from handdata.errors import DataError
-from handdata.train.data import Batch, Mixture
 from handdata.train.distributed import rank, texts_of_all
+from handdata.train.loader.loaders import Batch, Mixture
 
 NAMES = ("loss_2d", "loss_3d", "total")
 NAMED_IDS = 8  # sample ids that fit on a line

@@ -19,20 +19,20 @@ from handdata.errors import ConfigError
 from handdata.files.locks import alone
 from handdata.progress import meter, say
 from handdata.train import checkpoint
-from handdata.train.augment import Inputs
+from handdata.train.augment.prepare import Inputs
+from handdata.train.augment.views import Views, make_views
 from handdata.train.board import Board
 from handdata.train.config import Config, LossConfig
-from handdata.train.data import EvalLoader, Loader, Mixture
 from handdata.train.distributed import group, is_first, rank, sum_over_processes, wait, world
 from handdata.train.ledger import LAG, NAMES, Clock, Ledger
+from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
+from handdata.train.loader.sources import open_sources
 from handdata.train.losses import Ratio, loss_2d, loss_3d
 from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
 from handdata.train.readout import READ_OUT_OF, read_out
 from handdata.train.runs import Run, claim
-from handdata.train.sources import open_sources
 from handdata.train.state import State, build, resume
-from handdata.train.views import Views, make_views
 
 GO_ON = "go on with --resume (demo and --chain: by the same command)"
 NOTHING = "it had no checkpoint yet, the same command begins anew"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from handdata.progress import say
-from handdata.train.augment import Inputs
+from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Compile, Config, LossConfig, Precision
 from handdata.train.losses import Loss2D, loss_2d, loss_3d
 from handdata.train.precision import autocast

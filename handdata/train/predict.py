@@ -19,8 +19,8 @@ from handdata.geometry import mirror_pixels
 from handdata.pictures.decode import read_image, resample_square
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
+from handdata.train.augment.color import normalize
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.color import normalize
 from handdata.train.distributed import choose_device
 from handdata.train.evaluate import FORWARD, forward, load_network
 from handdata.train.readout import READ_OUT_OF, ReadOut, read_out

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from handdata.geometry import apply_affine
 from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
-from handdata.train.augment import AugmentConfig, Inputs, prepare, published_configs
-from handdata.train.backgrounds import load_backgrounds
-from handdata.train.color import denormalize
+from handdata.train.augment.backgrounds import load_backgrounds
+from handdata.train.augment.color import denormalize
+from handdata.train.augment.prepare import AugmentConfig, Inputs, prepare, published_configs
 from handdata.train.config import load_config
-from handdata.train.data import Batch, Mixture
-from handdata.train.feed import Chunk, Request, ShardSource
-from handdata.train.mixture import open_mixture
+from handdata.train.loader.loaders import Batch, Mixture
+from handdata.train.loader.mixture import open_mixture
+from handdata.train.loader.prefetch import Chunk, Request, ShardSource
 
 COLUMNS = 6
 CROP_SIZE = 128  # px; drawn twice as large

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from handdata import __version__
 from handdata.errors import ConfigError
 from handdata.skeleton import KEYPOINTS
+from handdata.train.augment.color import MEAN, STD
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.color import MEAN, STD
 from handdata.train.evaluate import load_network
 from handdata.train.models import HandNet
 from handdata.train.readout import READ_OUT_OF, ReadOut, read_out

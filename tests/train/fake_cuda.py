@@ -18,12 +18,12 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from handdata.train import loop
-from handdata.train.data import EvalLoader, open_mixture
+from handdata.train.augment.views import make_views
 from handdata.train.evaluate import forward
-from handdata.train.mixture import Batch, Mixture
+from handdata.train.loader.loaders import EvalLoader, open_mixture
+from handdata.train.loader.mixture import Batch, Mixture
 from handdata.train.readout import READ_OUTS, read_out
 from handdata.train.state import build
-from handdata.train.views import make_views
 from tests.train.made_training import tiny
 
 CUDA = torch.device("cuda", 0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from handdata.shards.reader import INDEX, write_index
-from handdata.train.augment import Inputs
+from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job
 from tests.train.made_shards import write_dataset

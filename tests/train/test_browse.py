@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from handdata.cli.browse import browse_command
 from handdata.paths import DataRoot
-from handdata.train.augment import NO_AUGMENTATION, prepare
-from handdata.train.color import denormalize
-from handdata.train.data import EvalLoader, open_mixture
+from handdata.train.augment.color import denormalize
+from handdata.train.augment.prepare import NO_AUGMENTATION, prepare
+from handdata.train.loader.loaders import EvalLoader, open_mixture
 from handdata.train.sheet import draw_inputs
 from tests.train.made_shards import write_dataset
 

@@ -22,7 +22,7 @@ from handdata.shards import schema
 from handdata.shards.dataset import open_dataset
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION
-from handdata.train.data import EvalLoader, Loader, ShardDataset, open_mixture
+from handdata.train.loader.loaders import EvalLoader, Loader, ShardDataset, open_mixture
 from tests.train.made_shards import write_dataset
 
 CANVAS = 32
@@ -267,7 +267,7 @@ def test_more_shards_than_files_may_be_open_are_seen_by_readers_and_statistics(m
 @pytest.mark.parametrize("threads", [0, 2])
 @pytest.mark.parametrize("keep_open", [True, False])
 def test_a_shard_cut_short_between_two_epochs_is_one_line(tmp_path, threads, keep_open, monkeypatch):
-    monkeypatch.setattr("handdata.train.mixture.handles_to_keep", lambda: int(keep_open))
+    monkeypatch.setattr("handdata.train.loader.mixture.handles_to_keep", lambda: int(keep_open))
     folder = write_dataset(tmp_path / "rhd", "rhd", (12,), canvas=CANVAS)
     with Loader(open_mixture([folder], "train"), 4, threads=threads) as loader:
         list(loader.epoch(0))  # to its end: a thread that reads mapped labels at this moment would be killed
@@ -311,7 +311,7 @@ def test_shards_of_two_canvases_are_not_one_dataset(tmp_path):
     ids=["deleted", "written"],
 )
 def test_a_shard_that_is_not_kept_open_and_goes_is_one_line(tmp_path, change, line, monkeypatch):
-    monkeypatch.setattr("handdata.train.mixture.handles_to_keep", lambda: 0)
+    monkeypatch.setattr("handdata.train.loader.mixture.handles_to_keep", lambda: 0)
     folder = write_dataset(tmp_path / "rhd", "rhd", (12,), canvas=CANVAS)
     with Loader(open_mixture([folder], "train"), 4) as loader:
         list(loader.epoch(0))
@@ -437,6 +437,6 @@ def test_a_batch_that_cannot_be_shared_is_refused(mixture):
 
 
 def test_a_cache_that_does_not_fit_is_refused(mixture, monkeypatch):
-    monkeypatch.setattr("handdata.train.feed.os.sysconf", lambda name: 10)
+    monkeypatch.setattr("handdata.train.loader.prefetch.os.sysconf", lambda name: 10)
     with pytest.raises(ConfigError, match=r"cache: expected 0\.0 GiB free on cpu"):
         Loader(mixture, 8, cache="device")

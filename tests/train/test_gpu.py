@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from handdata.train import checkpoint
-from handdata.train.data import Loader, open_mixture
+from handdata.train.augment.views import make_views
+from handdata.train.loader.loaders import Loader, open_mixture
 from handdata.train.loop import Job, step, train
 from handdata.train.objective import Objective
 from handdata.train.precision import set_up_device
 from handdata.train.state import build
-from handdata.train.views import make_views
 from tests.train.made_training import made_inputs, made_set, tiny
 
 pytestmark = [

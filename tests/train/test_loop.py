@@ -11,7 +11,8 @@ import torch
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.paths import DataRoot
-from handdata.train import checkpoint, loop, objective, sources
+from handdata.train import checkpoint, loop, objective
+from handdata.train.loader import sources
 from handdata.train.losses import Ratio
 from handdata.train.optim import Average, Schedule
 from handdata.train.runs import list_runs

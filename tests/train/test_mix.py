@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from handdata.errors import ConfigError
-from handdata.train.mix import mix_weights, slot_map
+from handdata.train.loader.proportions import mix_weights, slot_map
 
 
 def test_mix_a_draws_every_picture_once_in_a_pass():

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from handdata.train import augment, color, disturb, on_cpu, warp
-from handdata.train.augment import PUBLISHED, prepare, strong_configs
-from handdata.train.backgrounds import BackgroundPool
-from handdata.train.data import EvalLoader, open_mixture
+from handdata.train.augment import color, on_cpu, warp
+from handdata.train.augment import noise as disturb
+from handdata.train.augment import prepare as augment
+from handdata.train.augment.backgrounds import BackgroundPool
+from handdata.train.augment.prepare import PUBLISHED, prepare, strong_configs
+from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import write_dataset
 
 B = 24

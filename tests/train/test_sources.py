@@ -3,7 +3,7 @@
 import pytest
 
 from handdata.errors import ConfigError
-from handdata.train.sources import open_sources
+from handdata.train.loader.sources import open_sources
 from tests.train.made_shards import write_dataset
 from tests.train.made_training import tiny
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.train.mixture import Batch, Mixture, Places
-from handdata.train.ring import Ring
+from handdata.train.loader.buffers import Ring
+from handdata.train.loader.mixture import Batch, Mixture, Places
 
 CACHE_HEADROOM = 0.9  # of the free memory a cached set may take
 CACHE_STEP = 512  # samples put into the cache at once

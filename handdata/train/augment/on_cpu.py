@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handdata.train import warp as batched
-from handdata.train.backgrounds import BackgroundPool
-from handdata.train.color import GRAY, MEAN, ORDERS, STD, blur_taps
-from handdata.train.disturb import ROOM, inside_box, standard_noise
+from handdata.train.augment import warp as batched
+from handdata.train.augment.backgrounds import BackgroundPool
+from handdata.train.augment.color import GRAY, MEAN, ORDERS, STD, blur_taps
+from handdata.train.augment.noise import ROOM, inside_box, standard_noise
 
 Picture = NDArray[Any]  # cv2's types leave out which
 

@@ -16,9 +16,9 @@ from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
-from handdata.train.data import Mixture, open_mixture
-from handdata.train.mix import SlotMap, mix_weights, slot_map
-from handdata.train.mixture import Places
+from handdata.train.loader.loaders import Mixture, open_mixture
+from handdata.train.loader.mixture import Places
+from handdata.train.loader.proportions import SlotMap, mix_weights, slot_map
 
 Rows = NDArray[np.int64]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import FIELD
-from handdata.train.mix import SlotMap, mix_weights, slot_map
-from handdata.train.opened import LABELS, OpenShard, handles_to_keep
+from handdata.train.loader.proportions import SlotMap, mix_weights, slot_map
+from handdata.train.loader.shard_file import LABELS, OpenShard, handles_to_keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.shards.dataset import open_dataset
-from handdata.train.feed import CachedSource, Chunk, Feeder, Request, ShardSource, Source
-from handdata.train.mix import slot_map
-from handdata.train.mixture import Batch, Mixture, open_mixture
-from handdata.train.opened import LABELS, OTHER_LABELS
+from handdata.train.loader.mixture import Batch, Mixture, open_mixture
+from handdata.train.loader.prefetch import CachedSource, Chunk, Feeder, Request, ShardSource, Source
+from handdata.train.loader.proportions import slot_map
+from handdata.train.loader.shard_file import LABELS, OTHER_LABELS
 
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
 

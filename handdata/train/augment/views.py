@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from handdata.train.augment import AugmentConfig, Inputs, prepare
-from handdata.train.backgrounds import BackgroundPool, load_backgrounds
+from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
+from handdata.train.augment.prepare import AugmentConfig, Inputs, prepare
 from handdata.train.config import Config
-from handdata.train.data import Batch, Mixture
+from handdata.train.loader.loaders import Batch, Mixture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Augmentation: a batch of canvases to the input of the network, labels alongside."""

@@ -1,0 +1,1 @@
+"""The loader: shards to batches on the device."""
