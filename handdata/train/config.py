@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
+from handdata.model.networks import Init, Kind
 from handdata.train.augment.color import MAX_BLUR
 from handdata.train.augment.prepare import PUBLISHED, AugmentConfig, published_configs, strong_configs
 from handdata.train.losses import Loss2D, Loss3D, Over
-from handdata.train.models import Init, Kind
 
 RECIPES = resources.files("handdata.train") / "recipes"
 Precision = Literal["fp32", "bf16", "fp16"]

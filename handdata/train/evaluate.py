@@ -20,6 +20,9 @@ from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.evaluation.results import Results, keep_other_kind, read_results, write_results
 from handdata.evaluation.score import score_predictions
+from handdata.model.networks import HandNet
+from handdata.model.read_out import READ_OUT_OF, READ_OUTS, ReadOut, read_out
+from handdata.model.weights import fill
 from handdata.progress import meter
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
@@ -32,11 +35,8 @@ from handdata.train.distributed import choose_device
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
 from handdata.train.loader.proportions import slot_map
 from handdata.train.loader.sources import Part, PartMixture
-from handdata.train.models import HandNet
 from handdata.train.precision import autocast, set_products
-from handdata.train.readout import READ_OUT_OF, READ_OUTS, ReadOut, read_out
 from handdata.train.state import make_network
-from handdata.train.weights import fill
 
 FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time

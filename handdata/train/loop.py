@@ -17,6 +17,7 @@ from torch import Tensor
 
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
+from handdata.model.read_out import READ_OUT_OF, read_out
 from handdata.progress import meter, say
 from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
@@ -30,7 +31,6 @@ from handdata.train.loader.sources import open_sources
 from handdata.train.losses import Ratio, loss_2d, loss_3d
 from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
-from handdata.train.readout import READ_OUT_OF, read_out
 from handdata.train.runs import Run, claim
 from handdata.train.state import State, build, resume
 

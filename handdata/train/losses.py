@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from handdata.model.read_out import expectation
 from handdata.train.heatmaps import iou_per_map, profiles, render
-from handdata.train.readout import expectation
 
 Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
 Loss3D = Literal["mse", "bone_pairs", "none"]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError
 from handdata.evaluation.predictions import VERSION, from_crop_fractions
 from handdata.geometry import mirror_pixels
+from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
 from handdata.pictures.decode import read_image, resample_square
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
@@ -23,7 +24,6 @@ from handdata.train.augment.color import normalize
 from handdata.train.checkpoint import Checkpoint
 from handdata.train.distributed import choose_device
 from handdata.train.evaluate import FORWARD, forward, load_network
-from handdata.train.readout import READ_OUT_OF, ReadOut, read_out
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart

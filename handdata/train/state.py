@@ -10,13 +10,13 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from handdata.errors import ConfigError
+from handdata.model.networks import PLAIN, HandNet, Ways
+from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
 from handdata.train.config import Config, ModelConfig
 from handdata.train.distributed import spread, world
-from handdata.train.models import PLAIN, HandNet, Ways
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
-from handdata.train.weights import fill, load_encoder
 
 FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, method.md 9.2
 

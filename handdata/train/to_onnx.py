@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from handdata import __version__
 from handdata.errors import ConfigError
+from handdata.model.networks import HandNet
+from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
 from handdata.skeleton import KEYPOINTS
 from handdata.train.augment.color import MEAN, STD
 from handdata.train.checkpoint import Checkpoint
 from handdata.train.evaluate import load_network
-from handdata.train.models import HandNet
-from handdata.train.readout import READ_OUT_OF, ReadOut, read_out
 
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
 INPUTS, OUTPUTS = ("image",), ("keypoints_2d", "keypoints_3d", "heatmaps")

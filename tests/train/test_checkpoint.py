@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model.networks import HandNet
+from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
 from handdata.train.loop import train
-from handdata.train.models import HandNet
 from handdata.train.state import build
-from handdata.train.weights import fill, load_encoder
 from tests.train.made_training import job_of, made_set, tiny
 
 CPU = torch.device("cpu")

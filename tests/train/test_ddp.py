@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
+from handdata.model.networks import HandNet
 from handdata.train.distributed import SharedBatchNorm, share_batch_norm
 from handdata.train.loop import train
-from handdata.train.models import HandNet
 from tests.train.made_training import TINY, job_of, made_set, tiny
 
 # the trained encoder brings batch norm in; tips-only labels make the shares of present keypoints differ

@@ -14,11 +14,11 @@ from handdata.evaluation.predictions import read_predictions
 from handdata.evaluation.results import read_results
 from handdata.evaluation.score import score_predictions
 from handdata.geometry import apply_affine, crop_affine
+from handdata.model.read_out import READ_OUTS
 from handdata.paths import DataRoot
 from handdata.train import checkpoint, evaluate
 from handdata.train.evaluate import Selection, evaluate_run, predict
 from handdata.train.loop import train
-from handdata.train.readout import READ_OUTS
 from tests.train.made_training import job_of, made_set, tiny
 
 SAMPLES = 19  # no multiple of any batch used here

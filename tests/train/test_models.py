@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from handdata.model import networks as models
+from handdata.model.networks import KINDS, HandNet, bones_to_keypoints, keypoints_to_bones
+from handdata.model.read_out import expectation
 from handdata.skeleton import INDEX, ROOT
-from handdata.train import models
-from handdata.train.models import KINDS, HandNet, bones_to_keypoints, keypoints_to_bones
-from handdata.train.readout import expectation
 
 PARAMETERS = {"direct": 31_223_903, "latent": 31_223_903, "tree": 31_223_300}  # method.md 6.2
 BLOCKS = {  # method.md 6.1 and 6.2

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import torch
 
+from handdata.model.networks import KINDS, HandNet, Ways, double
 from handdata.train.config import load_config
 from handdata.train.loop import measure, step
-from handdata.train.models import KINDS, HandNet, Ways, double
 from handdata.train.objective import AUTO_STEPS, Objective, choose_mode
 from handdata.train.state import build
 from tests.train.made_training import made_inputs, tiny
@@ -231,7 +231,7 @@ def test_compiled_doubling_is_the_librarys_with_its_gradient_and_layout(layout, 
 
 def test_the_tree_keeps_float32_coordinates_under_autocast():
     """1 + 2^-10 has no place in bfloat16, whose step there is 2^-7."""
-    from handdata.train.models import bones_to_keypoints
+    from handdata.model.networks import bones_to_keypoints
 
     bones = torch.full((1, 20, 3), 1.0 + 2**-10)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from handdata.model.read_out import READ_OUT_OF, read_out
 from handdata.train.augment.views import make_views
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from handdata.train.loop import step
 from handdata.train.precision import set_up_device
-from handdata.train.readout import READ_OUT_OF, read_out
 from handdata.train.state import build
 from tests.train.made_training import made_set, tiny
 

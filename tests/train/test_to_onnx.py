@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import ConfigError
+from handdata.model.read_out import READ_OUT_OF
 from handdata.skeleton import KEYPOINTS
 from handdata.train import checkpoint
-from handdata.train.readout import READ_OUT_OF
 from handdata.train.state import make_network
 from handdata.train.to_onnx import Portable, write_onnx
 from tests.train.made_training import tiny

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.train.encoder import Encoder
+from handdata.model.encoder import Encoder
 
 OFFLINE = "Give a file of them instead, e.g. --weights resnet34.pth (torchvision's ResNet-34 state dict)."
 

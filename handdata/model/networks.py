@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad, relu
 
+from handdata.model.encoder import Encoder, scaled
 from handdata.skeleton import BONES, NUM_KEYPOINTS, ROOT
-from handdata.train.encoder import Encoder, scaled
 
 Kind = Literal["direct", "latent", "tree"]
 Init = Literal["default", "he"]
