@@ -30,10 +30,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.annotate.board import Board
 from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
+from handdata.annotate.tracking import Board
 from handdata.boxes import Box, xywh_to_xyxy
 from handdata.pictures.crops import iou
 from handdata.synth.frame import Camera, SequenceSpec

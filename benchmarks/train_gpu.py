@@ -25,7 +25,7 @@ from machine import Aim, Result, arguments
 
 from handdata.train.augment.views import Views, make_views
 from handdata.train.config import Config, load_config
-from handdata.train.ledger import LAG, Ledger
+from handdata.train.epoch_losses import LAG, Ledger
 from handdata.train.loader.loaders import Batch, Loader, open_mixture
 from handdata.train.loop import make_loader, step
 from handdata.train.objective import choose_mode

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from handdata import demo
+from handdata.cli import demo_job as demo
 from handdata.paths import DataRoot
 from handdata.train import loop
 from handdata.train.chain import epochs_done

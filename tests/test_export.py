@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import DataError
-from handdata.export import FORMATS, export
+from handdata.exchange.export import FORMATS, export
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS

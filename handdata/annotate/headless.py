@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
-from handdata.annotate.board import Board
 from handdata.annotate.marks import ABSENT, Mark, person
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.tracker import TrackerSettings, can_follow
+from handdata.annotate.tracking import Board
 from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, Box, BoxRow, parse_boxes
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.progress import meter

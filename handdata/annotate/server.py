@@ -21,9 +21,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from handdata.annotate.exchange import FORMATS, export_text, import_text
-from handdata.annotate.feed import Feed
-from handdata.annotate.guard import Guard
+from handdata.annotate.access import Guard
+from handdata.annotate.box_formats import FORMATS, export_text, import_text
+from handdata.annotate.page_state import Feed
 from handdata.annotate.requests import Edit, parse_edit, parse_number
 from handdata.annotate.session import Session
 from handdata.annotate.worker import Worker

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from handdata.annotate import marks as edits
-from handdata.annotate.board import Board
 from handdata.annotate.history import History
 from handdata.annotate.journal import Journal
 from handdata.annotate.marks import ABSENT, Accepted, Mark, Patch
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.timeline import Cell, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
+from handdata.annotate.tracking import Board
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.files.locks import signed

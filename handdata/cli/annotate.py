@@ -99,7 +99,7 @@ def _open(
 
 
 def _export(pictures: "Pictures", path: Path, kind: str) -> None:
-    from handdata.annotate.exchange import export_text
+    from handdata.annotate.box_formats import export_text
     from handdata.boxes import read_boxes, validate_boxes
 
     rows = read_boxes(path)
@@ -179,7 +179,7 @@ def _serve(
 
 
 def _import(session: "Session", path: Path) -> None:
-    from handdata.annotate.exchange import guess_format, import_text
+    from handdata.annotate.box_formats import guess_format, import_text
 
     if not path.is_file():
         raise MissingError(path, expected="a file of boxes", got="no such file", fix="Check the path.")

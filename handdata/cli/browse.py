@@ -39,7 +39,7 @@ def browse_command(
       handdata browse stereo --count 12
       handdata browse data/shards/synthhands --transformed --out augmented.png
     """
-    from handdata.train.sheet import draw_sheet, write_png
+    from handdata.train.contact_sheet import draw_sheet, write_png
 
     folder = shard_folder(data, path)
     sheet = draw_sheet(folder, split, count=count, transformed=transformed or bool(recipe), recipe=recipe, seed=seed)

@@ -22,6 +22,6 @@ def demo_command(data: DataRoot, workers: int | None, device: str) -> None:
     Example:
       handdata demo
     """
-    from handdata.demo import run_demo
+    from handdata.cli.demo_job import run_demo
 
     click.echo(run_demo(data, workers=workers or os.cpu_count() or 1, device=device))

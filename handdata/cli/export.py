@@ -31,7 +31,7 @@ def export_command(
     Example:
       handdata export stereo --format webdataset --split val --out /tmp/stereo-val
     """
-    from handdata.export import export
+    from handdata.exchange.export import export
     from handdata.shards.dataset import open_dataset
 
     dataset = open_dataset(shard_folder(data, path), split)

@@ -16,11 +16,11 @@ from torch import Tensor
 from handdata.synth.batch_raster import BatchRaster, rasterize_batch
 from handdata.synth.batch_shade import Looks, hold_highlights, illuminate, material
 from handdata.synth.batch_surface import BatchSurface, Pictures, build_surfaces
-from handdata.synth.film import MIDDLE_GREY, SHOULDER, grain
 from handdata.synth.frame import MASK_HAND, MASK_OBJECT
 from handdata.synth.rasterize import NEAR_MM
 from handdata.synth.render import ATTRIBUTES, EDGE_MM, MOTTLED, NORMAL, ON_RING, OPENNESS, POSITION
 from handdata.synth.scene import Scene
+from handdata.synth.sensor import MIDDLE_GREY, SHOULDER, grain
 
 
 @dataclass(frozen=True)

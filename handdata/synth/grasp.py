@@ -9,7 +9,7 @@ from handdata.synth.hand import PALM_PART
 from handdata.synth.kinematics import ABD, CUP, DIP, HIGH, LOW, MCP, PIP, THUMB
 from handdata.synth.mesh import Floats, cross, unit
 from handdata.synth.pose import Body, sample_wrist
-from handdata.synth.solid import KINDS, Kind, Solid
+from handdata.synth.shapes import KINDS, Kind, Solid
 
 MAX_ATTEMPTS = 6
 GOOD_MM, BAD_MM = 4.5, 9.0  # a phalanx's core this deep in the object: stop looking, give up

@@ -11,7 +11,7 @@ from handdata.synth.collision import load_capsules
 from handdata.synth.hand import load_hand
 from handdata.synth.mesh import Floats, cross, unit
 from handdata.synth.rasterize import rasterize
-from handdata.synth.solid import Solid
+from handdata.synth.shapes import Solid
 
 SHADOW_PX = 160  # side of the shadow map
 LAMP_MM = 1e4  # the lamp's distance in the map; any, as its rays are parallel

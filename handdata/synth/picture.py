@@ -10,7 +10,7 @@ from handdata.synth.place import draw_orientation
 from handdata.synth.pose import Body, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import Scene, arm_direction, draw_setting, pose_hand
-from handdata.synth.solid import KINDS, Solid
+from handdata.synth.shapes import KINDS, Solid
 
 HELD, LOOSE = 0.26, 0.14  # shares of pictures with an object in the hand, and in front of it
 DISTANCE_MM = (300.0, 800.0)

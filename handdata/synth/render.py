@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from handdata.skeleton import LEFT
 from handdata.synth.color import Colors
-from handdata.synth.film import develop
 from handdata.synth.frame import KEY_COLOR, MASK_HAND, MASK_OBJECT, VISIBLE, Camera, View
 from handdata.synth.hand import load_hand
 from handdata.synth.light import Light, hold_highlights, illuminate
@@ -23,6 +22,8 @@ from handdata.synth.mesh import Floats, Ints, unit, vertex_normals
 from handdata.synth.occlusion import ShadowMap, hand_openness, object_openness, shadow_map
 from handdata.synth.rasterize import NEAR_MM, Raster, rasterize
 from handdata.synth.scene import DropShadow, PosedHand, Scene
+from handdata.synth.sensor import develop
+from handdata.synth.shapes import Solid
 from handdata.synth.skin import (
     NUM_ATTRIBUTES,
     REST,
@@ -33,7 +34,6 @@ from handdata.synth.skin import (
     painted_material,
     ring_weights,
 )
-from handdata.synth.solid import Solid
 from handdata.synth.style import LOOKS
 from handdata.synth.visibility import PARTS_PER_HAND, see_keypoints
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from handdata.skeleton import LEFT
 from handdata.synth.background import Backdrop, draw_backdrop
-from handdata.synth.film import Film, draw_film
 from handdata.synth.frame import LabelConvention, Style
 from handdata.synth.hand import load_hand
 from handdata.synth.keypoints import keypoint_bones, label_points
@@ -15,8 +14,9 @@ from handdata.synth.light import Light, draw_light
 from handdata.synth.mesh import Floats, unit, vertex_normals
 from handdata.synth.person import Person, draw_person
 from handdata.synth.pose import Body, body_of
+from handdata.synth.sensor import Film, draw_film
+from handdata.synth.shapes import MIRROR, Solid
 from handdata.synth.skin import Paint, draw_paint
-from handdata.synth.solid import MIRROR, Solid
 from handdata.synth.style import LOOKS
 
 THUMBNAIL_PX = 16  # of the background, to take the ambient light from

@@ -24,7 +24,7 @@ from handdata.synth.place import (
 from handdata.synth.pose import body_of, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import PosedHand, Scene, Setting, arm_direction, draw_setting, pose_hand
-from handdata.synth.solid import KINDS, Kind, Solid
+from handdata.synth.shapes import KINDS, Kind, Solid
 
 STILL_ARM, MOVING_ARM = (TOWARD_CAMERA, 0.45), (-0.35, 0.2)  # z of the forearm's direction; a moving one turns further
 TWO_HANDS_APART_MM = 25.0  # least distance between keypoints of two hands

@@ -22,10 +22,9 @@ from handdata.progress import meter, say
 from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import Views, make_views
-from handdata.train.board import Board
 from handdata.train.config import Config, LossConfig
 from handdata.train.distributed import group, is_first, rank, sum_over_processes, wait, world
-from handdata.train.ledger import LAG, NAMES, Clock, Ledger
+from handdata.train.epoch_losses import LAG, NAMES, Clock, Ledger
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
 from handdata.train.losses import Ratio, loss_2d, loss_3d
@@ -33,6 +32,7 @@ from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
 from handdata.train.runs import Run, claim
 from handdata.train.state import State, build, resume
+from handdata.train.tensorboard_log import Board
 
 GO_ON = "go on with --resume (demo and --chain: by the same command)"
 NOTHING = "it had no checkpoint yet, the same command begins anew"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from handdata.annotate.exchange import FORMATS, export_text, guess_format, import_text
+from handdata.annotate.box_formats import FORMATS, export_text, guess_format, import_text
 from handdata.annotate.pictures import Pictures
 from handdata.boxes import BoxRow
 from handdata.errors import ConfigError, DataError

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.annotate.guard import host_name
+from handdata.annotate.access import host_name
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.server import listen, make_server
 from handdata.annotate.session import Session

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from handdata.errors import DataError
-from handdata.synth.farm import render_frames
 from handdata.synth.frame import SequenceSpec
+from handdata.synth.render_many import render_frames
 
 
 def save(folder: Path, spec: SequenceSpec, index: int, frame) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from handdata.synth.background import POOL_SIZE, draw_backdrop
 from handdata.synth.color import decode, to_linear, to_srgb
-from handdata.synth.film import develop, draw_film, grain
 from handdata.synth.picture import render_hand
+from handdata.synth.sensor import develop, draw_film, grain
 from handdata.synth.skin import skin_albedo
 from handdata.synth.style import LOOKS
 

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from handdata.synth.mesh import catmull_clark, incidence, triangles_of, vertex_normals
-from handdata.synth.solid import Solid
+from handdata.synth.shapes import Solid
 
 
 def cube():

@@ -18,7 +18,7 @@ from handdata.errors import ConfigError
 from handdata.train import loop
 from handdata.train.config import LoopConfig
 from handdata.train.distributed import choose_device
-from handdata.train.ledger import Ledger
+from handdata.train.epoch_losses import Ledger
 from handdata.train.precision import set_products
 from tests.train.fake_cuda import RECIPES
 from tests.train.made_training import job_of, made_set, tiny

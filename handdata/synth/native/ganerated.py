@@ -21,9 +21,9 @@ from handdata import manifest
 from handdata.geometry import normalize_pose, project
 from handdata.pictures.overlay import draw_skeleton
 from handdata.skeleton import INDEX, LEFT
-from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, HandLabel, SequenceSpec
 from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_bytes, write_picture, write_text
+from handdata.synth.render_many import Task
 
 CLASSES = ("noObject", "withObject")
 CROP_PX = 256

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from handdata import manifest
-from handdata.synth.farm import Task
 from handdata.synth.frame import Background, Camera, SequenceSpec
 from handdata.synth.native.tree import label_path
+from handdata.synth.render_many import Task
 
 
 def sequence_of(spec: SequenceSpec) -> str:

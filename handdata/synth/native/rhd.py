@@ -18,7 +18,6 @@ from handdata import manifest
 from handdata.converters.read import pickle_numpy
 from handdata.geometry import in_frame, mirror_points, project
 from handdata.skeleton import FINGER_OF, INDEX, JOINTS, LEFT, RIGHT, WRIST
-from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, SequenceSpec, View
 from handdata.synth.native.python2_pickle import dumps
 from handdata.synth.native.tree import (
@@ -32,6 +31,7 @@ from handdata.synth.native.tree import (
     write_bytes,
     write_picture,
 )
+from handdata.synth.render_many import Task
 from handdata.synth.sequence import render_frame
 
 SETS = ("training", "evaluation")

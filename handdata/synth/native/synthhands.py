@@ -14,9 +14,9 @@ import numpy as np
 
 from handdata import manifest
 from handdata.skeleton import INDEX, LEFT
-from handdata.synth.farm import Task
 from handdata.synth.frame import Camera, Frame, SequenceSpec
 from handdata.synth.native.tree import Request, Victims, aim, render_tree, shares, write_picture, write_text
+from handdata.synth.render_many import Task
 
 CLASSES = ("female_noobject", "female_object", "male_noobject", "male_object")
 MOTIONS = ("seq01", "seq06", "seq07", "seq02", "seq03", "seq04", "seq05")  # train, val, test first

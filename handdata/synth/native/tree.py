@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
 from handdata.paths import RENDERED_MARK
-from handdata.synth.farm import Task, Write, render_frames
 from handdata.synth.frame import Camera, Style
+from handdata.synth.render_many import Task, Write, render_frames
 
 AIM_PX = 32
 WORK = ".partial"  # folder of labels that wait for their table

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from handdata.annotate.cvat import from_cvat, to_cvat
+from handdata.annotate.cvat_video import from_cvat, to_cvat
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, SOURCES, WITHOUT_BOX, Box, BoxRow, format_boxes, parse_boxes
 from handdata.errors import ConfigError, DataError
