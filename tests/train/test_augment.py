@@ -12,9 +12,9 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from handdata.errors import ConfigError
 from handdata.geometry import project, rotate_about_axis
+from handdata.pictures.crop_window import View, map_pixels, plan_views
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.color import ORDERS, blur, denormalize, jitter, normalize
-from handdata.train.augment.crop_window import View, map_pixels, plan_views
 from handdata.train.augment.prepare import NO_AUGMENTATION, PUBLISHED, AugmentConfig, prepare, published_configs
 from handdata.train.augment.warp import unpack_bits, warp
 from handdata.train.loader.loaders import EvalLoader, open_mixture
@@ -382,8 +382,8 @@ def test_colour_factors_fill_their_range(kind):
     config = published_configs(
         ["ganerated"], {"ganerated": {n: 0.25 if n == kind else 0.0 for n in ("brightness", "contrast", "saturation")}}
     )[0]
+    from handdata.shards.sampling import STREAM_AUGMENT, uniforms
     from handdata.train.augment.prepare import _DRAWS, _draw
-    from handdata.train.loader.sampling import STREAM_AUGMENT, uniforms
 
     u = uniforms(0, 0, np.arange(4000), _DRAWS, stream=STREAM_AUGMENT)
     draws = _draw([config], np.zeros(4000, int), u, right=np.zeros(4000, bool), train=True)

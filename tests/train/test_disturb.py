@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from handdata.shards.sampling import STREAM_AUGMENT, uniforms
 from handdata.train.augment.noise import ROOM, add_noise, cover
 from handdata.train.augment.prepare import _DRAWS, AugmentConfig, _draw, strong_configs
-from handdata.train.loader.sampling import STREAM_AUGMENT, uniforms
 
 MANY = 4000
 SETS = ("synthhands", "ganerated", "stereo", "dexter", "rhd", "mine")

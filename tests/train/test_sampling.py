@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handdata.train.loader.sampling import permute, philox, uniforms
+from handdata.shards.sampling import permute, philox, uniforms
 
 # Random123 1.14, tests/kat_vectors, philox4x32 10: counter, key, output
 KNOWN = [

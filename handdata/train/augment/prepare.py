@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.geometry import in_frame
+from handdata.pictures.crop_window import Plan, View, Window, map_pixels, plan_views, sampling_affine
+from handdata.shards.sampling import STREAM_AUGMENT, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
 from handdata.train.augment.backgrounds import BackgroundPool
 from handdata.train.augment.color import ORDERS, blur, jitter, normalize
-from handdata.train.augment.crop_window import Plan, View, Window, map_pixels, plan_views, sampling_affine
 from handdata.train.augment.noise import ROOM, add_noise, cover
 from handdata.train.augment.warp import warp, warp_over
 from handdata.train.loader.loaders import Batch
-from handdata.train.loader.sampling import STREAM_AUGMENT, uniforms
 
 CROP_SIZE = 128  # px, method.md 1: the network's input
 # columns of the numbers drawn for a sample

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.train.loader.sampling import STREAM_SAMPLING, permute, uniforms
+from handdata.shards.sampling import STREAM_SAMPLING, permute, uniforms
 
 # method.md 9.1. None: every picture equally likely, whatever the dataset.
 MIXES: dict[str, dict[str, float] | None] = {
