@@ -3,7 +3,7 @@
 Shape letters: B batch, C channels, H, W rows and columns of a feature map.
 
 Layers and parameter names are those that torchvision's ResNet-34 publishes its weights under, so that a file of
-ImageNet weights loads as it is; tests/train/test_models.py compares the two.
+ImageNet weights loads as it is; tests/model/test_networks.py compares the two.
 
 Source:
     He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1 (34 layers); method.md 6.1.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Philox4x32-10: multipliers, key increments and rounds of Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as
-# easy as 1, 2, 3", SC'11, table 2. tests/train/test_sampling.py checks it against Random123's published vectors.
+# easy as 1, 2, 3", SC'11, table 2. tests/shards/test_sampling.py checks it against Random123's published vectors.
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10

@@ -18,7 +18,7 @@ from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
 
-sys.path.insert(0, str(Path(__file__).parent / "check"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "check"))
 from made_dataset import make_dataset, rewrite
 
 

@@ -69,9 +69,9 @@ PARENT = """
 import time
 from pathlib import Path
 import numpy as np
-from handdata.synth.farm import render_frames
+from handdata.synth.render_many import render_frames
 from handdata.synth.frame import Camera, SequenceSpec
-from tests.synth.test_farm import linger
+from tests.synth.test_render_many import linger
 
 if __name__ == "__main__":
     camera = Camera(name="a", K=np.array([[50.0, 0, 15], [0, 50, 15], [0, 0, 1]]), width=32, height=32)

@@ -210,7 +210,7 @@ def test_pictures_do_not_depend_on_their_batch_or_on_threads(batch, pool):
 COUNT_THREADS = """
 from pathlib import Path
 import torch
-from handdata.train import on_cpu
+from handdata.train.augment import on_cpu
 from handdata.train.config import LoopConfig
 from handdata.train.precision import set_up_device
 

@@ -190,7 +190,7 @@ def test_sample_ids_name_the_dataset(mixture):
 IN_A_FORK = """
 import os, sys, warnings
 from pathlib import Path
-from handdata.train.data import Loader, open_mixture
+from handdata.train.loader.loaders import Loader, open_mixture
 
 warnings.simplefilter("ignore")  # Python 3.12 and later say that threads exist
 loader = Loader(open_mixture([Path(sys.argv[1])], "train"), 4, threads=int(sys.argv[2]))

@@ -14,7 +14,7 @@ from handdata.files.locks import alone, signed
 HOLD = """
 import sys, time
 from pathlib import Path
-from handdata.locks import alone
+from handdata.files.locks import alone
 with alone(Path(sys.argv[1]), "rendering"):
     print("held", flush=True)
     time.sleep(60)

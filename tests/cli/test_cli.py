@@ -16,7 +16,7 @@ from handdata.cli.options import run_path, shard_folder
 from handdata.errors import DataError
 from handdata.paths import DataRoot
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments, **environment):

@@ -186,8 +186,8 @@ except RuntimeError:  # its extension is not built for this torch; its models ne
     for operator in ("nms(Tensor d, Tensor s, float t) -> Tensor", "qnms(Tensor d, Tensor s, float t) -> Tensor"):
         library.define(operator)
     from torchvision.models import resnet34
-from handdata.train.encoder import Encoder
-from handdata.train.weights import fill
+from handdata.model.encoder import Encoder
+from handdata.model.weights import fill
 torch.manual_seed(0)
 theirs, ours = resnet34(weights=None).eval(), Encoder().eval()
 for module in theirs.modules():
