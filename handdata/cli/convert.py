@@ -203,7 +203,7 @@ def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str
     """Plan one dataset and write nothing; return the record that `--json` prints and its line."""
     from handdata.check.doctor import preview
     from handdata.cli.check import work_of
-    from handdata.conversion.run import check_canvas, make_plan
+    from handdata.conversion.plan import check_canvas, make_plan
     from handdata.shards.schema import SPLITS
 
     check_canvas(asked["canvas"])

@@ -5,36 +5,32 @@ options, code version) is as it was. The shards do not depend on the number of w
 """
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from handdata import __version__, manifest
-from handdata.boxes import has_tables
-from handdata.conversion.rows import ShardTask, optional_arrays, run_tag, write_shard
-from handdata.conversion.state import fingerprint, finished, forget
-from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Options, Plan
-from handdata.errors import BusyError, ConfigError, DataError, MissingError
+from handdata import __version__
+from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
+from handdata.conversion.rows import ShardTask, write_shard
+from handdata.conversion.state import finished, forget
+from handdata.converters.protocol import Options, Plan
+from handdata.errors import BusyError, DataError
 from handdata.files.locks import hold
 from handdata.paths import BACKGROUNDS, RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
-from handdata.shards.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
+from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"
 OWN = ("custom", BACKGROUNDS)  # pictures nobody published as a dataset of hands
-MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
-SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
 POLL_S = 0.2
 
 
@@ -49,40 +45,6 @@ class Conversion:
     num_kept: int
     skipped: dict[str, str]
     complete: bool
-
-
-def make_plan(
-    dataset: str,
-    root: Path,
-    options: Options,
-    splits: Sequence[str] = (),
-    limit: int | None = None,
-    *,
-    skip_bad: bool = False,
-) -> Plan:
-    """Plan a conversion: what there is, in order, after `--split` and `--limit`.
-
-    Raises:
-        HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII, and an option that
-            asks for what the dataset lacks, and what is known to be unreadable, unless `skip_bad`.
-    """
-    plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
-    if options.with_segmentation and not plan.has_foreground:
-        raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
-    _check_ids(plan.items)
-    items = [item for item in plan.items if not splits or item.split in splits]
-    if not plan.items:
-        fix = "Unpack the archive whole, or choose other --sequences or --camera."
-        raise MissingError(plan.root, expected="labelled pictures of what was asked for", got="none", fix=fix)
-    if not items:
-        there = ", ".join(sorted({item.split for item in plan.items}))
-        raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))
-    chosen = tuple(items[:limit])
-    faults = {item.id: plan.faults[item.id] for item in chosen if item.id in plan.faults}
-    if faults and not skip_bad:
-        raise next(iter(faults.values()))
-    changes: dict[str, Any] = {"items": chosen, "faults": faults}
-    return Plan(**{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, **changes})
 
 
 def convert(
@@ -148,96 +110,6 @@ def convert(
         skipped={key: why for entry in entries for key, why in entry["skipped"].items()},
         complete=complete,
     )
-
-
-def check_canvas(side: int) -> None:
-    """Refuse a side of the canvases, px, that shards cannot have.
-
-    Raises:
-        ConfigError: so it is.
-    """
-    if side % 8 or not 32 <= side <= 1024:
-        raise ConfigError("--canvas", expected="a multiple of 8 from 32 to 1024", got=str(side))
-
-
-def plan_tasks(
-    dataset: str, plan: Plan, out: Path, options: Options, canvas: int, *, skip_bad: bool
-) -> list[ShardTask]:
-    """Cut a plan into shards, a task each; a function of the plan alone, not of the machine."""
-    converter, facts = CONVERTERS[dataset], manifest.load(dataset)
-    optional = optional_arrays(plan, options)
-    attributes: dict[str, str | int | float] = {
-        "dataset": dataset,
-        "canvas_scale": converter.CANVAS_SCALE,
-        "handdata_version": __version__,
-        "manifest_sha256": facts.sha256,
-        "options": json.dumps(_recorded(options, plan, converter.CROP_RULE, canvas), sort_keys=True),
-        "visibility_rule": facts.visibility_rule,
-    }
-    sequences = tuple(sorted({item.sequence for item in plan.items}))
-    cameras = tuple(sorted({item.camera for item in plan.items}))
-    tasks = []
-    labels = [f"{plan.root}/{name}" for name in plan.label_files]
-    for split in SPLITS:
-        items = tuple(item for item in plan.items if item.split == split)
-        rows = min(SHARD_SAMPLES, max(MIN_SHARD_SAMPLES, -(-len(items) // SHARDS_PER_SPLIT)))
-        for number, start in enumerate(range(0, len(items), rows)):
-            chunk = items[start : start + rows]
-            request = repr((attributes, optional, skip_bad, str(plan.root), sequences, cameras, chunk))
-            task = ShardTask(
-                dataset=dataset,
-                root=plan.root,
-                path=out / f"{split}-{number:05d}.h5",
-                split=split,
-                items=chunk,
-                made_from=fingerprint(request, [*labels, *_sources(plan, chunk)]),
-                options=options,
-                canvas=canvas,
-                optional=optional,
-                attributes={**attributes, "split": split},
-                sequences=sequences,
-                cameras=cameras,
-                skip_bad=skip_bad,
-                tag=run_tag(),
-            )
-            tasks.append(task)
-    return tasks
-
-
-def _sources(plan: Plan, items: Sequence[Item]) -> Iterator[str]:
-    for item in items:
-        for name in (item.image, *plan.labels_of(item)):
-            yield f"{plan.root}/{name}"
-
-
-def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict[str, Any]:
-    """What the shards say of how they were asked for: no paths, no worker counts; files by their content."""
-    record: dict[str, Any] = {"crop_rule": crop_rule, "canvas": canvas, "readings": dict(plan.readings)}
-    for name, value in asdict(options).items():
-        if name == "boxes_default":
-            continue
-        record[name] = _content(value) if isinstance(value, Path) else value
-    default = options.boxes_default
-    if options.boxes is None and default is not None and has_tables(default):
-        record["boxes"] = _content(default)
-    return record
-
-
-def _content(path: Path) -> str:
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes() if file.is_file() else b"")
-    return digest.hexdigest()
-
-
-def _check_ids(items: Sequence[Item]) -> None:
-    seen: set[str] = set()
-    for item in items:
-        if item.id in seen or len(item.id) > SAMPLE_ID_BYTES or not item.id.isascii():
-            got = f"{item.id!r} twice" if item.id in seen else repr(item.id)
-            raise DataError(item.image, expected=f"a unique ASCII id of at most {SAMPLE_ID_BYTES} characters", got=got)
-        seen.add(item.id)
 
 
 # ------------------------------------------------------------------------------------------------ running

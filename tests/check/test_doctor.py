@@ -11,7 +11,7 @@ from handdata.check import environment
 from handdata.check.doctor import diagnose, preview
 from handdata.cli import group
 from handdata.cli.options import DATASETS
-from handdata.conversion.run import make_plan
+from handdata.conversion.plan import make_plan
 from handdata.converters.protocol import Options
 from handdata.synth.native import write_native
 

@@ -16,7 +16,8 @@ import pytest
 from scipy.io import savemat
 
 import handdata.conversion.run as engine
-from handdata.conversion.run import convert, make_plan
+from handdata.conversion.plan import make_plan
+from handdata.conversion.run import convert
 from handdata.converters.protocol import Options
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
 from handdata.shards.dataset import open_dataset

@@ -9,7 +9,8 @@ import pytest
 
 from handdata import manifest
 from handdata.cli.options import DATASETS
-from handdata.conversion.run import convert, make_plan
+from handdata.conversion.plan import make_plan
+from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Options
 from handdata.errors import MissingError
