@@ -123,7 +123,8 @@ def made_run(
     run = root / "runs" / name
     run.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    config = {"name": recipe, "model": {"kind": model, "size": 64}, "augment": {"kind": "none"}, "optim": {"lr": 0.005}}
+    config = {"name": recipe, "model": {"kind": model, "size": 64}, "augment": {"kind": "none"}, "optim": {"lr": 0.005},
+              "loop": {"epochs": epochs}}  # fmt: skip
     (run / "config.json").write_text(json.dumps(config))
     (run / "environment.json").write_text(json.dumps({
         "handdata": "0.1.0", "torch": "2.13.0", "device": "cpu",

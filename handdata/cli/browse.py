@@ -39,10 +39,15 @@ def browse_command(
       handdata browse stereo --count 12
       handdata browse data/shards/synthhands --transformed --out augmented.png
     """
-    from handdata.train.contact_sheet import draw_sheet, write_png
+    from handdata.check.canvases import draw_sheet, write_png
 
     folder = shard_folder(data, path)
-    sheet = draw_sheet(folder, split, count=count, transformed=transformed or bool(recipe), recipe=recipe, seed=seed)
+    if transformed or recipe:
+        from handdata.train.contact_sheet import draw_augmented_sheet
+
+        sheet = draw_augmented_sheet(folder, split, count, recipe=recipe, seed=seed)
+    else:
+        sheet = draw_sheet(folder, split, count)
     target = out or Path(f"browse-{folder.name}.png")
     write_png(target, sheet)
     click.echo(str(target))

@@ -10,18 +10,16 @@ Source: method.md 6. The decoder has neither biases nor batch norm; at input sid
 31,223,903, 31,223,903 and 31,223,300 parameters.
 """
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad, relu
 
 from handdata.model.encoder import Encoder, scaled
+from handdata.model.kinds import KINDS, Init, Kind
 from handdata.skeleton import BONES, NUM_KEYPOINTS, ROOT
 
-Kind = Literal["direct", "latent", "tree"]
-Init = Literal["default", "he"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 STRIDE = 32  # of layer4; the input side must be a multiple of it
 HIDDEN = 200  # units of the 3D head's hidden layer at width 1
 NUM_BONES = len(BONES)

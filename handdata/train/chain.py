@@ -8,7 +8,7 @@ from handdata.progress import say
 from handdata.train import checkpoint
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
-from handdata.train.runs import Run
+from handdata.train.runs import LAST, Run, last_of
 
 
 def chain_of(recipe: str, settings: Sequence[str] = ()) -> list[Config]:
@@ -48,7 +48,7 @@ def train_chain(
             say(f"{path}: done already, taken as it is")
         elif not train(make_job(config, path, start, done is not None)):
             return False
-        start = path / "checkpoints" / checkpoint.LAST
+        start = path / "checkpoints" / LAST
     return True
 
 
@@ -56,4 +56,4 @@ def epochs_done(run: Path) -> int | None:
     """Return the epochs of a run's last checkpoint; None where there is none to go on from."""
     if not Run(run).is_resumable:
         return None
-    return checkpoint.load(checkpoint.last_of(run)).position.epoch
+    return checkpoint.load(last_of(run)).position.epoch

@@ -24,9 +24,9 @@ from handdata import __version__
 from handdata.errors import DataError, MissingError
 from handdata.files.tables import read_tree
 from handdata.train.config import Config
+from handdata.train.runs import BEST, LAST
 
 VERSION = "handdata-checkpoint/1"
-LAST, BEST = "last", "best"
 
 
 @dataclass(kw_only=True)
@@ -153,18 +153,6 @@ def find(path: Path) -> Path:
     raise MissingError(
         path, expected="a run or a checkpoint", got="none", fix="Run `handdata runs` to see what is there."
     )
-
-
-def last_of(run: Path) -> Path:
-    """Return the checkpoint that `--resume` goes on from.
-
-    Raises:
-        MissingError: the run has none.
-    """
-    for name in (LAST, f"{LAST}.old"):  # `.old` when the process died between the two renames
-        if (run / "checkpoints" / name / "state.json").is_file():
-            return run / "checkpoints" / name
-    raise MissingError(run, expected="a checkpoint to resume from", got="none", fix="Start without --resume.")
 
 
 def restore(folder: Path, network: nn.Module, optimizer: Optimizer) -> None:

@@ -16,25 +16,20 @@ from typing import Any, Literal
 
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
-from handdata.model.networks import Init, Kind
-from handdata.train.augment.color import MAX_BLUR
-from handdata.train.augment.prepare import PUBLISHED, AugmentConfig, published_configs, strong_configs
-from handdata.train.losses import Loss2D, Loss3D, Over
+from handdata.model.kinds import Init, Kind
+from handdata.train.augment.settings import LIMITS, PUBLISHED, AugmentConfig, published_configs, strong_configs
 
 RECIPES = resources.files("handdata.train") / "recipes"
 Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
-# of augment.AugmentConfig's fields, ends of ranges included; a window of the hundredth part still has a size
-_AUGMENT_LIMITS = {
-    "rotation_deg": (0, 360), "scale": (-0.99, 99), "margin_px": (0, 10_000), "box_factor": (0.01, 100),
-    "shift": (0, 1), "brightness": (0, 1), "contrast": (0, 1), "saturation": (0, 1), "blur_px": (0, MAX_BLUR),
-    "gray": (0, 1), "noise": (0, 1), "cover": (0, 1), "cover_side": (0, 1),
-}  # fmt: skip
+Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
+Loss3D = Literal["mse", "bone_pairs", "none"]
+Over = Literal["present", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The network; see models.HandNet."""
+    """The network; see networks.HandNet."""
 
     kind: Kind = "direct"
     size: int = 128  # px, side of the input
@@ -85,7 +80,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSetting:
-    """What the training pictures go through; see augment.AugmentConfig for the fields of a dataset."""
+    """What the training pictures go through; see settings.AugmentConfig for the fields of a dataset."""
 
     kind: Literal["none", "published", "strong"] = "none"  # "none": a fresh background where there is a mask, no more
     every: dict[str, Any] = field(default_factory=dict)  # fields for every dataset, on top of `kind`
@@ -134,7 +129,7 @@ class LoopConfig:
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: Compile = "off"  # network and losses together; "auto": on a GPU, if long (objective.py)
-    split: bool = False  # convolve the parts of a joined map one by one (models.Ways, as the next two)
+    split: bool = False  # convolve the parts of a joined map one by one (networks.Ways, as the next two)
     indices: bool = False  # double maps by reading at computed places; compiled steps only
     pad: bool = False  # convolve 21 heatmaps as 24
     tf32: bool = False
@@ -223,9 +218,9 @@ def _check_counts(config: Config) -> None:
 
 def _check_ranges(fields_given: Mapping[str, Any], *, where: str, path: str) -> None:
     for name, value in fields_given.items():
-        if name not in _AUGMENT_LIMITS:
+        if name not in LIMITS:
             continue
-        low, high = _AUGMENT_LIMITS[name]
+        low, high = LIMITS[name]
         ends = list(value) if isinstance(value, list | tuple) else [value]
         if ends != sorted(ends) or not low <= ends[0] <= ends[-1] <= high:
             kind = "a range" if len(ends) > 1 else "a number"

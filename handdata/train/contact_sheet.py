@@ -1,18 +1,16 @@
-"""Contact sheets of a converted dataset: its canvases, or the crops that training makes of them, labels drawn."""
+"""A contact sheet of what training makes of a converted dataset: augmented crops with the labels that count."""
 
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handdata.geometry import apply_affine
-from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
+from handdata.pictures.overlay import contact_sheet, draw_skeleton
 from handdata.train.augment.backgrounds import load_backgrounds
 from handdata.train.augment.color import denormalize
-from handdata.train.augment.prepare import AugmentConfig, Inputs, prepare, published_configs
+from handdata.train.augment.prepare import Inputs, prepare
+from handdata.train.augment.settings import AugmentConfig, published_configs
 from handdata.train.config import load_config
 from handdata.train.loader.loaders import Batch, Mixture
 from handdata.train.loader.mixture import open_mixture
@@ -22,16 +20,15 @@ COLUMNS = 6
 CROP_SIZE = 128  # px; drawn twice as large
 
 
-def draw_sheet(
-    folder: Path, split: str | None, *, count: int, transformed: bool, recipe: str = "", seed: int = 0
+def draw_augmented_sheet(
+    folder: Path, split: str | None, count: int, *, recipe: str = "", seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Draw evenly spread samples of a dataset.
+    """Draw evenly spread samples of a dataset as the network sees them.
 
     Args:
         folder: a converted dataset.
         split: "train", "val" or "test"; None takes all.
         count: samples, at most all there are.
-        transformed: augmented crops instead of canvases.
         recipe: whose augmentation to use; "" the published ranges of that dataset.
         seed: of the augmentation.
 
@@ -44,8 +41,6 @@ def draw_sheet(
     """
     mixture = open_mixture([folder], split)
     batch = _spread(mixture, min(count, len(mixture)))
-    if not transformed:
-        return contact_sheet(_draw_canvases(batch), COLUMNS)
     config = load_config(recipe).augment.of(mixture.names)[0] if recipe else published_configs(mixture.names)[0]
     return contact_sheet(draw_inputs(_augmented(batch, config, seed), batch), COLUMNS)
 
@@ -59,14 +54,6 @@ def draw_inputs(inputs: Inputs, batch: Batch) -> list[NDArray[np.uint8]]:
     return [draw_skeleton(images[i], uv[i], visible[i], scale=2) for i in range(len(images))]
 
 
-def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a picture, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-    partial.replace(path)
-
-
 def _spread(mixture: Mixture, count: int) -> Batch:
     """Read `count` samples, evenly spread over the only dataset of a mixture."""
     sample = np.linspace(0, len(mixture), count, endpoint=False).astype(np.int64)
@@ -77,13 +64,3 @@ def _spread(mixture: Mixture, count: int) -> Batch:
 def _augmented(batch: Batch, config: AugmentConfig, seed: int) -> Inputs:
     pool = load_backgrounds(None, "train", size=CROP_SIZE) if batch.has_foreground.any() else None
     return prepare(batch, config, seed=seed, epoch=0, train=True, backgrounds=pool, size=CROP_SIZE)
-
-
-def _draw_canvases(batch: Batch) -> list[NDArray[np.uint8]]:
-    labels = batch.labels
-    uv = apply_affine(labels["source_to_canvas"], labels["keypoints_2d"])
-    crop = apply_affine(labels["source_to_canvas"], labels["crop_xyxy"].reshape(-1, 2, 2) - 0.5) + 0.5
-    canvases: NDArray[Any] = batch.canvases.numpy()
-    return [
-        draw_skeleton(draw_box(canvases[i], crop[i].ravel()), uv[i], labels["visible"][i]) for i in range(len(canvases))
-    ]

@@ -4,15 +4,19 @@ Everything here works without a process group too; then the world is one process
 """
 
 import os
+import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from handdata import __version__
 from handdata.errors import ConfigError
 
 
@@ -82,6 +86,22 @@ def choose_device(name: str, local_rank: int | None = None) -> torch.device:
             fix="One process takes one GPU: start as many as there are, or name one that is here.",
         )
     return device
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return what a reader needs to repeat a run on the same ground."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "handdata": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "cuda": torch.version.cuda,
+        "device": f"{device.type}: {name}",
+        "processes": world(),
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+    }
 
 
 def sum_over_processes(values: Tensor) -> Tensor:

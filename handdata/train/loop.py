@@ -19,18 +19,17 @@ from handdata.errors import ConfigError
 from handdata.files.locks import alone
 from handdata.model.read_out import READ_OUT_OF, read_out
 from handdata.progress import meter, say
-from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import Views, make_views
 from handdata.train.config import Config, LossConfig
-from handdata.train.distributed import group, is_first, rank, sum_over_processes, wait, world
+from handdata.train.distributed import environment, group, is_first, rank, sum_over_processes, wait, world
 from handdata.train.epoch_losses import LAG, NAMES, Clock, Ledger
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
 from handdata.train.losses import Ratio, loss_2d, loss_3d
 from handdata.train.optim import clip
 from handdata.train.precision import autocast, set_up_device
-from handdata.train.runs import Run, claim
+from handdata.train.runs import BEST, LAST, Run, claim
 from handdata.train.state import State, build, resume
 from handdata.train.tensorboard_log import Board
 
@@ -109,7 +108,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
         resume(state, run.path, config)
     wait()  # nobody writes before everybody has read
     if rank() == 0:
-        run.start(config, [*train_set.datasets, *(val_set.datasets if val_set else [])], device, world())
+        run.start(config, [*train_set.datasets, *(val_set.datasets if val_set else [])], environment(device))
         run.cut_log(state.position.epoch)
     views = make_views(config, train_set, device, train=True)
     val_views = make_views(config, val_set, device, train=False) if val_set else None
@@ -118,7 +117,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
         while state.position.epoch < config.loop.epochs:
             clock = Clock()
             if not train_epoch(state, config, loader, views, clock, stop, run.path):
-                _save(state, run, config, checkpoint.LAST)
+                _save(state, run, config, LAST)
                 if is_first():
                     say(f"stopped after step {state.position.step}; saved, {GO_ON}")
                 return False
@@ -131,8 +130,8 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
                 board.write(entry)
                 say(_line(entry, config))
             if is_best:
-                _save(state, run, config, checkpoint.BEST)
-            _save(state, run, config, checkpoint.LAST)
+                _save(state, run, config, BEST)
+            _save(state, run, config, LAST)
     return True
 
 
@@ -308,7 +307,7 @@ def shown(title: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]
 def _save(state: State, run: Run, config: Config, name: str) -> None:
     """Write a checkpoint on the first process; the others wait."""
     if rank() == 0:
-        state.save(run.checkpoints / name, config, resumable=name == checkpoint.LAST)
+        state.save(run.checkpoints / name, config, resumable=name == LAST)
     wait()
 
 

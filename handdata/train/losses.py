@@ -8,18 +8,14 @@ share it. An absent keypoint adds to neither and its prediction gets no gradient
 Source: method.md 7; L4, L6 and L7 of its section 12 say what was repaired.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from handdata.model.read_out import expectation
+from handdata.train.config import Loss2D, Loss3D, Over
 from handdata.train.heatmaps import iou_per_map, profiles, render
-
-Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
-Loss3D = Literal["mse", "bone_pairs", "none"]
-Over = Literal["present", "all"]
-
 
 # Of the squared distance of the expectation beside the IoU. Ours: in the first thousands of samples blobs that do not
 # overlap give the IoU nothing to follow; measured in docs/training.md.

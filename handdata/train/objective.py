@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from handdata.progress import say
 from handdata.train.augment.prepare import Inputs
-from handdata.train.config import Compile, Config, LossConfig, Precision
-from handdata.train.losses import Loss2D, loss_2d, loss_3d
+from handdata.train.config import Compile, Config, Loss2D, LossConfig, Precision
+from handdata.train.losses import loss_2d, loss_3d
 from handdata.train.precision import autocast
 
 # Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s; performance.md, H100):

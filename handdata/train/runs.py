@@ -9,21 +9,17 @@ runs/<name>/config.json        the resolved recipe
 """
 
 import json
-import platform
-import sys
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from handdata import __version__
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.dataset import Dataset
-from handdata.train.checkpoint import last_of, write_text
 from handdata.train.config import Config
+
+LAST, BEST = "last", "best"  # checkpoints
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,11 @@ class Run:
             return False
         return True
 
-    def start(self, config: Config, datasets: Sequence[Dataset], device: torch.device, processes: int) -> None:
+    def start(self, config: Config, datasets: Sequence[Dataset], environment: Mapping[str, Any]) -> None:
         """Make the folder and write what is known before the first step."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         _write(self.path / "config.json", config.to_dict())
-        _write(self.path / "environment.json", environment(device, processes))
+        _write(self.path / "environment.json", environment)
         _write(self.path / "shards.json", {"datasets": [shard_facts(dataset) for dataset in datasets]})
 
     def log(self, entry: dict[str, Any]) -> None:
@@ -80,24 +76,7 @@ class Run:
         path = self.path / "log.jsonl"
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(path.with_name("log.jsonl.partial"), "".join(lines[:epochs]))
-            path.with_name("log.jsonl.partial").rename(path)
-
-
-def environment(device: torch.device, processes: int) -> dict[str, Any]:
-    """Return what a reader needs to repeat a run on the same ground."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "handdata": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "cuda": torch.version.cuda,
-        "device": f"{device.type}: {name}",
-        "processes": processes,
-        "threads": torch.get_num_threads(),
-        "command": sys.argv,
-    }
+            _replace(path, "".join(lines[:epochs]))
 
 
 def shard_facts(dataset: Dataset) -> dict[str, Any]:
@@ -123,6 +102,18 @@ def claim(path: Path, *, resume: bool) -> Run:
             path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
         )
     return run
+
+
+def last_of(run: Path) -> Path:
+    """Return the checkpoint that `--resume` goes on from.
+
+    Raises:
+        MissingError: the run has none.
+    """
+    for name in (LAST, f"{LAST}.old"):  # `.old` when the process died between the two renames
+        if (run / "checkpoints" / name / "state.json").is_file():
+            return run / "checkpoints" / name
+    raise MissingError(run, expected="a checkpoint to resume from", got="none", fix="Start without --resume.")
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:
@@ -151,6 +142,14 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, value: Any) -> None:
+    _replace(path, json.dumps(value, indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a text file, whole and on the disk before it takes its name."""
     partial = path.with_name(path.name + ".partial")
-    write_text(partial, json.dumps(value, indent=1) + "\n")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     partial.rename(path)

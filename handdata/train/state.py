@@ -17,6 +17,7 @@ from handdata.train.config import Config, ModelConfig
 from handdata.train.distributed import spread, world
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
+from handdata.train.runs import last_of
 
 FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, method.md 9.2
 
@@ -114,7 +115,7 @@ def resume(state: State, run: Path, config: Config) -> None:
         MissingError: the run has no checkpoint.
         ConfigError: the run was made with other settings.
     """
-    folder = checkpoint.last_of(run)
+    folder = last_of(run)
     saved = checkpoint.load(folder)
     _check_same(config, saved.config, run)
     fill(state.network, saved.weights, where=folder)

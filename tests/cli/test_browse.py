@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from handdata.cli.browse import browse_command
 from handdata.paths import DataRoot
 from handdata.train.augment.color import denormalize
-from handdata.train.augment.prepare import NO_AUGMENTATION, prepare
+from handdata.train.augment.prepare import prepare
+from handdata.train.augment.settings import NO_AUGMENTATION
 from handdata.train.contact_sheet import draw_inputs
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import write_dataset

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from handdata.model import networks as models
-from handdata.model.networks import KINDS, HandNet, bones_to_keypoints, keypoints_to_bones
+from handdata.model.kinds import KINDS
+from handdata.model.networks import HandNet, bones_to_keypoints, keypoints_to_bones
 from handdata.model.read_out import expectation
 from handdata.skeleton import INDEX, ROOT
 

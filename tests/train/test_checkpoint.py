@@ -14,6 +14,7 @@ from handdata.model.networks import HandNet
 from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
 from handdata.train.loop import train
+from handdata.train.runs import last_of
 from handdata.train.state import build
 from tests.train.made_training import job_of, made_set, tiny
 
@@ -92,14 +93,14 @@ def test_a_checkpoint_that_replaces_another_is_never_half(run, monkeypatch):
     monkeypatch.setattr(checkpoint, "save_file", fail)
     with pytest.raises(OSError, match="no space"):
         checkpoint.save(run / "checkpoints/last", before.config, before.position, HandNet(size=32, width=0.125))
-    assert checkpoint.load(checkpoint.last_of(run)).position == before.position
+    assert checkpoint.load(last_of(run)).position == before.position
 
 
 def test_resume_finds_the_checkpoint_set_aside_by_a_process_that_died_between_renames(run):
     (run / "checkpoints/last").rename(run / "checkpoints/last.old")
 
-    assert checkpoint.last_of(run).name == "last.old"
-    assert checkpoint.load(checkpoint.last_of(run)).position.epoch == 2
+    assert last_of(run).name == "last.old"
+    assert checkpoint.load(last_of(run)).position.epoch == 2
 
 
 def test_a_run_means_its_best_checkpoint(run):
@@ -113,7 +114,7 @@ def test_no_checkpoint_is_one_line(tmp_path):
     with pytest.raises(MissingError, match="handdata runs"):
         checkpoint.load(tmp_path)
     with pytest.raises(MissingError, match="without --resume"):
-        checkpoint.last_of(tmp_path)
+        last_of(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from handdata.model.networks import KINDS, HandNet, Ways, double
+from handdata.model.kinds import KINDS
+from handdata.model.networks import HandNet, Ways, double
 from handdata.train.config import load_config
 from handdata.train.loop import measure, step
 from handdata.train.objective import AUTO_STEPS, Objective, choose_mode

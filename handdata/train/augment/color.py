@@ -16,7 +16,6 @@ MEAN = (0.485, 0.456, 0.406)  # method.md 3.5: ImageNet, RGB, of images in 0..1
 STD = (0.229, 0.224, 0.225)
 GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, which Pillow's enhancers use
 BLUR_REACH = 3  # px: three boxes of three taps
-MAX_BLUR = 1.41  # px: a wider Pillow radius needs boxes of five taps
 # the six orders of brightness (0), contrast (1), saturation (2)
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 

@@ -1,4 +1,4 @@
-"""What warp.py, color.py and disturb.py do to a batch, on a CPU: one picture after the other, by OpenCV.
+"""What warp.py, color.py and noise.py do to a batch, on a CPU: one picture after the other, by OpenCV.
 
 The same to float32's rounding in less than half the time: a picture stays in the core's cache from its canvas to the
 network's input, and nothing is kept for a gradient. Every step takes pictures and gives them on one by one; what it

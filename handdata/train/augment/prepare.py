@@ -1,14 +1,14 @@
 """From a batch of canvases to the network's input: crop, turn, scale, background, colour, blur, labels alongside.
 
-One warp a sample takes the crop straight from the canvas (windows.py); pixels that it reveals outside the picture are
-background where a mask allows, black elsewhere. Every number is drawn on the host by (seed, epoch, position), so a
+One warp per sample takes the crop straight from the canvas (crop_window.py); pixels that it reveals outside the picture
+are background where a mask allows, black elsewhere. Every number is drawn on the host by (seed, epoch, position), so a
 sample looks the same on any device and in any batch. The same steps are taken on a CPU, by on_cpu.py, and on a GPU.
 
 Shape letters: B batch, K keypoints, 3 RGB or x y z, H W = n crop side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.geometry import in_frame
-from handdata.pictures.crop_window import Plan, View, Window, map_pixels, plan_views, sampling_affine
+from handdata.pictures.crop_window import Plan, View, map_pixels, plan_views, sampling_affine
 from handdata.shards.sampling import STREAM_AUGMENT, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
 from handdata.train.augment.backgrounds import BackgroundPool
 from handdata.train.augment.color import ORDERS, blur, jitter, normalize
 from handdata.train.augment.noise import ROOM, add_noise, cover
+from handdata.train.augment.settings import AugmentConfig
 from handdata.train.augment.warp import warp, warp_over
 from handdata.train.loader.loaders import Batch
 
@@ -34,78 +35,6 @@ _ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR = ra
 _TILE, _SHIFT_X = 8, 11  # three numbers and two
 _GRAY, _NOISE, _PLACE, _COVER, _BOX, _PAINT = 13, 14, 15, 17, 18, 22  # one, one, two, one, four and three
 _DRAWS = 25
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """What one dataset's training samples go through. The default changes nothing but the background.
-
-    Attributes:
-        rotation_deg: angle drawn from +- this, degrees.
-        scale: the picture grows by 1 + p, p drawn from this range.
-        window: how the crop follows the turned picture: a name of windows.Window.
-        margin_px: round the keypoints, of window "keypoints", source px.
-        box_factor: of the enclosing square, of window "box".
-        shift: of the window, +- this fraction of its side in x and y.
-        background: put a fresh background where the dataset has a mask, in training and in validation.
-        brightness: factor drawn from 1 +- this.
-        contrast: factor drawn from 1 +- this.
-        saturation: factor drawn from 1 +- this.
-        blur_px: range of the Gaussian's sigma at the crop's scale, px; at most 1.41 (color.blur).
-        gray: share of the samples that lose their colour.
-        noise: standard deviation of the noise drawn from 0 to this, of a picture in 0..1.
-        cover: share of the samples with a flat patch over a part of the crop; what it hides stays labelled.
-        cover_side: range of its width and of its height, fractions of the crop.
-        mirror_right: show right hands as left ones, in training and in validation.
-    """
-
-    rotation_deg: float = 0.0
-    scale: tuple[float, float] = (0.0, 0.0)
-    window: Window = "fixed"
-    margin_px: tuple[float, float] = (40.0, 40.0)
-    box_factor: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0
-    background: bool = True
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    blur_px: tuple[float, float] = (0.0, 0.0)
-    gray: float = 0.0
-    noise: float = 0.0
-    cover: float = 0.0
-    cover_side: tuple[float, float] = (0.1, 0.4)
-    mirror_right: bool = True
-
-    @property
-    def recolors(self) -> bool:
-        """Whether brightness, contrast or saturation change at all."""
-        return max(self.brightness, self.contrast, self.saturation, self.gray) > 0
-
-
-NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (method.md 8)
-_COLOR: dict[str, Any] = {"brightness": 0.25, "contrast": 0.25, "saturation": 0.25, "blur_px": (0.0, 0.8)}
-# The table of method.md 8. The last three sets were never trained on in the published work: turned and scaled as a
-# person's box would be, the range that of Dexter+Object.
-_BOXED = AugmentConfig(rotation_deg=180.0, window="box", box_factor=(0.7, 1.0), **_COLOR)
-PUBLISHED: dict[str, AugmentConfig] = {
-    "synthhands": AugmentConfig(rotation_deg=180.0, scale=(-0.25, 0.15), **_COLOR),
-    "ganerated": AugmentConfig(**_COLOR),
-    "stereo": AugmentConfig(rotation_deg=180.0, window="keypoints", margin_px=(40.0, 100.0), **_COLOR),
-    "dexter": _BOXED,
-    "egodexter": _BOXED,
-    "dexter1": _BOXED,
-    "rhd": _BOXED,
-}
-# Ours, for pictures unlike those trained on: every set is turned, moved and scaled, GANerated's too, with stronger
-# colours, sensor noise, lost colour and patches in front of the hand. docs/decisions.md says what it rests on.
-_WILD: dict[str, Any] = {"rotation_deg": 180.0, "shift": 0.06, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4}
-_WILD |= {"blur_px": (0.0, 1.2), "gray": 0.05, "noise": 0.02, "cover": 0.1}
-_WILD_BOXED = AugmentConfig(window="box", box_factor=(0.7, 1.0), **_WILD)
-STRONG: dict[str, AugmentConfig] = {
-    "synthhands": AugmentConfig(scale=(-0.25, 0.25), **_WILD),
-    "ganerated": AugmentConfig(window="follow", scale=(-0.1, 0.25), **_WILD),  # nothing is known outside its pictures
-    "stereo": AugmentConfig(window="keypoints", margin_px=(20.0, 100.0), **_WILD),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,43 +155,6 @@ def prepare(
         K_B33=plan.K,
         mirrored_B=draws.view.mirror,
     )
-
-
-def published_configs(
-    datasets: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[AugmentConfig]:
-    """Return the published augmentation of each dataset, `overrides[dataset]` replacing single fields.
-
-    A dataset that the published work does not know is treated as one with a person's boxes.
-
-    Raises:
-        ValueError: an unknown field.
-    """
-    return _on_top(PUBLISHED, _BOXED, datasets, overrides)
-
-
-def strong_configs(
-    datasets: Sequence[str], overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[AugmentConfig]:
-    """Return our own augmentation of each dataset, as `published_configs` does the published one."""
-    return _on_top(STRONG, _WILD_BOXED, datasets, overrides)
-
-
-def _on_top(
-    table: Mapping[str, AugmentConfig],
-    other: AugmentConfig,
-    datasets: Sequence[str],
-    overrides: Mapping[str, Mapping[str, Any]] | None,
-) -> list[AugmentConfig]:
-    known = {f.name for f in fields(AugmentConfig)}
-    result = []
-    for name in datasets:
-        given = dict((overrides or {}).get(name, {}))
-        if set(given) - known:
-            raise ValueError(f"unknown augmentation of {name}: {sorted(set(given) - known)}")
-        base = table.get(name, other)
-        result.append(AugmentConfig(**{**{f: getattr(base, f) for f in known}, **given}))
-    return result
 
 
 def _draw(

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
-from handdata.train.augment.prepare import AugmentConfig, Inputs, prepare
+from handdata.train.augment.prepare import Inputs, prepare
+from handdata.train.augment.settings import AugmentConfig
 from handdata.train.config import Config
 from handdata.train.loader.loaders import Batch, Mixture
 

@@ -15,7 +15,8 @@ from handdata.geometry import project, rotate_about_axis
 from handdata.pictures.crop_window import View, map_pixels, plan_views
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.color import ORDERS, blur, denormalize, jitter, normalize
-from handdata.train.augment.prepare import NO_AUGMENTATION, PUBLISHED, AugmentConfig, prepare, published_configs
+from handdata.train.augment.prepare import prepare
+from handdata.train.augment.settings import NO_AUGMENTATION, PUBLISHED, AugmentConfig, published_configs
 from handdata.train.augment.warp import unpack_bits, warp
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import K, write_dataset

@@ -8,7 +8,8 @@ import torch
 
 from handdata.shards.sampling import STREAM_AUGMENT, uniforms
 from handdata.train.augment.noise import ROOM, add_noise, cover
-from handdata.train.augment.prepare import _DRAWS, AugmentConfig, _draw, strong_configs
+from handdata.train.augment.prepare import _DRAWS, _draw
+from handdata.train.augment.settings import AugmentConfig, strong_configs
 
 MANY = 4000
 SETS = ("synthhands", "ganerated", "stereo", "dexter", "rhd", "mine")

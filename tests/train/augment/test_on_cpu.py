@@ -1,4 +1,4 @@
-"""The steps on a CPU against those of warp.py, color.py and disturb.py, which run on any device, here too."""
+"""The steps on a CPU against those of warp.py, color.py and noise.py, which run on any device, here too."""
 
 import subprocess
 import sys
@@ -14,7 +14,8 @@ from handdata.train.augment import color, on_cpu, warp
 from handdata.train.augment import noise as disturb
 from handdata.train.augment import prepare as augment
 from handdata.train.augment.backgrounds import BackgroundPool
-from handdata.train.augment.prepare import PUBLISHED, prepare, strong_configs
+from handdata.train.augment.prepare import prepare
+from handdata.train.augment.settings import PUBLISHED, strong_configs
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import write_dataset
 
