@@ -42,7 +42,9 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many samples of each dataset.")
 @click.option("--protocol", "protocols", multiple=True, help="Print only these, repeatable; all are stored.")
 @click.option("--readout", help="How 2D positions are read from heatmaps [default: the first the predictions hold]")
-@click.option("--augmented", is_flag=True, help="Augment the samples as in training (Table 4.6b).")
+@click.option(
+    "--augmented", is_flag=True, help="Draw the published augmentation (Table 4.6b), whatever the run was trained with."
+)
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Of an augmented evaluation.")
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Changes no number.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

@@ -30,7 +30,7 @@ from handdata.train.augment.color import MEAN, STD
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import make_views
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.config import Config
+from handdata.train.config import AugmentSetting, Config
 from handdata.train.distributed import choose_device
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
 from handdata.train.loader.proportions import slot_map
@@ -52,7 +52,7 @@ class Selection:
         held_out: with no split named, leave out "train" of datasets that have another.
         sequences: only these; empty takes all.
         limit: the first so many of each dataset; 0 takes all.
-        augmented: draw the training's augmentation, as Table 4.6b does.
+        augmented: draw the published augmentation, which Table 4.6b is about, whatever the run was trained with.
         repeats: of the whole set, with other draws each time; only with `augmented`.
     """
 
@@ -172,7 +172,8 @@ def _predict_mixture(
     seed: int,
 ) -> None:
     """Add the predictions of one mixture to `rows`."""
-    views = make_views(saved.config, mixture, device, train=selection.augmented, seed=seed)
+    config = replace(saved.config, augment=AugmentSetting(kind="published")) if selection.augmented else saved.config
+    views = make_views(config, mixture, device, train=selection.augmented, seed=seed)
     repeats, size = (selection.repeats if selection.augmented else 1), saved.config.model.size
     with EvalLoader(mixture, batch, device=device) as loader, meter("predicting", repeats * len(loader)) as bar:
         for repeat in range(repeats):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from click.testing import CliRunner
 
 from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
-from handdata.evaluation.predictions import read_predictions
+from handdata.evaluation.predictions import read_predictions, to_crop_fractions
 from handdata.evaluation.results import read_results
 from handdata.evaluation.score import score_predictions
 from handdata.geometry import apply_affine, crop_affine
 from handdata.model.read_out import READ_OUTS
 from handdata.paths import DataRoot
+from handdata.shards.dataset import open_dataset
 from handdata.train import checkpoint, evaluate
+from handdata.train.config import AugmentSetting
 from handdata.train.evaluate import Selection, evaluate_run, predict
 from handdata.train.loop import train
 from tests.train.made_training import job_of, made_set, tiny
@@ -135,6 +138,25 @@ def test_augmented_evaluation_is_seeded_and_repeated(run, saved):
     np.testing.assert_array_equal(first.truth.keypoints_2d_crop, second.truth.keypoints_2d_crop)
     assert not np.array_equal(first.truth.keypoints_2d_crop, other.truth.keypoints_2d_crop)
     assert not np.array_equal(first.truth.keypoints_2d_crop[:SAMPLES], first.truth.keypoints_2d_crop[SAMPLES:])
+
+
+def test_augmented_evaluation_draws_the_published_augmentation_whatever_the_run_was_trained_with(run, saved):
+    """Table 4.6b scores e010, trained without augmentation, and e020, trained with it, on the same drawn views."""
+    selection = Selection(folders=[run[1]], split="val", augmented=True, repeats=1)
+    trained = {
+        kind: replace(saved, config=replace(saved.config, augment=AugmentSetting(kind=kind)))
+        for kind in ("none", "published", "strong")
+    }
+    trained["of its own"] = replace(saved, config=replace(saved.config, augment=AugmentSetting(every={"shift": 0.1})))
+    shown = {kind: predict(one, selection, device="cpu", seed=3).truth for kind, one in trained.items()}
+    plain = predict(saved, replace(selection, augmented=False), device="cpu")
+
+    for truth in shown.values():
+        np.testing.assert_array_equal(truth.keypoints_2d_crop, shown["published"].keypoints_2d_crop)
+        np.testing.assert_array_equal(truth.keypoints_3d_normalized, shown["published"].keypoints_3d_normalized)
+    labels = open_dataset(run[1], "val").labels("keypoints_2d")
+    unmoved = to_crop_fractions(labels, plain.crop_xyxy, plain.input_size)
+    assert np.abs(shown["none"].keypoints_2d_crop - unmoved).max() > 0.1
 
 
 def test_a_selection_without_samples_is_one_line(run, saved):
