@@ -32,7 +32,7 @@ from repeat import decode, repeat_items, repeated, sources
 from handdata import manifest
 from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Options, Plan
+from handdata.converters.protocol import Item, Plan
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
@@ -132,7 +132,7 @@ def speed(name: str, root: Path, copies: int) -> float:
 
 
 def imread(name: str, root: Path, copies: int) -> int:
-    plan = repeat_items(CONVERTERS[name].plan(root, manifest.load(name), Options()), copies)
+    plan = repeat_items(CONVERTERS[name].plan(root, manifest.load(name), CONVERTERS[name].OPTIONS()), copies)
     with one_core():
         for item in plan.items:
             for picture in sources(plan.root, item):
@@ -230,7 +230,8 @@ def stand_in(size: int) -> SimpleNamespace:
     def reader(*_: object) -> Callable[[Item], Sample]:
         return lambda item: Sample(id=item.id, crop_xyxy=np.array([8, 8, 40, 40]), **facts)
 
-    return SimpleNamespace(plan=plan, reader=reader, CANVAS_SCALE=1.5, CROP_RULE="stand-in")
+    options = CONVERTERS[STAND_IN].OPTIONS
+    return SimpleNamespace(plan=plan, reader=reader, OPTIONS=options, CANVAS_SCALE=1.5, CROP_RULE="stand-in")
 
 
 def start_training(folder: Path) -> None:

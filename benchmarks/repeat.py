@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from handdata import manifest
 from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Options, Plan
+from handdata.converters.protocol import Item, Plan
 from handdata.pictures.decode import read_image, read_raw
 from handdata.workers import one_core
 
@@ -37,7 +37,11 @@ def repeated(name: str, copies: int) -> Iterator[None]:
         return repeat_items(inner.plan(*arguments), copies)
 
     CONVERTERS[name] = SimpleNamespace(
-        plan=plan, reader=inner.reader, CANVAS_SCALE=inner.CANVAS_SCALE, CROP_RULE=inner.CROP_RULE
+        plan=plan,
+        reader=inner.reader,
+        OPTIONS=inner.OPTIONS,
+        CANVAS_SCALE=inner.CANVAS_SCALE,
+        CROP_RULE=inner.CROP_RULE,
     )
     try:
         yield
@@ -54,7 +58,7 @@ def sources(root: Path, item: Item) -> list[Path]:
 
 def decode(name: str, root: Path, copies: int) -> tuple[int, float]:
     """Read what converting reads of pictures, by the same functions and settings; return samples and seconds taken."""
-    plan = repeat_items(CONVERTERS[name].plan(root, manifest.load(name), Options()), copies)
+    plan = repeat_items(CONVERTERS[name].plan(root, manifest.load(name), CONVERTERS[name].OPTIONS()), copies)
     pictures = [sources(plan.root, item) for item in plan.items]
     read_first = read_raw if name == "dexter1" else read_image  # its default view is a depth map
     with one_core():

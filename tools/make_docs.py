@@ -15,6 +15,7 @@ import click  # noqa: TID251 - the help texts are click's
 from handdata import manifest
 from handdata.check.overview import describe_keypoints
 from handdata.cli import COMMANDS, group
+from handdata.converters import DATASETS
 from handdata.manifest import CameraFacts, Manifest
 from handdata.shards.schema import DEFAULT_CANVAS, FIELDS, SHARD_SAMPLES, VERSION, Flag
 from handdata.skeleton import KEYPOINTS
@@ -138,8 +139,9 @@ def help_of(name: str = "") -> str:
 
 
 def readme(text: str) -> str:
-    """Return README.md with the tree in the block under "Where things are" as it is."""
+    """Return README.md with the names of the datasets and the tree under "Where things are" as they are."""
     tree = "\n".join(_tree())
+    text = re.sub(r"Dataset names: [^.]*\.", f"Dataset names: {', '.join(f'`{name}`' for name in DATASETS)}.", text)
     pattern = re.compile(rf"({re.escape(TREE_HEADING)}\n+```\n).*?(\n```)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{tree}{found[2]}", text, count=1)
 

@@ -1,28 +1,24 @@
-"""Where the pictures of a dataset's sequences lie. A dataset with sequences is one line here."""
+"""Where the pictures of a dataset's sequences lie: a dataset with sequences says so in its manifest."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from handdata import manifest
 from handdata.annotate.pictures import Pictures, list_pictures
+from handdata.converters import DATASETS
 from handdata.errors import ConfigError, MissingError
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The pictures of one dataset: `<parent>/<sequence>/<inside>/<pattern>` below its own folder."""
+    """The pictures of one dataset: `<parent>/<sequence>/<inside>/<pattern>` below its own folder.
+
+    The table [annotate] of its manifest.
+    """
 
     parent: str
     inside: str
     pattern: str
-
-
-# formats/*.md: the trees as the datasets' own archives unpack
-LAYOUTS = {
-    "dexter": Layout("data", "color", "*.bmp"),
-    "egodexter": Layout("data", "color", "*.png"),
-    "dexter1": Layout("data", "tof/depth", "*.png"),
-    "stereo": Layout("images", "", "SK_color_*.png"),
-}
 
 
 def dataset_folder(dataset: str, native: Path) -> Path:
@@ -32,15 +28,15 @@ def dataset_folder(dataset: str, native: Path) -> Path:
         ConfigError: a dataset without sequences.
         MissingError: nothing like the dataset there.
     """
-    if dataset not in LAYOUTS:
-        known = ", ".join(LAYOUTS)
+    layout = _layout(dataset)
+    if layout is None:
+        known = ", ".join(name for name in DATASETS if _layout(name) is not None)
         fix = "For any other folder of pictures: --images DIR --out FILE.csv."
         raise ConfigError("annotate-bbox", expected=f"a dataset with sequences ({known})", got=dataset, fix=fix)
     below = sorted(path for path in native.iterdir() if path.is_dir()) if native.is_dir() else []
     for candidate in (native, *below):
-        if _sequences(LAYOUTS[dataset], candidate):
+        if _sequences(layout, candidate):
             return candidate
-    layout = LAYOUTS[dataset]
     wanted = "/".join(part for part in (layout.parent, "<sequence>", layout.inside, layout.pattern) if part)
     got = "a folder without them" if native.is_dir() else "no such folder"
     fix = f"Unpack {dataset} there, or render some: handdata synth {dataset}."
@@ -53,13 +49,20 @@ def open_sequence(dataset: str, sequence: str, root: Path) -> Pictures:
     Raises:
         MissingError: no such sequence; names those there are.
     """
-    layout = LAYOUTS[dataset]
+    layout = _layout(dataset)
+    if layout is None:
+        raise ValueError(f"{dataset} has no sequences: `dataset_folder` refuses it")
     names = _sequences(layout, root)
     if sequence not in names:
         raise MissingError(root / layout.parent, expected=f"one of {', '.join(names)}", got=sequence or "no sequence")
     folder = root / layout.parent / sequence / layout.inside
     prefix = "/".join(part for part in (sequence, layout.inside) if part) + "/"
     return list_pictures(folder, layout.pattern, prefix)
+
+
+def _layout(dataset: str) -> Layout | None:
+    facts = manifest.load(dataset).extra.get("annotate") if dataset in manifest.names() else None
+    return Layout(**facts) if facts is not None else None
 
 
 def _sequences(layout: Layout, root: Path) -> list[str]:

@@ -17,7 +17,8 @@ from handdata import manifest
 from handdata.check.environment import existing
 from handdata.conversion.rows import ShardTask, build_row, optional_arrays
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Options, Plan
+from handdata.converters.options import Options
+from handdata.converters.protocol import Plan
 from handdata.converters.read.layout import is_litter, matches
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
@@ -86,9 +87,9 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
         dataset: a name in CONVERTERS.
         root: where it should lie.
         shards: where it would be converted to, for the free space there.
-        options: of the conversion.
+        options: of the conversion; None takes the dataset's defaults.
     """
-    facts, options = manifest.load(dataset), options or Options()
+    facts, options = manifest.load(dataset), options or CONVERTERS[dataset].OPTIONS()
     diagnosis = Diagnosis(dataset=dataset, given=str(root))
     try:
         plan = CONVERTERS[dataset].plan(root, facts, options)

@@ -3,10 +3,11 @@
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from handdata.cli.dataset_options import DatasetCommand, options_of, refuse_foreign
 from handdata.cli.options import DATASETS, data_root_option, json_option, print_json, shard_folder
 from handdata.paths import DataRoot
 
@@ -219,28 +220,30 @@ def datasets_command(data: DataRoot, *, as_json: bool) -> None:
     _console().print(table, markup=False)
 
 
-@click.command("doctor")
+@click.command("doctor", cls=DatasetCommand, datasets=DATASETS)
 @click.argument("dataset", required=False, type=click.Choice(DATASETS), metavar="[DATASET]")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/DATASET]")
 @json_option
 @data_root_option
 @click.pass_obj
-def doctor_command(data: DataRoot, dataset: str | None, *, root: Path | None, as_json: bool) -> None:
+def doctor_command(data: DataRoot, /, dataset: str | None, root: Path | None, as_json: bool, **asked: Any) -> None:
     """Look at this machine, or at a DATASET's unpacked archive; the exit code is 1 if something is wrong.
 
-    DATASET is stereo, dexter, dexter1, egodexter, synthhands, rhd or ganerated.
+    DATASET is one of DATASETS.
 
     \b
     Examples:
       handdata doctor
       handdata doctor stereo --root ~/data/STB
     """
+    refuse_foreign(dataset, asked, DATASETS)
     if dataset is None:
         _print_machine(data, as_json=as_json)
         return
     from handdata.check.doctor import diagnose
 
-    diagnosis = diagnose(dataset, root or data.native(dataset), data.shards(dataset))
+    options = options_of(dataset, asked, boxes_default=data.boxes(dataset))
+    diagnosis = diagnose(dataset, root or data.native(dataset), data.shards(dataset), options)
     if as_json:
         print_json(diagnosis.as_json())
     else:

@@ -5,31 +5,22 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from handdata.cli.options import DATASETS, data_root_option, json_option, print_json
-from handdata.converters.protocol import Options
+from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign, was_given
+from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.converters import CONVERTERS, DATASETS
 from handdata.errors import MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
-ALL = "all"
-BELONGS = {  # options that only some datasets have a meaning for
-    "camera": ("stereo", "synthhands", "dexter1", "egodexter"),
-    "hands": ("rhd",),
-    "boxes": ("dexter", "dexter1", "egodexter", "stereo", "synthhands"),
-    "projection": ("dexter",),
-    "calibration": ("dexter1",),
-    "annotations": ("custom",),
-    "derive_wrist": ("stereo",),
-    "key_tolerance": ("synthhands",),
-    "with_segmentation": ("rhd", "synthhands"),
-}
+if TYPE_CHECKING:
+    from handdata.converters.options import Options
 
 
-@click.command("convert")
+@click.command("convert", cls=DatasetCommand, datasets=tuple(CONVERTERS))
 @click.argument("dataset")
 @click.option("--root", type=click.Path(path_type=Path), help="Native files [default: data/native/DATASET]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Shards [default: data/shards/DATASET]")
@@ -38,54 +29,6 @@ BELONGS = {  # options that only some datasets have a meaning for
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
 @click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")
-@click.option(
-    "--camera",
-    default="",
-    help="stereo: sk bb_left bb_right; synthhands: color color_on_depth; dexter1: tof cam0..cam4; all.",
-)
-@click.option(
-    "--hands",
-    type=click.Choice(["visible", "dominant", "all"]),
-    default="visible",
-    show_default=True,
-    help="rhd: which hands.",
-)
-@click.option(
-    "--split-scheme",
-    type=click.Choice(["default", "reference", "reference-rotate"]),
-    default="default",
-    show_default=True,
-    help="Leak-free, or as published; dexter has two published ones: Grasp2 or Rotate validates.",
-)
-@click.option(
-    "--boxes",
-    type=click.Path(exists=True, path_type=Path),
-    help="Hand boxes: a CSV or a folder of them [default: data/boxes/DATASET]",
-)
-@click.option(
-    "--projection",
-    type=click.Choice(["calibrated", "compat"]),
-    default="calibrated",
-    show_default=True,
-    help="dexter: the calibration, or the thesis' repair.",
-)
-@click.option(
-    "--calibration",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="dexter1: TOML with the colour cameras.",
-)
-@click.option(
-    "--annotations", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="custom: COCO JSON or CSV."
-)
-@click.option("--derive-wrist", default="", help="stereo: extrapolate the wrist: ring, middle or fingers; flagged.")
-@click.option(
-    "--key-tolerance",
-    type=click.IntRange(0, 64),
-    default=0,
-    show_default=True,
-    help="synthhands: levels a pixel may be off the key colour and still be background.",
-)
-@click.option("--with-segmentation", is_flag=True, help="rhd, synthhands: keep the full mask, not its bits alone.")
 @click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
 @click.option("--num-shards", type=click.IntRange(min=1), default=1, help="Jobs of a job array.")
 @click.option("--shard-index", type=click.IntRange(min=0), default=0, help="This job's number, from 0.")
@@ -97,8 +40,8 @@ BELONGS = {  # options that only some datasets have a meaning for
 def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any) -> None:
     """Convert DATASET's native files to shards.
 
-    DATASET is stereo, dexter, dexter1, egodexter, synthhands, rhd, ganerated; custom (your own, with --annotations);
-    backgrounds (a folder of pictures); or all (every one that lies under data/native).
+    DATASET is one of DATASETS; custom (your own, with --annotations); backgrounds (a folder of pictures); or all (every
+    one that lies under data/native). `handdata convert DATASET --help` shows that dataset's options alone.
 
     \b
     Examples:
@@ -106,8 +49,6 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
       handdata convert rhd --root ~/data/RHD_published_v2 --out shards/rhd --workers 8
       handdata convert dexter --boxes bbox_dexter+object.csv
     """
-    from handdata.converters import CONVERTERS
-
     names = (*CONVERTERS, ALL)
     if dataset not in names:
         raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
@@ -126,20 +67,12 @@ def _check_options(dataset: str, asked: dict[str, Any]) -> None:
     """Refuse options that do not fit one another or the dataset, instead of ignoring them."""
     if asked["shard_index"] >= asked["num_shards"]:
         raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
-    if asked["num_shards"] > 1 and not _was_given("shard_index"):
+    if asked["num_shards"] > 1 and not was_given("shard_index"):
         raise click.BadParameter("needs --shard-index, this job's number from 0", param_hint="--num-shards")
     if dataset == ALL and (asked["root"] or asked["out"]):
         raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
-    if asked["split_scheme"] == "reference-rotate" and dataset not in ("dexter", ALL):
-        raise click.BadParameter(f"reference-rotate is for dexter, not {dataset}", param_hint="--split-scheme")
-    for option, datasets in BELONGS.items():
-        if _was_given(option) and dataset not in (*datasets, ALL):
-            hint = "--" + option.replace("_", "-")
-            raise click.BadParameter(f"is for {', '.join(datasets)}, not {dataset}", param_hint=hint)
-
-
-def _was_given(option: str) -> bool:
-    return click.get_current_context().get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+    if dataset != ALL:
+        refuse_foreign(dataset, asked, tuple(CONVERTERS))
 
 
 def _present(data: DataRoot) -> list[str]:
@@ -199,7 +132,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
     }
 
 
-def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str, Any]) -> dict[str, Any]:
+def _preview(name: str, root: Path, out: Path, options: "Options", asked: dict[str, Any]) -> dict[str, Any]:
     """Plan one dataset and write nothing; return the record that `--json` prints and its line."""
     from handdata.check.doctor import preview
     from handdata.cli.check import work_of
@@ -224,12 +157,9 @@ def _preview(name: str, root: Path, out: Path, options: Options, asked: dict[str
     return {"line": line, **record, **said, **foreseen}
 
 
-def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> Options:
+def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> "Options":
     sequences = tuple(part for part in (asked["sequences"] or "").split(",") if part)
-    kept = ("camera", "hands", "split_scheme", "boxes", "projection", "calibration", "annotations", "derive_wrist")
-    chosen = {key: asked[key] for key in (*kept, "key_tolerance")}
-    segmented = asked["with_segmentation"] and name in BELONGS["with_segmentation"]  # `all` converts others as well
-    return Options(sequences=sequences, boxes_default=data.boxes(name), with_segmentation=segmented, **chosen)
+    return options_of(name, asked, sequences=sequences, boxes_default=data.boxes(name))
 
 
 @contextmanager

@@ -8,10 +8,19 @@ from typing import Any
 
 import click
 
+from handdata.converters import DATASETS
 from handdata.paths import DataRoot, find_root
 
+__all__ = ["DATASETS", "NamingCommand", "data_root_option", "json_option", "print_json", "run_path", "shard_folder"]
 INDEX = "index.json"  # handdata.shards.reader has it too, but costs an import of h5py
-DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")
+
+
+class NamingCommand(click.Command):
+    """A command whose help says DATASETS where every dataset is to be named."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = (self.help or "").replace("DATASETS", ", ".join(DATASETS))
 
 
 def _set_root(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

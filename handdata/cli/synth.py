@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from handdata.cli.options import DATASETS, data_root_option
+from handdata.cli.options import DATASETS, NamingCommand, data_root_option
 from handdata.paths import DataRoot
 from handdata.progress import say
 from handdata.synth.frame import Style
@@ -15,7 +15,7 @@ from handdata.synth.frame import Style
 ALL = "all"
 
 
-@click.command("synth")
+@click.command("synth", cls=NamingCommand)
 @click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False, metavar="[NAME]")
 @click.option("--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Samples a dataset, in all.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -53,7 +53,7 @@ def synth_command(
 ) -> None:
     """Render hands with labels and write them in NAME's own layout, as if its archive had been unpacked.
 
-    NAME is stereo, dexter, dexter1, egodexter, synthhands, rhd, ganerated, or all.
+    NAME is one of DATASETS, or all.
 
     The same command writes the same bytes, whatever the number of workers; stopped, it goes on where it was. Rendered
     hands are no replacement for the real archives: what is measured on them says so.

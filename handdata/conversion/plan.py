@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from handdata.boxes import has_tables
 from handdata.conversion.rows import ShardTask, optional_arrays, run_tag
 from handdata.conversion.state import fingerprint
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Options, Plan
+from handdata.converters.options import Options
+from handdata.converters.protocol import Item, Plan
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS
 
@@ -32,9 +33,12 @@ def make_plan(
     """Plan a conversion: what there is, in order, after `--split` and `--limit`.
 
     Raises:
+        TypeError: options of another dataset.
         HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII, and an option that
             asks for what the dataset lacks, and what is known to be unreadable, unless `skip_bad`.
     """
+    if not isinstance(options, CONVERTERS[dataset].OPTIONS):
+        raise TypeError(f"{dataset} takes {CONVERTERS[dataset].OPTIONS.__name__}, got {type(options).__name__}")
     plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
     if options.with_segmentation and not plan.has_foreground:
         raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
@@ -50,8 +54,7 @@ def make_plan(
     faults = {item.id: plan.faults[item.id] for item in chosen if item.id in plan.faults}
     if faults and not skip_bad:
         raise next(iter(faults.values()))
-    changes: dict[str, Any] = {"items": chosen, "faults": faults}
-    return Plan(**{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, **changes})
+    return replace(plan, items=chosen, faults=faults)
 
 
 def check_canvas(side: int) -> None:

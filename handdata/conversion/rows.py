@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from handdata import manifest
 from handdata.conversion.state import remember
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Item, Options, Plan
+from handdata.converters.options import Options
+from handdata.converters.protocol import Item, Plan
 from handdata.converters.read.made_boxes import made_boxes, with_box
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine

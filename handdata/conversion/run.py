@@ -20,17 +20,18 @@ from handdata import __version__
 from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
 from handdata.conversion.rows import ShardTask, write_shard
 from handdata.conversion.state import finished, forget
-from handdata.converters.protocol import Options, Plan
+from handdata.converters import CONVERTERS, OWN
+from handdata.converters.options import Options
+from handdata.converters.protocol import Plan
 from handdata.errors import BusyError, DataError
 from handdata.files.locks import hold
-from handdata.paths import BACKGROUNDS, RENDERED_MARK
+from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker
 
 LOCK = ".lock"
-OWN = ("custom", BACKGROUNDS)  # pictures nobody published as a dataset of hands
 POLL_S = 0.2
 
 
@@ -67,7 +68,7 @@ def convert(
         dataset: a name in CONVERTERS.
         root: the dataset's own folder or one level above it.
         out: gets the shards and index.json.
-        options: what concerns the converter.
+        options: of the dataset, `CONVERTERS[dataset].OPTIONS(...)`; None takes its defaults.
         splits: those to convert; empty converts all.
         limit: stop after this many samples.
         workers: processes of this machine.
@@ -79,7 +80,7 @@ def convert(
     Raises:
         HanddataError: bad input, or somebody else converts into `out`.
     """
-    options = options or Options()
+    options = options or CONVERTERS[dataset].OPTIONS()
     check_canvas(canvas)
     plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)
     for warning in plan.warnings:

@@ -1,16 +1,23 @@
 """Native layouts to samples: one module a dataset, found by its name."""
 
-from handdata.converters import backgrounds, custom, dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
-from handdata.converters.protocol import Converter
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
-CONVERTERS: dict[str, Converter] = {
-    "dexter": dexter,
-    "dexter1": dexter1,
-    "egodexter": egodexter,
-    "ganerated": ganerated,
-    "rhd": rhd,
-    "stereo": stereo,
-    "synthhands": synthhands,
-    "custom": custom,
-    "backgrounds": backgrounds,
-}
+if TYPE_CHECKING:
+    from handdata.converters.protocol import Converter
+
+DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")  # published; a word a dataset
+OWN = ("custom", "backgrounds")  # pictures nobody published as a dataset of hands
+
+
+class _Module:
+    """The module of one converter, imported when something of it is first used: naming datasets costs nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._name = f"{__name__}.{name}"
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+CONVERTERS: "dict[str, Converter]" = {name: cast("Converter", _Module(name)) for name in (*DATASETS, *OWN)}

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.layout import is_litter
 from handdata.converters.read.naming import ascii_id
 from handdata.errors import MissingError
@@ -27,6 +28,7 @@ CROP_RULE = "the centred largest square, at most 720 px"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jp2")  # pictures too, which are not read
 MAX_SQUARE_PX = 720  # 480 px of the thesis' crop on 128 of 192 canvas pixels
+OPTIONS = Options
 
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG001 - nothing to choose

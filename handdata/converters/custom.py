@@ -7,12 +7,14 @@ Native layout:
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.annotations import Annotations, read_annotations
 from handdata.converters.read.layout import choose
 from handdata.converters.read.naming import ascii_id
@@ -28,7 +30,17 @@ CANVAS_SCALE = 1.5
 CROP_RULE = "a square round the annotated keypoints; with fewer than two the given box, else the centre"
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG001 - nothing is known beforehand
+@dataclass(frozen=True, kw_only=True)
+class CustomOptions(Options):
+    """What this dataset alone can be asked."""
+
+    annotations: Path | None = option(None, "Labels: COCO JSON or CSV.")
+
+
+OPTIONS = CustomOptions
+
+
+def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noqa: ARG001 - nothing is known beforehand
     """List the labelled hands whose picture is there, in the order of the file."""
     table = _table(options)
     root = root if root.is_dir() else _annotations(options).parent
@@ -74,7 +86,7 @@ def _notes(table: Annotations, absent: Sequence[str]) -> Iterator[str]:
         yield f"absent: {len(absent)} of {len(table.rows)} labelled pictures, the first {absent[0]}"
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001
+def reader(root: Path, manifest: Manifest, options: CustomOptions) -> Reader:  # noqa: ARG001
     """Return a reader that keeps the file of labels."""
     table = _table(options)
 
@@ -116,12 +128,12 @@ def _other_size(path: Path, image: NDArray[np.uint8], labelled: tuple[int, int] 
     return DataError(path, expected=expected, got=got, fix=fix)
 
 
-def _annotations(options: Options) -> Path:
+def _annotations(options: CustomOptions) -> Path:
     if options.annotations is None:
         fix = "Write your labels as in docs/custom.md and name the file."
         raise ConfigError("--annotations", expected="a COCO keypoint file or a CSV", got="nothing", fix=fix)
     return options.annotations
 
 
-def _table(options: Options) -> Annotations:
+def _table(options: CustomOptions) -> Annotations:
     return read_annotations(_annotations(options))

@@ -11,13 +11,15 @@ whether an object is there.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.boxes import BoxTable
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, boxes_option, option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
@@ -44,10 +46,27 @@ CAMERA = "color"
 PROJECTIONS = ("calibrated", "compat")
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class DexterOptions(Options):
+    """What this dataset alone can be asked."""
+
+    split_scheme: str = option(
+        "default",
+        "Leak-free, or one of the two published ones: Grasp2 or Rotate validates.",
+        choices=("default", "reference", "reference-rotate"),
+    )
+    boxes: Path | None = boxes_option()
+    projection: str = option(
+        "calibrated", "Projection by the calibration, or as the thesis has it.", choices=PROJECTIONS
+    )
+
+
+OPTIONS = DexterOptions
+
+
+def plan(root: Path, manifest: Manifest, options: DexterOptions) -> Plan:
     """List the colour pictures that have a label line, sequence by sequence."""
     root = locate(root, manifest, ("*/color/Color_*.bmp",))
-    choose((options.camera,) if options.camera not in ("", "all") else (), (CAMERA,), "camera")
     choose((options.projection,), PROJECTIONS, "projection")
     split_of = _splits(manifest, options.split_scheme)
     items: list[Item] = []
@@ -79,7 +98,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+def reader(root: Path, manifest: Manifest, options: DexterOptions) -> Reader:
     """Return a reader that keeps the label lines it has opened."""
 
     def read(item: Item) -> Sample:
@@ -132,7 +151,7 @@ def project_compat(native: NDArray[np.float64], manifest: Manifest) -> Points:
     return np.array([width + 80, height]) - uv
 
 
-def _project(native: Points, manifest: Manifest, options: Options) -> Points:
+def _project(native: Points, manifest: Manifest, options: DexterOptions) -> Points:
     if options.projection == "compat":
         return project_compat(native, manifest)
     return project(to_color(native, manifest), manifest.cameras[CAMERA].K)
@@ -190,7 +209,9 @@ def _compare_2d(root: Path, manifest: Manifest, items: Sequence[Item]) -> str:
     return say_agreement(distances)
 
 
-def _check_boxes(boxes: BoxTable, root: Path, manifest: Manifest, options: Options, items: Sequence[Item]) -> list[str]:
+def _check_boxes(
+    boxes: BoxTable, root: Path, manifest: Manifest, options: DexterOptions, items: Sequence[Item]
+) -> list[str]:
     """Count frames without a box, and frames whose box leaves an annotated fingertip outside."""
     without, misses = 0, []
     for item, native in _readable(root, manifest, items):

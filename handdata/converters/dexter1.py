@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, boxes_option, option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.fingertips import (
     Points,
     in_front,
@@ -53,7 +54,19 @@ MAX_MISFIT_MM = 80.0  # mean over labels; a tip may hide behind the hand
 Block = tuple[int, tuple[str, ...]]  # number of its first line, its lines
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Dexter1Options(Options):
+    """What this dataset alone can be asked."""
+
+    camera: str = option("", "Camera [default: tof]", choices=(TOF, *COLOR_CAMERAS, "all"))
+    boxes: Path | None = boxes_option()
+    calibration: Path | None = option(None, "TOML with the colour cameras' projection.")
+
+
+OPTIONS = Dexter1Options
+
+
+def plan(root: Path, manifest: Manifest, options: Dexter1Options) -> Plan:
     """List the pictures that have a label block, of the chosen camera, sequence by sequence."""
     pictures = ("tof/depth/*.png", "multicam/cam*/*.png")
     root = locate(root, manifest, (f"data/*/{pictures[1]}",), *((f"*/{pattern}",) for pattern in pictures))
@@ -81,7 +94,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+def reader(root: Path, manifest: Manifest, options: Dexter1Options) -> Reader:
     """Return a reader of depth pictures rendered to 8 bits, or of colour views."""
     cameras = _cameras(manifest, options, pixel_origin(root, manifest)[0])
     near, far = manifest.extra["depth_mm"]
@@ -247,7 +260,7 @@ def pixel_origin(root: Path, manifest: Manifest) -> tuple[int, str]:
     )
 
 
-def _cameras(manifest: Manifest, options: Options, origin: int) -> dict[str, CameraFacts]:
+def _cameras(manifest: Manifest, options: Dexter1Options, origin: int) -> dict[str, CameraFacts]:
     """Return the cameras whose projection is known; theirs is the frame of the 3D."""
     tof = manifest.cameras[TOF]
     K = tof.K - np.array([[0.0, 0.0, origin], [0.0, 0.0, origin], [0.0, 0.0, 0.0]])

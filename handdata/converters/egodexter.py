@@ -11,11 +11,13 @@ A missing tip is -1, -1 in 2D or 0, 0, 0 (printed -0 too) in 3D; a tip counts wh
 sample, with or without tips.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, boxes_option, option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
@@ -42,7 +44,18 @@ INVALID_MM = 32001  # the sensor's mark for no depth in MPI's other sets, and in
 LABELS_2D, LABELS_3D = "annotation.txt", "annotation.txt_3D.txt"
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class EgoDexterOptions(Options):
+    """What this dataset alone can be asked."""
+
+    camera: str = option("", "Camera [default: color]", choices=(COLOR, COLOR_ON_DEPTH, "all"))
+    boxes: Path | None = boxes_option()
+
+
+OPTIONS = EgoDexterOptions
+
+
+def plan(root: Path, manifest: Manifest, options: EgoDexterOptions) -> Plan:
     """List the pictures that have a label line, of the chosen camera, sequence by sequence."""
     pictures = [f"*/{camera}/image_*_{camera}.png" for camera in (COLOR, COLOR_ON_DEPTH)]
     root = locate(root, manifest, (f"data/{pictures[1]}",), *((pattern,) for pattern in pictures))
@@ -69,7 +82,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001 - the item names its camera
+def reader(root: Path, manifest: Manifest, options: EgoDexterOptions) -> Reader:  # noqa: ARG001 - the item names its camera
     """Return a reader that keeps the label lines it has opened."""
 
     def read(item: Item) -> Sample:

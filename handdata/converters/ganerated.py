@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.reference_split import reference_split
 from handdata.errors import DataError, HanddataError, MissingError
@@ -44,12 +45,12 @@ NORMALIZED_TOLERANCE = 1e-3  # of joint_pos, whose text has a few decimals
 MAX_RESIDUAL_PX, MAX_RESIDUAL_ORIGINAL_PX = 0.5, 1.0
 PROBES = 8  # labels tried until one can be read
 METRES_BELOW = 1.0  # wrist to middle MCP: no hand is a millimetre or a metre long
+OPTIONS = Options
 
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     """List the frames in the order of their paths."""
     root = locate(root, manifest, [f"*Object/*/*{PICTURE}"])
-    choose((options.camera,) if options.camera not in ("", "all") else (), ("color",), "camera")
     base = "data/" if (root / "data").is_dir() else ""
     frames: dict[str, dict[str, set[str]]] = {}  # partition -> frame -> kinds of file
     for name in manifest.extra["classes"]:

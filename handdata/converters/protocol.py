@@ -7,8 +7,9 @@ absent. A reader runs in a worker process, opens what it needs there and keeps i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from handdata.converters.options import Options
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.shards.schema import Sample
@@ -66,42 +67,10 @@ class Plan:
     faults: Mapping[str, HanddataError] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user asked a converter for; each converter reads what concerns it and refuses what it cannot do.
-
-    Attributes:
-        camera: of a dataset with several; "" is the dataset's default, "all" every one.
-        hands: rhd only: "visible", "dominant" or "all".
-        split_scheme: "default" (leak-free) or "reference" (published, method.md 2).
-        sequences: names to keep; empty keeps all.
-        boxes: file or folder of hand boxes; None looks in the default folder given by `boxes_default`.
-        boxes_default: data/boxes/<dataset>, used if it exists.
-        projection: dexter only: "calibrated" or "compat" (the thesis' repair).
-        calibration: dexter1 only: TOML with the colour cameras' projection.
-        derive_wrist: "" or the name of a formula that extrapolates the wrist from the palm (stereo).
-        annotations: custom only: the COCO JSON or CSV.
-        key_tolerance: synthhands only: levels a channel may be off the key colour and still be background.
-        with_segmentation: keep the full `mask`.
-    """
-
-    camera: str = ""
-    hands: str = "visible"
-    split_scheme: str = "default"
-    sequences: tuple[str, ...] = ()
-    boxes: Path | None = None
-    boxes_default: Path | None = None
-    projection: str = "calibrated"
-    calibration: Path | None = None
-    derive_wrist: str = ""
-    annotations: Path | None = None
-    key_tolerance: int = 0
-    with_segmentation: bool = False
-
-
 Reader = Callable[[Item], Sample]
 
 
+@runtime_checkable
 class Converter(Protocol):
     """A module under handdata/converters: the native layout in its docstring, these names in its body."""
 
@@ -113,7 +82,11 @@ class Converter(Protocol):
     def CROP_RULE(self) -> str:  # noqa: N802
         """How crop_xyxy is made, a phrase, for the shards' options."""
 
-    def plan(self, root: Path, manifest: Manifest, options: Options) -> Plan:
+    @property
+    def OPTIONS(self) -> type[Options]:  # noqa: N802
+        """What the converter can be asked; `plan` and `reader` take one of these."""
+
+    def plan(self, root: Path, manifest: Manifest, options: Any) -> Plan:
         """List what there is to convert.
 
         Raises:
@@ -122,5 +95,5 @@ class Converter(Protocol):
             ConfigError: an option does not fit this dataset.
         """
 
-    def reader(self, root: Path, manifest: Manifest, options: Options) -> Reader:
+    def reader(self, root: Path, manifest: Manifest, options: Any) -> Reader:
         """Return a function that reads one item of the plan; `root` is the plan's."""

@@ -12,6 +12,7 @@ One picture gives a sample for each hand that `--hands` asks for.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, option, with_segmentation_option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import pickle_numpy
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
@@ -42,12 +44,22 @@ READERS = 8  # threads that read masks for --hands dominant: it is decoding and 
 Annotation = Mapping[str, NDArray[Any]]
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class RHDOptions(Options):
+    """What this dataset alone can be asked."""
+
+    hands: str = option("visible", "Hands that give samples: with a flag, the larger one, or both.", choices=HANDS)
+    with_segmentation: bool = with_segmentation_option()
+
+
+OPTIONS = RHDOptions
+
+
+def plan(root: Path, manifest: Manifest, options: RHDOptions) -> Plan:
     """List the hands of both sets, in the order of the pictures, left before right."""
     root = locate(root, manifest, ["training/color"], ["evaluation/color"])
     if options.hands not in HANDS:
         raise ConfigError("--hands", expected=f"one of {', '.join(HANDS)}", got=options.hands)
-    choose((options.camera,) if options.camera not in ("", "all") else (), ("color",), "camera")
     sets = {name: split for split, members in manifest.sequences.items() for name in members}
     items: list[Item] = []
     warnings: list[str] = []
@@ -85,7 +97,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     )
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa: ARG001 - none concerns it
+def reader(root: Path, manifest: Manifest, options: RHDOptions) -> Reader:  # noqa: ARG001 - none concerns it
     """Return a reader that keeps the last picture: both its hands follow one another."""
     masked = {name for name in _sets(manifest) if (root / name / "mask").is_dir()}
 

@@ -7,6 +7,7 @@ Native layout (zips of B1-B3 have no top folder, so sequences may also lie at th
 SK labels are in the depth camera's frame, BB labels in the left BumbleBee's. Slot 0 is the palm centre, not the wrist.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, boxes_option, option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import mat5
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
@@ -38,7 +40,19 @@ WRIST_FORMULAS = {
 }
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class StereoOptions(Options):
+    """What this dataset alone can be asked."""
+
+    camera: str = option("", "Camera [default: sk]", choices=(*FAMILIES, "all"))
+    boxes: Path | None = boxes_option()
+    derive_wrist: str = option("", "Extrapolate the wrist from the palm; flagged.", choices=tuple(WRIST_FORMULAS))
+
+
+OPTIONS = StereoOptions
+
+
+def plan(root: Path, manifest: Manifest, options: StereoOptions) -> Plan:
     """List the frames of the chosen cameras, split by split, in the manifest's order of sequences."""
     root = locate(root, manifest)
     if options.derive_wrist and options.derive_wrist not in WRIST_FORMULAS:
@@ -70,7 +84,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     return Plan(root=root, items=tuple(items), label_files=label_files, warnings=warnings, faults=faults)
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+def reader(root: Path, manifest: Manifest, options: StereoOptions) -> Reader:
     """Return a reader that keeps the label tables it has opened."""
     depth_from_color = np.eye(4)
     depth_from_color[:3, :3] = rotation_from_vector(np.array(manifest.extra["rotation"]["vector"]))

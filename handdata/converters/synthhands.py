@@ -12,13 +12,15 @@ Classes are {female,male}_{object,noobject}; frame numbers have gaps. The depth 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.converters.protocol import Item, Options, Plan, Reader
+from handdata.converters.options import Options, boxes_option, option, with_segmentation_option
+from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.reference_split import reference_split
 from handdata.errors import MissingError
@@ -41,7 +43,20 @@ FILE = re.compile(r"(\d{8})_(color|color_on_depth|joint_pos)\.(?:png|txt)")
 Numbers = dict[str, set[str]]  # of one folder: kind -> the frames' 8 digits
 
 
-def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class SynthHandsOptions(Options):
+    """What this dataset alone can be asked."""
+
+    camera: str = option("", "Camera [default: color]", choices=(*FAMILIES, "all"))
+    boxes: Path | None = boxes_option()
+    key_tolerance: int = option(0, "Levels a pixel may be off the key colour and still be background.", within=(0, 64))
+    with_segmentation: bool = with_segmentation_option()
+
+
+OPTIONS = SynthHandsOptions
+
+
+def plan(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Plan:
     """List the frames in the order of their paths, one family after the other."""
     root = locate(root, manifest)
     wanted = choose(() if options.camera == "all" else (options.camera or "color",), FAMILIES, "camera")
@@ -73,7 +88,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     )
 
 
-def reader(root: Path, manifest: Manifest, options: Options) -> Reader:
+def reader(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Reader:
     """Return a reader of one frame through one camera."""
     key = np.array(manifest.extra["key_color"], np.uint8)
     off = options.key_tolerance
@@ -148,7 +163,7 @@ def _numbers(folder: Path) -> Numbers:
 
 
 def _splits(
-    folders: Mapping[str, Numbers], manifest: Manifest, options: Options
+    folders: Mapping[str, Numbers], manifest: Manifest, options: SynthHandsOptions
 ) -> tuple[Callable[[str, str], str], list[str]]:
     """Return the split of a folder's frame: by recorded motion, or by picture as published."""
     if options.split_scheme.startswith("reference"):
@@ -163,7 +178,7 @@ def _splits(
 
 
 def _absences(
-    root: Path, manifest: Manifest, folders: Mapping[str, Numbers], wanted: Sequence[str], options: Options
+    root: Path, manifest: Manifest, folders: Mapping[str, Numbers], wanted: Sequence[str], options: SynthHandsOptions
 ) -> list[str]:
     """Name the classes, sequences and families that are not there, and frames of which a file is missing."""
     motions = [name for members in manifest.sequences.values() for name in members]

@@ -12,7 +12,7 @@ from handdata.check.doctor import diagnose, preview
 from handdata.cli import group
 from handdata.cli.options import DATASETS
 from handdata.conversion.plan import make_plan
-from handdata.converters.protocol import Options
+from handdata.converters import CONVERTERS
 from handdata.synth.native import write_native
 
 
@@ -48,9 +48,10 @@ def test_a_rendered_tree_is_well(dataset, native_tree, tmp_path):
 
 def test_the_time_is_that_of_the_canvases_too(native_tree, tmp_path):
     root = native_tree("ganerated")
-    plan = make_plan("ganerated", root, Options())
+    options = CONVERTERS["ganerated"].OPTIONS()
+    plan = make_plan("ganerated", root, options)
 
-    small, large = (preview("ganerated", plan, Options(), tmp_path, side).minutes for side in (32, 1024))
+    small, large = (preview("ganerated", plan, options, tmp_path, side).minutes for side in (32, 1024))
 
     assert large > 1.5 * small
 

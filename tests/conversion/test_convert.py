@@ -18,7 +18,8 @@ from scipy.io import savemat
 import handdata.conversion.run as engine
 from handdata.conversion.plan import make_plan
 from handdata.conversion.run import convert
-from handdata.converters.protocol import Options
+from handdata.converters.stereo import StereoOptions
+from handdata.converters.synthhands import SynthHandsOptions
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
 from handdata.shards.dataset import open_dataset
 
@@ -318,10 +319,10 @@ def test_a_full_disk_is_told_in_one_line(root, tmp_path):
     [
         ({"canvas": 100}, "--canvas"),
         ({"splits": ("test",)}, "--split"),
-        ({"options": Options(sequences=("B9",))}, "--sequences"),
-        ({"options": Options(camera="left")}, "--camera"),
-        ({"options": Options(with_segmentation=True)}, "--with-segmentation"),
-        ({"options": Options(derive_wrist="guess")}, "--derive-wrist"),
+        ({"options": StereoOptions(sequences=("B9",))}, "--sequences"),
+        ({"options": StereoOptions(camera="left")}, "--camera"),
+        ({"options": StereoOptions(with_segmentation=True)}, "--with-segmentation"),
+        ({"options": StereoOptions(derive_wrist="guess")}, "--derive-wrist"),
     ],
 )
 def test_a_wrong_option_is_named(changes, where, root, tmp_path):
@@ -357,7 +358,7 @@ def test_a_sequence_without_pictures_is_told(tmp_path):
     picture.write_bytes(b"")
 
     with pytest.raises(MissingError, match="native: expected labelled pictures of what was asked for, got none"):
-        make_plan("synthhands", tmp_path / "native", Options(sequences=("female_object/seq01",)))
+        make_plan("synthhands", tmp_path / "native", SynthHandsOptions(sequences=("female_object/seq01",)))
 
 
 def test_missing_input_says_where_to_get_it_and_offers_synth(tmp_path):

@@ -7,20 +7,20 @@ import pytest
 
 from handdata import manifest
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Options, Plan
+from handdata.converters.protocol import Plan
 from handdata.shards.schema import Sample
 
 Read = Callable[..., dict[str, Sample]]
 
 
 def plan_of(name: str, root: Path, **options) -> Plan:
-    return CONVERTERS[name].plan(root, manifest.load(name), Options(**options))
+    return CONVERTERS[name].plan(root, manifest.load(name), CONVERTERS[name].OPTIONS(**options))
 
 
 def samples_of(name: str, root: Path, **options) -> dict[str, Sample]:
     """Every sample of a tree by its id, in the order of the plan."""
     plan = plan_of(name, root, **options)
-    read = CONVERTERS[name].reader(plan.root, manifest.load(name), Options(**options))
+    read = CONVERTERS[name].reader(plan.root, manifest.load(name), CONVERTERS[name].OPTIONS(**options))
     return {item.id: read(item) for item in plan.items}
 
 

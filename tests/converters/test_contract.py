@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from handdata.cli.options import DATASETS
 from handdata.conversion.plan import make_plan
 from handdata.conversion.run import convert
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Options
+from handdata.converters.options import Options
+from handdata.converters.protocol import Converter
 from handdata.errors import MissingError
 from handdata.geometry import in_frame, project
 from handdata.shards.dataset import open_dataset
@@ -36,6 +38,8 @@ def test_a_dataset_is_a_manifest_a_writer_a_converter_and_a_test_file(dataset):
     assert dataset in manifest.names()
     assert dataset in NATIVE_WRITERS
     assert dataset in CONVERTERS
+    assert isinstance(import_module(f"handdata.converters.{dataset}"), Converter)
+    assert issubclass(CONVERTERS[dataset].OPTIONS, Options)
     assert (HERE / f"test_{dataset}.py").is_file()
 
 
@@ -145,7 +149,7 @@ def test_converting_twice_gives_the_same_bytes(name, native_tree, converted, tmp
 def test_a_split_alone_has_the_same_samples(name, native_tree, converted):
     whole = open_dataset(converted(name))
     for split in whole.index["splits"]:
-        alone = make_plan(name, native_tree(name), Options(), (split,))
+        alone = make_plan(name, native_tree(name), CONVERTERS[name].OPTIONS(), (split,))
         assert len(alone.items) == whole.index["splits"][split]["num_samples"]
 
 

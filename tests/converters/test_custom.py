@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.conversion.run import convert
-from handdata.converters.protocol import Options
+from handdata.converters.custom import CustomOptions
 from handdata.converters.read.annotations import read_annotations
 from handdata.converters.read.point_names import PALM, match_names
 from handdata.errors import ConfigError, DataError, MissingError
@@ -174,7 +174,7 @@ def test_two_hands_of_one_picture_are_of_one_frame(tmp_path):
     """So that verify takes neither for a copy of the other, nor misses that they are in two splits."""
     rows = "a.png,left,train,,\na.png,right,test,,\nb.png,left,test,1,2\n"
     text = f"image,side,split,wrist_u,wrist_v\n{rows}"
-    options = Options(annotations=labels(pictures(tmp_path, "a.png", "b.png"), text))
+    options = CustomOptions(annotations=labels(pictures(tmp_path, "a.png", "b.png"), text))
 
     convert("custom", tmp_path, tmp_path / "out", options=options)
 
@@ -218,7 +218,7 @@ def test_a_picture_of_another_size_than_was_labelled_is_refused(tmp_path, refuse
     content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2]}))
     for image, (width, height) in zip(content["images"], [size, (320, 240), (320, 240)], strict=True):
         image |= {"width": width, "height": height}
-    options = Options(annotations=labels(pictures(tmp_path, "0.png", "1.png"), json.dumps(content), "a.json"))
+    options = CustomOptions(annotations=labels(pictures(tmp_path, "0.png", "1.png"), json.dumps(content), "a.json"))
 
     line = refused(DataError, lambda: convert("custom", tmp_path, tmp_path / "out", options=options))
     assert f"0.png: expected {size[0]} x {size[1]} px, as its labels say, got 320 x 240" in line
@@ -230,7 +230,7 @@ def test_a_box_crops_where_too_few_points_do(tmp_path):
     rows = "a.png,left,,,30,40,10,20,100,60\nb.png,left,,,,,,,,\n"
     table = labels(pictures(tmp_path, "a.png", "b.png"), f"{HEADER},box_x,box_y,box_w,box_h\n{rows}")
 
-    convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table))
+    convert("custom", tmp_path, tmp_path / "out", options=CustomOptions(annotations=table))
 
     dataset = open_dataset(tmp_path / "out")
     np.testing.assert_array_equal(dataset.labels("crop_xyxy"), [[10, 0, 110, 100], [40, 0, 280, 240]])
@@ -254,7 +254,7 @@ def test_any_file_name_has_an_ascii_id(tmp_path):
         pictures(tmp_path, *names), "image,side,wrist_u,wrist_v\n" + "".join(f"{n},left,1,2\n" for n in names)
     )
 
-    convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table))
+    convert("custom", tmp_path, tmp_path / "out", options=CustomOptions(annotations=table))
 
     ids = [i.decode() for reader in open_dataset(tmp_path / "out").readers for i in reader["sample_id"]]
     assert ids[0] == "%C3%84rger/%E6%89%8B%201.png"
@@ -281,7 +281,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
     line = refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
     assert "labels.csv:2" in line
     assert named in line
-    result = convert("custom", tmp_path, tmp_path / "out", options=Options(annotations=table), skip_bad=True)
+    result = convert("custom", tmp_path, tmp_path / "out", options=CustomOptions(annotations=table), skip_bad=True)
     assert list(result.skipped) == ["a.png"]
     assert result.num_samples == 1
 
@@ -354,7 +354,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, refused, name, text):
 )
 def test_a_row_of_no_known_picture_ends_the_conversion_or_is_skipped_alone(tmp_path, refused, row):
     text = f"image,side,split,wrist_u,wrist_v\nb.png,left,train,1,2\n{row}\nc.png,left,train,3,4\n"
-    options = Options(annotations=labels(pictures(tmp_path, "a.png", "b.png", "c.png"), text))
+    options = CustomOptions(annotations=labels(pictures(tmp_path, "a.png", "b.png", "c.png"), text))
 
     line = refused(DataError, lambda: convert("custom", tmp_path, tmp_path / "out", options=options))
     assert "labels.csv:3" in line
@@ -367,7 +367,7 @@ def test_a_row_of_no_known_picture_ends_the_conversion_or_is_skipped_alone(tmp_p
 def test_an_annotation_of_no_picture_is_skipped_alone(tmp_path):
     content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}))
     content["annotations"] += [5, {"image_id": 99, "category_id": 7}]
-    options = Options(annotations=labels(pictures(tmp_path, "0.png"), json.dumps(content), "a.json"))
+    options = CustomOptions(annotations=labels(pictures(tmp_path, "0.png"), json.dumps(content), "a.json"))
 
     result = convert("custom", tmp_path, tmp_path / "out", options=options, skip_bad=True)
 

@@ -10,8 +10,7 @@ import pytest
 from handdata import manifest
 from handdata.boxes import load_boxes
 from handdata.conversion.run import convert
-from handdata.converters.dexter import project_compat, to_color
-from handdata.converters.protocol import Options
+from handdata.converters.dexter import DexterOptions, project_compat, to_color
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
@@ -226,7 +225,7 @@ def test_a_box_decides_the_crop_and_says_who_made_it(tmp_path):
     root = make_tree(tmp_path / "native", {"Rigid": [LINE, LINE]})
     boxes = boxes_file(tmp_path / "boxes.csv", ["Rigid/color/Color_0001.bmp,275.0,126.0,248.0,248.0"])
 
-    result = convert("dexter", root, tmp_path / "out", options=Options(boxes=boxes))
+    result = convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes=boxes))
 
     dataset = open_dataset(tmp_path / "out")
     np.testing.assert_array_equal(dataset.labels("crop_xyxy")[0], [275, 126, 523, 374])
@@ -252,7 +251,7 @@ def test_the_folder_of_boxes_made_with_the_annotator_is_used_by_itself(tmp_path)
         "img_name,x,y,w,h,source,reviewed,doubt\nRigid/color/Color_0001.bmp,260.0,120.0,200.0,200.0,person,1,0.0\n"
     )
 
-    convert("dexter", root, tmp_path / "out", options=Options(boxes_default=tmp_path / "boxes"))
+    convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes_default=tmp_path / "boxes"))
 
     dataset = open_dataset(tmp_path / "out")
     assert list(dataset.labels("bbox_source")) == [BoxSource.PERSON]
@@ -264,8 +263,8 @@ def test_a_folder_where_the_annotator_left_no_table_counts_as_none(tmp_path):
     (tmp_path / "boxes").mkdir()
     (tmp_path / "boxes/Rigid.csv.lock").touch()
 
-    convert("dexter", root, tmp_path / "out", options=Options(boxes_default=tmp_path / "boxes"))
-    convert("dexter", root, tmp_path / "none", options=Options())
+    convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes_default=tmp_path / "boxes"))
+    convert("dexter", root, tmp_path / "none", options=DexterOptions())
 
     assert (tmp_path / "out/index.json").read_bytes() == (tmp_path / "none/index.json").read_bytes()
 
@@ -304,7 +303,6 @@ def test_splits(tmp_path, scheme, splits):
     [
         ({"split_scheme": "random"}, "--split-scheme: expected one of default, reference, reference-rotate"),
         ({"projection": "guess"}, "--projection"),
-        ({"camera": "sk"}, "--camera"),
         ({"sequences": ("Grasp3",)}, "--sequences"),
     ],
     ids=str,

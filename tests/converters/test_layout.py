@@ -13,7 +13,7 @@ from handdata import manifest
 from handdata.check.doctor import diagnose
 from handdata.cli import group
 from handdata.converters import CONVERTERS
-from handdata.converters.protocol import Options
+from handdata.converters.options import declared
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import RENDERED_MARK
 from handdata.shards.schema import FIELDS
@@ -87,17 +87,19 @@ def test_an_archive_that_was_not_unpacked_is_told(tmp_path, refused):
 @pytest.mark.parametrize("named", ["the data folder", "its content alone"])
 def test_the_data_folder_will_do(dataset, named, native_copy):
     root = native_copy(dataset)
-    expected = plan_of(dataset, root, camera="all")
+    has_cameras = any(option.name == "camera" for option in declared(CONVERTERS[dataset].OPTIONS))
+    every = {"camera": "all"} if has_cameras else {}
+    expected = plan_of(dataset, root, **every)
     if named == "its content alone":
         (root / "data").rename(root.parent / "moved")
         shutil.rmtree(root)
         (root.parent / "moved").rename(root)
 
-    plan = plan_of(dataset, root / "data" if named == "the data folder" else root, camera="all")
+    plan = plan_of(dataset, root / "data" if named == "the data folder" else root, **every)
 
     assert [item.id for item in plan.items] == [item.id for item in expected.items]
     assert plan.readings == expected.readings
-    read = CONVERTERS[dataset].reader(plan.root, manifest.load(dataset), Options(camera="all"))
+    read = CONVERTERS[dataset].reader(plan.root, manifest.load(dataset), CONVERTERS[dataset].OPTIONS(**every))
     assert read(plan.items[0]).id == expected.items[0].id
 
 

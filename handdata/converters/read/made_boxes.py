@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from handdata.boxes import BoxTable, has_tables, load_boxes
-from handdata.converters.protocol import Item, Options
+from handdata.converters.options import Options
+from handdata.converters.protocol import Item
 from handdata.shards.schema import BoxSource, Sample
 
 
