@@ -32,13 +32,13 @@ from samples import (
     webdataset,
 )
 
+from handdata.model.heatmaps import profiles, targets
 from handdata.shards.backgrounds import paint_tiles
 from handdata.synth.frame import KEY_COLOR
 from handdata.train.augment.backgrounds import load_backgrounds
 from handdata.train.augment.prepare import prepare
 from handdata.train.augment.settings import PUBLISHED
 from handdata.train.config import LoopConfig
-from handdata.train.heatmaps import profiles, targets
 from handdata.train.loader.loaders import Loader, open_mixture
 from handdata.train.precision import set_up_device
 

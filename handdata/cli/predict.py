@@ -73,9 +73,9 @@ def predict_command(
     folder = run_path(root, run)
     saved = checkpoint.load(folder)
     if onnx:
-        from handdata.train.to_onnx import write_onnx
+        from handdata.model.onnx import write_onnx
 
-        click.echo(write_onnx(onnx, saved, rule), err=bool(pictures))  # type: ignore[arg-type]
+        click.echo(write_onnx(onnx, saved.trained, rule), err=bool(pictures))  # type: ignore[arg-type]
         if not pictures:
             return
     paths = [path for given in pictures for path in (sorted(given.iterdir()) if given.is_dir() else [given])]

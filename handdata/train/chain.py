@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handdata.errors import ConfigError
+from handdata.model.config import LAST
 from handdata.progress import say
 from handdata.train import checkpoint
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
-from handdata.train.runs import LAST, Run, last_of
+from handdata.train.runs import Run, last_of
 
 
 def chain_of(recipe: str, settings: Sequence[str] = ()) -> list[Config]:

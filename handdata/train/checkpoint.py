@@ -21,12 +21,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from handdata import __version__
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError
 from handdata.files.tables import read_tree
+from handdata.model.checkpoint import VERSION, Trained, find
 from handdata.train.config import Config
-from handdata.train.runs import BEST, LAST
-
-VERSION = "handdata-checkpoint/1"
 
 
 @dataclass(kw_only=True)
@@ -70,6 +68,19 @@ class Checkpoint:
     def best_weights(self) -> dict[str, Tensor]:
         """The running average where there is one, else the weights: what is validated, scored and applied."""
         return self.weights if self.average is None else self.average
+
+    @property
+    def trained(self) -> Trained:
+        """What applying it needs."""
+        return Trained(
+            path=self.path,
+            model=self.config.model,
+            weights=self.best_weights,
+            recipe=self.config.name,
+            epoch=self.position.epoch,
+            precision=self.config.loop.precision,
+            tf32=self.config.loop.tf32,
+        )
 
 
 def save(
@@ -138,21 +149,6 @@ def load(path: Path) -> Checkpoint:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(folder, expected="a checkpoint", got=f"a damaged one ({error})") from error
-
-
-def find(path: Path) -> Path:
-    """Return the checkpoint folder meant by a run, its `checkpoints`, or a checkpoint folder itself.
-
-    Raises:
-        MissingError: there is none.
-    """
-    for parent in (path, path / "checkpoints"):
-        for folder in (parent, parent / BEST, parent / LAST, parent / f"{LAST}.old"):
-            if (folder / "state.json").is_file():
-                return folder
-    raise MissingError(
-        path, expected="a run or a checkpoint", got="none", fix="Run `handdata runs` to see what is there."
-    )
 
 
 def restore(folder: Path, network: nn.Module, optimizer: Optimizer) -> None:

@@ -16,26 +16,11 @@ from typing import Any, Literal
 
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
-from handdata.model.kinds import Init, Kind
+from handdata.model.config import LossConfig, ModelConfig, Precision
 from handdata.train.augment.settings import LIMITS, PUBLISHED, AugmentConfig, published_configs, strong_configs
 
 RECIPES = resources.files("handdata.train") / "recipes"
-Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
-Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
-Loss3D = Literal["mse", "bone_pairs", "none"]
-Over = Literal["present", "all"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """The network; see networks.HandNet."""
-
-    kind: Kind = "direct"
-    size: int = 128  # px, side of the input
-    width: float = 1.0  # channels relative to the published network
-    decoder_init: Init = "default"
-    logit_offset: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +30,6 @@ class StartConfig:
     weights: str = ""  # encoder: "" random, a torchvision name, or a .pth / .safetensors file
     recipe: str = ""  # the run that `--chain` trains first and starts from
     encoder: Literal["trained", "frozen", "frozen-compat"] = "trained"  # compat: layer4 and statistics move, L1 and L2
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """The two losses and their weights; see losses.py."""
-
-    loss_2d: Loss2D = "iou"
-    loss_3d: Loss3D = "mse"
-    weight_2d: float = 1.0
-    weight_3d: float = 1.0
-    over: Over = "present"  # "all" divides heatmap losses by 21 whatever is present, L4
-    warm_epochs: int = 0  # epochs that use `l2` heatmaps before `iou`: past the plateau of L18
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from handdata.model.pixels import denormalize
 from handdata.pictures.overlay import contact_sheet, draw_skeleton
 from handdata.train.augment.backgrounds import load_backgrounds
-from handdata.train.augment.color import denormalize
 from handdata.train.augment.prepare import Inputs, prepare
 from handdata.train.augment.settings import AugmentConfig, published_configs
 from handdata.train.config import load_config

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from handdata import __version__
-from handdata.errors import ConfigError
+from handdata.model.device import choose_device
 
 
 def rank() -> int:
@@ -59,33 +59,6 @@ def group(device: str) -> Iterator[torch.device]:
     finally:
         if launched:
             dist.destroy_process_group()
-
-
-def choose_device(name: str, local_rank: int | None = None) -> torch.device:
-    """Return a device by name: "auto" takes a GPU where there is one.
-
-    Raises:
-        ConfigError: it is not here.
-    """
-    here = torch.cuda.is_available()
-    if name == "auto":
-        name = "cuda" if here else "cpu"
-    if name.startswith("cuda") and not here:
-        raise ConfigError("--device", expected="cpu", got=name, fix="This machine, or this torch, has no CUDA device.")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
-    if name == "cuda":
-        device = torch.device("cuda", local_rank or 0)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            "--device",
-            expected=f"cuda:0 to cuda:{torch.cuda.device_count() - 1}",
-            got=str(device),
-            fix="One process takes one GPU: start as many as there are, or name one that is here.",
-        )
-    return device
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -20,23 +20,21 @@ from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
 from handdata.evaluation.results import Results, keep_other_kind, read_results, write_results
 from handdata.evaluation.score import score_predictions
+from handdata.model.checkpoint import load_network
+from handdata.model.device import autocast, choose_device
 from handdata.model.networks import HandNet
+from handdata.model.pixels import MEAN, STD
 from handdata.model.read_out import READ_OUT_OF, READ_OUTS, ReadOut, read_out
-from handdata.model.weights import fill
 from handdata.progress import meter
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
-from handdata.train.augment.color import MEAN, STD
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import make_views
 from handdata.train.checkpoint import Checkpoint
 from handdata.train.config import AugmentSetting, Config
-from handdata.train.distributed import choose_device
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
 from handdata.train.loader.proportions import slot_map
 from handdata.train.loader.sources import Part, PartMixture
-from handdata.train.precision import autocast, set_products
-from handdata.train.state import make_network
 
 FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time
@@ -153,7 +151,7 @@ def predict(
     where = choose_device(device)
     mixtures = select(selection)
     _refuse_same(mixtures)
-    network = load_network(saved, where)
+    network = load_network(saved.trained, where)
     rows = _Rows()
     for mixture in mixtures:
         _predict_mixture(rows, mixture, saved, network, selection, where, batch=batch, seed=seed)
@@ -187,16 +185,6 @@ def _predict_mixture(
                 else:
                     rows.add(ids, **_as_shipped(part, inputs, found, xyz, size))
                 bar.advance()
-
-
-def load_network(saved: Checkpoint, device: torch.device) -> HandNet:
-    """Return a checkpoint's network, with its averaged weights where it has any, ready to predict."""
-    network = make_network(saved.config.model)
-    fill(network, saved.best_weights, where=saved.path)
-    if device.type == "cuda":
-        set_products(saved.config.loop, device)  # PyTorch's own choice is TF32 for convolutions
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.to(device).eval()
 
 
 def forward(network: HandNet, image_B3HW: Tensor, config: Config) -> tuple[Tensor, Tensor]:
@@ -272,7 +260,7 @@ def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
     """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names."""
     device = torch.device("cpu")
     mixture = select(replace(selection, limit=1, augmented=False))[0]
-    network = load_network(saved, device)
+    network = load_network(saved.trained, device)
     with EvalLoader(mixture, 1, device=device, threads=0) as loader:
         part = next(iter(loader))
         inputs = make_views(saved.config, mixture, device, train=False).inputs(part)

@@ -17,19 +17,21 @@ from torch import Tensor
 
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
+from handdata.model.config import BEST, LAST, LossConfig
+from handdata.model.device import autocast
+from handdata.model.losses import Ratio, loss_2d, loss_3d
 from handdata.model.read_out import READ_OUT_OF, read_out
 from handdata.progress import meter, say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import Views, make_views
-from handdata.train.config import Config, LossConfig
+from handdata.train.config import Config
 from handdata.train.distributed import environment, group, is_first, rank, sum_over_processes, wait, world
 from handdata.train.epoch_losses import LAG, NAMES, Clock, Ledger
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
-from handdata.train.losses import Ratio, loss_2d, loss_3d
 from handdata.train.optim import clip
-from handdata.train.precision import autocast, set_up_device
-from handdata.train.runs import BEST, LAST, Run, claim
+from handdata.train.precision import set_up_device
+from handdata.train.runs import Run, claim
 from handdata.train.state import State, build, resume
 from handdata.train.tensorboard_log import Board
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from handdata.model.config import Loss2D, LossConfig, Precision
+from handdata.model.device import autocast
+from handdata.model.losses import loss_2d, loss_3d
 from handdata.progress import say
 from handdata.train.augment.prepare import Inputs
-from handdata.train.config import Compile, Config, Loss2D, LossConfig, Precision
-from handdata.train.losses import loss_2d, loss_3d
-from handdata.train.precision import autocast
+from handdata.train.config import Compile, Config
 
 # Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s; performance.md, H100):
 # even after 3,900 steps. "auto" compiles trainings more than twice as long.

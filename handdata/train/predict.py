@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError
 from handdata.evaluation.predictions import VERSION, from_crop_fractions
 from handdata.geometry import mirror_pixels
+from handdata.model.checkpoint import load_network
+from handdata.model.device import choose_device
+from handdata.model.pixels import normalize
 from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
 from handdata.pictures.decode import read_image, resample_square
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
-from handdata.train.augment.color import normalize
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.distributed import choose_device
-from handdata.train.evaluate import FORWARD, forward, load_network
+from handdata.train.evaluate import FORWARD, forward
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
@@ -91,7 +92,7 @@ def find_hands(
         ConfigError: the device is not here, or a box lies wholly outside its picture.
     """
     where = choose_device(device)
-    network = load_network(saved, where)
+    network = load_network(saved.trained, where)
     chosen_rule = rule or READ_OUT_OF[saved.config.model.kind]
     for first in range(0, len(pictures), FORWARD):
         chosen = pictures[first : first + FORWARD]

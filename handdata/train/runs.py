@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model.config import LAST
 from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
-
-LAST, BEST = "last", "best"  # checkpoints
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from handdata.errors import ConfigError
-from handdata.model.networks import PLAIN, HandNet, Ways
+from handdata.model.checkpoint import make_network
+from handdata.model.networks import HandNet, Ways
 from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
-from handdata.train.config import Config, ModelConfig
+from handdata.train.config import Config
 from handdata.train.distributed import spread, world
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
@@ -59,18 +60,6 @@ class State:
             average=self.average.values if self.average else None,
             optimizer=self.optimizer if resumable else None,
         )
-
-
-def make_network(model: ModelConfig, ways: Ways = PLAIN) -> HandNet:
-    """Return the recipe's network with random weights."""
-    return HandNet(
-        model.kind,
-        size=model.size,
-        width=model.width,
-        decoder_init=model.decoder_init,
-        logit_offset=model.logit_offset,
-        ways=ways,
-    )
 
 
 def build(config: Config, device: torch.device, init_from: Path | None = None) -> State:

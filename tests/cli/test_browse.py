@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli.browse import browse_command
+from handdata.model.pixels import denormalize
 from handdata.paths import DataRoot
-from handdata.train.augment.color import denormalize
 from handdata.train.augment.prepare import prepare
 from handdata.train.augment.settings import NO_AUGMENTATION
 from handdata.train.contact_sheet import draw_inputs

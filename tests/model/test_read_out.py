@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from handdata.model.heatmaps import targets
 from handdata.model.read_out import READ_OUTS, expectation, read_out, thresholded
-from handdata.train.heatmaps import targets
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,9 @@ import pytest
 import torch
 
 from handdata.errors import ConfigError
+from handdata.model.device import choose_device, set_products
 from handdata.train import loop
-from handdata.train.config import LoopConfig
-from handdata.train.distributed import choose_device
 from handdata.train.epoch_losses import Ledger
-from handdata.train.precision import set_products
 from tests.train.fake_cuda import RECIPES
 from tests.train.made_training import job_of, made_set, tiny
 
@@ -104,7 +102,7 @@ def test_switches_that_pytorch_means_to_replace_are_set_without_a_warning(monkey
         warnings.warn("use the new settings", UserWarning, stacklevel=2)
 
     monkeypatch.setattr(torch, "set_float32_matmul_precision", warn)
-    set_products(LoopConfig(), torch.device("cpu"))
+    set_products(tf32=False, device=torch.device("cpu"))
 
 
 def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch):

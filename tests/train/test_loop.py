@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model.losses import Ratio
 from handdata.paths import DataRoot
 from handdata.train import checkpoint, loop, objective
 from handdata.train.loader import sources
-from handdata.train.losses import Ratio
 from handdata.train.optim import Average, Schedule
 from handdata.train.runs import list_runs
 from handdata.train.state import build

@@ -1,19 +1,16 @@
-"""Brightness, contrast, saturation, blur and normalisation of a batch. Torch, any device; images in 0..1.
+"""Brightness, contrast, saturation and blur of a batch. Torch, any device; images in 0..1.
 
 On a CPU training takes on_cpu.py's form of all of it.
 
 Shape letters: B batch, 3 channels RGB, H W pixels.
 """
 
-import functools
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MEAN = (0.485, 0.456, 0.406)  # method.md 3.5: ImageNet, RGB, of images in 0..1
-STD = (0.229, 0.224, 0.225)
+from handdata.model.pixels import constant
+
 GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, which Pillow's enhancers use
 BLUR_REACH = 3  # px: three boxes of three taps
 # the six orders of brightness (0), contrast (1), saturation (2)
@@ -30,7 +27,7 @@ def jitter(image_B3HW: Tensor, factors_B3: Tensor, order_B: Tensor) -> Tensor:
         factors_B3: brightness, contrast, saturation; 1 leaves the picture as it is.
         order_B: int, a row of ORDERS.
     """
-    steps_B3 = _constant(ORDERS, image_B3HW.device)[order_B].long()
+    steps_B3 = constant(ORDERS, image_B3HW.device)[order_B].long()
     for step_B in steps_B3.unbind(1):
         factor = factors_B3.gather(1, step_B[:, None])[..., None, None]
         red, green, blue = (image_B3HW[:, i : i + 1] for i in range(3))
@@ -66,21 +63,3 @@ def blur_taps(sigma_B: Tensor) -> Tensor:
     c = 1 - 2 * w
     half = [w**3, 3 * w**2 * c, 3 * w * c**2 + 3 * w**3]
     return torch.stack([*half, c**3 + 6 * w**2 * c, *half[::-1]], dim=1)
-
-
-def normalize(image_B3HW: Tensor) -> Tensor:
-    """Return (image - mean) / std of a picture in 0..1."""
-    mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
-    return torch.addcmul(-mean / std, image_B3HW, 1 / std)
-
-
-def denormalize(image_B3HW: Tensor) -> Tensor:
-    """Invert `normalize`, clipped to 0..1, for display."""
-    mean, std = (_constant(values, image_B3HW.device)[:, None, None] for values in (MEAN, STD))
-    return (image_B3HW * std + mean).clamp(0, 1)
-
-
-@functools.lru_cache(maxsize=32)
-def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
-    """Return numbers as a float32 tensor; sent to a device once, since sending anew would make the host wait for it."""
-    return torch.tensor(values, dtype=torch.float32, device=device)

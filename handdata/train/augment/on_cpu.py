@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handdata.model.pixels import MEAN, STD
 from handdata.train.augment import warp as batched
 from handdata.train.augment.backgrounds import BackgroundPool
-from handdata.train.augment.color import GRAY, MEAN, ORDERS, STD, blur_taps
+from handdata.train.augment.color import GRAY, ORDERS, blur_taps
 from handdata.train.augment.noise import ROOM, inside_box, standard_noise
 
 Picture = NDArray[Any]  # cv2's types leave out which

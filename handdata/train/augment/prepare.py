@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.geometry import in_frame
+from handdata.model.pixels import normalize
 from handdata.pictures.crop_window import Plan, View, map_pixels, plan_views, sampling_affine
 from handdata.shards.sampling import STREAM_AUGMENT, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
 from handdata.train.augment.backgrounds import BackgroundPool
-from handdata.train.augment.color import ORDERS, blur, jitter, normalize
+from handdata.train.augment.color import ORDERS, blur, jitter
 from handdata.train.augment.noise import ROOM, add_noise, cover
 from handdata.train.augment.settings import AugmentConfig
 from handdata.train.augment.warp import warp, warp_over

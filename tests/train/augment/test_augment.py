@@ -12,9 +12,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from handdata.errors import ConfigError
 from handdata.geometry import project, rotate_about_axis
+from handdata.model.pixels import denormalize, normalize
 from handdata.pictures.crop_window import View, map_pixels, plan_views
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
-from handdata.train.augment.color import ORDERS, blur, denormalize, jitter, normalize
+from handdata.train.augment.color import ORDERS, blur, jitter
 from handdata.train.augment.prepare import prepare
 from handdata.train.augment.settings import NO_AUGMENTATION, PUBLISHED, AugmentConfig, published_configs
 from handdata.train.augment.warp import unpack_bits, warp

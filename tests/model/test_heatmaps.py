@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from handdata.train.heatmaps import inside, iou_loss, profiles, render, targets
+from handdata.model.heatmaps import inside, iou_loss, profiles, render, targets
 
 SIZE = 128
 

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import ConfigError
+from handdata.model.checkpoint import make_network
+from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import READ_OUT_OF
 from handdata.skeleton import KEYPOINTS
 from handdata.train import checkpoint
-from handdata.train.state import make_network
-from handdata.train.to_onnx import Portable, write_onnx
 from tests.train.made_training import tiny
 
 
@@ -39,7 +39,9 @@ def test_another_runtime_gives_the_same_keypoints_for_any_batch(recipe, kind, tm
         pytest.importorskip(package)
     runtime = pytest.importorskip("onnxruntime")
     saved = made_checkpoint(recipe)
-    session = runtime.InferenceSession(write_onnx(tmp_path / "x.onnx", saved), providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(
+        write_onnx(tmp_path / "x.onnx", saved.trained), providers=["CPUExecutionProvider"]
+    )
     network = make_network(saved.config.model)
     network.load_state_dict(saved.weights)
     here = Portable(network, READ_OUT_OF[kind]).eval()
@@ -73,7 +75,7 @@ def test_bytes_are_normalised_as_in_training():
 def test_without_the_extra_it_is_one_line_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ConfigError, match=r"handdata\[onnx\]") as refusal:
-        write_onnx(tmp_path / "x.onnx", made_checkpoint("e010"))
+        write_onnx(tmp_path / "x.onnx", made_checkpoint("e010").trained)
 
     assert "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from handdata.model.config import Loss2D, Loss3D, Over
+from handdata.model.heatmaps import iou_per_map, profiles, render
 from handdata.model.read_out import expectation
-from handdata.train.config import Loss2D, Loss3D, Over
-from handdata.train.heatmaps import iou_per_map, profiles, render
 
 # Of the squared distance of the expectation beside the IoU. Ours: in the first thousands of samples blobs that do not
 # overlap give the IoU nothing to follow; measured in docs/training.md.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from handdata.train.heatmaps import targets
-from handdata.train.losses import divide, loss_2d, loss_3d
+from handdata.model.heatmaps import targets
+from handdata.model.losses import divide, loss_2d, loss_3d
 
 LOSSES_2D = ("iou", "iou_and_expectation", "l2", "coordinates")
 LOSSES_3D = ("mse", "bone_pairs")

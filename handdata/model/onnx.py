@@ -18,12 +18,11 @@ from torch import Tensor, nn
 
 from handdata import __version__
 from handdata.errors import ConfigError
+from handdata.model.checkpoint import Trained, load_network
 from handdata.model.networks import HandNet
+from handdata.model.pixels import MEAN, STD
 from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
 from handdata.skeleton import KEYPOINTS
-from handdata.train.augment.color import MEAN, STD
-from handdata.train.checkpoint import Checkpoint
-from handdata.train.evaluate import load_network
 
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
 INPUTS, OUTPUTS = ("image",), ("keypoints_2d", "keypoints_3d", "heatmaps")
@@ -52,21 +51,21 @@ class Portable(nn.Module):
         return read_out(maps, self.rule), xyz, maps
 
 
-def write_onnx(path: Path, saved: Checkpoint, rule: ReadOut | None = None) -> Path:
+def write_onnx(path: Path, trained: Trained, rule: ReadOut | None = None) -> Path:
     """Write a checkpoint's network, with its averaged weights where it has any, in float32.
 
     Args:
         path: the file.
-        saved: the checkpoint.
+        trained: the checkpoint, as read.
         rule: read-out; None takes the model's own.
 
     Raises:
         ConfigError: the packages that write ONNX are not installed.
     """
-    chosen = rule or READ_OUT_OF[saved.config.model.kind]
-    network = load_network(saved, torch.device("cpu"))
+    chosen = rule or READ_OUT_OF[trained.model.kind]
+    network = load_network(trained, torch.device("cpu"))
     model = _export(Portable(network, chosen).eval(), network.size)
-    for key, value in _facts(saved, chosen).items():
+    for key, value in _facts(trained, chosen).items():
         model.metadata_props.add(key=key, value=value)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -101,13 +100,13 @@ def _export(portable: Portable, size: int) -> Any:
     return program.model_proto
 
 
-def _facts(saved: Checkpoint, rule: ReadOut) -> dict[str, str]:
+def _facts(trained: Trained, rule: ReadOut) -> dict[str, str]:
     """Return what a reader of the file must know, as ONNX's text metadata."""
-    model = saved.config.model
+    model = trained.model
     return {
         "handdata": __version__,
-        "recipe": saved.config.name,
-        "epoch": str(saved.position.epoch),
+        "recipe": trained.recipe,
+        "epoch": str(trained.epoch),
         "model": model.kind,
         "read_out": rule,
         "image": f"(batch, {model.size}, {model.size}, 3) uint8 RGB, square crop of a left hand; mirror a right one",

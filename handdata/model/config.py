@@ -1,0 +1,35 @@
+"""What makes a network and its losses: settings that a checkpoint carries. Read without torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from handdata.model.kinds import Init, Kind
+
+Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
+Loss3D = Literal["mse", "bone_pairs", "none"]
+Over = Literal["present", "all"]
+Precision = Literal["fp32", "bf16", "fp16"]
+LAST, BEST = "last", "best"  # checkpoints of a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network; see networks.HandNet."""
+
+    kind: Kind = "direct"
+    size: int = 128  # px, side of the input
+    width: float = 1.0  # channels relative to the published network
+    decoder_init: Init = "default"
+    logit_offset: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The two losses and their weights; see losses.py."""
+
+    loss_2d: Loss2D = "iou"
+    loss_3d: Loss3D = "mse"
+    weight_2d: float = 1.0
+    weight_3d: float = 1.0
+    over: Over = "present"  # "all" divides heatmap losses by 21 whatever is present, L4
+    warm_epochs: int = 0  # epochs that use `l2` heatmaps before `iou`: past the plateau of L18
