@@ -111,30 +111,7 @@ def measure(count: int, rounds: int) -> dict[str, dict[str, list[float]]]:
     return rates
 
 
-def gpu_rate() -> float | None:
-    """Pictures of 128 px a second through the torch path, wall clock, of scenes posed before; None without a GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    from handdata.synth.batch import BatchRenderer
-    from handdata.synth.picture import build_picture
-
-    renderer = BatchRenderer(torch.device("cuda"))
-    pairs = [
-        build_picture(0, i, "clean", 128, side=None, small=False, backgrounds=(), convention="annotated")
-        for i in range(256)
-    ]
-    renderer.render(pairs)
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(4):
-        renderer.render(pairs)
-    torch.cuda.synchronize()
-    return 4 * len(pairs) / (time.perf_counter() - start)
-
-
-def report(rates: dict[str, dict[str, list[float]]], gpu: float | None) -> dict[str, object]:
+def report(rates: dict[str, dict[str, list[float]]]) -> dict[str, object]:
     median = {role: {key: statistics.median(values) for key, values in by.items()} for role, by in rates.items()}
     ratio = {key: rate / median["prototype"][key] for key, rate in median["ours"].items() if "prototype" in median}
     judged, aims = (ratio, RATIO_AIMS) if ratio else (median["ours"], RATE_AIMS)
@@ -145,7 +122,6 @@ def report(rates: dict[str, dict[str, list[float]]], gpu: float | None) -> dict[
         "ratio_to_prototype": ratio,
         "aims": {str(size): aims[size] for size in SIZES},
         "judged": {str(size): judged[str(size)] for size in SIZES},
-        "gpu_pictures_per_second": gpu,
         "met": met,
     }
 
@@ -155,8 +131,6 @@ def print_report(result: dict) -> None:
         print(f"{role:10}" + "".join(f"  {key}: {rate:6.1f}/s" for key, rate in by.items()) + "  of CPU time")
     for key, ratio in result["ratio_to_prototype"].items():
         print(f"ratio at {key}: {ratio:.2f}")
-    gpu = result["gpu_pictures_per_second"]
-    print(f"torch path on a GPU, posed scenes: {gpu:.0f}/s (aim 500)" if gpu else "torch path on a GPU: no GPU here")
     unit = "x the prototype" if result["ratio_to_prototype"] else "/s"
     figures, aims = (
         ", ".join(f"{value:.2f} at {key} px" for key, value in result[name].items()) for name in ("judged", "aims")
@@ -174,7 +148,7 @@ def main() -> None:
     if asked.role:
         print(json.dumps((ours if asked.role == "ours" else prototype)(asked.pictures)))
         return
-    result = report(measure(asked.pictures, asked.rounds), gpu_rate())
+    result = report(measure(asked.pictures, asked.rounds))
     if asked.json:
         print(json.dumps(result, indent=2))
     else:

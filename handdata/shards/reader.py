@@ -23,7 +23,7 @@ from handdata.shards.schema import FIELDS, VERSION, Field
 
 INDEX = "index.json"
 PARTIAL = ".partial"
-STATE = ".state"  # folder beside the shards: what each was made from (shard_state.py)
+STATE = ".state"  # folder beside the shards: what each was made from (conversion/state.py)
 
 
 class ShardReader:

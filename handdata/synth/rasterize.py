@@ -2,7 +2,7 @@
 
 Within a triangle, barycentrics and 1 / z are affine in the pixel's x and y; so every row of a triangle has an exact
 span of pixels. A fragment is a 64-bit key, the bits of its float32 1 / z above the number of its row, and the nearest
-fragment of a pixel is the greatest key: deterministic, no sorting, and the same in torch (synth/batch.py).
+fragment of a pixel is the greatest key: deterministic, no sorting.
 """
 
 from dataclasses import dataclass
