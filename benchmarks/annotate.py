@@ -34,8 +34,8 @@ from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
 from handdata.annotate.tracking import Board
-from handdata.boxes import Box, xywh_to_xyxy
-from handdata.pictures.crops import iou
+from handdata.boxes import Box
+from handdata.geometry import iou, xywh_to_xyxy
 from handdata.synth.frame import Camera, SequenceSpec
 from handdata.synth.sequence import render_frame
 

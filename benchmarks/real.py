@@ -17,9 +17,9 @@ import numpy as np
 from machine import Aim, Result, arguments
 from numpy.typing import NDArray
 
-from handdata.geometry import crop_affine
+from handdata.geometry import crop_affine, iou
 from handdata.paths import find_root
-from handdata.pictures.crops import iou, scale_about_center, square_of
+from handdata.pictures.crops import scale_about_center, square_of
 from handdata.pictures.decode import resample_square
 from handdata.pictures.overlay import draw_skeleton
 from handdata.skeleton import KEYPOINTS, RIGHT

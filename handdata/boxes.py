@@ -15,13 +15,14 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.geometry import xywh_to_xyxy
 
 PUBLISHED_COLUMNS = ("img_name", "x", "y", "w", "h")
 COLUMNS = (*PUBLISHED_COLUMNS, "source", "reviewed", "doubt")
@@ -73,10 +74,6 @@ class BoxTable:
         """The names of the sequences, in file order."""
         return tuple(dict.fromkeys(sequence for sequence, _ in self.rows))
 
-    def of_sequence(self, sequence: str) -> list[BoxRow]:
-        """Return the rows of one sequence, in file order."""
-        return [row for (name, _), row in self.rows.items() if name == sequence]
-
     def find(self, sequence: str, file_name: str) -> BoxRow | None:
         """Return the row of one picture by its file name (`Color_0001.bmp`), None if the table has none."""
         return self.rows.get((sequence, file_name))
@@ -89,12 +86,6 @@ class BoxTable:
         """
         row = self.find(sequence, file_name)
         return (np.full(4, np.nan), SOURCES["absent"]) if row is None else (row.bbox_xyxy, SOURCES[row.source])
-
-
-def xywh_to_xyxy(box: Box) -> NDArray[np.float64]:
-    """Return (x, y, w, h) as edges (left, top, right, bottom), (4,) px."""
-    x, y, w, h = box
-    return np.array([x, y, x + w, y + h], np.float64)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -277,18 +268,3 @@ def load_boxes(path: Path) -> BoxTable:
 def _keyed(rows: Iterable[BoxRow], stem: str) -> Iterator[tuple[tuple[str, str], BoxRow]]:
     for row in rows:
         yield (sequence_of(row.img_name) or stem, PurePosixPath(row.img_name).name), row
-
-
-def split_sequences(rows: Iterable[BoxRow]) -> dict[str, list[BoxRow]]:
-    """Return the rows by sequence, each in its order: the published file becomes one table per sequence."""
-    split: dict[str, list[BoxRow]] = {}
-    for row in rows:
-        split.setdefault(sequence_of(row.img_name), []).append(row)
-    return split
-
-
-def renamed(rows: Iterable[BoxRow], img_names: Sequence[str]) -> list[BoxRow]:
-    """Return `rows` under the pictures' full names, matched by file name; rows of other pictures are left out."""
-    full = {PurePosixPath(name).name: name for name in img_names}
-    matched = ((full.get(PurePosixPath(row.img_name).name), row) for row in rows)
-    return [replace(row, img_name=name) for name, row in matched if name is not None]

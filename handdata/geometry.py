@@ -4,8 +4,16 @@ Pixels: u right, v down, (0, 0) is the centre of the top-left pixel. Camera axes
 Boxes are the edges (left, top, right, bottom) of a slice: the whole image is (0, 0, W, H), so a point u lies at
 u + 0.5 in box coordinates. An affine is a (2, 3) matrix A with [u', v'] = A @ [u, v, 1].
 NaN in gives NaN out. Shape letters: N points, any number of leading axes before them.
+
+Examples:
+    >>> import numpy as np
+    >>> from handdata import geometry
+    >>> K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+    >>> geometry.project(np.array([[10.0, -20.0, 500.0]]), K)
+    array([[331.5, 215.5]])
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +34,11 @@ def project(xyz_N3: NDArray[Any], K: NDArray[Any]) -> Array:
 
     Returns:
         (..., N, 2) pixels; NaN where the point is NaN or not in front of the camera. May lie outside the image.
+
+    Examples:
+        >>> project(np.array([[0.0, 0.0, 400.0], [0.0, 0.0, -400.0]]), np.diag([600.0, 600.0, 1.0]))
+        array([[ 0.,  0.],
+               [nan, nan]])
     """
     xyz = np.asarray(xyz_N3, np.float64)
     z = np.where(xyz[..., 2] > 0, xyz[..., 2], np.nan)
@@ -45,6 +58,11 @@ def backproject(uv_N2: NDArray[Any], z_N: NDArray[Any], K: NDArray[Any]) -> Arra
 
     Returns:
         (..., N, 3) mm.
+
+    Examples:
+        >>> K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+        >>> backproject(np.array([[331.5, 215.5]]), np.array([500.0]), K)
+        array([[ 10., -20., 500.]])
     """
     uv, z = np.asarray(uv_N2, np.float64), np.asarray(z_N, np.float64)
     y = (uv[..., 1] - K[1, 2]) / K[1, 1] * z
@@ -53,14 +71,27 @@ def backproject(uv_N2: NDArray[Any], z_N: NDArray[Any], K: NDArray[Any]) -> Arra
 
 
 def transform(T_dst_src: NDArray[Any], xyz_N3: NDArray[Any]) -> Array:
-    """Move (..., N, 3) points by a (3, 4) or (4, 4) matrix: x_dst = T_dst_src @ x_src."""
+    """Move (..., N, 3) points by a (3, 4) or (4, 4) matrix: x_dst = T_dst_src @ x_src.
+
+    Examples:
+        >>> T_right_left = np.hstack([np.eye(3), [[-120.0], [0.0], [0.0]]])
+        >>> transform(T_right_left, np.array([[10.0, 20.0, 500.0]]))
+        array([[-110.,   20.,  500.]])
+    """
     T = np.asarray(T_dst_src, np.float64)
     moved: Array = np.asarray(xyz_N3, np.float64) @ T[:3, :3].T + T[:3, 3]
     return moved
 
 
 def rotation_from_vector(r: NDArray[Any]) -> Array:
-    """Return the (3, 3) rotation of a Rodrigues vector (axis times angle, radians)."""
+    """Return the (3, 3) rotation of a Rodrigues vector (axis times angle, radians).
+
+    Examples:
+        >>> rotation_from_vector(np.array([0.0, 0.0, np.pi / 2])).round(3)
+        array([[ 0., -1.,  0.],
+               [ 1.,  0.,  0.],
+               [ 0.,  0.,  1.]])
+    """
     r = np.asarray(r, np.float64)
     angle = float(np.linalg.norm(r))
     if angle == 0.0:
@@ -72,7 +103,14 @@ def rotation_from_vector(r: NDArray[Any]) -> Array:
 
 
 def invert_rigid(T: NDArray[Any]) -> Array:
-    """Invert a rigid (4, 4) transform exactly: R^T and -R^T t."""
+    """Invert a rigid (4, 4) transform exactly: R^T and -R^T t.
+
+    Examples:
+        >>> T = np.eye(4)
+        >>> T[:3, 3] = 1.0, 2.0, 3.0
+        >>> invert_rigid(T)[:3, 3]
+        array([-1., -2., -3.])
+    """
     inverse = np.eye(4)
     inverse[:3, :3] = np.asarray(T)[:3, :3].T
     inverse[:3, 3] = -inverse[:3, :3] @ np.asarray(T)[:3, 3]
@@ -93,6 +131,12 @@ def crop_affine(box_xyxy: NDArray[Any], size: int) -> Array:
 
     Returns:
         (..., 2, 3).
+
+    Examples:
+        >>> A = crop_affine(np.array([100, 50, 300, 250]), 100)
+        >>> apply_affine(A, np.array([[99.5, 49.5], [200.5, 150.5]]))
+        array([[-0.5, -0.5],
+               [50. , 50. ]])
     """
     box = np.asarray(box_xyxy, np.float64)
     scale = size / (box[..., 2:] - box[..., :2])
@@ -103,21 +147,39 @@ def crop_affine(box_xyxy: NDArray[Any], size: int) -> Array:
 
 
 def apply_affine(A: NDArray[Any], uv_N2: NDArray[Any]) -> Array:
-    """Map (..., N, 2) pixels by (..., 2, 3) affines."""
+    """Map (..., N, 2) pixels by (..., 2, 3) affines.
+
+    Examples:
+        >>> apply_affine(np.array([[2.0, 0.0, 5.0], [0.0, 2.0, 0.0]]), np.array([[10.0, 20.0]]))
+        array([[25., 40.]])
+    """
     A = np.asarray(A, np.float64)
     mapped: Array = np.asarray(uv_N2, np.float64) @ np.swapaxes(A[..., :2], -1, -2) + A[..., None, :, 2]
     return mapped
 
 
 def compose_affine(second: NDArray[Any], first: NDArray[Any]) -> Array:
-    """Return the affine that applies `first`, then `second`; both (2, 3)."""
+    """Return the affine that applies `first`, then `second`; both (2, 3).
+
+    Examples:
+        >>> double, move = np.array([[2.0, 0, 0], [0, 2, 0]]), np.array([[1.0, 0, 3], [0, 1, 4]])
+        >>> compose_affine(double, move)
+        array([[2., 0., 6.],
+               [0., 2., 8.]])
+    """
     composed: Array = second[:, :2] @ np.column_stack([first[:, :2], first[:, 2]])
     composed[:, 2] += second[:, 2]
     return composed
 
 
 def invert_affine(A: NDArray[Any]) -> Array:
-    """Return the (2, 3) inverse of a (2, 3) affine."""
+    """Return the (2, 3) inverse of a (2, 3) affine.
+
+    Examples:
+        >>> A = crop_affine(np.array([100, 50, 300, 250]), 100)
+        >>> apply_affine(invert_affine(A), np.array([[50.0, 50.0]]))  # from the crop back to the picture
+        array([[200.5, 150.5]])
+    """
     linear = np.asarray(np.linalg.inv(np.asarray(A, np.float64)[:, :2]), np.float64)
     return np.column_stack([linear, -linear @ np.asarray(A, np.float64)[:, 2]])
 
@@ -126,6 +188,11 @@ def rotation_affine(degrees: float, center: NDArray[Any]) -> Array:
     """Return the affine that turns pixels counter-clockwise on screen about `center` (method.md 8.1).
 
     With v down that is [[cos a, sin a], [-sin a, cos a]].
+
+    Examples:
+        >>> A = rotation_affine(90, np.array([50.0, 50.0]))
+        >>> apply_affine(A, np.array([[60.0, 50.0]])).round(3)  # what was right of the centre is above it
+        array([[50., 40.]])
     """
     a = np.deg2rad(degrees)
     R = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
@@ -142,6 +209,11 @@ def zoom_affine(share: float, width: int, height: int) -> Array:
         share: growth, 0.15 for 15 % larger.
         width: of the picture, px.
         height: of the picture, px.
+
+    Examples:
+        >>> zoom_affine(0.15, 640, 480)
+        array([[  1.15,   0.  , -48.  ],
+               [  0.  ,   1.15, -36.  ]])
     """
     offsets = [-(int(side * share) // 2) for side in (width, height)]
     return np.array([[1 + share, 0.0, offsets[0]], [0.0, 1 + share, offsets[1]]])
@@ -151,6 +223,13 @@ def rotate_about_axis(xyz_N3: NDArray[Any], degrees: float) -> Array:
     """Turn (..., N, 3) points about the optical axis, the same sense as `rotation_affine` turns their pixels.
 
     With the pixels turned about the principal point the two agree exactly if fx = fy (method.md D1, D2).
+
+    Examples:
+        >>> xyz, K = np.array([[40.0, 0.0, 400.0]]), np.array([[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]])
+        >>> project(rotate_about_axis(xyz, 90), K).round(3)
+        array([[319.5, 179.5]])
+        >>> apply_affine(rotation_affine(90, K[:2, 2]), project(xyz, K)).round(3)
+        array([[319.5, 179.5]])
     """
     a = np.deg2rad(degrees)
     R = np.array([[np.cos(a), np.sin(a), 0.0], [-np.sin(a), np.cos(a), 0.0], [0.0, 0.0, 1.0]])
@@ -159,7 +238,15 @@ def rotate_about_axis(xyz_N3: NDArray[Any], degrees: float) -> Array:
 
 
 def crop_intrinsics(K: NDArray[Any], A: NDArray[Any]) -> Array:
-    """Return the intrinsics after an axis-aligned affine of the pixels: K' = [A; 0 0 1] @ K."""
+    """Return the intrinsics after an axis-aligned affine of the pixels: K' = [A; 0 0 1] @ K.
+
+    Examples:
+        >>> K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+        >>> crop_intrinsics(K, crop_affine(np.array([220, 140, 420, 340]), 100))
+        array([[300. ,   0. ,  49.5],
+               [  0. , 300. ,  49.5],
+               [  0. ,   0. ,   1. ]])
+    """
     cropped: Array = np.vstack([A, [0.0, 0.0, 1.0]]) @ np.asarray(K, np.float64)
     return cropped
 
@@ -171,6 +258,10 @@ def in_frame(uv_N2: NDArray[Any], width: float, height: float) -> NDArray[np.boo
     """Tell which pixels lie inside the image: -0.5 <= u < W - 0.5 and the same for v. NaN lies outside.
 
     The one rule of the project, for the mask, the heatmaps and every crop.
+
+    Examples:
+        >>> in_frame(np.array([[-0.5, 0.0], [639.4, 479.4], [639.5, 0.0], [np.nan, 0.0]]), 640, 480)
+        array([ True,  True, False, False])
     """
     u, v = np.asarray(uv_N2, np.float64)[..., 0], np.asarray(uv_N2, np.float64)[..., 1]
     inside: NDArray[np.bool_] = (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
@@ -178,24 +269,81 @@ def in_frame(uv_N2: NDArray[Any], width: float, height: float) -> NDArray[np.boo
 
 
 def mirror_pixels(uv_N2: NDArray[Any], width: float) -> Array:
-    """Mirror pixels left to right in an image of `width` columns: u' = W - 1 - u."""
+    """Mirror pixels left to right in an image of `width` columns: u' = W - 1 - u.
+
+    Examples:
+        >>> mirror_pixels(np.array([[0.0, 7.0]]), 640)
+        array([[639.,   7.]])
+    """
     mirrored = np.array(uv_N2, np.float64)
     mirrored[..., 0] = width - 1 - mirrored[..., 0]
     return mirrored
 
 
 def mirror_points(xyz_N3: NDArray[Any]) -> Array:
-    """Mirror camera-space points left to right: x' = -x."""
+    """Mirror camera-space points left to right: x' = -x.
+
+    Examples:
+        >>> mirror_points(np.array([[10.0, 20.0, 500.0]]))
+        array([[-10.,  20., 500.]])
+    """
     mirrored: Array = np.asarray(xyz_N3, np.float64) * np.array([-1.0, 1.0, 1.0])
     return mirrored
 
 
 def mirror_intrinsics(K: NDArray[Any], width: float) -> Array:
-    """Return the intrinsics of the mirrored image: cx' = W - 1 - cx."""
+    """Return the intrinsics of the mirrored image: cx' = W - 1 - cx.
+
+    Examples:
+        >>> K = np.array([[600.0, 0.0, 300.0], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+        >>> xyz = np.array([[10.0, 20.0, 500.0]])
+        >>> project(mirror_points(xyz), mirror_intrinsics(K, 640))
+        array([[327. , 263.5]])
+        >>> mirror_pixels(project(xyz, K), 640)
+        array([[327. , 263.5]])
+    """
     mirrored = np.array(K, np.float64)
     mirrored[0, 2] = width - 1 - mirrored[0, 2]
     mirrored[0, 1] = -mirrored[0, 1]
     return mirrored
+
+
+# ------------------------------------------------------------------------------------------------ boxes
+
+
+def xywh_to_xyxy(box_xywh: NDArray[Any] | Sequence[float]) -> Array:
+    """Return the edges (left, top, right, bottom) of (..., 4) boxes given as left, top, width, height.
+
+    Examples:
+        >>> xywh_to_xyxy([275, 126, 248, 200])
+        array([275., 126., 523., 326.])
+    """
+    box = np.asarray(box_xywh, np.float64)
+    return np.concatenate([box[..., :2], box[..., :2] + box[..., 2:]], axis=-1)
+
+
+def xyxy_to_xywh(box_xyxy: NDArray[Any] | Sequence[float]) -> Array:
+    """Return left, top, width, height of (..., 4) boxes given by their edges.
+
+    Examples:
+        >>> xyxy_to_xywh([275, 126, 523, 326])
+        array([275., 126., 248., 200.])
+    """
+    box = np.asarray(box_xyxy, np.float64)
+    return np.concatenate([box[..., :2], box[..., 2:] - box[..., :2]], axis=-1)
+
+
+def iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Array:
+    """Return the intersection over union of (..., 4) boxes; 0 where they do not meet, or where either is NaN.
+
+    Examples:
+        >>> float(iou(np.array([0, 0, 10, 10]), np.array([5, 0, 15, 10])).round(3))
+        0.333
+    """
+    a, b = np.asarray(a_xyxy, np.float64), np.asarray(b_xyxy, np.float64)
+    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - overlap
+    return np.asarray(np.where(union > 0, overlap / np.where(union > 0, union, 1), 0.0))
 
 
 # ------------------------------------------------------------------------------------------------ pose
@@ -210,6 +358,13 @@ def normalize_pose(xyz_K3: NDArray[Any]) -> tuple[Array, Array]:
     Returns:
         (..., 21, 3) normalised and (...) scale in mm, abs(P[wrist] - P[middle_mcp]); both NaN where either point
         is missing or they coincide (scale below 1e-6 mm).
+
+    Examples:
+        >>> xyz = np.zeros((21, 3)) + [0.0, 0.0, 500.0]
+        >>> xyz[WRIST] = 0.0, 90.0, 500.0
+        >>> normalized, scale = normalize_pose(xyz)
+        >>> float(scale), normalized[WRIST]
+        (90.0, array([0., 1., 0.]))
     """
     xyz = np.asarray(xyz_K3, np.float64)
     root = xyz[..., ROOT : ROOT + 1, :]
@@ -220,6 +375,12 @@ def normalize_pose(xyz_K3: NDArray[Any]) -> tuple[Array, Array]:
 
 
 def denormalize_pose(normalized_K3: NDArray[Any], root_3: NDArray[Any], scale: NDArray[Any]) -> Array:
-    """Invert `normalize_pose` given the middle MCP (..., 3) mm and the scale (...) mm."""
+    """Invert `normalize_pose` given the middle MCP (..., 3) mm and the scale (...) mm.
+
+    Examples:
+        >>> normalized = np.tile([0.0, 0.5, 0.0], (21, 1))
+        >>> denormalize_pose(normalized, np.array([10.0, 0.0, 500.0]), np.array(90.0))[WRIST]
+        array([ 10.,  45., 500.])
+    """
     absolute: Array = np.asarray(normalized_K3) * np.asarray(scale)[..., None, None] + np.asarray(root_3)[..., None, :]
     return absolute

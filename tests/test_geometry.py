@@ -1,5 +1,7 @@
 """Cameras, affines and poses: golden vectors of the thesis' author, and properties that hold for any hand."""
 
+import doctest
+import inspect
 import json
 
 import cv2
@@ -306,3 +308,61 @@ def test_golden_projection_of_stereo_by_the_exact_inverse(golden):
 
     uv = geometry.project(in_color, facts.cameras["sk"].K)
     np.testing.assert_allclose(uv, vectors["uv_source_order_exact_inverse"], atol=PIXEL)
+
+
+# ------------------------------------------------------------------------------------------------ boxes
+
+
+edges = st.floats(-500, 1500, allow_nan=False)
+sides = st.floats(0.5, 800, allow_nan=False)
+boxes = st.builds(lambda x, y, w, h: np.array([x, y, x + w, y + h]), edges, edges, sides, sides)
+
+
+@given(boxes)
+def test_edges_to_sides_and_back(box):
+    np.testing.assert_allclose(geometry.xywh_to_xyxy(geometry.xyxy_to_xywh(box)), box, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([0, 0, 10, 10], [0, 0, 10, 10], 1.0),
+        ([0, 0, 10, 10], [5, 0, 15, 10], 1 / 3),
+        ([0, 0, 10, 10], [10, 0, 20, 10], 0.0),
+        ([0, 0, 10, 10], [2, 2, 4, 4], 0.04),
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0.0),
+        ([0, 0, 10, 10], [np.nan] * 4, 0.0),
+    ],
+    ids=["same", "half over", "touching", "inside", "empty", "unknown"],
+)
+def test_iou_computed_by_hand(a, b, expected):
+    assert geometry.iou(np.array(a), np.array(b)) == pytest.approx(expected)
+
+
+@given(boxes, boxes)
+def test_iou_is_symmetric_and_a_share(a, b):
+    assert geometry.iou(a, b) == geometry.iou(b, a)
+    assert 0 <= geometry.iou(a, b) <= 1
+
+
+@given(boxes)
+def test_iou_of_a_box_with_itself_is_one(box):
+    assert geometry.iou(box, box) == pytest.approx(1)
+
+
+def test_iou_broadcasts():
+    many = np.array([[0, 0, 10, 10], [5, 0, 15, 10]])
+
+    np.testing.assert_allclose(geometry.iou(many[:, None], many[None]), [[1, 1 / 3], [1 / 3, 1]])
+
+
+# ------------------------------------------------------------------------------------------------ examples
+
+
+def test_every_public_function_has_an_example_that_is_true():
+    public = {name for name, value in vars(geometry).items() if inspect.isfunction(value) and name[0] != "_"}
+    tests = [test for test in doctest.DocTestFinder().find(geometry, "geometry") if test.examples]
+
+    assert public <= {test.name.removeprefix("geometry.") for test in tests}
+    runner = doctest.DocTestRunner(verbose=False)
+    assert [test.name for test in tests if runner.run(test).failed] == []

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.boxes import Box
+from handdata.geometry import iou, xywh_to_xyxy
 
 Array = NDArray[np.float64]
 
@@ -88,7 +89,7 @@ def _disagreement(forward: Array, backward: Array, seen: NDArray[np.bool_], *, b
     """Return 1 - IoU of the two directions; half for one direction lost, 1 for both (T,)."""
     doubt = np.where(seen.any(0), 0.0, 1.0)
     if both_ways:
-        overlap = iou(from_center(forward), from_center(backward))
+        overlap = iou(*(xywh_to_xyxy(from_center(way)) for way in (forward, backward)))
         doubt = np.where(seen.all(0), 1.0 - overlap, np.where(seen.any(0), LOST_ONE_WAY, 1.0))
     return doubt
 
@@ -105,15 +106,6 @@ def motion_doubt(boxes_T4: Array, width: int, height: int) -> Array:
     inside_h = np.clip(np.minimum(y + h, height) - np.maximum(y, 0), 0, None)
     outside = 1.0 - inside_w * inside_h / (w * h)
     return np.asarray(np.nan_to_num(np.maximum(jump, outside)))
-
-
-def iou(first_T4: Array, second_T4: Array) -> Array:
-    """Return the intersection over union (T,) of boxes (x, y, w, h); 0 where either is NaN."""
-    low = np.maximum(first_T4[:, :2], second_T4[:, :2])
-    high = np.minimum(first_T4[:, :2] + first_T4[:, 2:], second_T4[:, :2] + second_T4[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    union = first_T4[:, 2:].prod(1) + second_T4[:, 2:].prod(1) - shared
-    return np.asarray(np.nan_to_num(shared / np.where(union > 0, union, 1.0)))
 
 
 def to_center(boxes_T4: Array) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.geometry import apply_affine, crop_intrinsics
+from handdata.geometry import apply_affine, crop_intrinsics, xyxy_to_xywh
 from handdata.progress import track
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import BONES, HAND_SIDES, KEYPOINTS
@@ -200,7 +200,7 @@ def coco_annotation(described: dict[str, Any], number: int, side: int) -> dict[s
     box = described["bbox_xyxy"]
     if box is None:
         box = [*(known.min(0) + 0.5), *(known.max(0) + 0.5)] if len(known) else [0.0, 0.0, float(side), float(side)]
-    left, top, right, bottom = (float(edge) for edge in box)
+    left, top, width, height = xyxy_to_xywh(box).tolist()
     own = {k: described[k] for k in ("sample_id", "hand_side", "has_object", "keypoints_3d", "K", "flags")}
     return {
         "id": number,
@@ -209,8 +209,8 @@ def coco_annotation(described: dict[str, Any], number: int, side: int) -> dict[s
         "iscrowd": 0,
         "num_keypoints": len(known),
         "keypoints": keypoints,
-        "bbox": [left, top, right - left, bottom - top],
-        "area": (right - left) * (bottom - top),
+        "bbox": [left, top, width, height],
+        "area": width * height,
         **own,
     }
 

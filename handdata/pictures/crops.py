@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Box = NDArray[np.float64]
-
 CANVAS_SCALE = 1.5  # canvas side over crop side (schema.md); room for rotation and scaling
 CANVAS_SCALE_STEREO = 2.2  # margins are drawn up to 100 px round the keypoints
 FULL_HAND_MARGIN = 40.0  # px, schema.md: crop_xyxy of a fully annotated hand
@@ -18,14 +16,14 @@ TIPS_MIN_MARGIN = 60.0  # px, schema.md: crop_xyxy where only tips are annotated
 FULL_HAND_KEYPOINTS = 15  # more annotated keypoints than the five tips and a few: the whole hand is outlined
 
 
-def centered_square(width: float, height: float) -> Box:
+def centered_square(width: float, height: float) -> NDArray[np.float64]:
     """Return the largest square in the middle of an image: SynthHands' fixed crop (method.md 3.1)."""
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return np.array([left, top, left + side, top + side])
 
 
-def keypoint_square(keypoints_2d: NDArray[Any]) -> Box | None:
+def keypoint_square(keypoints_2d: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return a square round the annotated keypoints, None with fewer than two (schema.md, crop_xyxy).
 
     The margin is 40 px for a full hand; half the extent, at least 60 px, where only tips are annotated.
@@ -44,7 +42,7 @@ def keypoint_square(keypoints_2d: NDArray[Any]) -> Box | None:
     return square_of(np.concatenate([low - margin, high + margin]))
 
 
-def square_of(box_xyxy: NDArray[Any]) -> Box:
+def square_of(box_xyxy: NDArray[Any]) -> NDArray[np.float64]:
     """Grow a box to a square about its centre."""
     left, top, right, bottom = (float(edge) for edge in box_xyxy)
     half = max(right - left, bottom - top) / 2
@@ -52,7 +50,7 @@ def square_of(box_xyxy: NDArray[Any]) -> Box:
     return np.array([cx - half, cy - half, cx + half, cy + half])
 
 
-def scale_about_center(box_xyxy: NDArray[Any], factor: float) -> Box:
+def scale_about_center(box_xyxy: NDArray[Any], factor: float) -> NDArray[np.float64]:
     """Scale a box about its centre; the canvas window is the crop scaled by `canvas_scale`."""
     box = np.asarray(box_xyxy, np.float64)
     center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
@@ -81,35 +79,3 @@ def stereo_square(positions: NDArray[Any], width: int, height: int, margin: floa
     else:
         ymin -= (extent_x - extent_y) // 2
     return xmin, ymin, max(extent_x, extent_y)
-
-
-def rotated_box_square(
-    box_xywh: NDArray[Any], degrees: float, width: int, height: int, shrink: float
-) -> tuple[int, int, int]:
-    """Return (left, top, side) of a person's box after the picture was turned (method.md 3.4 step 4, D5 mended).
-
-    Args:
-        box_xywh: (4) the box before.
-        degrees: counter-clockwise on screen, about (width/2, height/2).
-        width: of the picture.
-        height: of the picture.
-        shrink: factor drawn from 0.70..1.00.
-    """
-    x, y, w, h = (float(value) for value in box_xywh)
-    corners = np.array([[x, y], [x + w, y], [x, y + h], [x + w, y + h]])
-    a = np.deg2rad(degrees)
-    R = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-    center = np.array([width / 2, height / 2])
-    turned = (corners - center) @ R.T + center
-    (xmin, ymin), (xmax, ymax) = (tuple(int(value) for value in edge) for edge in (turned.min(0), turned.max(0)))
-    side = max(xmax - xmin, ymax - ymin)
-    new_side = int(shrink * side)
-    return xmin + side // 2 - new_side // 2, ymin + side // 2 - new_side // 2, new_side
-
-
-def iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the intersection over union of (..., 4) boxes; 0 where they do not meet."""
-    a, b = np.asarray(a_xyxy, np.float64), np.asarray(b_xyxy, np.float64)
-    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=-1)
-    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - overlap
-    return np.asarray(np.where(union > 0, overlap / np.where(union > 0, union, 1), 0.0))

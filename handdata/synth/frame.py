@@ -18,7 +18,6 @@ Viewpoint = Literal["front", "ego"]
 LabelConvention = Literal["annotated", "rigged"]
 
 KEY_COLOR = (14, 255, 14)  # RGB of SynthHands' chroma key, formats/synthhands.md
-MASK_BACKGROUND, MASK_HAND, MASK_OBJECT = 0, 1, 2
 VISIBLE, HIDDEN_BY_SELF, HIDDEN_BY_OTHER, OUTSIDE = 0, 1, 2, 3  # View.reason; other: the object or the other hand
 
 

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.shards.schema import MASK_HAND, MASK_OBJECT
 from handdata.skeleton import LEFT
 from handdata.synth.color import Colors
-from handdata.synth.frame import KEY_COLOR, MASK_HAND, MASK_OBJECT, VISIBLE, Camera, View
+from handdata.synth.frame import KEY_COLOR, VISIBLE, Camera, View
 from handdata.synth.hand import load_hand
 from handdata.synth.light import Light, hold_highlights, illuminate
 from handdata.synth.mesh import Floats, Ints, unit, vertex_normals

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from handdata.annotate.blend import blend, from_center, iou, motion_doubt, to_center
+from handdata.annotate.blend import blend, from_center, motion_doubt, to_center
 
 LEFT, RIGHT = (10.0, 10.0, 20.0, 20.0), (50.0, 10.0, 20.0, 20.0)
 NOWHERE = np.full((5, 4), np.nan)
@@ -96,13 +96,6 @@ def test_jumps_and_leaving_the_picture_raise_doubt() -> None:
 
     assert_allclose(motion_doubt(boxes, 100, 100), [0, 0.5, 1, 1])
     assert_allclose(motion_doubt(np.array([[90.0, 10, 20, 20]]), 100, 100), [0.5])
-
-
-def test_overlap_by_hand() -> None:
-    first = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]], float)
-    second = np.array([[5, 0, 10, 10], [20, 0, 10, 10], [np.nan] * 4], float)
-
-    assert_allclose(iou(first, second), [1 / 3, 0, 0])
 
 
 def test_centres_and_corners_round_trip() -> None:

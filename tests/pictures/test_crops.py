@@ -30,16 +30,6 @@ def test_golden_stereo_crop(golden, case):
     assert side == expected["size"]
 
 
-@pytest.mark.parametrize("case", range(3))
-def test_golden_box_after_a_turn_as_it_was_meant(golden, case):
-    expected = golden["dexter_rotate"][case]
-    box = np.array(golden["dexter"]["bbox_xywh"])
-
-    left, top, side = crops.rotated_box_square(box, expected["angle_deg"], 640, 480, expected["box_scale"])
-
-    assert [left, top, side, side] == expected["bbox_intended"]
-
-
 @pytest.mark.parametrize(
     ("size", "expected"),
     [((640, 480), [80, 0, 560, 480]), ((256, 256), [0, 0, 256, 256]), ((300, 400), [0, 50, 300, 350])],
@@ -91,35 +81,3 @@ def test_scaling_about_the_centre_and_back_changes_nothing(box, factor):
     again = crops.scale_about_center(crops.scale_about_center(box, factor), 1 / factor)
 
     np.testing.assert_allclose(again, box, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ([0, 0, 10, 10], [0, 0, 10, 10], 1.0),
-        ([0, 0, 10, 10], [5, 0, 15, 10], 1 / 3),
-        ([0, 0, 10, 10], [10, 0, 20, 10], 0.0),
-        ([0, 0, 10, 10], [2, 2, 4, 4], 0.04),
-        ([0, 0, 0, 0], [0, 0, 0, 0], 0.0),
-    ],
-    ids=["same", "half over", "touching", "inside", "empty"],
-)
-def test_iou_computed_by_hand(a, b, expected):
-    assert crops.iou(np.array(a), np.array(b)) == pytest.approx(expected)
-
-
-@given(boxes, boxes)
-def test_iou_is_symmetric_and_a_share(a, b):
-    assert crops.iou(a, b) == crops.iou(b, a)
-    assert 0 <= crops.iou(a, b) <= 1
-
-
-@given(boxes)
-def test_iou_of_a_box_with_itself_is_one(box):
-    assert crops.iou(box, box) == pytest.approx(1)
-
-
-def test_iou_broadcasts():
-    many = np.array([[0, 0, 10, 10], [5, 0, 15, 10]])
-
-    np.testing.assert_allclose(crops.iou(many[:, None], many[None]), [[1, 1 / 3], [1 / 3, 1]])
