@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from handdata import __version__
+from handdata.cli.options import DATA_ROOT_HELP
 from handdata.errors import HanddataError
 from handdata.paths import find_root
 
@@ -53,9 +54,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="handdata")
-@click.option(
-    "--data-root", type=click.Path(path_type=Path), help="Folder of data/ and runs/ [default: HANDDATA_ROOT or .]"
-)
+@click.option("--data-root", type=click.Path(path_type=Path), help=DATA_ROOT_HELP)
 @click.pass_context
 def group(ctx: click.Context, data_root: Path | None) -> None:
     """Hand-pose datasets as one schema, and what is needed to train, score and report on them.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign, was_given
-from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign
+from handdata.cli.options import data_root_option, json_option, print_json, renamed_option
 from handdata.converters import CONVERTERS, DATASETS
 from handdata.errors import MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
 @click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")
 @click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
-@click.option("--num-shards", type=click.IntRange(min=1), default=1, help="Jobs of a job array.")
-@click.option("--shard-index", type=click.IntRange(min=0), default=0, help="This job's number, from 0.")
+@renamed_option("--num-jobs", "--num-shards", type=click.IntRange(min=1), help="Jobs of a job array [default: 1]")
+@renamed_option("--job", "--shard-index", type=click.IntRange(min=0), help="This job's number, from 0.")
 @click.option("--scheduler", help="Address of a Dask scheduler to run on (pip install 'handdata[dask]').")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @json_option
@@ -65,10 +65,10 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
 
 def _check_options(dataset: str, asked: dict[str, Any]) -> None:
     """Refuse options that do not fit one another or the dataset, instead of ignoring them."""
-    if asked["shard_index"] >= asked["num_shards"]:
-        raise click.BadParameter("must be below --num-shards", param_hint="--shard-index")
-    if asked["num_shards"] > 1 and not was_given("shard_index"):
-        raise click.BadParameter("needs --shard-index, this job's number from 0", param_hint="--num-shards")
+    if (asked["job"] or 0) >= (asked["num_jobs"] or 1):
+        raise click.BadParameter("must be below --num-jobs", param_hint="--job")
+    if (asked["num_jobs"] or 1) > 1 and asked["job"] is None:
+        raise click.BadParameter("needs --job, this job's number from 0", param_hint="--num-jobs")
     if dataset == ALL and (asked["root"] or asked["out"]):
         raise click.BadParameter("takes its folders from --data-root, not --root or --out", param_hint="all")
     if dataset != ALL:
@@ -108,7 +108,7 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
             workers=asked["workers"] or os.cpu_count() or 1,
             canvas=asked["canvas"],
             skip_bad=asked["skip_bad"],
-            job=(asked["shard_index"], asked["num_shards"]),
+            job=(asked["job"] or 0, asked["num_jobs"] or 1),
             executor=executor,
         )
     for sample, why in result.skipped.items():

@@ -12,6 +12,7 @@ from handdata.converters import DATASETS
 from handdata.paths import DataRoot, find_root
 
 __all__ = ["DATASETS", "NamingCommand", "data_root_option", "json_option", "print_json", "run_path", "shard_folder"]
+DATA_ROOT_HELP = "Data root: the folder of data/ and runs/ [default: $HANDDATA_ROOT, else .]"
 INDEX = "index.json"  # handdata.shards.reader has it too, but costs an import of h5py
 
 
@@ -36,8 +37,28 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         is_eager=True,
         callback=_set_root,
-        help="Folder of data/ and runs/ [default: HANDDATA_ROOT or .]",
+        help=DATA_ROOT_HELP,
     )(command)
+
+
+def renamed_option(name: str, old: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option that had another name before: the old one works as well, hidden, with a note on standard error."""
+
+    def note(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value is not None:
+            click.echo(f"handdata: {old} is called {name} now", err=True)
+            ctx.meta[old] = value
+
+    def choose(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        return ctx.meta.get(old) if value is None else value
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        hidden = click.option(
+            old, type=settings.get("type"), hidden=True, expose_value=False, is_eager=True, callback=note
+        )
+        return click.option(name, callback=choose, **settings)(hidden(command))
+
+    return add
 
 
 def shard_folder(data: DataRoot, word: str) -> Path:

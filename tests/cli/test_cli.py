@@ -44,7 +44,8 @@ def test_a_command_has_help_with_an_example(name):
     assert command.name == name
     assert command.help
     assert f"handdata {name}" in command.help, "the help shows no example"
-    assert all(option.help or option.show_default for option in command.params if isinstance(option, click.Option))
+    shown = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    assert all(option.help or option.show_default for option in shown)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -136,10 +137,20 @@ def test_help_does_not_import_torch():
 
 def test_a_job_of_an_array_wants_its_number(tmp_path):
     """It would do the work of job 0 otherwise, and take the index of a finished folder away for it."""
-    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "convert", "stereo", "--num-shards", "2"])
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "convert", "stereo", "--num-jobs", "2"])
 
     assert result.exit_code == 2
-    assert "needs --shard-index" in result.stderr
+    assert "needs --job" in result.stderr
+
+
+def test_old_names_of_options_still_work_with_a_note_and_are_not_shown(tmp_path):
+    old = ["convert", "stereo", "--num-shards", "2", "--shard-index", "2"]
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), *old])
+
+    notes = ["handdata: --num-shards is called --num-jobs now", "handdata: --shard-index is called --job now"]
+    assert result.stderr.splitlines()[:2] == notes
+    assert "must be below --num-jobs" in result.stderr
+    assert "--num-shards" not in CliRunner().invoke(group, ["convert", "--help"]).stdout
 
 
 def test_the_root_script_is_the_command():

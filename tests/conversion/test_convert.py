@@ -112,8 +112,8 @@ def test_jobs_of_an_array_that_run_at_once_leave_a_whole_dataset(root, tmp_path)
     out = tmp_path / "array"
     out.mkdir()
     (out / "val-00000.h5.1.partial").write_bytes(b"what a job that died left")
-    asked = ("convert", "stereo", "--root", root, "--out", out, "--workers", 1, "--num-shards", 2)
-    jobs = [subprocess.Popen(command(*asked, "--shard-index", i), stderr=subprocess.DEVNULL) for i in (1, 0)]
+    asked = ("convert", "stereo", "--root", root, "--out", out, "--workers", 1, "--num-jobs", 2)
+    jobs = [subprocess.Popen(command(*asked, "--job", i), stderr=subprocess.DEVNULL) for i in (1, 0)]
 
     assert [job.wait() for job in jobs] == [0, 0]
     assert shards(out) == shards(tmp_path / "one")
