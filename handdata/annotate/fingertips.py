@@ -7,14 +7,13 @@ import numpy as np
 
 from handdata import manifest
 from handdata.annotate.pictures import Pictures
+from handdata.annotate.timeline import Tips
 from handdata.converters import dexter
 from handdata.converters.protocol import Item
 from handdata.converters.read.fingertips import read_lines
 from handdata.errors import DataError
 from handdata.geometry import project
 from handdata.progress import say
-
-Tips = list[list[tuple[float, float]]]
 
 
 def dexter_tips(root: Path, sequence: str, pictures: Pictures) -> Tips:

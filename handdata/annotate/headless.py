@@ -6,7 +6,7 @@ from pathlib import Path
 from handdata.annotate.marks import ABSENT, Mark, person
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.tracker import TrackerSettings, can_follow
-from handdata.annotate.tracking import Board
+from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, Box, BoxRow, parse_boxes
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.progress import meter
@@ -20,7 +20,7 @@ def track_sequence(pictures: Pictures, marks: dict[int, Mark], settings: Tracker
     Raises:
         DataError: a picture that cannot be read.
     """
-    board = Board(pictures, settings or TrackerSettings())
+    board = SequenceTracks(pictures, settings or TrackerSettings())
     with meter("tracking", board.left_to_track(marks)) as gauge:
         while (job := board.next_job(marks, 0)) is not None:
             board.do(job)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from handdata.boxes import SOURCES, WITHOUT_BOX, Box, BoxRow
 
-Kind = Literal["person", "absent", "kept", "imported"]
+MarkKind = Literal["person", "absent", "kept", "imported"]
 Accepted = Literal["", "watched", "reviewed"]
 KEYFRAMES = ("person", "absent")
 REACTION_FRAMES = 60  # a mistake seen while watching is redrawn at most this many frames after it was played past
@@ -30,7 +30,7 @@ class Mark:
         doubt: 0 sure .. 1 very doubtful.
     """
 
-    kind: Kind
+    kind: MarkKind
     box: Box | None
     source: str
     accepted: Accepted = ""

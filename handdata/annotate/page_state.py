@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from handdata.annotate.session import Session
-from handdata.annotate.timeline import Cell, misses_a_tip
+from handdata.annotate.timeline import FrameBox, misses_a_tip
 
 
 class Feed:
@@ -14,7 +14,7 @@ class Feed:
         self._session = session
         self._mutex = threading.Lock()  # requests are answered by several threads
         self._version = 1
-        self._cells: list[Cell] = []
+        self._cells: list[FrameBox] = []
         self._since: list[int] = []
 
     def sequence(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Feed:
             "broken": [str(broken[frame]) for frame in sorted(broken)][:3],
         }
 
-    def _note(self, cells: list[Cell]) -> None:
+    def _note(self, cells: list[FrameBox]) -> None:
         if not self._cells:
             self._cells, self._since = list(cells), [self._version] * len(cells)
             return
@@ -63,5 +63,5 @@ class Feed:
             self._cells = list(cells)
 
 
-def _packed(cell: Cell, misses: bool) -> list[Any]:  # noqa: FBT001
+def _packed(cell: FrameBox, misses: bool) -> list[Any]:  # noqa: FBT001
     return [cell.box, cell.source, cell.doubt, cell.accepted, cell.kind, int(cell.settled), int(misses)]

@@ -12,14 +12,12 @@ from handdata.annotate.history import History
 from handdata.annotate.journal import Journal
 from handdata.annotate.marks import ABSENT, Accepted, Mark, Patch
 from handdata.annotate.pictures import Pictures, numbers_of
-from handdata.annotate.timeline import Cell, misses_a_tip
+from handdata.annotate.timeline import FrameBox, Tips, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
-from handdata.annotate.tracking import Board
+from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.files.locks import signed
-
-Tips = list[list[tuple[float, float]]]
 
 
 class Session:
@@ -45,7 +43,7 @@ class Session:
         self.pictures = pictures
         self.path = path
         self.tips: Tips = tips or [[] for _ in range(len(pictures))]
-        self._board = Board(pictures, settings or TrackerSettings())
+        self._board = SequenceTracks(pictures, settings or TrackerSettings())
         self._mutex = threading.RLock()
         self._edits = 0
         self._open = True
@@ -223,7 +221,7 @@ class Session:
         """Pictures that could not be read while tracking: frame -> what is wrong."""
         return self._board.broken
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[FrameBox]:
         """Return every frame's box as it stands."""
         with self._mutex:
             return self._board.cells(self._history.marks, self._edits)
@@ -241,7 +239,7 @@ class Session:
         """Write the table of boxes."""
         write_boxes(self.path, self.rows())
 
-    def _row(self, frame: int, cell: Cell) -> BoxRow:
+    def _row(self, frame: int, cell: FrameBox) -> BoxRow:
         return BoxRow(self.pictures.img_names[frame], cell.box, cell.source, cell.accepted != "", cell.doubt)
 
     # ---- tracking

@@ -11,9 +11,11 @@ from handdata.annotate.marks import Mark, Span
 from handdata.annotate.tracks import Need, Track, needs
 from handdata.boxes import Box
 
+Tips = list[list[tuple[float, float]]]  # fingertips labelled in each picture, px, (0, 0) the centre of the first pixel
+
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class FrameBox:
     """One frame as the page shows it.
 
     Attributes:
@@ -33,12 +35,12 @@ class Cell:
     settled: bool = True
 
 
-UNKNOWN = Cell(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
+UNKNOWN = FrameBox(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
 
 
 def span_cells(
     span: Span, marks: Mapping[int, Mark], find: Callable[[Need], Track], size: tuple[int, int]
-) -> dict[int, Cell]:
+) -> dict[int, FrameBox]:
     """Return the cells of a span's frames, its right keyframe left to the next span.
 
     Args:
@@ -50,7 +52,7 @@ def span_cells(
     last = span.last if span.right is None else span.last - 1
     cells = dict.fromkeys(range(span.first, last + 1), UNKNOWN)
     if span.left is not None and marks[span.left].box is None:
-        cells = dict.fromkeys(cells, Cell(None, "absent", 0.0))
+        cells = dict.fromkeys(cells, FrameBox(None, "absent", 0.0))
     wanted = needs(span, marks)
     tracks = {need.start.step: find(need) for need in wanted}
     if tracks:
@@ -60,7 +62,7 @@ def span_cells(
     for frame in cells:
         if frame in marks:
             mark = marks[frame]
-            cells[frame] = Cell(mark.box, mark.source, mark.doubt, mark.accepted, mark.kind)
+            cells[frame] = FrameBox(mark.box, mark.source, mark.doubt, mark.accepted, mark.kind)
     return cells
 
 
@@ -78,7 +80,7 @@ def _runs(span: Span, known: Mapping[int, Box]) -> list[tuple[int, int]]:
 
 def _run_cells(
     first: int, last: int, known: Mapping[int, Box], end: int, tracks: Mapping[int, Track], size: tuple[int, int]
-) -> dict[int, Cell]:
+) -> dict[int, FrameBox]:
     nowhere = np.full((end - first + 1, 4), np.nan)
     forward = tracks[1].between(first, end) if 1 in tracks else nowhere
     backward = tracks[-1].between(first, end) if -1 in tracks else nowhere
@@ -100,11 +102,11 @@ def _settled(first: int, end: int, known: Mapping[int, Box], tracks: Mapping[int
     return lambda frame: all(track.reaches(frame) for track in tracks.values())
 
 
-def _cell(box: np.ndarray[tuple[int], np.dtype[np.float64]], tracked: bool, doubt: float, *, settled: bool) -> Cell:  # noqa: FBT001
+def _cell(box: np.ndarray[tuple[int], np.dtype[np.float64]], tracked: bool, doubt: float, *, settled: bool) -> FrameBox:  # noqa: FBT001
     if not np.isfinite(box).all():
-        return Cell(None, "lost", 1.0, settled=settled)
+        return FrameBox(None, "lost", 1.0, settled=settled)
     x, y, w, h = (round(float(value), 2) for value in box)
-    return Cell((x, y, w, h), "tracker" if tracked else "interpolated", round(doubt, 3), settled=settled)
+    return FrameBox((x, y, w, h), "tracker" if tracked else "interpolated", round(doubt, 3), settled=settled)
 
 
 def misses_a_tip(box: Box | None, tips: list[tuple[float, float]]) -> bool:

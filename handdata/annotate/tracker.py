@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from handdata.annotate.size import size_change
 from handdata.boxes import Box
 
-Kind = Literal["kcf", "medianflow"]
+TrackerKind = Literal["kcf", "medianflow"]
 Image = NDArray[np.uint8]
 
 DETECT_THRESH = 0.2  # OpenCV's 0.5 calls a target lost that is still there: 1.8 times the corrections
@@ -43,7 +43,7 @@ class TrackerSettings:
         follow_size: whether KCF's box grows and shrinks with the flow of what is in it; MedianFlow's always does.
     """
 
-    kind: Kind = "kcf"
+    kind: TrackerKind = "kcf"
     detect_thresh: float = DETECT_THRESH
     resize: bool = True
     follow_size: bool = True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from handdata.annotate.marks import Mark, Span, spans
 from handdata.annotate.pictures import Pictures
-from handdata.annotate.timeline import Cell, span_cells
+from handdata.annotate.timeline import FrameBox, span_cells
 from handdata.annotate.tracker import TrackerSettings
 from handdata.annotate.tracks import Need, Track, Tracks, needs
 from handdata.errors import HanddataError
@@ -14,14 +14,14 @@ FRAMES_PER_JOB = 6  # about 100 ms: an edit changes at once what is tracked next
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrackingJob:
     """Grow one track by some frames."""
 
     track: Track
     num_frames: int
 
 
-class Board:
+class SequenceTracks:
     """The tracks of one sequence and what they give. `do` may run beside the others, in one thread at a time."""
 
     def __init__(self, pictures: Pictures, settings: TrackerSettings) -> None:
@@ -29,18 +29,18 @@ class Board:
         self._size = (pictures.width, pictures.height)
         self._tracks = Tracks(pictures, settings)
         self.num_tracked = 0  # frames, both directions counted
-        self._memo: dict[Span, tuple[tuple[int, ...], dict[int, Cell]]] = {}
+        self._memo: dict[Span, tuple[tuple[int, ...], dict[int, FrameBox]]] = {}
 
     @property
     def broken(self) -> dict[int, HanddataError]:
         """Pictures that could not be read: frame -> what is wrong."""
         return dict(self._tracks.broken)
 
-    def cells(self, marks: Mapping[int, Mark], version: int) -> list[Cell]:
+    def cells(self, marks: Mapping[int, Mark], version: int) -> list[FrameBox]:
         """Return every frame's box as it stands; `version` changes whenever the marks do."""
         stretches = spans(marks, self._num_frames)
         self._memo = {span: self._memo[span] for span in stretches if span in self._memo}
-        found: dict[int, Cell] = {}
+        found: dict[int, FrameBox] = {}
         for span in stretches:
             stamp = (version, *(len(self._tracks.get(need.start).boxes) for need in needs(span, marks)))
             if span not in self._memo or self._memo[span][0] != stamp:
@@ -48,15 +48,15 @@ class Board:
             found.update(self._memo[span][1])
         return [found[frame] for frame in range(self._num_frames)]
 
-    def next_job(self, marks: Mapping[int, Mark], focus: int) -> Job | None:
+    def next_job(self, marks: Mapping[int, Mark], focus: int) -> TrackingJob | None:
         """Return what to track next, None if nothing is left: what `focus` waits for, then onwards, then before."""
         waiting = self._waiting(marks)
         if not waiting:
             return None
         need = min(waiting, key=lambda item: _order(item, focus))[1]
-        return Job(self._tracks.get(need.start), min(self._missing(need), FRAMES_PER_JOB))
+        return TrackingJob(self._tracks.get(need.start), min(self._missing(need), FRAMES_PER_JOB))
 
-    def do(self, job: Job) -> None:
+    def do(self, job: TrackingJob) -> None:
         """Grow the job's track."""
         for _ in range(job.num_frames):
             self._tracks.grow(job.track)

@@ -191,6 +191,6 @@ def _import(session: "Session", path: Path) -> None:
 
 
 def _settings(kind: str) -> "TrackerSettings":
-    from handdata.annotate.tracker import Kind, TrackerSettings
+    from handdata.annotate.tracker import TrackerKind, TrackerSettings
 
-    return TrackerSettings(next(known for known in get_args(Kind) if known == kind))
+    return TrackerSettings(next(known for known in get_args(TrackerKind) if known == kind))

@@ -9,7 +9,7 @@ from handdata.synth.hand import PALM_PART
 from handdata.synth.kinematics import ABD, CUP, DIP, HIGH, LOW, MCP, PIP, THUMB
 from handdata.synth.mesh import Floats, cross, unit
 from handdata.synth.pose import Body, sample_wrist
-from handdata.synth.shapes import KINDS, Kind, Solid
+from handdata.synth.shapes import KINDS, Solid, SolidKind
 
 MAX_ATTEMPTS = 6
 GOOD_MM, BAD_MM = 4.5, 9.0  # a phalanx's core this deep in the object: stop looking, give up
@@ -30,7 +30,7 @@ class Grasp:
     depth: float
 
 
-def sample_grasp(rng: np.random.Generator, body: Body, kinds: tuple[Kind, ...] = KINDS) -> Grasp:
+def sample_grasp(rng: np.random.Generator, body: Body, kinds: tuple[SolidKind, ...] = KINDS) -> Grasp:
     """Draw objects and close the hand on them; return the first good grasp, or the best of six."""
     grasps: list[Grasp] = []
     while len(grasps) < MAX_ATTEMPTS and not (grasps and grasps[-1].depth < GOOD_MM):
@@ -40,7 +40,7 @@ def sample_grasp(rng: np.random.Generator, body: Body, kinds: tuple[Kind, ...] =
     return min(grasps, key=lambda grasp: grasp.depth)
 
 
-def sample_size(rng: np.random.Generator, kind: Kind) -> Floats:
+def sample_size(rng: np.random.Generator, kind: SolidKind) -> Floats:
     """Draw the size of a thing that fits a hand, mm."""
     if kind == "cylinder":
         return np.array([rng.uniform(14, 42), rng.uniform(70, 200), 0.0])
@@ -49,7 +49,7 @@ def sample_size(rng: np.random.Generator, kind: Kind) -> Floats:
     return np.array([rng.uniform(22, 48), 0.0, 0.0])
 
 
-def _across_palm(rng: np.random.Generator, body: Body, kind: Kind) -> Solid:
+def _across_palm(rng: np.random.Generator, body: Body, kind: SolidKind) -> Solid:
     """Lay the object against the palm, its long axis across the fingers."""
     size = sample_size(rng, kind)
     radius = size[1] / 2 if kind == "box" else size[0]

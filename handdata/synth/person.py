@@ -28,7 +28,7 @@ class Sleeve:
 
 
 @dataclass(frozen=True)
-class Ring:
+class FingerRing:
     """A band on finger 0..4, mm from the knuckle."""
 
     finger: int
@@ -55,7 +55,7 @@ class Person:
     palm: NDArray[np.float32]  # (rows, columns) palm lines, 0..1
     polish: Colors | None
     sleeve: Sleeve | None
-    ring: Ring | None
+    ring: FingerRing | None
 
 
 def draw_person(rng: np.random.Generator, hand: HandModel, style: Style) -> Person:
@@ -90,11 +90,11 @@ def _draw_sleeve(rng: np.random.Generator, look: Look) -> Sleeve | None:
     return Sleeve(rng.uniform(12, 150), rng.uniform(4, 10), color, bool(rng.random() < 0.3))
 
 
-def _draw_ring(rng: np.random.Generator, look: Look) -> Ring | None:
+def _draw_ring(rng: np.random.Generator, look: Look) -> FingerRing | None:
     if rng.random() >= look.ring:
         return None
     metal = to_linear(METALS[rng.integers(2)]).astype(np.float32)
-    return Ring(int(rng.integers(1, 5)), rng.uniform(15, 20), rng.uniform(2.5, 5), metal)
+    return FingerRing(int(rng.integers(1, 5)), rng.uniform(15, 20), rng.uniform(2.5, 5), metal)
 
 
 def _palm_lines(rng: np.random.Generator) -> NDArray[np.float32]:

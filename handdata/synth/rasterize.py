@@ -50,7 +50,7 @@ class _Planes:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Spans:
     """Spans of pixels; `second`, `third` and `inverse` hold the value at x = 0 of the triangle's box, and the slope."""
 
     owner: Ints  # (R,) row of _Planes
@@ -126,7 +126,7 @@ def _pixel_range(positions: Floats, size: int) -> tuple[Ints, Ints]:
     return first, last
 
 
-def _rows(planes: _Planes, width: int) -> _Rows:
+def _rows(planes: _Planes, width: int) -> _Spans:
     owner = np.repeat(np.arange(len(planes.index)), planes.height)
     y = np.arange(len(owner)) - np.repeat(np.cumsum(planes.height) - planes.height, planes.height)
     second, second_x, second_y = (plane[owner] for plane in planes.second)
@@ -147,7 +147,7 @@ def _rows(planes: _Planes, width: int) -> _Rows:
     second, second_x, third, third_x = second[kept], second_x[kept], third[kept], third_x[kept]
     inverse = planes.inverse[:, owner]
     to_second, to_third = inverse[1] - inverse[0], inverse[2] - inverse[0]
-    return _Rows(
+    return _Spans(
         owner=owner,
         first=first[kept],
         count=count[kept],
@@ -158,7 +158,7 @@ def _rows(planes: _Planes, width: int) -> _Rows:
     )
 
 
-def _nearest(rows: _Rows, num_pixels: int) -> Ints:
+def _nearest(rows: _Spans, num_pixels: int) -> Ints:
     """Return (num_pixels,) keys; 0 where nothing is, else the row's number in the low 32 bits."""
     keys = np.zeros(num_pixels, np.int64)
     ends = np.cumsum(rows.count)

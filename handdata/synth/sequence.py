@@ -24,7 +24,7 @@ from handdata.synth.place import (
 from handdata.synth.pose import body_of, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import PosedHand, Scene, Setting, arm_direction, draw_setting, pose_hand
-from handdata.synth.shapes import KINDS, Kind, Solid
+from handdata.synth.shapes import KINDS, Solid, SolidKind
 
 STILL_ARM, MOVING_ARM = (TOWARD_CAMERA, 0.45), (-0.35, 0.2)  # z of the forearm's direction; a moving one turns further
 TWO_HANDS_APART_MM = 25.0  # least distance between keypoints of two hands
@@ -85,13 +85,13 @@ def _kept_setting(seed: tuple[int, ...], style: Any, backgrounds: tuple[str, ...
 def _grasp(spec: SequenceSpec, setting: Setting, seed: tuple[int, ...]) -> Grasp | None:
     if spec.objects is None:
         return None
-    kinds: tuple[Kind, ...] = ("box",) if spec.objects == "cuboid" else KINDS
+    kinds: tuple[SolidKind, ...] = ("box",) if spec.objects == "cuboid" else KINDS
     person = setting.person
     return _kept_grasp(seed, kinds, tuple(person.beta.tolist()), person.scale)
 
 
 @lru_cache(maxsize=16)
-def _kept_grasp(seed: tuple[int, ...], kinds: tuple[Kind, ...], beta: tuple[float, ...], scale: float) -> Grasp:
+def _kept_grasp(seed: tuple[int, ...], kinds: tuple[SolidKind, ...], beta: tuple[float, ...], scale: float) -> Grasp:
     return sample_grasp(np.random.default_rng([*seed, 2]), body_of(load_hand(), np.array(beta), scale), kinds)
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from handdata.synth.mesh import Floats, Ints, face_normals, unit
 
-Kind = Literal["sphere", "cylinder", "box"]
-KINDS: tuple[Kind, ...] = ("cylinder", "box", "sphere")
+SolidKind = Literal["sphere", "cylinder", "box"]
+KINDS: tuple[SolidKind, ...] = ("cylinder", "box", "sphere")
 MIRROR = np.diag([1.0, -1.0, 1.0])  # right hand to left: synth/hand.py
 
 
@@ -26,7 +26,7 @@ class Solid:
         centre: (3,)
     """
 
-    kind: Kind
+    kind: SolidKind
     size: Floats
     rotation: Floats
     centre: Floats
@@ -75,7 +75,7 @@ class Solid:
 
 
 @cache
-def _unit_surface(kind: Kind) -> tuple[Floats, Ints, Floats]:
+def _unit_surface(kind: SolidKind) -> tuple[Floats, Ints, Floats]:
     """Mesh the shape inside the cube of half side 1; sharp edges do not share vertices."""
     patches = {"sphere": _sphere, "cylinder": _cylinder, "box": _box}[kind]()
     vertices, faces, normals = [], [], []
@@ -92,12 +92,12 @@ def _unit_surface(kind: Kind) -> tuple[Floats, Ints, Floats]:
     return v, f[np.linalg.norm(facing, axis=1) > 1e-9], n
 
 
-Patch = tuple[Floats, Ints, Floats]
+Triangles = tuple[Floats, Ints, Floats]
 
 
 def _grid(
     point: Callable[[Floats, Floats], Floats], normal: Callable[[Floats], Floats], columns: int, rows: int
-) -> Patch:
+) -> Triangles:
     u, v = (axis.ravel() for axis in np.meshgrid(*(np.linspace(0, 1, n + 1) for n in (columns, rows)), indexing="ij"))
     points = point(u, v)
     first = (np.arange(columns)[:, None] * (rows + 1) + np.arange(rows)).ravel()
@@ -114,7 +114,7 @@ def _circle(u: Floats) -> tuple[Floats, Floats]:
     return np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)
 
 
-def _sphere() -> list[Patch]:
+def _sphere() -> list[Triangles]:
     def point(u: Floats, v: Floats) -> Floats:
         (c, s), ring = _circle(u), np.sin(np.pi * v)
         return np.stack([c * ring, s * ring, np.cos(np.pi * v)], 1)
@@ -122,7 +122,7 @@ def _sphere() -> list[Patch]:
     return [_grid(point, unit, 40, 20)]
 
 
-def _cylinder() -> list[Patch]:
+def _cylinder() -> list[Triangles]:
     def side(u: Floats, v: Floats) -> Floats:
         return np.stack([*_circle(u), 1 - 2 * v], 1)
 
@@ -137,7 +137,7 @@ def _cylinder() -> list[Patch]:
     return [_grid(side, lambda p: unit(p * [1, 1, 0]), 40, 4), *lids]
 
 
-def _box() -> list[Patch]:
+def _box() -> list[Triangles]:
     patches = []
     for axis in range(3):
         for sign in (1.0, -1.0):

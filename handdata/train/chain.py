@@ -9,7 +9,7 @@ from handdata.progress import say
 from handdata.train import checkpoint
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
-from handdata.train.runs import Run, last_of
+from handdata.train.runs import RunFolder, last_of
 
 
 def chain_of(recipe: str, settings: Sequence[str] = ()) -> list[Config]:
@@ -55,6 +55,6 @@ def train_chain(
 
 def epochs_done(run: Path) -> int | None:
     """Return the epochs of a run's last checkpoint; None where there is none to go on from."""
-    if not Run(run).is_resumable:
+    if not RunFolder(run).is_resumable:
         return None
     return checkpoint.load(last_of(run)).position.epoch

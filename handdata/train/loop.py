@@ -31,7 +31,7 @@ from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
 from handdata.train.optim import clip
 from handdata.train.precision import set_up_device
-from handdata.train.runs import Run, claim
+from handdata.train.runs import RunFolder, claim
 from handdata.train.state import State, build, resume
 from handdata.train.tensorboard_log import Board
 
@@ -85,7 +85,11 @@ def train(job: Job) -> bool:
             is_done = _train(job, device, stop)
         except KeyboardInterrupt:  # the second: the first is noted
             if is_first():
-                kept = f"what came after its last checkpoint is lost, {GO_ON}" if Run(job.run).is_resumable else NOTHING
+                kept = (
+                    f"what came after its last checkpoint is lost, {GO_ON}"
+                    if RunFolder(job.run).is_resumable
+                    else NOTHING
+                )
                 say(f"{job.run}: ended at once; {kept}")
             raise
         except torch.OutOfMemoryError as error:
@@ -306,7 +310,7 @@ def shown(title: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]
         yield bar.advance
 
 
-def _save(state: State, run: Run, config: Config, name: str) -> None:
+def _save(state: State, run: RunFolder, config: Config, name: str) -> None:
     """Write a checkpoint on the first process; the others wait."""
     if rank() == 0:
         state.save(run.checkpoints / name, config, resumable=name == LAST)

@@ -22,7 +22,7 @@ from handdata.train.config import Config
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """One run's folder."""
 
     path: Path
@@ -89,13 +89,13 @@ def shard_facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def claim(path: Path, *, resume: bool) -> Run:
+def claim(path: Path, *, resume: bool) -> RunFolder:
     """Return the run of a folder that may be written to; one that died before its first checkpoint may begin again.
 
     Raises:
         ConfigError: there is a run already and it is not to be resumed.
     """
-    run = Run(path)
+    run = RunFolder(path)
     if not resume and (run.is_resumable or len(run.read_log()) > 1 or (path / "results.json").is_file()):
         raise ConfigError(
             path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
@@ -122,7 +122,7 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
         if not (path / "config.json").is_file():
             continue
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        entries = Run(path).read_log()
+        entries = RunFolder(path).read_log()
         totals = [entry["val"]["total"] for entry in entries if entry.get("val")]
         rows.append(
             {
@@ -134,7 +134,7 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
                 "val_best": min(totals, default=None),
                 "val_last": totals[-1] if totals else None,
                 "scored": (path / "results.json").is_file(),
-                "resumable": Run(path).is_resumable,
+                "resumable": RunFolder(path).is_resumable,
             }
         )
     return rows

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from handdata.cli import demo_job as demo
+from handdata.cli import demo
 from handdata.paths import DataRoot
 from handdata.train import loop
 from handdata.train.chain import epochs_done
@@ -16,7 +16,7 @@ from tests.train.made_training import made_set, tiny
 def test_a_training_that_ended_in_its_first_epoch_goes_on(end, tmp_path, monkeypatch):
     own = DataRoot(tmp_path / "demo")
     made_set(own.shards(demo.LEARN.folder), "ganerated")
-    monkeypatch.setattr(demo, "load_config", lambda _name: tiny("best-smoke"))
+    config = tiny("best-smoke")
     real, steps = loop.step, []
 
     def ending_step(*args, **kwargs):
@@ -30,8 +30,8 @@ def test_a_training_that_ended_in_its_first_epoch_goes_on(end, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(loop, "step", ending_step)
         with pytest.raises(KeyboardInterrupt if end == "asked" else SystemError):
-            demo._train(own.root, own, "cpu")
+            demo.train_small(own.root, own, config, "cpu")
     assert epochs_done(own.root) == (0 if end == "asked" else None)
 
-    demo._train(own.root, own, "cpu")
-    assert epochs_done(own.root) == tiny("best-smoke").loop.epochs
+    demo.train_small(own.root, own, config, "cpu")
+    assert epochs_done(own.root) == config.loop.epochs
