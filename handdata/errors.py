@@ -4,6 +4,7 @@ HanddataError
 ├── DataError       a file or value is not what the format says
 ├── MissingError    an input is not there
 ├── BusyError       somebody else holds the output
+├── WriteError      an output cannot be written
 └── ConfigError     an option, recipe or setting is wrong
 
 Every one prints as a single line, `where: expected X, got Y. Do Z.`, and ends the command with exit code 1.
@@ -44,6 +45,10 @@ class MissingError(HanddataError):
 
 class BusyError(HanddataError):
     """Another process holds the output."""
+
+
+class WriteError(HanddataError):
+    """An output cannot be written: no room, no right, or no plain file."""
 
 
 class ConfigError(HanddataError):

@@ -1,7 +1,8 @@
 """Fixtures every part of the tests may use."""
 
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,11 @@ def converted(native_tree: Callable[[str], Path], tmp_path_factory: pytest.TempP
         return folder / name
 
     return shards
+
+
+@pytest.fixture
+def file_limit() -> Iterator[Callable[[int], None]]:
+    """As on a full disk: from the call on, files of this process take so many bytes each, EFBIG beyond."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,1 +1,1 @@
-"""Files: who may write where, and tables read from text."""
+"""Files: who may write where, files that appear whole, and tables read from text."""
