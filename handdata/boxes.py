@@ -12,7 +12,6 @@ all sequences in one file and reads as it is.
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.whole import write_text
 from handdata.geometry import xywh_to_xyxy
 
 PUBLISHED_COLUMNS = ("img_name", "x", "y", "w", "h")
@@ -203,14 +203,8 @@ def _cells(row: BoxRow) -> list[str]:
 
 
 def write_boxes(path: Path, rows: Iterable[BoxRow], columns: Sequence[str] = COLUMNS) -> None:
-    """Write the table whole or not at all: to `<path>.partial`, synced, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(format_boxes(rows, columns))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write the table whole or not at all."""
+    write_text(path, format_boxes(rows, columns))
 
 
 def validate_boxes(rows: Sequence[BoxRow], img_names: Sequence[str], where: object) -> None:

@@ -20,7 +20,7 @@ from handdata.boxes import (
     validate_boxes,
     write_boxes,
 )
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError, MissingError, WriteError
 
 HEADER = ",".join(COLUMNS)
 # formats/dexter_object.md: colour images of each sequence
@@ -174,6 +174,6 @@ def test_a_crash_while_writing_leaves_the_old_table(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WriteError, match="expected a file that can be written, got No space"):
         write_boxes(path, [BoxRow("b.png", (1, 2, 3, 4), "person")])
     assert path.read_bytes() == before

@@ -27,7 +27,7 @@ from handdata.annotate.page_state import Feed
 from handdata.annotate.requests import Edit, parse_edit, parse_number
 from handdata.annotate.session import Session
 from handdata.annotate.worker import Worker
-from handdata.errors import BusyError, ConfigError, HanddataError
+from handdata.errors import BusyError, ConfigError, HanddataError, WriteError
 from handdata.progress import say
 
 PAGE = {
@@ -128,6 +128,7 @@ def make_app(session: Session, worker: Worker, token: str, bind: str = "127.0.0.
     handlers: dict[Any, Any] = {
         HanddataError: _refused,
         OSError: _failed,
+        WriteError: _failed,
         HTTPException: _http_error,
         ClientDisconnect: _gone,
     }

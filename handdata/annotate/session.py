@@ -45,6 +45,7 @@ class Session:
         self.tips: Tips = tips or [[] for _ in range(len(pictures))]
         self._board = SequenceTracks(pictures, settings or TrackerSettings())
         self._mutex = threading.RLock()
+        self._saving = threading.Lock()  # the thread that tracks saves too
         self._edits = 0
         self._open = True
         with ExitStack() as opened:
@@ -237,7 +238,8 @@ class Session:
 
     def save(self) -> None:
         """Write the table of boxes."""
-        write_boxes(self.path, self.rows())
+        with self._saving:
+            write_boxes(self.path, self.rows())
 
     def _row(self, frame: int, cell: FrameBox) -> BoxRow:
         return BoxRow(self.pictures.img_names[frame], cell.box, cell.source, cell.accepted != "", cell.doubt)

@@ -4,6 +4,7 @@ import threading
 import time
 
 from handdata.annotate.session import Session
+from handdata.errors import HanddataError
 
 SAVE_EVERY_S = 5.0
 IDLE_S = 0.5
@@ -57,6 +58,6 @@ class Worker(threading.Thread):
         try:
             self._session.save()
             self.trouble = ""
-        except OSError as error:
-            self.trouble = f"{self._session.path} cannot be written: {error.strerror}. Every edit is in the journal."
+        except HanddataError as error:
+            self.trouble = f"{error} Every edit is in the journal."
         self._saved, self._saved_at = version, time.monotonic()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.files.whole import write_bytes
 from handdata.geometry import apply_affine
 from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
 from handdata.shards.dataset import Dataset, open_dataset
@@ -40,10 +41,7 @@ def spread(total: int, count: int) -> list[int]:
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write a picture, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-    partial.replace(path)
+    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
 def _cell(dataset: Dataset, sample: int) -> NDArray[np.uint8]:

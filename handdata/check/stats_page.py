@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from handdata.check.stats import Stats, summary
+from handdata.files.whole import write_text
 from handdata.skeleton import FINGER_COLORS, FINGER_OF, KEYPOINTS
 
 INK, MUTED, BAR = "#1d2433", "#6b7280", "#3366cc"
@@ -71,10 +72,7 @@ def write_page(stats: Stats, path: Path) -> None:
         rows=rows,
         quantiles=quantiles,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.rename(path)
+    write_text(path, html)
 
 
 def _presence_figure(stats: Stats) -> Figure:

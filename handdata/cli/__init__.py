@@ -91,6 +91,6 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _NO_ROOM | _WRONG_PLACE:
             raise
-        fix = "Make room, or choose another folder." if error.errno in _NO_ROOM else "Choose another place."
+        fix = "Make room, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
         click.echo(f"handdata: {error.filename or 'writing'}: {error.strerror}. {fix}", err=True)
         sys.exit(1)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from handdata.shards.reader import PARTIAL, STATE
+from handdata.files.whole import write_text
+from handdata.shards.reader import STATE
 
 
 def fingerprint(request: str, files: Iterable[str]) -> str:
@@ -29,11 +30,7 @@ def fingerprint(request: str, files: Iterable[str]) -> str:
 
 def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
     """Note that a shard is finished."""
-    path = _path(shard)
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    partial.write_text(json.dumps({"fingerprint": made_from, "entry": entry}), encoding="utf-8")
-    partial.rename(path)
+    write_text(_path(shard), json.dumps({"fingerprint": made_from, "entry": entry}))
 
 
 def finished(shard: Path, made_from: str) -> dict[str, Any] | None:

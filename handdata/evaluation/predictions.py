@@ -7,7 +7,6 @@ layouts. An augmented evaluation has a truth of its own, so its file carries it.
 
 import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.whole import write_bytes
 from handdata.geometry import apply_affine, crop_affine
 from handdata.shards.schema import SAMPLE_ID_BYTES
 from handdata.skeleton import INDEX, NUM_KEYPOINTS
@@ -93,16 +93,17 @@ def from_crop_fractions(fractions: NDArray[Any], crop_xyxy: NDArray[Any], input_
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions.h5: a partial file, synced, renamed; the same bytes for the same predictions.
+    """Write predictions.h5, whole or not at all; the same bytes for the same predictions.
+
+    HDF5 makes the file in memory, 2 kB a sample: on a full disk it loses rows without a word, or crashes.
 
     Raises:
         ValueError: arrays that do not fit each other, or no samples.
+        BusyError, WriteError: it cannot be written, see `whole`.
     """
     _check(predictions)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     names, index = np.unique(predictions.dataset, return_inverse=True)
-    with h5py.File(partial, "w") as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         file.attrs["schema"] = VERSION
         file.attrs["input_size"] = predictions.input_size
         file.attrs["readouts"] = json.dumps(list(predictions.keypoints_2d))
@@ -120,9 +121,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         if predictions.truth is not None:
             for name in AugmentedTruth.__dataclass_fields__:
                 file[f"truth/{name}"] = getattr(predictions.truth, name)
-    with partial.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    partial.rename(path)
+        file.flush()
+        content = file.id.get_file_image()
+    write_bytes(path, content)
 
 
 def read_predictions(path: Path) -> Predictions:

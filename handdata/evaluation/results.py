@@ -5,7 +5,6 @@ Written by `scoring`, read by the report, which computes no metric. A number tha
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.protocols import Score
+from handdata.files.whole import write_bytes
 
 VERSION = "handdata-results/1"
 QUANTITIES: Mapping[str, str] = {
@@ -106,15 +106,13 @@ def keep_other_kind(new: Results, old: Results | None) -> Results:
 
 
 def write_results(path: Path, results: Results) -> None:
-    """Write results.json: a partial file, synced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(_plain(asdict(results)), file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    """Write results.json, whole or not at all."""
+    write_bytes(path, results_json(results))
+
+
+def results_json(results: Results) -> bytes:
+    """Return the content of results.json."""
+    return (json.dumps(_plain(asdict(results)), indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_results(path: Path) -> Results:

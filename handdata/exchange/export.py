@@ -4,20 +4,22 @@ Formats: https://cocodataset.org/#format-data, https://github.com/webdataset/web
 side by side under one key), https://docs.cvat.ai/docs/manual/advanced/xml_format/ (skeletons).
 """
 
+import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, MissingError
+from handdata.files.locks import alone
+from handdata.files.whole import sync_all, whole, write_bytes
 from handdata.geometry import apply_affine, crop_intrinsics, xyxy_to_xywh
 from handdata.progress import track
 from handdata.shards.dataset import Dataset
@@ -49,7 +51,8 @@ def export(dataset: Dataset, out: Path, kind: str, *, picture: str = "png", limi
 
     Raises:
         ConfigError: no such format.
-        DataError: `out` cannot be written to.
+        BusyError: somebody else exports to `out`.
+        WriteError: `out` cannot be written to.
         MissingError: the dataset has no samples.
     """
     writers: dict[str, Callable[[Dataset, list[int], str, Path, str], None]] = {
@@ -63,14 +66,11 @@ def export(dataset: Dataset, out: Path, kind: str, *, picture: str = "png", limi
         raise MissingError(dataset.folder, expected="samples", got="none", fix="Convert that dataset again.")
     splits = np.concatenate([np.full(len(r), str(r.attributes["split"])) for r in dataset.readers])
     written = 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with alone(out, "export"):
         for split in sorted(set(splits.tolist())):
             samples = [int(i) for i in np.flatnonzero(splits == split)[:limit]]
             writers[kind](dataset, samples, split, out, picture)
             written += len(samples)
-    except OSError as error:
-        raise DataError(out, expected="a folder that can be written", got=str(error.strerror or error)) from None
     return written
 
 
@@ -113,37 +113,28 @@ def _plain(values: NDArray[Any]) -> Any:
     return None if all(row is None for row in rows) else rows
 
 
-def _key(described: dict[str, Any]) -> str:
-    """Return a file name for a sample: its id without separators."""
-    return str(described["sample_id"]).replace("/", "__").replace(".", "-")
+def key_of(described: dict[str, Any]) -> str:
+    """Return a file name for a sample: its id without separators; another id has another name."""
+    name = str(described["sample_id"])
+    key = name.replace("/", "__").replace(".", "-")
+    if key.replace("__", "/").replace("-", ".") == name:
+        return key
+    return f"{key}~{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def _encoded(dataset: Dataset, sample: int, picture: str) -> bytes:
     ok, data = cv2.imencode(f".{picture}", dataset.image(sample)[..., ::-1], PICTURES[picture])
     if not ok:
-        raise OSError(f"a canvas cannot be encoded as {picture}")
+        raise ValueError(f"a canvas cannot be encoded as {picture}")
     return data.tobytes()
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name only when it is finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_pictures(dataset: Dataset, samples: list[int], split: str, out: Path, picture: str) -> None:
     folder = out / "images" / split
-    folder.mkdir(parents=True, exist_ok=True)
     for sample in track(samples, f"pictures of {split}", len(samples)):
-        name = f"{_key(describe(dataset, sample))}.{picture}"
-        (folder / name).write_bytes(_encoded(dataset, sample, picture))
+        name = f"{key_of(describe(dataset, sample))}.{picture}"
+        write_bytes(folder / name, _encoded(dataset, sample, picture), sync=False)
+    sync_all()  # before the labels that name them
 
 
 # ------------------------------------------------------------------------------------------------ COCO
@@ -158,10 +149,10 @@ def _write_coco(dataset: Dataset, samples: list[int], split: str, out: Path, pic
         "licenses": [],
         "categories": [coco_category()],
     }
-    with _whole(out / "annotations" / f"{split}.json") as file:
+    with whole(out / "annotations" / f"{split}.json") as file:
         file.write((json.dumps(head)[:-1] + ',\n"images": [\n').encode())
         for number, sample in enumerate(samples):
-            name = f"{split}/{_key(describe(dataset, sample))}.{picture}"
+            name = f"{split}/{key_of(describe(dataset, sample))}.{picture}"
             entry = {"id": number + 1, "file_name": name, "width": side, "height": side}
             file.write((",\n" if number else "").encode() + json.dumps(entry).encode())
         file.write(b'\n],\n"annotations": [\n')
@@ -223,10 +214,10 @@ def _write_webdataset(dataset: Dataset, samples: list[int], split: str, out: Pat
     for number, start in enumerate(range(0, len(samples), SAMPLES_PER_TAR)):
         part = samples[start : start + SAMPLES_PER_TAR]
         name = f"{split}-{number:06d}.tar"
-        with _whole(out / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        with whole(out / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for sample in track(part, name, len(part)):
                 described = describe(dataset, sample)
-                key = _key(described)
+                key = key_of(described)
                 _add(tar, f"{key}.{picture}", _encoded(dataset, sample, picture))
                 _add(tar, f"{key}.json", json.dumps(described).encode())
 
@@ -244,11 +235,11 @@ def _write_cvat(dataset: Dataset, samples: list[int], split: str, out: Path, pic
     """Write images/<split>/ and <split>.xml, CVAT for images 1.1 with one skeleton a picture."""
     _write_pictures(dataset, samples, split, out, picture)
     side = dataset.reader(0).images.shape[1]
-    with _whole(out / f"{split}.xml") as file:
+    with whole(out / f"{split}.xml") as file:
         file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
         for number, sample in enumerate(samples):
             described = describe(dataset, sample)
-            name = f"{split}/{_key(described)}.{picture}"
+            name = f"{split}/{key_of(described)}.{picture}"
             file.write(cvat_image(described, number, name, side).encode())
         file.write(b"</annotations>\n")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from io import IOBase
 from pathlib import Path
 
-from handdata.errors import BusyError, ConfigError
+from handdata.errors import BusyError, WriteError
 from handdata.progress import say
 
 
@@ -47,17 +47,17 @@ def alone(folder: Path, what: str) -> Iterator[None]:
 
     Raises:
         BusyError: somebody else holds it.
-        ConfigError: it cannot be made.
+        WriteError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError as error:  # as below /proc
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
         fix = "Choose another place."
-        raise ConfigError(folder, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
-    held = os.open(folder, os.O_RDONLY)
+        raise WriteError(folder, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
     try:
         fix = "Wait for it to end, or choose another folder."
-        hold(held, BusyError(folder, expected="a folder of one's own", got=f"another {what} in it", fix=fix))
+        hold(held, BusyError(folder, expected="a folder nobody works in", got=f"another {what} in it", fix=fix))
         try:
             yield
         finally:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from handdata import __version__
 from handdata.errors import ConfigError
+from handdata.files.whole import write_bytes
 from handdata.model.checkpoint import Trained, load_network
 from handdata.model.networks import HandNet
 from handdata.model.pixels import MEAN, STD
@@ -67,10 +68,7 @@ def write_onnx(path: Path, trained: Trained, rule: ReadOut | None = None) -> Pat
     model = _export(Portable(network, chosen).eval(), network.size)
     for key, value in _facts(trained, chosen).items():
         model.metadata_props.add(key=key, value=value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.rename(path)
+    write_bytes(path, model.SerializeToString())
     return path
 
 

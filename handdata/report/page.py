@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from handdata import __version__
 from handdata.evaluation import metrics
 from handdata.evaluation.results import QUANTITIES
+from handdata.files.whole import write_text
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say, track
 from handdata.report import figures, gallery, summaries
@@ -242,13 +242,5 @@ def _short_hash(shard: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another report may write the same page
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, text)
     say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.files.whole import write_bytes
 from handdata.shards.dataset import open_dataset
 
 PAINTED_TILES = 192
@@ -70,14 +71,11 @@ def paint_tiles(seed: int, count: int, side: int) -> NDArray[np.uint8]:
 
 def write_painted(folder: Path, count: int = 2 * PAINTED_TILES, side: int = 256) -> Sequence[Path]:
     """Write painted pictures as PNG, so that `convert backgrounds` has something to convert; finished ones are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"painted_{index:05d}.png" for index in range(count)]
     for index, path in enumerate(paths):
         if not path.is_file():
-            partial = path.with_name(f"{path.name}.partial")
             picture = _paint(np.random.default_rng([0, index]), side)
-            partial.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
-            partial.replace(path)
+            write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
     return paths
 
 

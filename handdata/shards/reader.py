@@ -18,6 +18,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.whole import write_text
 from handdata.shards.mapped import map_file
 from handdata.shards.schema import FIELDS, VERSION, Field
 
@@ -146,13 +147,8 @@ def file_sha256(path: Path) -> str:
 
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:
-    """Write index.json, whose presence means the dataset is complete: partial, fsync, rename, fsync of the folder."""
-    target = folder / INDEX
-    partial = target.with_name(INDEX + PARTIAL)
-    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    sync(partial)
-    partial.rename(target)
-    sync(folder)
+    """Write index.json, whose presence means the dataset is complete."""
+    write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
 
 
 def _layout(file: h5py.File) -> dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]:

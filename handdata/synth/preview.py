@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.files.whole import write_bytes
 from handdata.pictures.overlay import contact_sheet, draw_skeleton
 from handdata.synth.frame import Frame, Style, project_world
 from handdata.synth.picture import render_hand
@@ -46,8 +47,5 @@ def write_preview(
         ]
         blank = [np.full((size, size, 3), 24, np.uint8)] * (columns - len(row))
         tiles += [frame.views[0].image for frame in row] + blank + [draw_frame(frame) for frame in row] + blank
-    path.parent.mkdir(parents=True, exist_ok=True)
     encoded = cv2.imencode(".png", np.ascontiguousarray(contact_sheet(tiles, columns)[..., ::-1]))[1]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(encoded.tobytes())
-    partial.rename(path)
+    write_bytes(path, encoded.tobytes())

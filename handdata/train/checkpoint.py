@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from handdata import __version__
-from handdata.errors import DataError
+from handdata.errors import DataError, WriteError
 from handdata.files.tables import read_tree
 from handdata.model.checkpoint import VERSION, Trained, find
 from handdata.train.config import Config
@@ -103,7 +103,7 @@ def save(
         optimizer: stored with the random states, for `restore`; leave out what is not to be resumed.
 
     Raises:
-        DataError: it could not be written, most often for want of room.
+        WriteError: it could not be written, most often for want of room.
     """
     partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old")
     shutil.rmtree(partial, ignore_errors=True)
@@ -211,7 +211,7 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
     except SafetensorError as error:
         fix = "Make room, and go on with --resume where there is a checkpoint."
-        raise DataError(path, expected="a checkpoint written whole", got=str(error), fix=fix) from error
+        raise WriteError(path, expected="a checkpoint written whole", got=str(error), fix=fix) from error
     _sync(path)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from handdata.errors import DataError
+from handdata.files.whole import write_text
 from handdata.train.distributed import rank, texts_of_all
 from handdata.train.loader.loaders import Batch, Mixture
 
@@ -95,7 +96,7 @@ class Ledger:
         path = self._run / "bad_batch.json"
         if rank() == 0:
             content = {"epoch": batch.epoch, "losses": [str(loss) for loss in losses], "samples": ids}
-            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(content, indent=1) + "\n")
         more = f" and {len(ids) - NAMED_IDS} more" if len(ids) > NAMED_IDS else ""
         raise DataError(
             f"epoch {batch.epoch + 1}, samples {', '.join(ids[:NAMED_IDS])}{more}",

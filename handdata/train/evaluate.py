@@ -18,8 +18,9 @@ from torch import Tensor
 
 from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
-from handdata.evaluation.results import Results, keep_other_kind, read_results, write_results
+from handdata.evaluation.results import Results, keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
+from handdata.files.whole import whole
 from handdata.model.checkpoint import load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.networks import HandNet
@@ -109,24 +110,25 @@ def evaluate_run(
         The file of results, and what it holds.
 
     Raises:
-        HanddataError: no checkpoint, no such shards or split, no samples.
+        HanddataError: no checkpoint, no such shards or split, no samples; another evaluation of that run.
     """
     saved = checkpoint.load(run)
-    predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
     target, ending = run / "results.json", "-augmented" if selection.augmented else ""
     before = _results_before(target)
     if selection.limit and before and not before.options.get("limit"):
         target, ending = run / "results-limited.json", f"{ending}-limited"
         before = _results_before(target)
     path = run / f"predictions{ending}.h5"
-    write_predictions(path, predictions)
-    write_mosaic(run / "mosaic.npz", saved, selection)
-    splits = None if selection.split is None else [selection.split]
-    scored = score_predictions(
-        predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False
-    )
-    results = keep_other_kind(scored, before)
-    write_results(target, results)
+    with whole(target) as file:  # held from the start: a second evaluation of this run is refused at once
+        predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
+        write_predictions(path, predictions)
+        write_mosaic(run / "mosaic.npz", saved, selection)
+        splits = None if selection.split is None else [selection.split]
+        scored = score_predictions(
+            predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False
+        )
+        results = keep_other_kind(scored, before)
+        file.write(results_json(results))
     return target, results
 
 
@@ -239,20 +241,20 @@ def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
 
 def _parts(folder: Path, selection: Selection) -> list[Part]:
     parts = []
-    for whole in _splits(folder, selection):
-        rows = np.arange(len(whole))
+    for split in _splits(folder, selection):
+        rows = np.arange(len(split))
         if selection.sequences:
-            rows = np.flatnonzero(np.isin(np.array(whole.strings("sequence")), list(selection.sequences)))
-        parts.append(Part(whole, rows[: selection.limit or None]))
+            rows = np.flatnonzero(np.isin(np.array(split.strings("sequence")), list(selection.sequences)))
+        parts.append(Part(split, rows[: selection.limit or None]))
     return parts
 
 
 def _splits(folder: Path, selection: Selection) -> list[Dataset]:
     """Open the selected splits of one dataset."""
-    whole = open_dataset(folder, selection.split)
-    others = [split for split in whole.splits if split != "train"]
+    found = open_dataset(folder, selection.split)
+    others = [split for split in found.splits if split != "train"]
     if selection.split is not None or not selection.held_out or not others:
-        return [whole]
+        return [found]
     return [open_dataset(folder, split) for split in others]
 
 
@@ -269,7 +271,8 @@ def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
     name = mixture.sample_ids(part.dataset, part.sample)[0]
     dataset, _, sample_id = name.partition("/")
     arrays = {"image": to_picture(inputs.image_B3HW)[0], "heatmaps": maps[0].numpy()}
-    np.savez_compressed(path, **arrays, sample_id=np.array(sample_id), dataset=np.array(dataset))
+    with whole(path) as file:
+        np.savez_compressed(file, **arrays, sample_id=np.array(sample_id), dataset=np.array(dataset))
 
 
 def to_picture(image_B3HW: Tensor) -> NDArray[np.uint8]:

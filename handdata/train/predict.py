@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.evaluation.predictions import VERSION, from_crop_fractions
+from handdata.files.whole import write_bytes
 from handdata.geometry import mirror_pixels
 from handdata.model.checkpoint import load_network
 from handdata.model.device import choose_device
@@ -122,9 +123,8 @@ def predictions_json(saved: Checkpoint, found: Sequence[Found]) -> dict[str, Any
 
 def write_overlay(folder: Path, found: Found) -> Path:
     """Write one overlay as PNG and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{found.picture.path.stem}.png"
-    path.write_bytes(cv2.imencode(".png", found.overlay()[..., ::-1])[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", found.overlay()[..., ::-1])[1].tobytes())
     return path
 
 

@@ -9,13 +9,13 @@ runs/<name>/config.json        the resolved recipe
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.files.whole import write_text
 from handdata.model.config import LAST
 from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
@@ -75,7 +75,7 @@ class RunFolder:
         path = self.path / "log.jsonl"
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            _replace(path, "".join(lines[:epochs]))
+            write_text(path, "".join(lines[:epochs]))
 
 
 def shard_facts(dataset: Dataset) -> dict[str, Any]:
@@ -141,14 +141,4 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, value: Any) -> None:
-    _replace(path, json.dumps(value, indent=1) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a text file, whole and on the disk before it takes its name."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    write_text(path, json.dumps(value, indent=1) + "\n")

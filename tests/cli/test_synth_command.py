@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.cli.options import DATASETS
-from handdata.errors import ConfigError, DataError
+from handdata.errors import ConfigError, DataError, WriteError
 from handdata.paths import RENDERED_MARK
 from handdata.synth.native import NATIVE_WRITERS
 
@@ -62,7 +62,7 @@ def test_the_next_command_can_be_pasted_into_a_shell(tmp_path):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="takes a place where nobody can make a folder")
 def test_a_place_where_no_folder_can_be_made_is_told_in_one_line(tmp_path):
     result = synth("dexter", "--frames", "1", "--size", "small", "--out", "/proc/handdata", root=tmp_path)
-    assert isinstance(result.exception, ConfigError)
+    assert isinstance(result.exception, WriteError)
     assert "/proc/handdata/dexter: expected a folder that can be written" in str(result.exception)
 
 

@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.errors import DataError
-from handdata.exchange.export import FORMATS, export
+from handdata.errors import BusyError, WriteError
+from handdata.exchange.export import FORMATS, export, key_of
+from handdata.files.locks import alone
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
@@ -156,8 +157,22 @@ def test_no_partial_files_stay(dataset, tmp_path, kind):
 def test_a_folder_that_cannot_be_written_is_one_clear_line(dataset, tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(DataError, match="expected a folder that can be written"):
+    with pytest.raises(WriteError, match="file: expected a folder that can be written, got File exists"):
         export(dataset, tmp_path / "file", "coco")
+
+
+def test_a_second_export_to_a_folder_is_refused_while_the_first_works(dataset, tmp_path):
+    with alone(tmp_path / "out", "export"), pytest.raises(BusyError, match="out: expected a folder nobody works in"):
+        export(dataset, tmp_path / "out", "coco")
+
+
+def test_samples_that_differ_in_a_separator_have_names_that_differ():
+    ids = ["a.b", "a-b", "x/y", "x__y", "x_/y", "x/_y", "Grasp1/0001"]
+
+    names = [key_of({"sample_id": name}) for name in ids]
+
+    assert len(set(names)) == len(ids)
+    assert names[-1] == "Grasp1__0001"
 
 
 def test_the_command(dataset, tmp_path):

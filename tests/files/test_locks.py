@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handdata.errors import BusyError, ConfigError
+from handdata.errors import BusyError, WriteError
 from handdata.files.locks import alone, signed
 
 HOLD = """
@@ -43,7 +43,7 @@ def test_a_folder_without_a_file_goes_again_one_with_files_stays(tmp_path):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="takes a place where nobody can make a folder")
 def test_a_place_where_no_folder_can_be_made_is_told():
     nowhere = Path("/proc/handdata/a")
-    with pytest.raises(ConfigError, match="expected a folder that can be written"), alone(nowhere, "rendering"):
+    with pytest.raises(WriteError, match="expected a folder that can be written"), alone(nowhere, "rendering"):
         pass
 
 

@@ -291,7 +291,7 @@ def test_a_disk_without_room_is_told_and_leaves_no_part_of_a_file(data, tmp_path
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("File too large. Make room, or choose another folder.")
+    assert done.stderr.splitlines()[-1].endswith("File too large. Make room, or choose another place.")
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
     assert (tmp_path / "index.html").read_text() == "the page before"
 

@@ -14,21 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
+from handdata.files.whole import write_text
 from handdata.geometry import project
 from handdata.skeleton import LEFT
 from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.native.fingertips import displace_first, forget_tips, format_row, invalid_depth, tips_of
 from handdata.synth.native.recordings import frames_of, is_kept, manifest_camera, sequence_of
-from handdata.synth.native.tree import (
-    Request,
-    Victims,
-    load_labels,
-    render_tree,
-    save_labels,
-    shares,
-    write_picture,
-    write_text,
-)
+from handdata.synth.native.tree import Request, Victims, load_labels, render_tree, save_labels, shares, write_picture
 
 SEQUENCES = ("Desk", "Fruits", "Kitchen", "Rotunda")
 NO_DEPTH = 0

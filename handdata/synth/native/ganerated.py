@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
+from handdata.files.whole import write_bytes, write_text
 from handdata.geometry import normalize_pose, project
 from handdata.pictures.overlay import draw_skeleton
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.frame import Camera, Frame, HandLabel, SequenceSpec
-from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_bytes, write_picture, write_text
+from handdata.synth.native.tree import Request, Victims, render_tree, shares, write_picture
 from handdata.synth.render_many import Task
 
 CLASSES = ("noObject", "withObject")

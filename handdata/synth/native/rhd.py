@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.converters.read import pickle_numpy
+from handdata.files.whole import write_bytes
 from handdata.geometry import in_frame, mirror_points, project
 from handdata.skeleton import FINGER_OF, INDEX, JOINTS, LEFT, RIGHT, WRIST
 from handdata.synth.frame import Camera, Frame, SequenceSpec, View
@@ -28,7 +29,6 @@ from handdata.synth.native.tree import (
     render_tree,
     save_labels,
     shares,
-    write_bytes,
     write_picture,
 )
 from handdata.synth.render_many import Task

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
 from handdata import manifest
+from handdata.files.whole import write_bytes
 from handdata.geometry import invert_rigid, rotation_from_vector, transform
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.frame import Camera, Frame, SequenceSpec
@@ -27,7 +28,6 @@ from handdata.synth.native.tree import (
     render_tree,
     save_labels,
     shares,
-    write_bytes,
     write_picture,
 )
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from handdata import manifest
+from handdata.files.whole import write_text
 from handdata.skeleton import INDEX, LEFT
 from handdata.synth.frame import Camera, Frame, SequenceSpec
-from handdata.synth.native.tree import Request, Victims, aim, render_tree, shares, write_picture, write_text
+from handdata.synth.native.tree import Request, Victims, aim, render_tree, shares, write_picture
 from handdata.synth.render_many import Task
 
 CLASSES = ("female_noobject", "female_object", "male_noobject", "male_object")

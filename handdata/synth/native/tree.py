@@ -5,7 +5,6 @@ the tree is, so that nothing is mixed with another rendering or with a real arch
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
+from handdata.files.whole import ENDING, whole, write_bytes, write_text
 from handdata.paths import RENDERED_MARK
 from handdata.synth.frame import Camera, Style
 from handdata.synth.render_many import Task, Write, render_frames
@@ -133,7 +133,7 @@ def _is_whole(root: Path, request: Request) -> bool:
             )
             raise ConfigError(root, expected="this same rendering or no folder", got=f"one with {differ}", fix=fix)
         return whole
-    if root.is_dir() and any(root.iterdir()):
+    if root.is_dir() and any(not path.name.endswith(ENDING) for path in root.iterdir()):  # a mark cut short is ours
         raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
     _set_mark(root, request, whole=False)
     return False
@@ -161,22 +161,6 @@ def _set_mark(root: Path, request: Request, *, whole: bool) -> None:
 # ------------------------------------------------------------------------------------------------ files
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all; line ends as given."""
-    write_bytes(path, text.encode())
-
-
 def write_picture(path: Path, image: NDArray[Any]) -> None:
     """Write a picture whole or not at all; the suffix decides the encoding.
 
@@ -198,12 +182,8 @@ def label_path(root: Path, sequence: str, index: int) -> Path:
 
 def save_labels(root: Path, sequence: str, index: int, labels: NDArray[Any]) -> None:
     """Keep a frame's labels for its table."""
-    path = label_path(root, sequence, index)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole(label_path(root, sequence, index)) as file:
         np.save(file, labels)
-    partial.rename(path)
 
 
 def load_labels(root: Path, sequence: str, count: int) -> NDArray[Any]:
