@@ -175,7 +175,8 @@ def measure(
         torch.cuda.reset_peak_memory_stats(device)
     with make_loader(config, mixture, device) as loader:
         batches = loader.epoch(0, batches=warm + 2 * options.steps)
-        ledger = Ledger({}, mixture, options.scratch, lag=LAG if device.type == "cuda" else 0)
+        lag = LAG if device.type == "cuda" else 0
+        ledger = Ledger(state.family.names, {}, mixture, options.scratch, lag=lag)
 
         def run(count: int) -> dict[str, float]:
             return take(batches, count, state, views, config, ledger, device)

@@ -251,6 +251,36 @@ def crop_intrinsics(K: NDArray[Any], A: NDArray[Any]) -> Array:
     return cropped
 
 
+def view_turn(K: NDArray[Any], size: int) -> Array:
+    """Return the smallest rotation that takes the ray through the middle of a crop to the optical axis.
+
+    A crop does not show where in the picture it lay, so a pose in the camera's axes cannot be told from it; a pose in
+    the turned axes, `P @ turn.T`, can. The transpose takes it back.
+
+    Args:
+        K: (..., 3, 3) intrinsics of the crop, px.
+        size: side of the crop, px.
+
+    Returns:
+        (..., 3, 3); the identity where K is NaN.
+
+    Example:
+        >>> K = np.array([[100.0, 0, 63.5], [0, 100, 63.5], [0, 0, 1]])
+        >>> bool(np.allclose(view_turn(K, 128), np.eye(3)))
+        True
+    """
+    K = np.asarray(K, np.float64)
+    known = np.isfinite(K).all((-2, -1))[..., None, None]
+    middle = np.array([(size - 1) / 2, (size - 1) / 2, 1.0])
+    ray = np.linalg.solve(np.where(known, K, np.eye(3)), np.broadcast_to(middle, K.shape[:-1])[..., None])[..., 0]
+    x, y, z = np.moveaxis(ray / np.linalg.norm(ray, axis=-1, keepdims=True), -1, 0)
+    cross = np.zeros(K.shape)  # of the axis (y, -x, 0), which is as long as the sine of the angle
+    cross[..., 0, 2], cross[..., 2, 0] = -x, x
+    cross[..., 1, 2], cross[..., 2, 1] = -y, y
+    turn: Array = np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
+    return np.where(known, turn, np.eye(3))
+
+
 # ------------------------------------------------------------------------------------------------ masks and mirror
 
 

@@ -75,7 +75,7 @@ def predict_command(
     if onnx:
         from handdata.model.onnx import write_onnx
 
-        click.echo(write_onnx(onnx, saved.trained, rule), err=bool(pictures))  # type: ignore[arg-type]
+        click.echo(write_onnx(onnx, saved.trained, rule), err=bool(pictures))
         if not pictures:
             return
     paths = [path for given in pictures for path in (sorted(given.iterdir()) if given.is_dir() else [given])]

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from handdata.errors import DataError, MissingError
 from handdata.files.tables import read_tree
 from handdata.model.config import BEST, LAST, ModelConfig, Precision
 from handdata.model.device import set_products
-from handdata.model.networks import PLAIN, HandNet, Ways
+from handdata.model.families import family_of
+from handdata.model.networks import PLAIN
 from handdata.model.weights import fill
 
 VERSION = "handdata-checkpoint/1"
@@ -87,21 +88,9 @@ def find(path: Path) -> Path:
     )
 
 
-def make_network(model: ModelConfig, ways: Ways = PLAIN) -> HandNet:
-    """Return a model's network with random weights."""
-    return HandNet(
-        model.kind,
-        size=model.size,
-        width=model.width,
-        decoder_init=model.decoder_init,
-        logit_offset=model.logit_offset,
-        ways=ways,
-    )
-
-
-def load_network(trained: Trained, device: torch.device) -> HandNet:
+def load_network(trained: Trained, device: torch.device) -> nn.Module:
     """Return the network with its weights, ready to predict."""
-    network = make_network(trained.model)
+    network = family_of(trained.model.kind).make(trained.model, PLAIN)
     fill(network, trained.weights, where=trained.path)
     if device.type == "cuda":
         set_products(tf32=trained.tf32, device=device)  # PyTorch's own choice is TF32 for convolutions

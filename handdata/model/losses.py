@@ -43,16 +43,16 @@ def loss_2d(maps_BKHW: Tensor, uv_BK2: Tensor, present_BK: Tensor, kind: Loss2D,
         over: divide by the present keypoints, or by all 21 a sample as published (L4).
     """
     if kind == "coordinates":
-        return _masked(_off_square(maps_BKHW, uv_BK2, present_BK), present_BK, over)
+        return masked(_off_square(maps_BKHW, uv_BK2, present_BK), present_BK, over)
     px, py = profiles(uv_BK2, maps_BKHW.shape[-1])
     if kind == "l2":
         target = render(px, py)
         energy = target.square().sum((-2, -1)).clamp(min=1.0)
-        return _masked((maps_BKHW - target).square().sum((-2, -1)) / energy, present_BK, over)
+        return masked((maps_BKHW - target).square().sum((-2, -1)) / energy, present_BK, over)
     per_keypoint = iou_per_map(maps_BKHW, px, py)
     if kind == "iou_and_expectation":
         per_keypoint = per_keypoint + PULL * _off_square(maps_BKHW, uv_BK2, present_BK)
-    return _masked(per_keypoint, present_BK, over)
+    return masked(per_keypoint, present_BK, over)
 
 
 def loss_3d(xyz_BK3: Tensor, true_BK3: Tensor, present_BK: Tensor, kind: Loss3D) -> Ratio:
@@ -70,10 +70,10 @@ def loss_3d(xyz_BK3: Tensor, true_BK3: Tensor, present_BK: Tensor, kind: Loss3D)
         return Ratio(zero, zero)
     difference = xyz_BK3 - _known(true_BK3, present_BK)
     if kind == "mse":
-        return _masked(difference.square().mean(-1), present_BK, "present")
+        return masked(difference.square().mean(-1), present_BK, "present")
     pairs = (difference[:, :, None] - difference[:, None]).abs().mean(-1)
     both = present_BK[:, :, None] & present_BK[:, None]
-    return _masked(pairs, both & ~torch.eye(both.shape[-1], dtype=torch.bool, device=both.device), "present")
+    return masked(pairs, both & ~torch.eye(both.shape[-1], dtype=torch.bool, device=both.device), "present")
 
 
 def divide(ratio: Ratio) -> Tensor:
@@ -90,7 +90,8 @@ def _known(values_BKD: Tensor, present_BK: Tensor) -> Tensor:
     return torch.where(present_BK[..., None], values_BKD, 0.0)
 
 
-def _masked(per_entry: Tensor, present: Tensor, over: Over) -> Ratio:
+def masked(per_entry: Tensor, present: Tensor, over: Over = "present") -> Ratio:
+    """Return the sum over what is present, and the number to divide it by; what is absent gets no gradient."""
     total = torch.where(present, per_entry, 0.0).sum()
     if over == "all":
         return Ratio(total, torch.full_like(total, present.numel()))  # filled there: a copy would make the host wait

@@ -3,7 +3,8 @@
 Input `image` (batch, n, n, 3) uint8 RGB: the square crop of a LEFT hand, n the model's side; a right hand mirrored.
 Outputs   `keypoints_2d` (batch, 21, 2) float32, fractions of the crop's side: pixel-centre x of the crop is u n;
           `keypoints_3d` (batch, 21, 3) float32, in units of wrist to middle MCP, the middle MCP at the origin;
-          `heatmaps` (batch, 21, n, n) float32.
+          `heatmaps` (batch, 21, m, m) float32, m = n in Models 1 to 3;
+          `presence`, `right` (batch,) float32, 0..1, of families that say whether a hand is there, and a right one.
 
 Colour normalisation and read-out are part of the graph; the batch is free. The file's metadata repeats all of this.
 """
@@ -20,13 +21,14 @@ from handdata import __version__
 from handdata.errors import ConfigError
 from handdata.files.whole import write_bytes
 from handdata.model.checkpoint import Trained, load_network
-from handdata.model.networks import HandNet
+from handdata.model.config import ModelConfig
+from handdata.model.families import family_of
+from handdata.model.families.family import Reading
 from handdata.model.pixels import MEAN, STD
-from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
 from handdata.skeleton import KEYPOINTS
 
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
-INPUTS, OUTPUTS = ("image",), ("keypoints_2d", "keypoints_3d", "heatmaps")
+INPUTS, OUTPUTS = ("image",), ("keypoints_2d", "keypoints_3d", "heatmaps", "presence", "right")
 
 
 class Portable(nn.Module):
@@ -34,25 +36,40 @@ class Portable(nn.Module):
 
     Args:
         network: ready to predict.
-        rule: read-out of the heatmaps.
+        model: its settings.
+        rule: read-out of its prediction; None takes the family's own.
     """
 
-    def __init__(self, network: HandNet, rule: ReadOut) -> None:
+    def __init__(self, network: nn.Module, model: ModelConfig, rule: str | None = None) -> None:
         super().__init__()
-        self.network, self.rule = network, rule
+        self.network, self.model = network, model
+        self.family = family_of(model.kind)
+        self.rule = rule or self.family.read_outs(model)[0]
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", 255 * torch.tensor(MEAN))
         self.register_buffer("std", 255 * torch.tensor(STD))
 
-    def forward(self, image_BHW3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (B, 21, 2), (B, 21, 3) and (B, 21, n, n) of (B, n, n, 3) uint8."""
+    def forward(self, image_BHW3: Tensor) -> tuple[Tensor, ...]:
+        """Return what `OUTPUTS` names, as far as the family says it, of (B, n, n, 3) uint8."""
         image = (image_BHW3.float() - self.mean) / self.std
-        maps, xyz = self.network(image.permute(0, 3, 1, 2))
-        return read_out(maps, self.rule), xyz, maps
+        reading = self.family.read(self.network(image.permute(0, 3, 1, 2)), self.model, self.rule)
+        return tuple(value for value in _values(reading) if value is not None)
+
+    def names(self) -> list[str]:
+        """Return the names of what `forward` returns."""
+        size = self.model.size
+        with torch.no_grad():
+            prediction = self.network(torch.zeros(1, 3, size, size))
+        values = _values(self.family.read(prediction, self.model, self.rule))
+        return [name for name, value in zip(OUTPUTS, values, strict=True) if value is not None]
 
 
-def write_onnx(path: Path, trained: Trained, rule: ReadOut | None = None) -> Path:
+def _values(reading: Reading) -> tuple[Tensor | None, ...]:
+    return reading.uv_BK2, reading.xyz_BK3, reading.maps_BKHW, reading.presence_B, reading.right_B
+
+
+def write_onnx(path: Path, trained: Trained, rule: str | None = None) -> Path:
     """Write a checkpoint's network, with its averaged weights where it has any, in float32.
 
     Args:
@@ -63,16 +80,16 @@ def write_onnx(path: Path, trained: Trained, rule: ReadOut | None = None) -> Pat
     Raises:
         ConfigError: the packages that write ONNX are not installed.
     """
-    chosen = rule or READ_OUT_OF[trained.model.kind]
     network = load_network(trained, torch.device("cpu"))
-    model = _export(Portable(network, chosen).eval(), network.size)
-    for key, value in _facts(trained, chosen).items():
+    portable = Portable(network, trained.model, rule).eval()
+    model = _export(portable)
+    for key, value in _facts(trained, portable).items():
         model.metadata_props.add(key=key, value=value)
     write_bytes(path, model.SerializeToString())
     return path
 
 
-def _export(portable: Portable, size: int) -> Any:
+def _export(portable: Portable) -> Any:
     try:
         import onnx  # noqa: F401, PLC0415  # extras
         import onnxscript  # noqa: F401, PLC0415
@@ -80,6 +97,7 @@ def _export(portable: Portable, size: int) -> Any:
         raise ConfigError(
             "--onnx", expected="onnx and onnxscript", got="not installed", fix='Run pip install "handdata[onnx]".'
         ) from error
+    size = portable.model.size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)  # two, so that the batch is not taken for a constant
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter about itself
@@ -87,7 +105,7 @@ def _export(portable: Portable, size: int) -> Any:
             portable,
             (example,),
             input_names=INPUTS,
-            output_names=OUTPUTS,
+            output_names=portable.names(),
             opset_version=OPSET,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             external_data=False,
@@ -98,7 +116,7 @@ def _export(portable: Portable, size: int) -> Any:
     return program.model_proto
 
 
-def _facts(trained: Trained, rule: ReadOut) -> dict[str, str]:
+def _facts(trained: Trained, portable: Portable) -> dict[str, str]:
     """Return what a reader of the file must know, as ONNX's text metadata."""
     model = trained.model
     return {
@@ -106,7 +124,7 @@ def _facts(trained: Trained, rule: ReadOut) -> dict[str, str]:
         "recipe": trained.recipe,
         "epoch": str(trained.epoch),
         "model": model.kind,
-        "read_out": rule,
+        "read_out": portable.rule,
         "image": f"(batch, {model.size}, {model.size}, 3) uint8 RGB, square crop of a left hand; mirror a right one",
         "keypoints_2d": "(batch, 21, 2) fractions of the crop's side; times its pixels: pixel-centre coordinates",
         "keypoints_3d": "(batch, 21, 3) in units of wrist to middle MCP, the middle MCP at the origin; camera axes",

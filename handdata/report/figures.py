@@ -98,17 +98,21 @@ def anchor_figure(dataset: str, sets: Sequence[tuple[Run, SetResult]]) -> str:
 def learning_figure(runs: Sequence[Run]) -> str:
     """Draw training (thin) and validation (thick) losses of all runs, with their experiments' published points."""
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(7.6, 3.0))
         logged = [run for run in runs if run.log]
-        for axes, loss, column in zip(figure.subplots(1, 2), ("loss_2d", "loss_3d"), (3, 4), strict=True):
+        named = dict.fromkeys(name for run in logged for name in run.log[0]["train"] if name != "total")
+        losses = list(named) or ["loss_2d", "loss_3d"]
+        figure = Figure(figsize=(3.8 * len(losses), 3.0))
+        for axes, loss in zip(np.atleast_1d(figure.subplots(1, len(losses))), losses, strict=True):
+            column = {"loss_2d": 3, "loss_3d": 4}.get(loss)
             for place, run in enumerate(logged):
                 epochs = [entry["epoch"] for entry in run.log]
                 for part, width, alpha in (("train", 0.8, 0.6), ("val", 1.8, 1.0)):
-                    values = [(entry.get(part) or {}).get(loss, np.nan) for entry in run.log]
+                    found = [(entry.get(part) or {}).get(loss) for entry in run.log]
+                    values = [np.nan if value is None else value for value in found]
                     title = run.name if part == "train" else None
                     _line(axes, epochs, values, place, title, linewidth=width, alpha=alpha)
-                for row in LEARNING_CURVES.get(run.experiment, ()):
-                    if row[0] <= epochs[-1]:
+                for row in LEARNING_CURVES.get(run.experiment, ()) if column else ():
+                    if column and row[0] <= epochs[-1]:
                         axes.plot(row[0], row[column], "x", color=SERIES[place % len(SERIES)], markersize=5)
             axes.set(xlabel="epoch", title=f"{loss.replace('_', ' ').replace('d', 'D')}, train thin, validation thick")
             axes.title.set_fontsize(9)

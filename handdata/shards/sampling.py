@@ -19,7 +19,7 @@ _HALF = np.uint64(32)
 # A Feistel network of 8 rounds over Philox-keyed 32-bit mixing; the mixer is MurmurHash3's finaliser (A. Appleby).
 _FEISTEL_ROUNDS = 8
 
-STREAM_SAMPLING, STREAM_AUGMENT = 0, 16  # streams 0..15 choose samples, 16 and up draw their augmentation
+STREAM_SAMPLING, STREAM_AUGMENT, STREAM_FLIP = 0, 16, 64  # streams 0..15 choose samples, 16 and up look at them
 
 
 def philox(counter: NDArray[Any], key: tuple[int, int]) -> NDArray[np.uint32]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
 from handdata.model.config import LossConfig, ModelConfig, Precision
+from handdata.model.families import check_kind
 from handdata.train.augment.settings import LIMITS, PUBLISHED, AugmentConfig, published_configs, strong_configs
 
 RECIPES = resources.files("handdata.train") / "recipes"
@@ -90,6 +91,7 @@ class DataConfig:
     batch: int = 64  # samples a step, all processes together
     loader_threads: int = 2
     cache: Literal["none", "device"] = "none"  # "device" keeps the training set there
+    turn: bool = False  # 3D in the axes of the view through the crop's middle, where the camera is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +156,7 @@ def check(config: Config) -> Config:
         ConfigError: which setting, and what it may be.
     """
     _check_counts(config)
+    check_kind(config.model.kind, where=f"recipe {config.name}[model.kind]")
     if config.model.size <= 0 or config.model.size % 32:
         raise ConfigError(
             f"recipe {config.name}[model.size]", expected="a multiple of 32 px", got=str(config.model.size)

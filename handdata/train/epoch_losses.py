@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,8 @@ from handdata.files.whole import write_text
 from handdata.train.distributed import rank, texts_of_all
 from handdata.train.loader.loaders import Batch, Mixture
 
-NAMES = ("loss_2d", "loss_3d", "total")
+TOTAL = "total"
+STEPS = ".steps"  # after a term's name in the sums: in how many of the steps something of it was present
 NAMED_IDS = 8  # sample ids that fit on a line
 LAG = 2  # steps; one is computed and one waits in line while the host reads the losses of the one before
 
@@ -46,18 +47,19 @@ class Ledger:
     """Collects the losses of one epoch.
 
     Args:
+        names: of the family's T terms.
         sums: of the epoch so far, changed in place.
         mixture: names the samples.
         run: folder that the ids of a bad batch are written to.
         lag: read each loss so many steps late, so that a GPU has work while the host waits for a figure.
     """
 
-    def __init__(self, sums: dict[str, float], mixture: Mixture, run: Path, *, lag: int) -> None:
-        self._sums, self._mixture, self._run, self._lag = sums, mixture, run, lag
+    def __init__(self, names: Sequence[str], sums: dict[str, float], mixture: Mixture, run: Path, *, lag: int) -> None:
+        self._names, self._sums, self._mixture, self._run, self._lag = tuple(names), sums, mixture, run, lag
         self._waiting: deque[tuple[Landing, Batch]] = deque()
 
     def add(self, values: Tensor, batch: Batch) -> bool:
-        """Take a step's (loss_2d, loss_3d, total, stop); return whether some process was told to stop.
+        """Take a step's T losses, their total, T times 1 or 0 for present, and stop; return whether to stop.
 
         Nothing waits any more where it returns True.
 
@@ -84,11 +86,14 @@ class Ledger:
     def _read(self) -> bool:
         """Read the oldest step that is waiting."""
         landing, batch = self._waiting.popleft()
-        *losses, stop = landing.values()
+        *values, stop = landing.values()
+        terms = len(self._names)
+        losses, present = values[: terms + 1], values[terms + 1 :]
         if not all(map(math.isfinite, losses)):
             self._refuse(losses, batch)
-        for name, loss in zip(NAMES, losses, strict=True):
-            self._sums[name] = self._sums.get(name, 0.0) + loss
+        steps = (name + STEPS for name in self._names)
+        for name, value in zip((*self._names, TOTAL, *steps), (*losses, *present), strict=True):
+            self._sums[name] = self._sums.get(name, 0.0) + value
         return stop > 0
 
     def _refuse(self, losses: list[float], batch: Batch) -> None:
@@ -101,7 +106,7 @@ class Ledger:
         raise DataError(
             f"epoch {batch.epoch + 1}, samples {', '.join(ids[:NAMED_IDS])}{more}",
             expected="a finite loss",
-            got=f"{losses[2]}",
+            got=f"{losses[-1]}",
             fix=f"All ids are in {path}. Lower optim.lr, set optim.clip_norm, or go on from the last checkpoint.",
         )
 
@@ -133,3 +138,12 @@ class Clock:
             "samples_per_s": round(processes * self._samples / spent, 2),
             "data_wait": round(self._waited / spent, 5),
         }
+
+
+def means(names: Sequence[str], sums: Mapping[str, float], batches: int) -> dict[str, float | None]:
+    """Return an epoch's mean losses: each term over the steps in which it was present, None where there were none."""
+    result: dict[str, float | None] = {TOTAL: sums[TOTAL] / batches}
+    for name in names:
+        steps = sums.get(name + STEPS, batches)
+        result[name] = sums[name] / steps if steps else None
+    return result

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
@@ -23,9 +23,8 @@ from handdata.evaluation.score import score_predictions
 from handdata.files.whole import whole
 from handdata.model.checkpoint import load_network
 from handdata.model.device import autocast, choose_device
-from handdata.model.networks import HandNet
+from handdata.model.families import family_of
 from handdata.model.pixels import MEAN, STD
-from handdata.model.read_out import READ_OUT_OF, READ_OUTS, ReadOut, read_out
 from handdata.progress import meter
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
@@ -164,7 +163,7 @@ def _predict_mixture(
     rows: _Rows,
     mixture: Mixture,
     saved: Checkpoint,
-    network: HandNet,
+    network: nn.Module,
     selection: Selection,
     device: torch.device,
     *,
@@ -174,13 +173,16 @@ def _predict_mixture(
     """Add the predictions of one mixture to `rows`."""
     config = replace(saved.config, augment=AugmentSetting(kind="published")) if selection.augmented else saved.config
     views = make_views(config, mixture, device, train=selection.augmented, seed=seed)
+    family = family_of(saved.config.model.kind)
     repeats, size = (selection.repeats if selection.augmented else 1), saved.config.model.size
     with EvalLoader(mixture, batch, device=device) as loader, meter("predicting", repeats * len(loader)) as bar:
         for repeat in range(repeats):
             for part in loader:
                 inputs = views.inputs(part, epoch=repeat)
-                maps, xyz = forward(network, inputs.image_B3HW, saved.config)
-                found = {str(rule): read_out(maps, rule).double().cpu().numpy() for rule in _rules(saved)}
+                prediction = forward(network, inputs.image_B3HW, saved.config)
+                readings = {rule: family.read(prediction, saved.config.model, rule) for rule in _rules(saved)}
+                found = {rule: reading.uv_BK2.double().cpu().numpy() for rule, reading in readings.items()}
+                xyz = readings[_rules(saved)[0]].xyz_BK3
                 ids = mixture.sample_ids(part.dataset, part.sample)
                 if selection.augmented:
                     rows.add(ids, **_as_seen(inputs, found, xyz, size, repeat))
@@ -189,17 +191,16 @@ def _predict_mixture(
                 bar.advance()
 
 
-def forward(network: HandNet, image_B3HW: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """Run the network on batches of one size and return heatmaps and coordinates of all samples."""
-    maps, coordinates = [], []
+def forward(network: nn.Module, image_B3HW: Tensor, config: Config) -> Any:
+    """Run the network on batches of one size and return its prediction of all samples."""
+    predictions = []
     for image in torch.split(image_B3HW, FORWARD):
         missing = FORWARD - len(image)
         whole = torch.cat([image, image.new_zeros(missing, *image.shape[1:])]) if missing else image
         with autocast(config.loop.precision, image.device):
             prediction = network(whole)
-        maps.append(prediction.maps_BKHW[: len(image)])
-        coordinates.append(prediction.xyz_BK3[: len(image)])
-    return torch.cat(maps), torch.cat(coordinates)
+        predictions.append([values[: len(image)] for values in prediction])
+    return type(prediction)(*(torch.cat(parts) for parts in zip(*predictions, strict=True)))
 
 
 def select(selection: Selection) -> list[PartMixture]:
@@ -259,7 +260,10 @@ def _splits(folder: Path, selection: Selection) -> list[Dataset]:
 
 
 def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
-    """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names."""
+    """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names.
+
+    A family without heatmaps of the crop's size leaves none.
+    """
     device = torch.device("cpu")
     mixture = select(replace(selection, limit=1, augmented=False))[0]
     network = load_network(saved.trained, device)
@@ -267,7 +271,12 @@ def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
         part = next(iter(loader))
         inputs = make_views(saved.config, mixture, device, train=False).inputs(part)
     with torch.no_grad():
-        maps, _ = forward(network, inputs.image_B3HW, saved.config)
+        prediction = forward(network, inputs.image_B3HW, saved.config)
+    reading = family_of(saved.config.model.kind).read(prediction, saved.config.model, _rules(saved)[0])
+    maps = reading.maps_BKHW
+    if maps is None or maps.shape[-1] != saved.config.model.size:
+        path.unlink(missing_ok=True)
+        return
     name = mixture.sample_ids(part.dataset, part.sample)[0]
     dataset, _, sample_id = name.partition("/")
     arrays = {"image": to_picture(inputs.image_B3HW)[0], "heatmaps": maps[0].numpy()}
@@ -282,9 +291,8 @@ def to_picture(image_B3HW: Tensor) -> NDArray[np.uint8]:
     return levels.to(torch.uint8).cpu().numpy()
 
 
-def _rules(saved: Checkpoint) -> list[ReadOut]:
-    own = READ_OUT_OF[saved.config.model.kind]
-    return [own, *(rule for rule in READ_OUTS if rule != own)]
+def _rules(saved: Checkpoint) -> tuple[str, ...]:
+    return family_of(saved.config.model.kind).read_outs(saved.config.model)
 
 
 def _as_shipped(

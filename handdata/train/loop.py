@@ -17,16 +17,16 @@ from torch import Tensor
 
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
-from handdata.model.config import BEST, LAST, LossConfig
+from handdata.model.config import BEST, LAST
 from handdata.model.device import autocast
-from handdata.model.losses import Ratio, loss_2d, loss_3d
-from handdata.model.read_out import READ_OUT_OF, read_out
+from handdata.model.families.family import Family
+from handdata.model.losses import Ratio
 from handdata.progress import meter, say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import Views, make_views
 from handdata.train.config import Config
 from handdata.train.distributed import environment, group, is_first, rank, sum_over_processes, wait, world
-from handdata.train.epoch_losses import LAG, NAMES, Clock, Ledger
+from handdata.train.epoch_losses import LAG, TOTAL, Clock, Ledger, means
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
 from handdata.train.optim import clip
@@ -134,7 +134,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
             if rank() == 0:
                 run.log(entry)
                 board.write(entry)
-                say(_line(entry, config))
+                say(_line(entry, config, state.family))
             if is_best:
                 _save(state, run, config, BEST)
             _save(state, run, config, LAST)
@@ -160,7 +160,8 @@ def train_epoch(
 ) -> bool:
     """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
     position = state.position
-    ledger = Ledger(position.sums, loader.mixture, run, lag=LAG if loader.device.type == "cuda" else 0)
+    lag = LAG if loader.device.type == "cuda" else 0
+    ledger = Ledger(state.family.names, position.sums, loader.mixture, run, lag=lag)
     state.train_mode()
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
     with shown(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches, position.batch) as count:
@@ -178,7 +179,8 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     """Take one step.
 
     Returns:
-        (4,) on the device: 2D loss, 3D loss, weighted total, each over all processes; how many were told to stop.
+        (2 T + 2,) on the device, over all processes: the T terms' losses, their weighted total, T times 1 where
+        something of the term was present and 0 where nothing was; how many were told to stop.
     """
     rate = state.schedule.rate(state.position.step)
     for group_of_parameters in state.optimizer.param_groups:
@@ -187,11 +189,14 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     own = state.objective(inputs, state.position.epoch)
     told = own.new_full((1,), float(stopping))
     sums = sum_over_processes(torch.cat([own.detach(), told]))
-    counts = sums[2:4].clamp(min=1.0)
-    total = config.loss.weight_2d * own[0] / counts[0] + config.loss.weight_3d * own[1] / counts[1]
+    terms, weights = len(own) // 2, state.weights
+    counts = sums[terms:-1].clamp(min=1.0)
+    total = weights[0] * own[0] / counts[0]
+    for term in range(1, terms):
+        total = total + weights[term] * own[term] / counts[term]
     state.scaler.scale(total * world()).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes, sums are wanted
     descend(state, config)
-    return torch.cat([_losses(sums, config.loss), sums[4:]])
+    return torch.cat([_losses(sums[:-1], weights), (sums[terms:-1] > 0).to(sums.dtype), sums[-1:]])
 
 
 def descend(state: State, config: Config) -> None:
@@ -205,41 +210,50 @@ def descend(state: State, config: Config) -> None:
 
 
 @torch.no_grad()
-def validate(state: State, config: Config, val_set: Mixture, views: Views, device: torch.device) -> dict[str, float]:
+def validate(
+    state: State, config: Config, val_set: Mixture, views: Views, device: torch.device
+) -> dict[str, float | None]:
     """Return the losses over the validation samples, and the mean errors of the model's own read-out.
 
     The running average's weights are used where there are any. `error_2d` is in crop fractions, `error_3d` in units
-    of wrist to middle MCP, both over the keypoints present.
+    of wrist to middle MCP, both over the keypoints present. A loss of nothing is None.
     """
     state.network.eval()
-    sums = torch.zeros(8, device=device, dtype=torch.float64)
+    terms = len(state.family.names)
+    sums = torch.zeros(2 * terms + 4, device=device, dtype=torch.float64)
     loader = EvalLoader(val_set, config.data.batch, device=device, rank=rank(), world_size=world())
     with loader, shown("validation", len(loader)) as count:
         for batch in loader:
             sums += measure(state, views.inputs(batch), config)
             count()
     sums = sum_over_processes(sums)
-    losses = dict(zip(NAMES, _losses(sums[:4], config.loss).tolist(), strict=True))
-    errors = (sums[4:6] / sums[6:8].clamp(min=1)).tolist()
-    return {**losses, "error_2d": errors[0], "error_3d": errors[1]}
+    losses = _losses(sums[: 2 * terms], state.weights).tolist()
+    present = (sums[terms : 2 * terms] > 0).tolist()
+    errors = (sums[-4:-2] / sums[-2:].clamp(min=1)).tolist()
+    return {
+        **{n: v if here else None for n, v, here in zip(state.family.names, losses, present, strict=False)},
+        TOTAL: losses[-1],
+        "error_2d": errors[0],
+        "error_3d": errors[1],
+    }
 
 
 def measure(state: State, inputs: Inputs, config: Config) -> Tensor:
-    """Return (8,) float64 sums of a validation batch: 2D loss, 3D loss, their numbers; both errors, their numbers."""
+    """Return (2 T + 4,) float64 sums of a batch: the terms' losses, their numbers; 2D and 3D errors, their numbers."""
     values = state.average.values if state.average else dict(state.network.state_dict())
     with autocast(config.loop.precision, inputs.image_B3HW.device):
-        maps, xyz = torch.func.functional_call(state.network, values, (inputs.image_B3HW,))
-    flat = loss_2d(maps, inputs.uv_BK2, inputs.present_2d_BK, config.loss.loss_2d, config.loss.over)
-    deep = loss_3d(xyz, inputs.xyz_BK3, inputs.present_3d_BK, config.loss.loss_3d)
-    found = read_out(maps, READ_OUT_OF[config.model.kind])
-    off_2d = _distance(found, inputs.uv_BK2, inputs.present_2d_BK)
-    off_3d = _distance(xyz, inputs.xyz_BK3, inputs.present_3d_BK)
-    parts = (flat.total, deep.total, flat.number, deep.number, off_2d.total, off_3d.total)
+        prediction = torch.func.functional_call(state.network, values, (inputs.image_B3HW,))
+    family, model = state.family, config.model
+    ratios = family.sums(prediction, inputs.labels, config.loss)
+    found = family.read(prediction, model, family.read_outs(model)[0])
+    off_2d = _distance(found.uv_BK2, inputs.uv_BK2, inputs.present_2d_BK)
+    off_3d = _distance(found.xyz_BK3, inputs.xyz_BK3, inputs.present_3d_BK)
+    parts = (*(ratio.total for ratio in ratios), *(ratio.number for ratio in ratios), off_2d.total, off_3d.total)
     return torch.stack([*parts, off_2d.number, off_3d.number]).double()
 
 
 def end_epoch(
-    state: State, config: Config, figures: dict[str, Any], validation: dict[str, float]
+    state: State, config: Config, figures: dict[str, Any], validation: dict[str, float | None]
 ) -> tuple[dict[str, Any], bool]:
     """Close the epoch: mean losses, the schedule, the position of the next one.
 
@@ -247,7 +261,7 @@ def end_epoch(
         The log entry, and whether the validation total is the lowest so far.
     """
     position = state.position
-    losses = {name: position.sums[name] / config.loop.batches for name in ("total", "loss_2d", "loss_3d")}
+    losses = means(state.family.names, position.sums, config.loop.batches)
     entry = {
         "epoch": position.epoch + 1,
         "step": position.step,
@@ -256,7 +270,8 @@ def end_epoch(
         "lr": state.schedule.rate(position.step - 1),
         **figures,
     }
-    watched = validation.get("total", losses["total"])
+    watched = validation.get(TOTAL, losses[TOTAL])
+    assert watched is not None  # noqa: S101  # only terms may be missing
     state.schedule.epoch_ended(watched)
     is_best = bool(validation) and (position.best_loss is None or watched < position.best_loss)
     position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
@@ -293,10 +308,14 @@ def _distance(found_BKD: Tensor, true_BKD: Tensor, present_BK: Tensor) -> Ratio:
     return Ratio(torch.where(present_BK, distance, 0.0).sum(), present_BK.sum().float())
 
 
-def _losses(sums: Tensor, loss: LossConfig) -> Tensor:
-    """Return (2D, 3D, weighted total) from (2D sum, 3D sum, 2D count, 3D count)."""
-    flat, deep = sums[0] / sums[2].clamp(min=1.0), sums[1] / sums[3].clamp(min=1.0)
-    return torch.stack([flat, deep, loss.weight_2d * flat + loss.weight_3d * deep])
+def _losses(sums: Tensor, weights: Sequence[float]) -> Tensor:
+    """Return (T + 1,) losses and their weighted total from (2 T,) sums and counts."""
+    totals, counts = sums.chunk(2)
+    losses = [total / count.clamp(min=1.0) for total, count in zip(totals, counts, strict=True)]
+    whole = weights[0] * losses[0]
+    for weight, loss in zip(weights[1:], losses[1:], strict=True):
+        whole = whole + weight * loss
+    return torch.stack([*losses, whole])
 
 
 @contextmanager
@@ -317,9 +336,11 @@ def _save(state: State, run: RunFolder, config: Config, name: str) -> None:
     wait()
 
 
-def _line(entry: dict[str, Any], config: Config) -> str:
-    def part(losses: dict[str, float]) -> str:
-        return f"{losses['total']:.4f} (2D {losses['loss_2d']:.4f}, 3D {losses['loss_3d']:.4f})"
+def _line(entry: dict[str, Any], config: Config, family: Family) -> str:
+    def part(losses: dict[str, float | None]) -> str:
+        values = ((term.label, losses[term.name]) for term in family.terms)
+        terms = ", ".join(f"{label} {'none' if value is None else f'{value:.4f}'}" for label, value in values)
+        return f"{losses[TOTAL]:.4f} ({terms})"
 
     val = entry["val"]
     measured = f", val {part(val)}, error 2D {val['error_2d']:.4f} 3D {val['error_3d']:.4f}" if val else ""

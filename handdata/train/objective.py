@@ -7,6 +7,7 @@ Shape letters: B batch, K keypoints, H, W rows and columns.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from handdata.model.config import Loss2D, LossConfig, Precision
 from handdata.model.device import autocast
-from handdata.model.losses import loss_2d, loss_3d
+from handdata.model.families import family_of
+from handdata.model.families.family import Labels
+from handdata.model.losses import Ratio
 from handdata.progress import say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Compile, Config
@@ -52,21 +55,21 @@ def choose_mode(config: Config, device: torch.device, processes: int) -> Compile
 def loss_sums(
     network: nn.Module,
     image_B3HW: Tensor,
-    uv_BK2: Tensor,
-    present_2d_BK: Tensor,
-    xyz_BK3: Tensor,
-    present_3d_BK: Tensor,
-    *,
-    kind: Loss2D,
+    *labels: Tensor,
+    sums: Callable[..., tuple[Ratio, ...]],
     loss: LossConfig,
     precision: Precision,
 ) -> Tensor:
-    """Return (4,) float32: the 2D and the 3D sum, with gradient, then how many entries each runs over."""
+    """Return (2 T,) float32: the sum of each of the family's T terms, with gradient, then how many each runs over."""
     with autocast(precision, image_B3HW.device):
         prediction = network(image_B3HW)
-    flat = loss_2d(prediction.maps_BKHW, uv_BK2, present_2d_BK, kind, loss.over)
-    deep = loss_3d(prediction.xyz_BK3, xyz_BK3, present_3d_BK, loss.loss_3d)
-    return torch.stack([flat.total, deep.total, flat.number, deep.number])
+    ratios = sums(prediction, Labels(*labels), loss)
+    return torch.stack([*(ratio.total for ratio in ratios), *(ratio.number for ratio in ratios)])
+
+
+def loss_at(loss: LossConfig, epoch: int) -> LossConfig:
+    """Return the losses of an epoch: the first ones may have another 2D loss (`loss.warm_epochs`)."""
+    return replace(loss, loss_2d="l2") if epoch < loss.warm_epochs else loss
 
 
 class Objective:
@@ -87,6 +90,7 @@ class Objective:
         backend: str | Callable[..., Any] = "inductor",
     ) -> None:
         self._network, self._config, self._mode = network, config, mode
+        self._sums = family_of(config.model.kind).sums
         self._eager: Callable[..., Tensor] = partial(loss_sums, network)
         self._compiled: Callable[..., Tensor] | None = None
         self._proven: set[Loss2D] = set()  # each is a program of its own
@@ -103,14 +107,14 @@ class Objective:
         return self._compiled is not None and bool(self._proven)
 
     def __call__(self, inputs: Inputs, epoch: int) -> Tensor:
-        """Return the (4,) sums of a batch; the first epochs may have another 2D loss (`loss.warm_epochs`)."""
-        loss, loop = self._config.loss, self._config.loop
-        kind: Loss2D = "l2" if epoch < loss.warm_epochs else loss.loss_2d
+        """Return the (2 T,) sums of a batch of that epoch."""
+        loss, loop = loss_at(self._config.loss, epoch), self._config.loop
+        kind = loss.loss_2d
         image = inputs.image_B3HW
         if loop.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        labels = (inputs.uv_BK2, inputs.present_2d_BK, inputs.xyz_BK3, inputs.present_3d_BK)
-        settings = {"kind": kind, "loss": loss, "precision": loop.precision}
+        labels = inputs.labels
+        settings = {"sums": self._sums, "loss": loss, "precision": loop.precision}
         if self._compiled is None:
             return self._eager(image, *labels, **settings)
         # labels are columns of one table whose width is not that of every batch: other strides would compile anew
@@ -141,7 +145,7 @@ class Objective:
             for _ in range(TRIALS):
                 self._begin()
                 sums = compiled(*tensors, **settings)
-                (sums[0] + sums[1]).backward()  # type: ignore[no-untyped-call]  # compiled when it is first needed
+                sums[: len(sums) // 2].sum().backward()  # type: ignore[no-untyped-call]  # compiled when it is first needed
                 self._network.zero_grad(set_to_none=True)
             near = NEAR[self._config.loop.precision]
             if not torch.allclose(sums, expected, rtol=near, atol=near):

@@ -19,8 +19,9 @@ from handdata.files.whole import write_bytes
 from handdata.geometry import mirror_pixels
 from handdata.model.checkpoint import load_network
 from handdata.model.device import choose_device
+from handdata.model.families import family_of
 from handdata.model.pixels import normalize
-from handdata.model.read_out import READ_OUT_OF, ReadOut, read_out
+from handdata.model.read_out import ReadOut
 from handdata.pictures.decode import read_image, resample_square
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.skeleton import HAND_SIDES, KEYPOINTS, RIGHT
@@ -94,20 +95,22 @@ def find_hands(
     """
     where = choose_device(device)
     network = load_network(saved.trained, where)
-    chosen_rule = rule or READ_OUT_OF[saved.config.model.kind]
+    model = saved.config.model
+    family = family_of(model.kind)
+    chosen_rule = rule or family.read_outs(model)[0]
     for first in range(0, len(pictures), FORWARD):
         chosen = pictures[first : first + FORWARD]
         images = [read_image(picture.path) for picture in chosen]
         crops = [_square(picture, image) for picture, image in zip(chosen, images, strict=True)]
-        shown = np.stack([_shown(*each, size=network.size) for each in zip(chosen, images, crops, strict=True)])
+        shown = np.stack([_shown(*each, size=model.size) for each in zip(chosen, images, crops, strict=True)])
         with torch.no_grad():
             levels = torch.from_numpy(shown).to(where).permute(0, 3, 1, 2).float() / 255
-            maps, xyz = forward(network, normalize(levels), saved.config)
-        uv = read_out(maps, chosen_rule).double().cpu().numpy()
-        peaks = maps.amax((2, 3)).double().cpu().numpy()
+            reading = family.read(forward(network, normalize(levels), saved.config), model, chosen_rule)
+        uv, xyz = reading.uv_BK2.double().cpu().numpy(), reading.xyz_BK3
+        peaks = reading.confidence_BK.double().cpu().numpy()
         for i, picture in enumerate(chosen):
             pose = xyz[i].double().cpu().numpy()
-            yield _found(picture, images[i], crops[i], uv[i], peaks[i], pose, size=network.size)
+            yield _found(picture, images[i], crops[i], uv[i], peaks[i], pose, size=model.size)
 
 
 def predictions_json(saved: Checkpoint, found: Sequence[Found]) -> dict[str, Any]:

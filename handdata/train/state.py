@@ -10,12 +10,15 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from handdata.errors import ConfigError
-from handdata.model.checkpoint import make_network
-from handdata.model.networks import HandNet, Ways
+from handdata.model.encoder import Encoder
+from handdata.model.families import family_of
+from handdata.model.families.family import Family
+from handdata.model.networks import Ways
 from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
 from handdata.train.config import Config
 from handdata.train.distributed import spread, world
+from handdata.train.epoch_losses import STEPS
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
 from handdata.train.runs import last_of
@@ -27,11 +30,13 @@ FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the 
 class State:
     """Everything of a training that a checkpoint holds, and the network as it is called.
 
-    `network` is the plain one; `trained` is the same, spread over processes; `objective` calls that, compiled where
-    wanted.
+    `weights` are those of the family's terms, `network` is the plain one, `trained` the same spread over processes;
+    `objective` calls that, compiled where wanted.
     """
 
-    network: HandNet
+    family: Family
+    weights: tuple[float, ...]
+    network: nn.Module
     trained: nn.Module
     objective: Objective
     optimizer: Optimizer
@@ -45,7 +50,7 @@ class State:
         """Switch to training; a frozen encoder keeps its statistics (L2)."""
         self.trained.train()
         if self.frozen:
-            self.network.encoder.eval()
+            encoder_of(self.network).eval()
 
     def save(self, path: Path, config: Config, *, resumable: bool) -> None:
         """Write a checkpoint folder."""
@@ -74,9 +79,11 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
         ConfigError, MissingError, DataError: weights that are not there or do not fit.
     """
     torch.manual_seed(config.loop.seed)
-    network = make_network(config.model, Ways(config.loop.split, config.loop.indices, config.loop.pad))
+    family = family_of(config.model.kind)
+    weights = tuple(family.weights(config.loss).values())
+    network = family.make(config.model, Ways(config.loop.split, config.loop.indices, config.loop.pad))
     if config.start.weights and init_from is None:
-        load_encoder(network.encoder, config.start.weights)
+        load_encoder(encoder_of(network), config.start.weights)
     if init_from is not None:
         start = checkpoint.load(init_from)
         fill(network, start.best_weights, where=f"--init-from {start.path}")
@@ -84,8 +91,10 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
     network.to(device)
     if config.loop.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = spread(network, device, partly_used=config.loss.loss_3d == "none")
+    trained = spread(network, device, partly_used=config.loss.loss_3d == "none" or 0.0 in weights)
     return State(
+        family=family,
+        weights=weights,
         network=network,
         trained=trained,
         objective=Objective(trained, config, choose_mode(config, device, world())),
@@ -110,6 +119,8 @@ def resume(state: State, run: Path, config: Config) -> None:
     fill(state.network, saved.weights, where=folder)
     checkpoint.restore(folder, state.network, state.optimizer)
     state.position = saved.position
+    for name in state.family.names if saved.position.sums else ():  # checkpoints of older versions counted no steps
+        state.position.sums.setdefault(name + STEPS, saved.position.batch)
     state.schedule.restore(saved.position.schedule)
     if saved.position.scaler:
         state.scaler.load_state_dict(saved.position.scaler)
@@ -117,12 +128,30 @@ def resume(state: State, run: Path, config: Config) -> None:
         state.average.load(saved.average, saved.position.average_steps)
 
 
-def freeze(network: HandNet, encoder: str) -> None:
+def encoder_of(network: nn.Module) -> Encoder:
+    """Return the part that published weights fill and that a recipe may freeze.
+
+    Raises:
+        ConfigError: the network has none.
+    """
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, Encoder):
+        raise ConfigError(
+            "start", expected="a family with a ResNet-34 encoder", got=type(network).__name__,
+            fix='Set start.encoder = "trained" and start.weights = "".',
+        )  # fmt: skip
+    return encoder
+
+
+def freeze(network: nn.Module, encoder: str) -> None:
     """Stop what a recipe freezes from learning: `frozen`, `frozen-compat` or `trained`.
 
     `frozen-compat` leaves layer4 to train and every statistic to move, as the published code did (L1, L2).
     """
-    for name, parameter in network.encoder.named_parameters():
+    if encoder == "trained":
+        network.requires_grad_()
+        return
+    for name, parameter in encoder_of(network).named_parameters():
         held = encoder == "frozen" or (encoder == "frozen-compat" and name.startswith(FROZEN_COMPAT))
         parameter.requires_grad_(not held)
 

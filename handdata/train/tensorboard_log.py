@@ -34,7 +34,8 @@ class Board:
             return
         for part in ("train", "val", "mix"):
             for name, value in (entry.get(part) or {}).items():
-                self._writer.add_scalar(f"{part}/{name}", value, entry["epoch"])
+                if value is not None:  # a term of which nothing was there
+                    self._writer.add_scalar(f"{part}/{name}", value, entry["epoch"])
         for name in ("lr", "samples_per_s", "data_wait"):
             self._writer.add_scalar(name, entry[name], entry["epoch"])
 

@@ -11,12 +11,17 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import ConfigError
-from handdata.model.checkpoint import make_network
+from handdata.model.families import family_of
+from handdata.model.networks import PLAIN
 from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import READ_OUT_OF
 from handdata.skeleton import KEYPOINTS
 from handdata.train import checkpoint
 from tests.train.made_training import tiny
+
+
+def make_network(model):
+    return family_of(model.kind).make(model, PLAIN)
 
 
 def made_checkpoint(recipe):
@@ -44,7 +49,7 @@ def test_another_runtime_gives_the_same_keypoints_for_any_batch(recipe, kind, tm
     )
     network = make_network(saved.config.model)
     network.load_state_dict(saved.weights)
-    here = Portable(network, READ_OUT_OF[kind]).eval()
+    here = Portable(network, saved.config.model).eval()
 
     for batch in (1, 3):
         image = np.random.default_rng(batch).integers(0, 256, (batch, 32, 32, 3), np.uint8)
@@ -67,7 +72,7 @@ def test_bytes_are_normalised_as_in_training():
     seen = []
     network = make_network(saved.config.model).eval()
     network.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
-    Portable(network, "thresholded")(torch.full((1, 32, 32, 3), 255, dtype=torch.uint8))
+    Portable(network, saved.config.model)(torch.full((1, 32, 32, 3), 255, dtype=torch.uint8))
 
     np.testing.assert_allclose(seen[0][0, :, 0, 0], [2.2489, 2.4286, 2.6400], atol=1e-4)
 

@@ -71,17 +71,17 @@ def test_losses_are_read_late_in_order_and_wholly():
     """A GPU's losses are read two steps later; a stop is heard then, and nothing is left over."""
     names = SimpleNamespace(sample_ids=lambda dataset, sample: [])
     sums = {}
-    ledger, seen = Ledger(sums, names, Path(), lag=2), []
+    ledger, seen = Ledger(("loss_2d", "loss_3d"), sums, names, Path(), lag=2), []
     for number in range(4):
-        assert not ledger.add(torch.tensor([1.0, 1.0, number, 0.0]), None)
+        assert not ledger.add(torch.tensor([1.0, 1.0, number, 1.0, 1.0, 0.0]), None)
         seen.append(sums.get("total", math.nan))
     np.testing.assert_equal(seen, [math.nan, math.nan, 0.0, 1.0])
     assert not ledger.settle()
     assert sums["total"] == 6.0
 
     sums = {}
-    told = Ledger(sums, names, Path(), lag=2)
-    assert [told.add(torch.tensor([1.0, 1.0, 1.0, float(n == 1)]), None) for n in range(4)] == [0, 0, 0, 1]
+    told = Ledger(("loss_2d", "loss_3d"), sums, names, Path(), lag=2)
+    assert [told.add(torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, float(n == 1)]), None) for n in range(4)] == [0, 0, 0, 1]
     assert sums["total"] == 4.0
 
 

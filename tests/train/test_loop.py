@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model.families import heatmaps
 from handdata.model.losses import Ratio
 from handdata.paths import DataRoot
-from handdata.train import checkpoint, loop, objective
+from handdata.train import checkpoint, loop
 from handdata.train.loader import sources
 from handdata.train.optim import Average, Schedule
 from handdata.train.runs import list_runs
@@ -198,7 +199,7 @@ def test_a_signal_saves_and_ends_cleanly_and_resume_gives_the_same_losses(
 
 
 def test_nan_guard_names_the_samples_and_keeps_the_last_checkpoint(folders, tmp_path, monkeypatch):
-    real = objective.loss_3d
+    real = heatmaps.loss_3d
     calls = []
 
     def poisoned(xyz, *args):
@@ -206,7 +207,7 @@ def test_nan_guard_names_the_samples_and_keeps_the_last_checkpoint(folders, tmp_
         ratio = real(xyz, *args)
         return Ratio(ratio.total * float("nan"), ratio.number) if len(calls) == 6 else ratio
 
-    monkeypatch.setattr(objective, "loss_3d", poisoned)
+    monkeypatch.setattr(heatmaps, "loss_3d", poisoned)
     with pytest.raises(DataError, match=r"epoch 2, samples .*made/.*expected a finite loss, got nan") as stop:
         loop.train(job_of(tiny(), folders, tmp_path / "run"))
 

@@ -22,7 +22,15 @@ TABLE = {
 
 
 def test_every_published_experiment_and_its_smoke_size_is_there():
-    expected = {*PUBLISHED, *(f"{name}-smoke" for name in PUBLISHED), "demo", "best", "best-smoke"}
+    expected = {
+        *PUBLISHED,
+        *(f"{name}-smoke" for name in PUBLISHED),
+        "demo",
+        "best",
+        "best-smoke",
+        "compact",
+        "compact-smoke",
+    }
 
     assert set(recipe_names()) == expected
 

@@ -8,7 +8,7 @@ Shape letters: B batch, K keypoints, 3 RGB or x y z, H W = n crop side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handdata.geometry import in_frame
+from handdata.geometry import in_frame, view_turn
+from handdata.model.families.family import Labels
 from handdata.model.pixels import normalize
 from handdata.pictures.crop_window import Plan, View, map_pixels, plan_views, sampling_affine
-from handdata.shards.sampling import STREAM_AUGMENT, uniforms
+from handdata.shards.sampling import STREAM_AUGMENT, STREAM_FLIP, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
 from handdata.train.augment.backgrounds import BackgroundPool
@@ -51,6 +52,12 @@ class Inputs:
         xyz_BK3: float32 normalised 3D, turned and mirrored with the picture; 0 where not labelled.
         present_3d_BK: bool.
         side_B: float32, side of the crop in source px: uv times it is an error in source px.
+        camera_B33: float32 intrinsics of the crop; NaN if unknown.
+        turn_B33: float32, from the crop camera's axes to those of `xyz_BK3`: the view turn, or the identity.
+        scale_B: float32, wrist to middle MCP, mm; NaN if unknown.
+        hand_B: bool, something of a hand is labelled.
+        right_B: bool, it is a right one, as shown.
+        domain_B: int64, number of the dataset in the mixture.
         source_to_crop_B33: float64, on the host: pixels as shipped to crop pixels.
         rotation_B33: float64, on the host: source camera axes to the crop camera's.
         K_B33: float64, on the host: intrinsics of the crop; NaN if unknown.
@@ -64,6 +71,12 @@ class Inputs:
     xyz_BK3: Tensor
     present_3d_BK: Tensor
     side_B: Tensor
+    camera_B33: Tensor
+    turn_B33: Tensor
+    scale_B: Tensor
+    hand_B: Tensor
+    right_B: Tensor
+    domain_B: Tensor
     source_to_crop_B33: NDArray[np.float64]
     rotation_B33: NDArray[np.float64]
     K_B33: NDArray[np.float64]
@@ -71,6 +84,22 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.image_B3HW)
+
+    @property
+    def labels(self) -> Labels:
+        """What losses compare with."""
+        return Labels(
+            uv_BK2=self.uv_BK2,
+            present_2d_BK=self.present_2d_BK,
+            xyz_BK3=self.xyz_BK3,
+            present_3d_BK=self.present_3d_BK,
+            K_B33=self.camera_B33,
+            turn_B33=self.turn_B33,
+            scale_B=self.scale_B,
+            hand_B=self.hand_B,
+            right_B=self.right_B,
+            domain_B=self.domain_B,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +128,7 @@ def prepare(
     indices: NDArray[np.int64] | None = None,
     backgrounds: BackgroundPool | None = None,
     size: int = CROP_SIZE,
+    turn: bool = False,
 ) -> Inputs:
     """Turn a batch into the network's input and targets.
 
@@ -111,12 +141,19 @@ def prepare(
         indices: (B,) what the draws hang on; the batch's positions in the epoch by default.
         backgrounds: on the batch's device, windows of `size`; None leaves the pictures' own backgrounds.
         size: n, px.
+        turn: 3D in the axes of the view through the crop's middle, where the camera is known.
     """
     configs = (config,) if isinstance(config, AugmentConfig) else tuple(config)
     which = np.zeros(len(batch), np.int64) if len(configs) == 1 else batch.dataset
-    numbers = uniforms(seed, epoch, batch.position if indices is None else indices, _DRAWS, stream=STREAM_AUGMENT)
-    draws = _draw(configs, which, numbers, right=batch.labels["hand_side"] == RIGHT, train=train)
+    places = batch.position if indices is None else indices
+    numbers = uniforms(seed, epoch, places, _DRAWS, stream=STREAM_AUGMENT)
+    flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < np.array([c.flip for c in configs])[which]
+    right = batch.labels["hand_side"] == RIGHT
+    draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
     plan = _plan(batch, draws.view, size)
+    view = view_turn(plan.K, size) if turn else np.broadcast_to(np.eye(3), plan.K.shape)
+    if turn:
+        plan = replace(plan, rotation=view @ plan.rotation)
     composite = np.array([c.background for c in configs])[which] & batch.has_foreground
     arrays = {
         "affine": sampling_affine(batch.labels["source_to_canvas"], plan, batch.canvases.shape[1], size),
@@ -129,6 +166,9 @@ def prepare(
         "paint": draws.paint,
         "composite": composite,
         **_labels(batch, plan, size),
+        "camera": plan.K,
+        "view": view,
+        "right": right ^ draws.view.mirror,
     }
     pool = backgrounds if composite.any() else None
     if pool is not None:
@@ -151,6 +191,12 @@ def prepare(
         xyz_BK3=on_device["xyz"],
         present_3d_BK=on_device["present_3d"] > 0,
         side_B=on_device["side"],
+        camera_B33=on_device["camera"],
+        turn_B33=on_device["view"],
+        scale_B=on_device["scale"],
+        hand_B=on_device["hand"] > 0,
+        right_B=on_device["right"] > 0,
+        domain_B=on_device["domain"].long(),
         source_to_crop_B33=plan.source_to_crop,
         rotation_B33=plan.rotation,
         K_B33=plan.K,
@@ -164,6 +210,7 @@ def _draw(
     u: NDArray[np.float64],
     *,
     right: NDArray[np.bool_],
+    flip: NDArray[np.bool_],
     train: bool,
 ) -> _Draws:
     """Map uniform numbers (B, 25) to each sample's own ranges."""
@@ -181,7 +228,7 @@ def _draw(
 
     view = View(
         angle=around("rotation_deg", _ANGLE),
-        mirror=column("mirror_right") & right,
+        mirror=(column("mirror_right") & right) ^ (flip & train),
         window=column("window"),
         zoom=1 + span("scale", _SCALE),
         margin=span("margin_px", _WINDOW),
@@ -229,6 +276,9 @@ def _labels(batch: Batch, plan: Plan, size: int) -> dict[str, NDArray[Any]]:
         "xyz": np.where(known[..., None], xyz, 0.0),
         "present_3d": known,
         "side": plan.side,
+        "scale": batch.labels["scale_mm"],
+        "hand": labelled.any(1),
+        "domain": batch.dataset,
     }
 
 

@@ -40,6 +40,7 @@ class AugmentConfig:
         cover: share of the samples with a flat patch over a part of the crop; what it hides stays labelled.
         cover_side: range of its width and of its height, fractions of the crop.
         mirror_right: show right hands as left ones, in training and in validation.
+        flip: share of the samples shown as the other side than they would be.
     """
 
     rotation_deg: float = _within(0, 360, 0.0)
@@ -58,6 +59,7 @@ class AugmentConfig:
     cover: float = _within(0, 1, 0.0)
     cover_side: tuple[float, float] = _within(0, 1, (0.1, 0.4))
     mirror_right: bool = True
+    flip: float = _within(0, 1, 0.0)
 
     @property
     def recolors(self) -> bool:

@@ -22,6 +22,7 @@ class Views:
         backgrounds: what masked samples are put on; None leaves them as they are.
         size: side of the input, px.
         seed: what the draws hang on, with the epoch and the position in it.
+        turn: 3D in the axes of the view through the crop's middle.
         train: draw what `augment` says, afresh every epoch; otherwise the stored crop, the same every time.
     """
 
@@ -29,6 +30,7 @@ class Views:
     backgrounds: BackgroundPool | None
     size: int
     seed: int
+    turn: bool
     train: bool
 
     def inputs(self, batch: Batch, epoch: int | None = None) -> Inputs:
@@ -41,6 +43,7 @@ class Views:
             train=self.train,
             backgrounds=self.backgrounds,
             size=self.size,
+            turn=self.turn,
         )
 
 
@@ -53,6 +56,7 @@ def make_views(
         backgrounds=make_backgrounds(config, mixture, device, split="train" if train else "val"),
         size=config.model.size,
         seed=config.loop.seed if seed is None else seed,
+        turn=config.data.turn,
         train=train,
     )
 

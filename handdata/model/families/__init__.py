@@ -1,0 +1,49 @@
+"""The model families: one module each, and this one table of them. Read without torch.
+
+A family is a network, the names of its losses, how they are summed over a batch, and how its prediction is read. All
+else asks the `Family` that its module holds as FAMILY: training, the log, evaluation, `Model`, ONNX and the report.
+To add one: its module, its line here, a recipe whose `model.kind` is its key.
+"""
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from handdata.errors import ConfigError
+
+if TYPE_CHECKING:
+    from handdata.model.families.family import Family
+
+FAMILIES: dict[str, str] = {  # `model.kind` -> the module of its family
+    "direct": "handdata.model.families.heatmaps",
+    "latent": "handdata.model.families.heatmaps",
+    "tree": "handdata.model.families.heatmaps",
+    "compact": "handdata.model.families.compact",
+}
+
+
+def family_of(kind: str) -> "Family":
+    """Return the family of a `model.kind`; imports torch.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    check_kind(kind, where="model.kind")
+    family: Family = import_module(FAMILIES[kind]).FAMILY
+    return family
+
+
+def check_kind(kind: str, *, where: str) -> None:
+    """Refuse a kind that no family has.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    if kind not in FAMILIES:
+        near = get_close_matches(kind, FAMILIES, n=1, cutoff=0.0)[0]
+        raise ConfigError(
+            where,
+            expected=f"one of {', '.join(map(repr, FAMILIES))}",
+            got=repr(kind),
+            fix=f"Did you mean {near}?",
+        )
