@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, Report, examples
 from handdata.check.rows import Rows
-from handdata.manifest import Manifest
+from handdata.manifest import CameraFacts, Manifest
 from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
@@ -29,9 +29,11 @@ def check_projection(rows: Rows, facts: Manifest | None, options: dict[str, Any]
         report.record("reprojection", _residual_faults(residual, rows, facts))
     cameras = dict(facts.cameras) if facts is not None else {}
     if any(name in cameras for name in rows.cameras):
+        report.record("sizes", _size_faults(rows, cameras))
         report.record("intrinsics", _intrinsics_faults(rows, cameras))
     else:
-        report.leave_out("intrinsics", "the manifest has no camera of that name")
+        for check in ("sizes", "intrinsics"):
+            report.leave_out(check, "the manifest has no camera of that name")
 
 
 def residuals(
@@ -91,7 +93,18 @@ def _keypoint_fault(rows: Rows, residual: NDArray[np.float64], single: NDArray[n
     return Finding("reprojection", "keypoints_2d", what, int(affected.sum()), total, examples(rows.ids[affected]))
 
 
-def _intrinsics_faults(rows: Rows, cameras: dict[str, Any]) -> Iterator[Finding]:
+def _size_faults(rows: Rows, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
+    """Find pictures of another size than their camera's: their labels lie beside the hands."""
+    for number, name in enumerate(rows.cameras):
+        if name in cameras:
+            off = (rows["camera"] == number) & (rows["image_size"] != np.array(cameras[name].size)).any(-1)
+            for size in np.unique(rows["image_size"][off], axis=0):
+                these = off & (rows["image_size"] == size).all(-1)
+                what = "pictures of {} x {} px, the camera's have {} x {}".format(*size, *cameras[name].size)
+                yield Finding("sizes", f"camera {name}", what, int(these.sum()), len(rows), examples(rows.ids[these]))
+
+
+def _intrinsics_faults(rows: Rows, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
     for number, name in enumerate(rows.cameras):
         if name not in cameras:
             continue

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,8 @@ import numpy as np
 
 from handdata import manifest
 from handdata.check.environment import existing
-from handdata.conversion.rows import ShardTask, build_row, optional_arrays
+from handdata.conversion.plan import plan_all
+from handdata.conversion.rows import ShardTask, build_row, checked_reader, optional_arrays, other_size
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
@@ -92,7 +94,7 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
     facts, options = manifest.load(dataset), options or CONVERTERS[dataset].OPTIONS()
     diagnosis = Diagnosis(dataset=dataset, given=str(root))
     try:
-        plan = CONVERTERS[dataset].plan(root, facts, options)
+        plan = plan_all(dataset, root, options)
     except HanddataError as error:
         diagnosis.findings += [*_other_level(root, facts), str(error)]
         return diagnosis
@@ -113,7 +115,9 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
         diagnosis.findings += _rendered_faults(mark, plan)
     else:
         diagnosis.findings += _count_faults(diagnosis.tree, parts, facts)
-    _estimate(diagnosis, plan, facts, options, shards)
+    sizes = list(_size_faults(plan, facts))
+    diagnosis.findings += sizes
+    _estimate(diagnosis, plan, options, shards, tell=not sizes)
     diagnosis.findings = list(dict.fromkeys(diagnosis.findings))  # a fault that is known may be met again
     return diagnosis
 
@@ -128,10 +132,9 @@ def preview(dataset: str, plan: Plan, options: Options, shards: Path, canvas: in
         shards: where it is to be written, for the free space there.
         canvas: side of the canvases, px.
     """
-    facts = manifest.load(dataset)
     diagnosis = Diagnosis(dataset=dataset, given=str(plan.root), root=str(plan.root))
-    diagnosis.tree, _ = _compare_tree(plan.root, facts)
-    _estimate(diagnosis, plan, facts, options, shards, canvas)
+    diagnosis.tree, _ = _compare_tree(plan.root, manifest.load(dataset))
+    _estimate(diagnosis, plan, options, shards, canvas)
     return diagnosis
 
 
@@ -242,12 +245,18 @@ def _rendered_faults(mark: dict[str, Any], plan: Plan) -> Iterator[str]:
 
 
 def _estimate(
-    diagnosis: Diagnosis, plan: Plan, facts: Manifest, options: Options, shards: Path, canvas: int = DEFAULT_CANVAS
+    diagnosis: Diagnosis,
+    plan: Plan,
+    options: Options,
+    shards: Path,
+    canvas: int = DEFAULT_CANVAS,
+    *,
+    tell: bool = True,
 ) -> None:
-    """Measure a few samples: that they can be read, how large their pictures are, how long they take."""
+    """Measure a few samples: that they can be read (unless not to `tell`), how large they are, how long they take."""
     items = plan.items
     chosen = [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, TRIED).round())]
-    read = CONVERTERS[diagnosis.dataset].reader(plan.root, facts, options)
+    read = checked_reader(diagnosis.dataset, plan.root, options)
     task = _task(diagnosis.dataset, plan, options, canvas)
     spent: list[float] = []
     begin = time.perf_counter()
@@ -259,7 +268,7 @@ def _estimate(
             build_row(read(item), item, task)
             spent.append(time.perf_counter() - start)
         except HanddataError as error:
-            diagnosis.findings.append(str(error))
+            diagnosis.findings += [str(error)] if tell else []
     pictures = sorted({item.image for item in items})
     sized = pictures[:: max(1, len(pictures) // SIZED)]
     bytes_of = [(plan.root / name).stat().st_size for name in sized if (plan.root / name).is_file()]
@@ -274,13 +283,24 @@ def _estimate(
         diagnosis.findings.append(f"{shards}: {need:.1f} GB needed for the shards, {there:.1f} GB free.")
     if spent:
         diagnosis.minutes = float(np.median(spent)) * len(items) / (os.cpu_count() or 1) / 60
-    if not diagnosis.findings and chosen:
-        size = image_size(plan.root / chosen[0].image)
-        expected = {camera.size for name, camera in facts.cameras.items() if name == chosen[0].camera}
-        if expected and size not in expected:
-            diagnosis.findings.append(
-                f"{chosen[0].image}: {size[0]} x {size[1]} px, the archive's have {expected.pop()}."
-            )
+
+
+def _size_faults(plan: Plan, facts: Manifest) -> Iterator[str]:
+    """Hold the sizes of each camera's pictures against the manifest's, from their headers."""
+    for name in sorted({item.camera for item in plan.items} & set(facts.cameras)):
+        pictures = sorted({item.image for item in plan.items if item.camera == name})
+        some = pictures[:: max(1, len(pictures) // SIZED)]
+        others: Counter[tuple[int, int]] = Counter()
+        first: dict[tuple[int, int], str] = {}
+        for picture in some:
+            with suppress(HanddataError):  # named when it is read
+                size = image_size(plan.root / picture)
+                others[size] += 1
+                first.setdefault(size, picture)
+        for size, count in others.items():
+            if size != facts.cameras[name].size:
+                fault = other_size(plan.root / first[size], size, facts.cameras[name].size, facts)
+                yield f"{count} of {len(some)} pictures of {name} that were looked at: {fault}"
 
 
 def _task(dataset: str, plan: Plan, options: Options, canvas: int) -> ShardTask:

@@ -14,11 +14,24 @@ from handdata.conversion.state import fingerprint
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan
+from handdata.converters.read.faults import unreadable
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS
 
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
+
+
+def plan_all(dataset: str, root: Path, options: Options) -> Plan:
+    """List everything that a dataset's converter finds.
+
+    Raises:
+        HanddataError: see `Converter.plan`; also a file that the system cannot read.
+    """
+    try:
+        return CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
+    except OSError as error:
+        raise unreadable(error, root) from None
 
 
 def make_plan(
@@ -39,7 +52,7 @@ def make_plan(
     """
     if not isinstance(options, CONVERTERS[dataset].OPTIONS):
         raise TypeError(f"{dataset} takes {CONVERTERS[dataset].OPTIONS.__name__}, got {type(options).__name__}")
-    plan = CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
+    plan = plan_all(dataset, root, options)
     if options.with_segmentation and not plan.has_foreground:
         raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
     _check_ids(plan.items)

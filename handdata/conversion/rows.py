@@ -14,10 +14,12 @@ from handdata import manifest
 from handdata.conversion.state import remember
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
-from handdata.converters.protocol import Item, Plan
+from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, with_box
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import crop_affine
+from handdata.manifest import Manifest
 from handdata.pictures.crops import (
     FULL_HAND_KEYPOINTS,
     centered_square,
@@ -89,14 +91,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     """
     skipped: dict[str, str] = {}
     items = task.items
-    bare = CONVERTERS[task.dataset].reader(task.root, manifest.load(task.dataset), task.options)
-    boxes = made_boxes(task.options)
-
-    def read(item: Item) -> Sample:
-        sample = with_box(bare(item), item, boxes)
-        _check(sample, item, task.root)
-        return sample
-
+    read = checked_reader(task.dataset, task.root, task.options)
     entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
     try:
         content = _write_rows(task, items, read)
@@ -106,7 +101,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
         skipped = {item.id: why for item in items if (why := _fault(read, item))}
         items = tuple(item for item in items if item.id not in skipped)
         content = _write_rows(task, items, read) if items else ""
-    except OSError as error:
+    except OSError as error:  # of writing alone: `read` names the file that cannot be read
         fix = "Free some space there and run the same command again; finished shards are kept."
         raise DataError(task.path, expected="room to write the shard", got=str(error.strerror), fix=fix) from None
     counts: dict[str, Any] = {"num_samples": len(items), "size": 0, "sha256": "", "content_sha256": content}
@@ -115,6 +110,29 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     entry |= counts | {"skipped": skipped}
     remember(task.path, task.made_from, entry)
     return entry
+
+
+def checked_reader(dataset: str, root: Path, options: Options) -> Reader:
+    """Return a dataset's reader with made boxes, whose samples are checked and whose faults name the file at fault.
+
+    Args:
+        dataset: a name in CONVERTERS.
+        root: the native root, as the plan found it.
+        options: of the conversion.
+    """
+    facts, boxes = manifest.load(dataset), made_boxes(options)
+    bare = CONVERTERS[dataset].reader(root, facts, options)
+
+    def read(item: Item) -> Sample:
+        try:
+            sample = with_box(bare(item), item, boxes)
+        except OSError as error:
+            raise unreadable(error, root / item.image) from None
+        check_sample(sample, f"{root}/{item.image}")
+        _check_size(sample, item, root, facts)
+        return sample
+
+    return read
 
 
 def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
@@ -190,13 +208,12 @@ def _fault(read: Callable[[Item], Sample], item: Item) -> str:
     return ""
 
 
-def _check(sample: Sample, item: Item, root: Path) -> None:
-    """Refuse a sample whose K or box is none, though it says it has one.
+def check_sample(sample: Sample, where: str) -> None:
+    """Refuse a sample whose K or box is none, though it says it has one, or whose segmentation is another picture's.
 
     Raises:
         DataError: so it is.
     """
-    where = f"{root}/{item.image}"
     if sample.K is not None:
         if not all(map(isfinite, sample.K.flat)):
             raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")
@@ -204,6 +221,32 @@ def _check(sample: Sample, item: Item, root: Path) -> None:
             raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
     if sample.bbox_xyxy is not None and not np.all(sample.bbox_xyxy[2:] > sample.bbox_xyxy[:2]):
         raise DataError(f"{where}[box]", expected="a box with a width and a height", got=str(list(sample.bbox_xyxy)))
+
+
+def _check_size(sample: Sample, item: Item, root: Path, facts: Manifest) -> None:
+    """Refuse a picture of another size than its camera's: the labels would lie beside the hand, and K beside both.
+
+    Raises:
+        DataError: so it is.
+    """
+    camera = facts.cameras.get(item.camera)
+    height, width = sample.image.shape[:2]
+    if camera is not None and (width, height) != camera.size:
+        raise other_size(root / item.image, (width, height), camera.size, facts)
+
+
+def other_size(path: Path, found: tuple[int, int], expected: tuple[int, int], facts: Manifest) -> DataError:
+    """Return the fault of a picture whose size is not its camera's.
+
+    Args:
+        path: of the picture.
+        found: its width and height, px.
+        expected: width and height of the camera's pictures, px.
+        facts: of the dataset.
+    """
+    wanted = f"{expected[0]} x {expected[1]} px, the size of {facts.title}'s pictures"
+    fix = "Take the archive's own pictures: the labels do not fit others."
+    return DataError(path, expected=wanted, got=f"{found[0]} x {found[1]}", fix=fix)
 
 
 def _extent(keypoints_2d: NDArray[Any]) -> NDArray[np.float64]:
