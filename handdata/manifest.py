@@ -19,6 +19,7 @@ from handdata.errors import ConfigError, DataError
 
 _PACKAGE = Path(__file__).resolve().parent
 OWN = "own"
+_ORIGIN_PX = {"center": 0.0, "corner": 0.5}
 _FOLDERS = (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests")
 
 
@@ -56,6 +57,7 @@ class Manifest:
         sequences: whole sequences of each split, where the dataset has sequences.
         counts: expected numbers, e.g. pictures by sequence.
         required: glob patterns, relative to the native root, that must match something.
+        pixel_origin: "center" or "corner" of the first pixel: what is (0, 0) in native 2D labels and intrinsics.
         visibility_rule: the source's own words on visibility; "" if it does not say.
         errata: known faults of the archive or of what is written about it, each with its source.
         sources: where the facts are from.
@@ -75,6 +77,7 @@ class Manifest:
     view: str
     required: tuple[str, ...]
     visibility_rule: str = ""
+    pixel_origin: str = "center"
     cameras: Mapping[str, CameraFacts] = field(default_factory=dict)
     sequences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -87,6 +90,11 @@ class Manifest:
     def mm_per_unit(self) -> float:
         """Millimetres in one native unit."""
         return {"mm": 1.0, "m": 1000.0}[self.unit]
+
+    @property
+    def origin_px(self) -> float:
+        """Where the centre of the first pixel lies in native pixels: what to subtract from them to have ours."""
+        return _ORIGIN_PX[self.pixel_origin]
 
 
 def names() -> list[str]:
@@ -120,11 +128,15 @@ def _parse(name: str, facts: dict[str, Any], sha256: str) -> Manifest:
     lists: dict[str, Any] = {key: tuple(facts.pop(key, ())) for key in ("keypoints", "required", "errata", "sources")}
     sequences = {split: tuple(members) for split, members in facts.pop("sequences", {}).items()}
     rule, counts = facts.pop("visibility_rule", ""), facts.pop("counts", {})
+    origin = facts.pop("pixel_origin", "center")
+    if origin not in _ORIGIN_PX:
+        raise ValueError(f"pixel_origin {origin!r}")
     return Manifest(
         name=name,
         **texts,
         **lists,
         visibility_rule=rule,
+        pixel_origin=origin,
         cameras=cameras,
         sequences=sequences,
         counts=counts,

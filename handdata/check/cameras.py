@@ -13,6 +13,7 @@ from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
 MAX_RESIDUAL_PX = 2.0  # rounding of shipped labels stays below 0.1 px, that of integer pixels below 0.71
+FAR_PX = 2000.0  # off the axis; beyond it a point is beside the camera, and rounding grows with its distance
 WRONG_CAMERA = 0.2  # share of a camera's samples whose hand as a whole is off: its K, not single labels
 K_TOLERANCE_PX = 0.5
 
@@ -26,6 +27,8 @@ def check_projection(rows: Rows, facts: Manifest | None, options: dict[str, Any]
         report.leave_out("reprojection", "no sample with 2D, 3D and K, or its projection is approximate")
     else:
         residual = residuals(rows["keypoints_3d"], rows["keypoints_2d"], rows["K"], known)
+        off_axis = np.linalg.norm(rows["keypoints_2d"] - rows["K"][:, None, :2, 2], axis=-1)
+        residual /= np.maximum(off_axis / FAR_PX, 1.0)
         report.record("reprojection", _residual_faults(residual, rows, facts))
     cameras = dict(facts.cameras) if facts is not None else {}
     if any(name in cameras for name in rows.cameras):

@@ -21,6 +21,7 @@ MAX_NAMED = 3  # sequences named one by one
 MIN_SIDE_WRONG = 0.02  # share of hands bent to the other side that a side column may have before it is a fault
 UNITS = {"metres": 1000.0, "centimetres": 10.0, "inches": 25.4, "tenths of a millimetre": 0.1, "micrometres": 0.001}
 NEAREST_MM, FARTHEST_MM = 50.0, 5000.0  # of any keypoint from a camera that is to see a hand
+MAX_BEHIND = 0.1  # share of hands of which the camera may have points behind it, that it never sees; RHD has 0.02
 LONGEST_MM = 350.0  # between two keypoints of one hand
 
 
@@ -213,8 +214,11 @@ def _check_unit(xyz: Floats, rows: Rows, report: Report) -> float:
 
 def _depth_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
     z = xyz[..., 2]
+    beside = rows["annotated_2d"] & ~rows["in_frame"]  # a hand may reach past the camera beside its picture
     with np.errstate(invalid="ignore"):
-        off = ((z < NEAREST_MM) | (z > FARTHEST_MM)).any(-1)
+        behind = (z <= 0) & ~rows["annotated_2d"]
+        unseen = behind | beside if behind.any(-1).mean() < MAX_BEHIND else beside
+        off = (((z < NEAREST_MM) & ~unseen) | (z > FARTHEST_MM)).any(-1)
     if off.any():
         worst = z[off][np.isfinite(z[off])]
         what = f"depth outside {NEAREST_MM:.0f}..{FARTHEST_MM:.0f} mm: {worst.min():.4g} to {worst.max():.4g}"

@@ -205,6 +205,6 @@ def row_faults(labels: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.intp]]:
         "middle MCP of the normalised pose is off the origin": np.abs(normalized[:, ROOT]).max(-1) > 1e-4,
         "wrist of the normalised pose is not at distance 1": np.abs(reach - 1) > 1e-3,
         "crop_xyxy is no square": np.abs(np.ptp(crop[:, ::2], -1) - np.ptp(crop[:, 1::2], -1)) > 0.01,
-        "depth at or behind the camera": (xyz[..., 2] <= 0).any(-1),
+        "depth at or behind the camera where 2D is annotated": ((xyz[..., 2] <= 0) & labels["annotated_2d"]).any(-1),
     }  # fmt: skip
     return {fault: np.flatnonzero(rows) for fault, rows in checks.items() if rows.any()}

@@ -153,7 +153,7 @@ SPOILT = {
     "middle MCP of the normalised pose is off the origin": ("keypoints_3d_normalized", (1, ROOT, 2), 0.1),
     "wrist of the normalised pose is not at distance 1": ("keypoints_3d_normalized", (1, WRIST), 3.0),
     "crop_xyxy is no square": ("crop_xyxy", (1, 2), 60.0),
-    "depth at or behind the camera": ("keypoints_3d", (1, 4, 2), -5.0),
+    "depth at or behind the camera where 2D is annotated": ("keypoints_3d", (1, 4, 2), -5.0),
 }
 
 

@@ -2,8 +2,8 @@
 
     training/color|depth|mask/<5 digits>.png, training/anno_training.pickle; the same for evaluation
 
-Labels are metres in the frame of the one camera, each finger from its tip, numbers of four significant digits as the
-archive has them. Layout: ../shared/formats/rhd.md.
+Labels are metres in the frame of the one camera, pixels from the corner of the first one, each finger from its tip,
+numbers of four significant digits, all as the archive has them.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,8 @@ def sides_shown(hands: int) -> list[tuple[int, ...]]:
 def _spec(name: str, sides: tuple[int, ...], request: Request) -> SequenceSpec:
     """Return the spec of one picture: each has its own camera, person and place."""
     focal = np.random.default_rng([request.seed, *name.encode()]).uniform(*FOCAL_PX)
-    K = np.array([[_digits(focal), 0, SIZE / 2], [0, _digits(focal), SIZE / 2], [0, 0, 1]])
+    middle = (SIZE - 1) / 2
+    K = np.array([[_digits(focal), 0, middle], [0, _digits(focal), middle], [0, 0, 1]])
     return SequenceSpec(
         seed=request.seed,
         name=f"rhd/{name}",
@@ -183,16 +184,19 @@ def _digits(value: Any) -> Any:
 
 
 def _write_labels(root: Path, counts: dict[str, int]) -> None:
-    rows = [INDEX[name] for name in manifest.load("rhd").keypoints]
+    facts = manifest.load("rhd")
+    rows = [INDEX[name] for name in facts.keypoints]
     both = [*rows, *(21 + row for row in rows)]
     for name, count in counts.items():
         table: dict[int, dict[str, NDArray[np.float32]]] = {}
         for number, labels in enumerate(load_labels(root, name, count)):
-            points = labels[both]
+            points, K = labels[both], labels[42:, :3].copy()
+            K[:2, 2] += facts.origin_px
+            uv = points[:, 3:5] + facts.origin_px
             table[number] = {
-                "xyz": _digits(points[:, :3] / 1000).astype(np.float32),
-                "uv_vis": np.hstack([_digits(points[:, 3:5]), points[:, 5:]]).astype(np.float32),
-                "K": labels[42:, :3].astype(np.float32),
+                "xyz": _digits(points[:, :3] / facts.mm_per_unit).astype(np.float32),
+                "uv_vis": np.hstack([_digits(uv), points[:, 5:]]).astype(np.float32),
+                "K": K.astype(np.float32),
             }
         write_bytes(root / name / f"anno_{name}.pickle", dumps(table))
 
