@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-import click  # noqa: TID251 - the help texts are click's
+import click  # the help texts are click's
 
 from handdata import manifest
 from handdata.check.overview import describe_keypoints

@@ -31,6 +31,7 @@ def render_hand(
     small: bool = False,
     backgrounds: tuple[str, ...] = (),
     convention: LabelConvention = "annotated",
+    fill: tuple[float, float] = FILL,
 ) -> Frame:
     """Render one random hand with its labels; the same for the same arguments, on any machine.
 
@@ -43,12 +44,13 @@ def render_hand(
         small: the coarse mesh and no supersampling.
         backgrounds: picture files; procedural ones when empty.
         convention: where labels lie on the bones.
+        fill: longer side of the hand against the picture's, drawn from this range.
 
     Returns:
         A frame of one hand and one view; the world frame is the camera's.
     """
     scene, camera = build_picture(
-        seed, index, style, size, side=side, small=small, backgrounds=backgrounds, convention=convention
+        seed, index, style, size, side=side, small=small, backgrounds=backgrounds, convention=convention, fill=fill
     )
     hand = scene.hands[0]
     view = render_view(scene, build_surface(scene, (camera,)), camera)
@@ -71,6 +73,7 @@ def build_picture(
     small: bool,
     backgrounds: tuple[str, ...],
     convention: LabelConvention,
+    fill: tuple[float, float] = FILL,
 ) -> tuple[Scene, Camera]:
     """Pose one random hand before a camera of its own; arguments as of `render_hand`."""
     rng = np.random.default_rng(key := (seed, index, *style.encode()))
@@ -80,7 +83,7 @@ def build_picture(
     angles, solid = _held_object(rng, setting.body, side) if kind < HELD else (sample_pose(rng, setting.body), None)
     turn = draw_orientation(rng, arm_direction(setting.body, side, angles), "front")
     hand = pose_hand(setting, side, angles, turn, np.zeros(3), convention)
-    camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size)
+    camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size, fill)
     hand = hand.moved(wrist)
     if solid is not None:
         solid = solid.moved(turn, wrist)
@@ -90,7 +93,7 @@ def build_picture(
         setting=setting,
         hands=(hand,),
         solid=solid,
-        coarse=small or size <= COARSE_UP_TO_PX,
+        coarse=small or size * fill[1] <= COARSE_UP_TO_PX * FILL[1],
         smooth=not small,
         seed=key,
     )
@@ -105,12 +108,14 @@ def _held_object(rng: np.random.Generator, body: Body, side: int) -> tuple[Float
     return grasp.angles, grasp.solid.mirrored() if side == LEFT else grasp.solid
 
 
-def _frame_hand(rng: np.random.Generator, centres: Floats, scale: float, size: int) -> tuple[Camera, Floats]:
+def _frame_hand(
+    rng: np.random.Generator, centres: Floats, scale: float, size: int, fill: tuple[float, float]
+) -> tuple[Camera, Floats]:
     """Return a camera that the hand fills, and where its wrist must be."""
     low, high = centres.min(0), centres.max(0)
     extent = float((high - low)[:2].max()) + FLESH_MM * scale
     distance = rng.uniform(*DISTANCE_MM)
-    focal = rng.uniform(*FILL) * size * distance / extent
+    focal = rng.uniform(*fill) * size * distance / extent
     wrist = np.array([0, 0, distance]) - (low + high) / 2
     wrist[:2] += rng.uniform(-OFF_CENTRE, OFF_CENTRE, 2) * size * distance / focal
     centre = (size - 1) / 2 + rng.normal(0, 0.01, 2) * size

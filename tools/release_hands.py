@@ -1,0 +1,111 @@
+"""Rendered hands for the weights that come with the package: shards written directly, a chunk at a time.
+
+Every picture has its own person, pose, object, light, background and camera; every other one is `gritty`, the rest
+`clean`. A chunk is a function of its seed and number, so that renders travel as seeds and rendering goes on where it
+was stopped. A second set shows what is no hand: backgrounds, and crops that a hand only reaches into.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.geometry import project
+from handdata.shards.reader import write_index
+from handdata.shards.schema import VERSION, Sample, label_row
+from handdata.shards.writer import ShardWriter
+from handdata.synth.picture import build_picture, render_hand
+from handdata.synth.render import build_surface, render_view
+
+CANVAS = 192  # px; the crop is about 128 of them, the rest is room to turn and scale
+FILL = (0.56, 0.68)  # of the canvas by the hand's longer side
+ROOM = 1.29  # crop side over the square round the keypoints
+STYLES = ("clean", "gritty")
+CHUNK = 2048
+HANDS, EMPTY = "rendered", "nohand"
+SEEDS = {("train", HANDS): 1, ("val", HANDS): 2, ("train", EMPTY): 3, ("val", EMPTY): 4}
+BARE = 0.5  # share of the empty pictures without any hand
+AWAY = (0.85, 1.5)  # of the crop side: how far off the middle of the hand is in the others
+
+
+def render_chunk(folder: Path, split: str, name: str, number: int, count: int = CHUNK) -> None:
+    """Render one shard of a set and enter it in the index; one that is there already is left as it is."""
+    path = folder / name / f"{split}-{number:05d}.h5"
+    if path.is_file():
+        return
+    facts = {"dataset": name, "split": split, "canvas_scale": 1.5, "options": "{}", "generator": "handdata synth"}
+    with ShardWriter(path, count, canvas=CANVAS, attributes=facts, sequences=["still"], cameras=["camera"]) as shard:
+        for index in range(number * CHUNK, number * CHUNK + count):
+            sample, crop = (hand if name == HANDS else empty)(SEEDS[split, name], index)
+            shard.append(_row(sample, crop, index))
+    _enter(folder / name, path.name, name, split, count)
+
+
+def chunks(folder: Path, split: str, name: str) -> int:
+    """Return how many chunks of a split are there."""
+    index = folder / name / "index.json"
+    shards = json.loads(index.read_text())["shards"] if index.is_file() else []
+    return sum(entry["split"] == split for entry in shards)
+
+
+def hand(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
+    """Render one hand; return the sample and its crop."""
+    frame = render_hand(seed, index, STYLES[index % 2], CANVAS, fill=FILL)
+    view, label = frame.views[0], frame.hands[0]
+    uv = project(label.keypoints_3d, view.camera.K)
+    low, high = uv.min(0) + 0.5, uv.max(0) + 0.5
+    center, half = (low + high) / 2, ROOM * float((high - low).max()) / 2
+    sample = Sample(
+        id=f"{seed}/{index:07d}",
+        image=view.image,
+        hand_side=label.side,
+        keypoints_2d=uv,
+        keypoints_3d=label.keypoints_3d,
+        palm_center_3d=label.palm_center_3d,
+        visible=view.visible[0].astype(np.int8),
+        K=view.camera.K,
+        has_object=int(frame.has_object),
+    )
+    return sample, np.concatenate([center - half, center + half])
+
+
+def empty(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
+    """Render a picture in whose middle there is no hand."""
+    style, rng = STYLES[index % 2], np.random.default_rng([seed, index])
+    options = {"side": None, "small": False, "backgrounds": (), "convention": "annotated"}
+    scene, camera = build_picture(seed, index, style, CANVAS, fill=FILL, **options)
+    crop_side = CANVAS / 1.5
+    angle, away = rng.uniform(0, 2 * np.pi), crop_side * rng.uniform(*AWAY)
+    if rng.random() < BARE:
+        away = 10 * CANVAS
+    K = camera.K + np.array([[0, 0, away * np.cos(angle)], [0, 0, away * np.sin(angle)], [0, 0, 0]])
+    camera = replace(camera, K=K)
+    image = render_view(scene, build_surface(scene, (camera,)), camera).image
+    nothing = np.full((21, 3), np.nan)
+    sample = Sample(
+        id=f"{seed}/{index:07d}", image=image, hand_side=0, keypoints_2d=nothing[:, :2], keypoints_3d=nothing
+    )
+    low = (CANVAS - crop_side) / 2
+    return sample, np.array([low, low, low + crop_side, low + crop_side])
+
+
+def _row(sample: Sample, crop: NDArray[np.float64], index: int) -> dict[str, object]:
+    return label_row(sample) | {
+        "image": sample.image,
+        "source_to_canvas": np.eye(3)[:2],
+        "crop_xyxy": crop,
+        "sequence": 0,
+        "camera": 0,
+        "frame": index % 2**31,
+        "sample_id": sample.id.encode(),
+    }
+
+
+def _enter(folder: Path, file: str, name: str, split: str, count: int) -> None:
+    path = folder / "index.json"
+    index = json.loads(path.read_text()) if path.is_file() else {"schema": VERSION, "dataset": name, "shards": []}
+    others = [entry for entry in index["shards"] if entry["file"] != file]
+    index["shards"] = sorted([*others, {"file": file, "split": split, "num_samples": count}], key=lambda e: e["file"])
+    write_index(folder, index)
