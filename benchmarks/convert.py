@@ -44,7 +44,7 @@ from handdata.workers import one_core
 SETS = ("stereo", "synthhands", "ganerated", "rhd", "dexter", "egodexter", "dexter1")
 AIMED = ("stereo", "synthhands", "ganerated")  # nine tenths of all pictures of the seven
 RENDERED = 24  # frames a set
-PUBLISHED = 330_000  # samples, performance.md
+PUBLISHED = 330_000  # samples of the two large sets, half of each
 MEMORY_MB = 1024
 STAND_IN = "backgrounds"  # the name the stand-in for a dataset goes by
 GROWTH_CANVAS = 32

@@ -3,7 +3,7 @@
     python benchmarks/pipeline.py
 
 Every case turns, scales, recolours, blurs and normalises each picture and makes 21 heatmaps of 128 x 128, in fp32.
-The thesis' steps are re-implemented from method.md 3.1, 4 and 8. Counted in samples a CPU second of all processes.
+The thesis' steps are re-implemented from docs/method.md 3.1, 4 and 8. Counted in samples a CPU second of all processes.
 With `--peers-python` WebDataset + PIL and the blurs run once more in that environment, say with an older OpenCV.
 """
 

@@ -1,7 +1,7 @@
 """What other pipelines do to a sample, and how WebDataset delivers it.
 
 Nothing of handdata is imported, so that the same code runs in an environment that cannot hold handdata (elsewhere.py).
-The thesis' steps are re-implemented from method.md 3.1, 4 and 8.
+The thesis' steps are re-implemented from docs/method.md 3.1, 4 and 8.
 """
 
 import io
@@ -42,7 +42,7 @@ def decode_first(sample: dict[str, bytes]) -> Any:
 
 
 def blurred_heatmaps(uv: NDArray[np.float64], dtype: Any = np.float32) -> NDArray[Any]:
-    """One impulse a keypoint, blurred with a kernel of 61 x 61, divided by its maximum (method.md 4)."""
+    """One impulse a keypoint, blurred with a kernel of 61 x 61, divided by its maximum (docs/method.md 4)."""
     maps = np.zeros((21, SIZE, SIZE), dtype)
     for k, (u, v) in enumerate(uv):
         x, y = round(SIZE * u), round(SIZE * v)

@@ -2,7 +2,7 @@
 
     python benchmarks/synth.py [--pictures 60] [--rounds 3] [--json]
 
-Goals (spec/synth.md, part of goal 6 of spec/performance.md): >= 25 pictures a CPU second at 128 px and >= 12 at 256 px.
+Goal 6, its part on rendering: >= 25 pictures a CPU second at 128 px and >= 12 at 256 px.
 The prototype did 11 and 6 on the machine of the specification, so the same goals as ratios are 2.27 and 2.0: that is
 what is judged where ../shared/prototype is present, since it does not depend on the machine. Both render the same kinds
 of picture: random people, poses, objects, light; the prototype gets painted pictures as backgrounds in place of

@@ -33,7 +33,7 @@ from handdata.train.precision import set_up_device
 from handdata.train.state import State, build
 
 WARM_STEPS = 20
-AIMS = {2: (256, 10_000.0), 3: (64, 7_000.0)}  # performance.md: batch, samples/s on one H100
+AIMS = {2: (256, 10_000.0), 3: (64, 7_000.0)}  # batch, samples/s on one H100
 EAGER = ("loop.compile=off",)
 WAIT_SHARE, FIRST_STEP_S = 0.02, 10.0
 CORES = 2  # goal 2: data wait with two CPU cores
@@ -59,7 +59,7 @@ ORDER = (
     *(("reduce-overhead", 64), ("default + indices + pad", 512), ("default + indices + pad + split", 256)),
     *(("default + indices + pad", 64), ("bf16", 512), ("fp32 + TF32", 64), ("max-autotune + indices + pad", 256)),
 )
-# Seconds that a rung takes at most, as far as is known (performance.md: compiling 45 s, with max-autotune over 300 s).
+# Seconds that a rung takes at most, as far as is known (compiling 45 s, with max-autotune over 300 s).
 COSTS = {"bf16": 25, "fp32": 30, "default": 80, "reduce-overhead": 85, "max-autotune": 400}
 
 

@@ -23,7 +23,7 @@ from handdata.boxes import (
 from handdata.errors import DataError, MissingError, WriteError
 
 HEADER = ",".join(COLUMNS)
-# formats/dexter_object.md: colour images of each sequence
+# docs/datasets.md: colour images of each sequence
 DEXTER_COUNTS = {"Grasp1": 356, "Grasp2": 648, "Occlusion": 354, "Pinch": 458, "Rigid": 531, "Rotate": 798}
 
 

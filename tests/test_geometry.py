@@ -175,7 +175,7 @@ def test_an_inverse_affine_brings_pixels_back(A, uv):
 
 @given(points_in_front(), numbers(-180, 180))
 def test_turning_about_the_axis_turns_the_pixels_about_the_principal_point(xyz, degrees):
-    K = np.array([[600.0, 0, 300], [0, 600, 200], [0, 0, 1]])  # square pixels: else the two differ (method.md D1)
+    K = np.array([[600.0, 0, 300], [0, 600, 200], [0, 0, 1]])  # square pixels: else the two differ (docs/method.md D1)
 
     turned = geometry.apply_affine(geometry.rotation_affine(degrees, K[:2, 2]), geometry.project(xyz, K))
 

@@ -29,7 +29,7 @@ FOLDERS = {  # of the README's tree, that hold no package
     "benchmarks": "one script a performance goal; ratios against a named peer in one run",
     "tests": "mirror the package; browser/ drives real pages in headless Chromium",
     "tools": "set up .venv, run every check, write the generated pages",
-    "docs": "schema, datasets, cli (generated); training, evaluation, decisions",
+    "docs": "schema, datasets, cli (generated); the method, training, evaluation, decisions",
 }
 
 

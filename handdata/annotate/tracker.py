@@ -1,6 +1,6 @@
 """Follow one box from picture to picture with a Kernelized Correlation Filter. Pure: arrays in, boxes out.
 
-What was measured on OpenCV 4.14 and 5.0, and decides the defaults here (../docs/annotate.md has the figures):
+What was measured on OpenCV 4.14 and 5.0, and decides the defaults here (docs/annotate.md has the figures):
 - `init` learns nothing. Unless `update` is called once on the same picture, the filter learns the second picture at
   the first picture's place, and every box is off by the first motion. `Follower` primes it.
 - `update` answers in whole pixels; so motion is taken relative to where the filter started, and a picture that

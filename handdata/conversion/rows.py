@@ -164,7 +164,7 @@ def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
 
 
 def choose_crop(sample: Sample) -> NDArray[np.float64]:
-    """Return crop_xyxy by the first rule of schema.md that applies: made box, dataset, keypoints, centre."""
+    """Return crop_xyxy by the first rule of docs/method.md 3.6 that applies: made box, dataset, keypoints, centre."""
     if sample.bbox_xyxy is not None and sample.bbox_source in _HAND_MADE:
         return square_of(sample.bbox_xyxy)
     if sample.crop_xyxy is not None:

@@ -4,7 +4,7 @@ Native layout:
     <anything>/<any name>.jpg | .jpeg | .png | .bmp
 
 A tile is the centred square of a picture, at most 720 px wide, so that a 128 px window of a 192 px tile shows 480 px
-of a large picture, as in the thesis (method.md 3.1). A tile is stored as a sample without a single keypoint.
+of a large picture, as in the thesis (docs/method.md 3.1). A tile is stored as a sample without a single keypoint.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG
 
 
 def split_pictures(count: int, *, seed: int, held: int, share: int) -> NDArray[np.str_]:
-    """Give each of `count` sorted pictures its split, (count,) "train", "val" or "test" (method.md 2.1).
+    """Give each of `count` sorted pictures its split, (count,) "train", "val" or "test" (docs/method.md 2.1).
 
     Args:
         count: pictures.

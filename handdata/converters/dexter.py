@@ -143,7 +143,7 @@ def project_compat(native: NDArray[np.float64], manifest: Manifest) -> Points:
     """Project labelled points (..., 3) as the thesis does: axes as they are, then u -> 720 - u, v -> 480 - v.
 
     Returns:
-        (..., 2) px of the thesis, 51 - 22380 / z px to the right of the calibrated projection (method.md 2.4, D7).
+        (..., 2) px of the thesis, 51 - 22380 / z px to the right of the calibrated projection (docs/method.md 2.4, D7).
     """
     camera = manifest.cameras[CAMERA]
     width, height = camera.size

@@ -33,7 +33,7 @@ from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, ROOT, WRIST, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE
-CROP_RULE = "the whole picture, which is a crop (method.md 3.2)"
+CROP_RULE = "the whole picture, which is a crop (docs/method.md 3.2)"
 PICTURE = "_color_composed.png"
 LABELS = ("_joint2D.txt", "_joint_pos.txt", "_joint_pos_global.txt", "_crop_params.txt")
 FILE = re.compile(
@@ -180,7 +180,7 @@ def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: str) -
 
 
 def _checked(normalized: NDArray[np.float64], path: str) -> NDArray[np.float64]:
-    """Return joint_pos if its middle MCP is the origin and its wrist at distance 1 (method.md 12 N).
+    """Return joint_pos if its middle MCP is the origin and its wrist at distance 1 (docs/method.md 12, Minor).
 
     Raises:
         DataError: it is not.

@@ -28,11 +28,11 @@ from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import INDEX, LEFT, WRIST, to_canonical
 
 CANVAS_SCALE = CANVAS_SCALE_STEREO
-CROP_RULE = "keypoints and palm centre + 40 px, clipped, squared (method.md 3.3)"
+CROP_RULE = "keypoints and palm centre + 40 px, clipped, squared (docs/method.md 3.3)"
 FAMILIES = {"sk": ("SK", "SK_color"), "bb_left": ("BB", "BB_left"), "bb_right": ("BB", "BB_right")}
 PALM = 0  # column of handPara
 
-# Extrapolations of the wrist in other people's readers, evaluation.md: base + factor (palm - base). Only on request.
+# Wrists as other people's readers extrapolate them, docs/method.md 9.6: base + factor (palm - base). Only on request.
 WRIST_FORMULAS = {
     "ring": (("ring_mcp",), 2.0),
     "middle": (("middle_mcp",), 2.2),
@@ -90,7 +90,7 @@ def reader(root: Path, manifest: Manifest, options: StereoOptions) -> Reader:
     depth_from_color[:3, :3] = rotation_from_vector(np.array(manifest.extra["rotation"]["vector"]))
     depth_from_color[:3, 3] = manifest.extra["rotation"]["translation_mm"]
     camera_from_label = {name: facts.T_camera_label for name, facts in manifest.cameras.items()}
-    camera_from_label["sk"] = invert_rigid(depth_from_color)  # exact, method.md D16
+    camera_from_label["sk"] = invert_rigid(depth_from_color)  # exact, docs/method.md D16
 
     @lru_cache(maxsize=4)
     def labels_of(sequence: str, camera: str) -> _Labels:

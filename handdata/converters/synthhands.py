@@ -32,7 +32,7 @@ from handdata.shards.schema import MASK_BACKGROUND, MASK_HAND, MASK_UNKNOWN, Sam
 from handdata.skeleton import LEFT, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE
-CROP_RULE = "largest centred square (method.md 3.1)"
+CROP_RULE = "largest centred square (docs/method.md 3.1)"
 FAMILIES = ("color", "color_on_depth")
 LABEL = "joint_pos"
 KINDS = (*FAMILIES, LABEL)

@@ -17,14 +17,14 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 # Published ways from a palm centre to a wrist: wrist = M + k (palm - M), M the mean of these keypoints
-# (evaluation.md, "Traps"; hand3d compares its wrist with the palm centre itself: k = 1).
+# (docs/method.md 9.6; hand3d compares its wrist with the palm centre itself: k = 1).
 PALM_CONVENTIONS: Mapping[str, tuple[tuple[str, ...], float]] = {
     "palm": (("middle_mcp",), 1.0),
     "ring_mcp_2.0": (("ring_mcp",), 2.0),
     "middle_mcp_2.2": (("middle_mcp",), 2.2),
     "mean_mcp_2.25": (("index_mcp", "middle_mcp", "ring_mcp", "little_mcp"), 2.25),
 }
-MIN_TIPS = 2  # Minimal-Hand drops frames with fewer annotated tips (evaluation.md)
+MIN_TIPS = 2  # Minimal-Hand drops frames with fewer annotated tips (docs/method.md 9.6)
 MIN_PROCRUSTES = 3  # fewer points fix no rotation in space
 
 
@@ -117,7 +117,7 @@ def align_procrustes(prediction: Array, truth: Array, mask: Array) -> Floats:
 def align_centroid_and_radius(prediction: Array, truth: Array, mask: Array) -> Floats:
     """Lay each predicted hand on the true centroid, at the true mean radius, of its labelled keypoints.
 
-    What Minimal-Hand does for sets that label only fingertips (evaluation.md, "Traps"): both come from ground truth,
+    What Minimal-Hand does for sets that label only fingertips (docs/method.md 9.6): both come from ground truth,
     and a frame with fewer than two labelled tips is dropped.
     """
     moved = np.full(truth.shape, np.nan)
@@ -160,7 +160,7 @@ def dominant_hands(picture: Array, is_left: Array, measure: Array) -> NDArray[np
     """Tell which samples show the dominant hand of their picture.
 
     The left hand is dominant if its measure is strictly the larger, else the right one; a hand alone in its picture is
-    dominant. hand3d measures the area of the segmentation mask, others count visible keypoints (evaluation.md).
+    dominant. hand3d measures the area of the segmentation mask, others count visible keypoints (docs/method.md 9.6).
 
     Args:
         picture: (N,) an integer that samples of one picture share.

@@ -4,7 +4,7 @@ Shapes: N samples, K keypoints (21), D coordinates (2 or 3), T thresholds, S seq
 Distances are (N, K) float64 in the unit of their points: NaN where there is no label to compare with, infinity where
 there is a label and no prediction. A mean leaves infinities out (and says how many labels it covers); a share of
 keypoints counts them as wrong. A keypoint that no sample labels is NaN in every result and enters no mean, so the
--1 of the thesis' result files has no place here (method.md E15).
+-1 of the thesis' result files has no place here (docs/method.md E15).
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,14 +19,14 @@ from handdata.skeleton import BONES, FINGERS, JOINTS, ROOT, WRIST, finger_indice
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-# Groups of the thesis' tables (method.md 9.4), in the order of the tables' rows; it writes MCP, PIP, DIP, fingertip.
+# Groups of the thesis' tables (docs/method.md 9.4), in the order of their rows; it writes MCP, PIP, DIP, fingertip.
 _JOINT_TITLES = {"mcp": "MCP", "pip": "PIP", "dip": "DIP", "tip": "fingertip"}
 GROUPS: Mapping[str, tuple[int, ...]] = {
     "wrist": (WRIST,),
     **{f"joint:{_JOINT_TITLES[joint]}": joint_indices(joint) for joint in JOINTS},
     **{f"finger:{finger}": finger_indices(finger) for finger in FINGERS},
 }
-# 0.00, 0.01 .. 0.99 in crop fractions or normalised units (method.md 9.3); i * 0.01, the floats of the author's files.
+# 0.00, 0.01 .. 0.99 in crop fractions or normalised units (docs/method.md 9.3): i * 0.01, the author's floats.
 THESIS_THRESHOLDS: Floats = np.arange(100, dtype=np.float64) * 0.01
 BOOTSTRAP_RESAMPLES = 1000
 _BLOCK = 8192  # samples summed at a time
@@ -55,7 +55,7 @@ def distances(prediction: Array, truth: Array, mask: Array) -> Floats:
         ValueError: the shapes do not fit each other.
 
     Source:
-        method.md 9.3; NOT the root of a mean square, whatever the thesis' text says (E1).
+        docs/method.md 9.3; NOT the root of a mean square, whatever the thesis' text says (E1).
     """
     if prediction.shape != truth.shape or mask.shape != truth.shape[:-1]:
         raise ValueError(f"shapes differ: {prediction.shape}, {truth.shape}, mask {mask.shape}")
@@ -132,7 +132,7 @@ def root_mean_square(distances_NK: Floats) -> float:
 def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
     """Return the share of labels whose distance is at most each threshold: the PCK curve, all labels pooled.
 
-    On full labels this is the thesis' mean over samples of each sample's share of 21 keypoints (method.md 9.3). On
+    On full labels this is the thesis' mean over samples of each sample's share of 21 keypoints (docs/method.md 9.3). On
     partial labels it counts the labelled ones only (E14).
 
     Args:
@@ -155,7 +155,7 @@ def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
 def keypoint_accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
     """Return the PCK curve as the mean of each keypoint's own curve, keypoints without labels left out.
 
-    Differs from the pooled curve when keypoints have unequal numbers of labels (evaluation.md, hand3d).
+    Differs from the pooled curve when keypoints have unequal numbers of labels (docs/method.md 9.6, hand3d).
     """
     curves = [accuracy_curve(distances_NK[:, k : k + 1], thresholds) for k in range(distances_NK.shape[1])]
     present = [curve for curve in curves if np.isfinite(curve).all()]

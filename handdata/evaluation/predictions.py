@@ -55,7 +55,7 @@ class Predictions:
         keypoints_2d: read-out -> (N, 21, 2) source px, (0, 0) the centre of the top-left pixel; the first is the one
             that its maker recommends.
         crop_xyxy: (N, 4) the square that was shown to the model, source px; NaN if unknown.
-        input_size: side n of the model's input, px; crop fractions are u = x_n / n (method.md, conventions).
+        input_size: side n of the model's input, px; crop fractions are u = x_n / n (docs/method.md, Conventions).
         keypoints_3d_normalized: (N, 21, 3), the middle MCP at the origin, the wrist at about 1.
         keypoints_3d: (N, 21, 3) mm, camera frame.
         truth: labels of an augmented evaluation; None otherwise.

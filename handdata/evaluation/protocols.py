@@ -38,7 +38,7 @@ class Comparison:
     scale_mm: Floats  # (N,) true distance from wrist to middle MCP
     palm_3d: Floats  # (N, 3) mm
     annotated_2d: NDArray[np.bool_]  # (N, 21)
-    in_crop: NDArray[np.bool_]  # (N, 21) the 2D label lies inside the crop and the picture as shipped (method.md 3.4)
+    in_crop: NDArray[np.bool_]  # (N, 21) the 2D label lies inside crop and picture as shipped (docs/method.md 3.4)
     annotated_3d: NDArray[np.bool_]  # (N, 21)
     visible: NDArray[np.int8]  # (N, 21) 1 visible, 0 occluded, -1 unknown
     sequence: NDArray[np.int64]  # (N,) any integers
@@ -111,7 +111,7 @@ class Score:
 
 
 BLOCK = 2048  # samples measured at a time: a few MB
-THESIS = "method.md 9.3 (O. Chernytska, master thesis, UCU 2019, and its code)"
+THESIS = "docs/method.md 9.3 (O. Chernytska, master thesis, UCU 2019, and its code)"
 _HAND3D_GRID = tuple(np.linspace(0.0, 50.0, 20)[8:].tolist())  # 21.05 .. 50: the last 12 of 20, printed as "20-50"
 _GT = "root and scale from ground truth, as most published figures do"
 _TABLE = (
@@ -128,39 +128,39 @@ _TABLE = (
     Protocol(name="thesis:area_3d", title="0.01 x sum of PCK at 0.00..0.99, 3D", quantity="3d", statistic="sum",
              thresholds=tuple(metrics.THESIS_THRESHOLDS.tolist()), source=THESIS, note="called ROC-AUC there (E14)"),
     Protocol(name="auc_20_50", title="PCK area 20-50 mm, exact", quantity="3d_mm", statistic="window",
-             alignment="root+scale", thresholds=(20.0, 50.0), source=f"evaluation.md; {_GT}"),
+             alignment="root+scale", thresholds=(20.0, 50.0), source=f"docs/method.md 9.6; {_GT}"),
     Protocol(name="auc_hand3d", title="PCK area '20-50' as hand3d computes it: 12 points, 21.05-50 mm",
              quantity="3d_mm", statistic="grid", alignment="root+scale", root=WRIST, thresholds=_HAND3D_GRID,
              average="per_keypoint", mask="visible", hands="dominant_area", palm="palm",
-             source="evaluation.md (hand3d, Zimmermann & Brox 2017)"),
+             source="docs/method.md 9.6 (hand3d, Zimmermann & Brox 2017)"),
     Protocol(name="auc_minimal_hand", title="PCK area 20-50 mm, 15 points, fingertips by centroid and mean radius",
              quantity="3d_mm", statistic="grid", alignment="centroid+radius",
-             thresholds=tuple(np.linspace(20.0, 50.0, 15).tolist()), source="evaluation.md (Minimal-Hand)",
+             thresholds=tuple(np.linspace(20.0, 50.0, 15).tolist()), source="docs/method.md 9.6 (Minimal-Hand)",
              note="centroid and radius from ground truth; frames with fewer than two labels dropped"),
     Protocol(name="auc_0_50", title="PCK area 0-50 mm, 101 points", quantity="3d_mm", statistic="grid",
              alignment="root+scale", thresholds=tuple(np.linspace(0.0, 50.0, 101).tolist()),
-             source="evaluation.md (hand_tracking_toolkit)"),
+             source="docs/method.md 9.6 (hand_tracking_toolkit)"),
     Protocol(name="auc_0_100", title="PCK area 0-100 mm, exact", quantity="3d_mm", statistic="window",
              alignment="root+scale", thresholds=(0.0, 100.0),
-             source="evaluation.md (Dexter+Object figures of Mueller, Iqbal, Yang)"),
+             source="docs/method.md 9.6 (Dexter+Object figures of Mueller, Iqbal, Yang)"),
     Protocol(name="epe_mm:mean", title="Mean distance, root-aligned, predicted scale", quantity="3d_mm",
-             statistic="mean", alignment="root", source="evaluation.md"),
+             statistic="mean", alignment="root", source="docs/method.md 9.6"),
     Protocol(name="epe_mm:median", title="Median distance, root-aligned, predicted scale", quantity="3d_mm",
-             statistic="median", alignment="root", source="evaluation.md"),
+             statistic="median", alignment="root", source="docs/method.md 9.6"),
     Protocol(name="epe_mm:mean_gt_scale", title="Mean distance, root-aligned, true scale", quantity="3d_mm",
-             statistic="mean", alignment="root+scale", source=f"evaluation.md; {_GT}"),
+             statistic="mean", alignment="root+scale", source=f"docs/method.md 9.6; {_GT}"),
     Protocol(name="epe_mm:median_gt_scale", title="Median distance, root-aligned, true scale", quantity="3d_mm",
-             statistic="median", alignment="root+scale", source=f"evaluation.md; {_GT}"),
+             statistic="median", alignment="root+scale", source=f"docs/method.md 9.6; {_GT}"),
     Protocol(name="pa_mpjpe", title="Mean distance after Procrustes alignment", quantity="3d_mm", statistic="mean",
-             alignment="procrustes", source="evaluation.md; Umeyama 1991"),
+             alignment="procrustes", source="docs/method.md 9.6; Umeyama 1991"),
     Protocol(name="epe_px:mean", title="Mean distance in source pixels", quantity="2d_px", statistic="mean",
-             source="evaluation.md"),
+             source="docs/method.md 9.6"),
     Protocol(name="epe_px:median", title="Median distance in source pixels", quantity="2d_px", statistic="median",
-             source="evaluation.md"),
+             source="docs/method.md 9.6"),
     Protocol(name="pck_0.2_bbox", title="Share within 0.2 of the longer side of the hand box", quantity="2d_box",
-             statistic="share", thresholds=(0.2,), source="evaluation.md (mmpose)"),
+             statistic="share", thresholds=(0.2,), source="docs/method.md 9.6 (mmpose)"),
     Protocol(name="auc_0_30_px", title="PCK area 0-30 source pixels, exact", quantity="2d_px", statistic="window",
-             thresholds=(0.0, 30.0), source="evaluation.md (mmpose)"),
+             thresholds=(0.0, 30.0), source="docs/method.md 9.6 (mmpose)"),
 )  # fmt: skip
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in _TABLE}
 
@@ -267,7 +267,7 @@ def has_full_hands(comparison: Comparison) -> bool:
     """Tell whether more than fingertips is labelled in 2D.
 
     The thesis scores full hands wherever their keypoints lie (D10) and makes a fingertip of Dexter+Object absent
-    outside its box or the picture (method.md 3.4).
+    outside its box or the picture (docs/method.md 3.4).
     """
     others = [keypoint for keypoint in range(NUM_KEYPOINTS) if keypoint not in TIPS]
     return bool(comparison.annotated_2d[:, others].any())

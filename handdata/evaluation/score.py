@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 UNKNOWN_ORIGIN = "unknown"
-PUBLISHED_READOUT = "expectation"  # method.md 6.5
+PUBLISHED_READOUT = "expectation"  # docs/method.md 6.5
 GALLERY_SAMPLES = 4  # of each kind: best, median, worst
 MAX_SEQUENCES = 200  # listed one by one; more than that are samples rather than recordings
 MAX_SEQUENCE_TABLES = 16  # with a whole table each (Table 4.5 needs Grasp2's); STB has 12, the most of the seven

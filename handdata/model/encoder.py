@@ -6,7 +6,7 @@ Layers and parameter names are those that torchvision's ResNet-34 publishes its 
 ImageNet weights loads as it is; tests/model/test_networks.py compares the two.
 
 Source:
-    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1 (34 layers); method.md 6.1.
+    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1 (34 layers); docs/method.md 6.1.
 """
 
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 Shape letters: B batch, K keypoints, N = H = W side of the map. Maps are indexed [y, x]; map index i, crop pixel i and
 u = i / N are one place.
 
-The published target (method.md 4) is one impulse blurred by a separable Gaussian with the border mirrored without
+The published target (docs/method.md 4) is one impulse blurred by a separable Gaussian with the border mirrored without
 repeating the edge pixel (reflect-101), then divided by its maximum. Blurring, mirroring and dividing all separate, so a
 map is py (outer) px exactly. What the 61-tap kernel cuts off is below exp(-50) and is left in.
 """
@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-SIGMA_PER_SIDE = 3.0 / 128.0  # sigma 3 px at 128 px, method.md 4 and its conventions
-IOU_EPSILON = 1e-6  # method.md 7, in the published code only
+SIGMA_PER_SIDE = 3.0 / 128.0  # sigma 3 px at 128 px, docs/method.md 4 and Conventions
+IOU_EPSILON = 1e-6  # docs/method.md 7, in the published code only
 
 
 def inside(uv_BK2: Tensor, size: int) -> Tensor:
-    """Say which keypoints lie on the map: the half-open rule -0.5 <= size u < size - 0.5 (method.md 4, D11).
+    """Say which keypoints lie on the map: the half-open rule -0.5 <= size u < size - 0.5 (docs/method.md 4, D11).
 
     Args:
         uv_BK2: (..., 2) fractions of the crop side; NaN is outside.
@@ -92,8 +92,8 @@ def iou_per_map(pred_BKHW: Tensor, px_BKN: Tensor, py_BKN: Tensor) -> Tensor:
     """Return 1 - soft IoU of every map against the target that the profiles stand for.
 
     sum(pred t) is taken along x, then along y; sum(t^2) is the product of the profiles' own sums: the target itself is
-    never written (method.md 7). A product of matrices is quicker on a CPU; on a GPU it would round the overlap to ten
-    bits where TF32 is on, and a compiled graph takes all sums over the map in one pass.
+    never written (docs/method.md 7). A product of matrices is quicker on a CPU; on a GPU it would round the overlap to
+    ten bits where TF32 is on, and a compiled graph takes all sums over the map in one pass.
 
     Args:
         pred_BKHW: (B, K, H, W) predicted maps, any float; summed in float32.
@@ -129,7 +129,7 @@ def iou_loss(
         px_BKN: (B, K, W) from `profiles`.
         py_BKN: (B, K, H).
         present_BK: (B, K) bool.
-        over: divide by the number of present keypoints in the batch (default, method.md L4), or by B K as published.
+        over: divide by the number of present keypoints in the batch (docs/method.md L4), or by B K as published.
 
     Returns:
         Scalar float32; 0 when nothing is present.

@@ -5,7 +5,7 @@ Shape letters: B batch, K keypoints, H, W rows and columns of a map, D coordinat
 A loss is kept as sum and number, so that its mean runs over what is present in the whole batch, however many processes
 share it. An absent keypoint adds to neither and its prediction gets no gradient; its target may be NaN.
 
-Source: method.md 7; L4, L6 and L7 of its section 12 say what was repaired.
+Source: docs/method.md 7; L4, L6 and L7 of its section 12 say what was repaired.
 """
 
 from typing import NamedTuple

@@ -6,7 +6,7 @@ Shape letters: B batch, C channels, K the 21 keypoints, H, W rows and columns; 3
     latent (Model 2)  softmax heatmaps, trained through their expectation only; 21 x 3 coordinates
     tree   (Model 3)  sigmoid heatmaps; 20 bones, summed along the fingers to 21 x 3 coordinates
 
-Source: method.md 6. The decoder has neither biases nor batch norm; at input side 128 and width 1 the three have
+Source: docs/method.md 6. The decoder has neither biases nor batch norm; at input side 128 and width 1 the three have
 31,223,903, 31,223,903 and 31,223,300 parameters.
 """
 
@@ -66,7 +66,7 @@ class HandNet(nn.Module):
         width: channels relative to the published network.
         decoder_init: `default` is PyTorch's (published); `he` keeps the size of the signal through the decoder.
         logit_offset: constant added to the heatmap logits of `direct` and `tree`; 0 is published. A negative one
-            starts with nearly empty maps, which shortens the plateau of method.md L18.
+            starts with nearly empty maps, which shortens the plateau of docs/method.md L18.
         ways: how it is computed.
 
     Raises:

@@ -1,7 +1,7 @@
 """From heatmaps to coordinates, three ways.
 
 Shape letters: B batch, K keypoints, H, W rows and columns of a map. Coordinates are fractions of the crop: map index
-i of n is u = i / n (method.md, conventions), so the range is [0, (n - 1) / n].
+i of n is u = i / n (docs/method.md, Conventions), so the range is [0, (n - 1) / n].
 
     expectation   mean position weighted by the map (published); any background pulls it to the centre
     maximum       position of the largest cell; whole cells only
@@ -36,7 +36,7 @@ def read_out(maps_BKHW: Tensor, rule: ReadOut) -> Tensor:
 
 
 def expectation(maps_BKHW: Tensor) -> Tensor:
-    """Return the weighted mean position; a flat map gives (n - 1) / 2 n. Source: method.md 6.5."""
+    """Return the weighted mean position; a flat map gives (n - 1) / 2 n. Source: docs/method.md 6.5."""
     height, width = maps_BKHW.shape[-2:]
     maps = maps_BKHW.float()
     columns = torch.arange(width, device=maps.device, dtype=maps.dtype) / width

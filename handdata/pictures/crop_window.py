@@ -3,8 +3,8 @@
 From source pixels to crop pixels goes one affine, `crop . turn . mirror`:
     mirror  a right hand becomes a left one: u -> W - 1 - u, x -> -x
     turn    K R K^-1 about the principal point, R about the optical axis, so that turned 3D projects exactly onto the
-            turned picture even where fx and fy differ (method.md D1, D2); without K, R about the crop's centre
-    crop    the window to n x n pixels by the one rule of schema.md
+            turned picture even where fx and fy differ (docs/method.md D1, D2); without K, R about the crop's centre
+    crop    the window to n x n pixels by the one rule of docs/method.md 3.6
 
 Shape letters: B batch, K keypoints. Windows and boxes are edges as in a slice; pixels count from pixel centres.
 """

@@ -1,7 +1,7 @@
 """Square crops round a hand, by the published rule of each dataset: pure functions on boxes (left, top, right, bottom).
 
-method.md 3 gives the rules in the thesis' own pixels, where x is a position between 0 and W; those are kept as they are
-where a rule truncates, because golden vectors pin them to the pixel.
+docs/method.md 3 gives the rules in the thesis' own pixels, where x is a position between 0 and W; those are kept as
+they are where a rule truncates, because golden vectors pin them to the pixel.
 """
 
 from typing import Any
@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CANVAS_SCALE = 1.5  # canvas side over crop side (schema.md); room for rotation and scaling
+CANVAS_SCALE = 1.5  # canvas side over crop side (docs/method.md 3.6); room for rotation and scaling
 CANVAS_SCALE_STEREO = 2.2  # margins are drawn up to 100 px round the keypoints
-FULL_HAND_MARGIN = 40.0  # px, schema.md: crop_xyxy of a fully annotated hand
-TIPS_MIN_MARGIN = 60.0  # px, schema.md: crop_xyxy where only tips are annotated
+FULL_HAND_MARGIN = 40.0  # px, docs/method.md 3.6: crop_xyxy of a fully annotated hand
+TIPS_MIN_MARGIN = 60.0  # px, docs/method.md 3.6: crop_xyxy where only tips are annotated
 FULL_HAND_KEYPOINTS = 15  # more annotated keypoints than the five tips and a few: the whole hand is outlined
 
 
 def centered_square(width: float, height: float) -> NDArray[np.float64]:
-    """Return the largest square in the middle of an image: SynthHands' fixed crop (method.md 3.1)."""
+    """Return the largest square in the middle of an image: SynthHands' fixed crop (docs/method.md 3.1)."""
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return np.array([left, top, left + side, top + side])
 
 
 def keypoint_square(keypoints_2d: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return a square round the annotated keypoints, None with fewer than two (schema.md, crop_xyxy).
+    """Return a square round the annotated keypoints, None with fewer than two (docs/method.md 3.6).
 
     The margin is 40 px for a full hand; half the extent, at least 60 px, where only tips are annotated.
 
@@ -58,7 +58,7 @@ def scale_about_center(box_xyxy: NDArray[Any], factor: float) -> NDArray[np.floa
 
 
 def stereo_square(positions: NDArray[Any], width: int, height: int, margin: float = 40.0) -> tuple[int, int, int]:
-    """Return (left, top, side) of the Stereo crop, the exact integer rule of method.md 3.3.
+    """Return (left, top, side) of the Stereo crop, the exact integer rule of docs/method.md 3.3.
 
     Clip to the picture, make both extents even, widen the shorter one on both sides.
 

@@ -1,7 +1,7 @@
 """The cells of the thesis' Tables 4.1 to 4.9: what each is called, and which experiment and evaluation set fill it.
 
 One list serves the author's result files, our runs and the published column, so the three can stand side by side.
-Sources: spec/cli.md (report), method.md 9.4 and section 12, E1-E19.
+Sources: docs/method.md 9.4 and section 12, E1-E19.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from handdata.evaluation.metrics import GROUPS
 STEREO, GRASP2 = "Stereo (B1Counting, B1Random)", "Dexter+Object (Grasp2)"
 TOTAL = "total"
 GROUP_NAMES = (*GROUPS, TOTAL)
-SYNTHHANDS_SIDE, GANERATED_SIDE = 480.0, 256.0  # px of the crop, Table 4.9 (method.md 9.3)
+SYNTHHANDS_SIDE, GANERATED_SIDE = 480.0, 256.0  # px of the crop, Table 4.9 (docs/method.md 9.3)
 
 EXPERIMENTS: Mapping[str, str] = {
     "e010": "Model 1, no augmentation",

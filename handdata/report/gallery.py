@@ -131,7 +131,7 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
     found = np.flatnonzero((predictions.sample_id == item.sample_id) & np.isin(predictions.dataset, (dataset.name, "")))
     canvas = dataset.image(sample)
     side = round(len(canvas) / float(reader.attributes["canvas_scale"]) * AROUND_CROP)
-    edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (schema.md)
+    edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (docs/method.md 3.6)
     image = np.array(canvas[edge : len(canvas) - edge, edge : len(canvas) - edge])
     window = np.array([edge, edge, len(canvas) - edge, len(canvas) - edge], float)
     to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), to_canvas)

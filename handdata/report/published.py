@@ -20,7 +20,7 @@ def published_cells() -> Mapping[Cell, str]:
     return {Cell(*(row[name] for name in names)): row["value"] for row in rows}
 
 
-# method.md section 12, E1 to E19, each as a reader of the page needs it.
+# docs/method.md section 12, E1 to E19, each as a reader of the page needs it.
 CAVEATS: Mapping[str, str] = {
     "E1": "The thesis calls its errors roots of mean squares; its code, and so every number here, is a mean "
     "Euclidean distance. Roots of mean squares are given as an extra.",
@@ -62,7 +62,7 @@ TABLE_CAVEATS: Mapping[str, tuple[str, ...]] = {
     "4.9": ("E8", "E9", "E10", "E11", "E12"),
 }
 
-# (experiment, epoch) -> training 2D, training 3D, validation 2D, validation 3D loss; method.md 9.2.
+# (experiment, epoch) -> training 2D, training 3D, validation 2D, validation 3D loss; docs/method.md 9.2.
 LEARNING_CURVES: Mapping[str, tuple[tuple[int, float, float, float, float], ...]] = {
     "e010": ((1, 0.9862, 0.1950, 0.9884, 0.1868), (10, 0.8931, 0.0713, 0.8918, 0.0689),
              (50, 0.4553, 0.0295, 0.4656, 0.0299), (100, 0.3625, 0.0229, 0.3831, 0.0228),
@@ -76,7 +76,7 @@ LEARNING_CURVES: Mapping[str, tuple[tuple[int, float, float, float, float], ...]
              (100, 0.2812, 0.0190, 0.2519, 0.0151), (400, 0.2344, 0.0139, 0.2295, 0.0125)),
 }  # fmt: skip
 
-# dataset -> protocol -> (method, area); evaluation.md, "Published anchors". Windows differ in detail (its "Traps").
+# dataset -> protocol -> (method, area); docs/method.md 9.6. Windows differ in detail, as it says.
 ANCHORS: Mapping[str, Mapping[str, tuple[tuple[str, float], ...]]] = {
     "stereo": {"auc_20_50": (
         ("Zimmermann & Brox 2017", 0.948), ("Mueller 2018", 0.965), ("Spurr 2018", 0.983), ("Iqbal 2018", 0.994),
@@ -90,7 +90,7 @@ ANCHORS: Mapping[str, Mapping[str, tuple[tuple[str, float], ...]]] = {
         "auc_minimal_hand": (("Zhou 2020 + IK", 0.948),)},
     "egodexter": {"auc_minimal_hand": (("Zhou 2020 + IK", 0.811),)},
 }  # fmt: skip
-# dataset -> (method, what, number); evaluation.md.
+# dataset -> (method, what, number); docs/method.md 9.6.
 ERROR_ANCHORS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "stereo": (("hand3d, full pipeline", "EPE mean / median", "12.21 / 9.41 mm"),),
     "rhd": (

@@ -81,7 +81,7 @@ def read_reference(folder: Path) -> Reference:
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read one result file; a keypoint's -1 means that no sample labels it and becomes NaN (method.md E15).
+    """Read one result file; a keypoint's -1 means that no sample labels it and becomes NaN (docs/method.md E15).
 
     Raises:
         DataError: not JSON, or an entry is not of the shape it should have.

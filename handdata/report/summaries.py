@@ -69,7 +69,7 @@ def datasets_table(folders: Sequence[Path]) -> tuple[Table, list[Dataset], list[
     rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.names(), *opened))]
     header = ("dataset", "pictures", "size, published", "samples here", "keypoints, published",
               "labelled here (2D / 3D)", "view", "shards here hold")  # fmt: skip
-    notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (method.md D12).",)
+    notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (docs/method.md D12).",)
     table = plain_table("2.1", "The datasets", header, rows, stubs=len(header), notes=notes)
     return table, list(opened.values()), missing
 
@@ -114,7 +114,7 @@ def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:
     ]
     notes += [f"Published, {who}: {what} {value}." for who, what, value in ERROR_ANCHORS.get(dataset, ())]
     notes += [line for run, one in sets for line in _coverage(run, one)]
-    notes += ["Labels on the published exclusion list are wrong as shipped (evaluation.md)."] if excluded else []
+    notes += ["Labels on the published exclusion list are wrong as shipped (docs/method.md 9.6)."] if excluded else []
     return plain_table(f"protocols-{dataset}", f"{dataset}: every protocol", header, rows, stubs=2, notes=notes)
 
 
@@ -150,7 +150,7 @@ def subset_table(dataset: str, sets: Sequence[Scored]) -> Table:
 
 
 def readout_table(runs: Sequence[Run]) -> Table:
-    """Return the 2D error of each way to read a heatmap (method.md 6.5)."""
+    """Return the 2D error of each way to read a heatmap (docs/method.md 6.5)."""
     rows = [
         (run.name, _set_name(run, one), readout, _total(tables, "2d", 4), _total(tables, "2d_px", 2))
         for run, one in scored_sets(runs)

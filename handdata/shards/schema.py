@@ -122,7 +122,7 @@ class Sample:
         keypoints_3d_normalized: (21, 3) where the dataset ships it; None derives it from keypoints_3d.
         visible: (21,) int8 1, 0 or -1; None: the dataset does not say.
         K: (3, 3) px for source pixels.
-        crop_xyxy: (4,) square from the dataset's own rule; None leaves it to the next rule of schema.md.
+        crop_xyxy: (4,) square from the dataset's own rule; None leaves it to the next rule of docs/method.md 3.6.
         bbox_xyxy: (4,) hand box; None: none given.
         bbox_source: who made the box.
         foreground: (H, W) bool, True where the pixel must stay; None: no segmentation.

@@ -12,7 +12,7 @@ from handdata.synth.keypoints import keypoint_bones, rotation_centres
 from handdata.synth.kinematics import ANGLES, carry, forward, skeleton_of, skin
 from handdata.synth.mesh import Floats, Ints, unit
 
-TOLERANCE_MM = 5.0  # how deep capsules may sink into each other: flesh gives way; spec/synth.md
+TOLERANCE_MM = 5.0  # how deep capsules may sink into each other: flesh gives way; docs/method.md 13
 MAX_RADIUS_MM = 9.5
 FLATTENING = 0.97  # the capsule lies just inside the flesh
 NUM_PHALANGES = 15

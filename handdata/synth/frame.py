@@ -17,7 +17,7 @@ Motion = Literal["count", "random", "grasp", "swipe", "still"]
 Viewpoint = Literal["front", "ego"]
 LabelConvention = Literal["annotated", "rigged"]
 
-KEY_COLOR = (14, 255, 14)  # RGB of SynthHands' chroma key, formats/synthhands.md
+KEY_COLOR = (14, 255, 14)  # RGB of SynthHands' chroma key, manifests/synthhands.toml
 VISIBLE, HIDDEN_BY_SELF, HIDDEN_BY_OTHER, OUTSIDE = 0, 1, 2, 3  # View.reason; other: the object or the other hand
 
 

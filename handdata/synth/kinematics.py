@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from handdata.synth.hand import HandModel
 from handdata.synth.mesh import Floats, cross, unit
 
-# The four fingers are index, middle, ring, little. Limits: spec/synth.md.
+# The four fingers are index, middle, ring, little. Limits: docs/method.md 13.
 ANGLES = (
     *(f"{name}_{finger}" for name in ("mcp", "pip", "dip", "abd") for finger in ("index", "middle", "ring", "little")),
     "cup_ring",

@@ -1,6 +1,6 @@
 """Random plausible poses: synergies, key poses, independent fingers; limits, couplings, no hand through itself.
 
-The mixture and the couplings are those of spec/synth.md; the key poses whose thumb touches something (pinch, ok,
+The mixture and the couplings are those of docs/method.md 13; the key poses whose thumb touches something (pinch, ok,
 tripod, lateral, fists, point, horns, peace, three) were fitted on the mean hand so that it does.
 """
 

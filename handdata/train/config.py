@@ -3,7 +3,7 @@
 A recipe is a TOML file whose tables are the fields below; `extends` names the recipe it starts from. Unknown keys and
 values of the wrong kind are refused. The resolved tree is stored in the run and in every checkpoint.
 
-Source of the published values: method.md 9.2, with the defects of its section 12 resolved.
+Source of the published values: docs/method.md 9.2, with the defects of its section 12 resolved.
 """
 
 import tomllib
@@ -84,7 +84,7 @@ class DataConfig:
     """What is trained on; `mix` and `shards` of the command line override it."""
 
     datasets: tuple[str, ...] = ()  # () takes whatever shards are there
-    mix: str = ""  # "A", "B", "C" of method.md 9.1, or "" for every sample equally likely
+    mix: str = ""  # "A", "B", "C" of docs/method.md 9.1, or "" for every sample equally likely
     weights: dict[str, float] = field(default_factory=dict)  # by dataset, instead of `mix`
     val_sequences: tuple[str, ...] = ()  # validate on these, train on all others, whatever split they are in
     backgrounds: str = ""  # a converted pool of pictures; "" paints some, "none" leaves what is there

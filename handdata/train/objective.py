@@ -1,6 +1,6 @@
 """What a step differentiates: the network and its losses as one function of a batch, compiled where that pays.
 
-Compiling network and losses together is what makes it pay (performance.md: the network alone is slower compiled than
+Compiling network and losses together is what makes it pay (docs/decisions.md: the network alone is slower compiled than
 eager): the heatmaps are never written in float32, their sums are taken where the sigmoid is.
 
 Shape letters: B batch, K keypoints, H, W rows and columns.
@@ -23,10 +23,10 @@ from handdata.progress import say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Compile, Config
 
-# Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s; performance.md, H100):
+# Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s on an H100):
 # even after 3,900 steps. "auto" compiles trainings more than twice as long.
 AUTO_STEPS = 10_000
-# At batch 64 "auto" replays CUDA graphs: 6,100 samples/s, 3,410 compiled without, 3,650 eager (performance.md, H100).
+# At batch 64 "auto" replays CUDA graphs: 6,100 samples/s, 3,410 compiled without, 3,650 eager (the same).
 GRAPHS_BELOW = 256  # samples a step; between 64 and 256 nothing was measured
 REPLAYING: tuple[Compile, ...] = ("reduce-overhead", "max-autotune")
 TRIALS = 3  # steps before the first one counts: compile, record graphs, replay them

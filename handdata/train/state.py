@@ -23,7 +23,7 @@ from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
 from handdata.train.runs import last_of
 
-FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, method.md 9.2
+FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, docs/method.md 9.2
 
 
 @dataclass(kw_only=True)

@@ -114,7 +114,7 @@ def dexter(root: Path, text: str | None, num_pictures: int) -> Pictures:
 
 
 def test_fingertips_land_where_the_dataset_was_measured_to_put_them(tmp_path: Path) -> None:
-    """formats/dexter_object.md, test vectors: (37, -99, 440) mm and (37, -99, 600) mm in the colour picture."""
+    """Worked by hand from the calibration: (37, -99, 440) mm and (37, -99, 600) mm in the colour picture."""
     line = f"37, -99, 440; {MISSING}37, -99, 600; {MISSING * 2}1, 2, 3; 4, 5, 6; 7, 8, 9;"
     pictures = dexter(tmp_path, f"{line}\n{MISSING * 8}\n", 3)
 

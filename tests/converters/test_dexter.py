@@ -161,7 +161,7 @@ def test_pictures_and_lines_are_paired_by_number_up_to_the_shorter(tmp_path, lin
 
 
 def test_the_2d_labels_confirm_the_axes_where_they_are_there(tmp_path):
-    """formats/dexter_object.md: x left, y up is derived from two plots; u = 160 - fx x / z, v = 120 - fy y / z."""
+    """x left, y up is derived from two plots; u = 160 - fx x / z, v = 120 - fy y / z."""
     root = make_tree(tmp_path, {"Rigid": [LINE, LINE], "Pinch": [LINE]})
     agree = "; ".join(
         f"{160 - 224.502 * x / z:.1f}, {120 - 230.494 * y / z:.1f}"

@@ -224,7 +224,7 @@ def test_labels_off_the_depth_where_counts_differ_are_paired_in_order_and_told(t
     ],
 )
 def test_the_depth_under_the_labels_tells_from_where_their_pixels_count(tmp_path, beside, told):
-    """formats/dexter1.md: the label files alone cannot tell."""
+    """The label files alone cannot tell."""
     root = make_tree(tmp_path, [PINCH_51] * 4)
     for path in (root / "data/pinch/tof/depth").iterdir():
         depth = np.full((240, 320), 500, np.uint16)

@@ -198,7 +198,7 @@ def test_what_was_read_is_said(tmp_path, camera):
 
 
 def test_3d_labels_that_are_not_of_their_2d_are_counted(tmp_path):
-    """formats/egodexter.md, errata: some 3D labels are wrong, Kitchen's above all."""
+    """Some 3D labels are wrong, Kitchen's above all."""
     K, z = FACTS.cameras["color_on_depth"].K, 300.0
     points = np.column_stack([np.linspace(-40, 40, 5), np.linspace(20, -20, 5), np.full(5, z)])
     pixels = project(points, K)

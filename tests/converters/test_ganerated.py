@@ -11,7 +11,7 @@ from tests.converters.conftest import plan_of, samples_of
 
 K = np.array([[617.173, 0, 315.453], [0, 617.173, 242.259], [0, 0, 1]])
 CROP = (200.0, 150.0, 1.5)
-# The first point is that of the test vector in formats/ganerated.md.
+# The first point is projected by hand below.
 POINTS = np.arange(21)[:, None] * [-1.0, 2.0, 1.0] + np.array([10.0, 20.0, 400.0])
 
 
@@ -52,7 +52,7 @@ FIRST = "noObject/0001/0001"
 def test_the_crop_s_camera_follows_from_its_corner_and_scale(tree):
     (sample,) = samples_of("ganerated", tree(FIRST)).values()
 
-    assert sample.keypoints_2d[0] == pytest.approx((196.3235, 184.6765), abs=1e-4)  # formats/ganerated.md
+    assert sample.keypoints_2d[0] == pytest.approx((196.3235, 184.6765), abs=1e-4)  # by hand
     expected = [[925.7595, 0, 173.1795], [0, 925.7595, 138.3885], [0, 0, 1]]  # 1.5 f, 1.5 (c - (200, 150))
     assert np.abs(sample.K - expected).max() < 1e-9
     assert np.abs(project(sample.keypoints_3d, sample.K) - sample.keypoints_2d).max() < 1e-5
@@ -113,7 +113,7 @@ def test_other_readings_within_a_pixel_of_the_original_are_no_contradiction(tree
 
 @pytest.mark.parametrize(("per_mm", "unit"), [(1.0, "mm"), (0.001, "metres")])
 def test_the_size_of_the_hand_tells_the_unit(tree, per_mm, unit):
-    """formats/ganerated.md: the README is silent."""
+    """The README is silent."""
     root = tree(FIRST, joint_pos_global=POINTS * per_mm)
 
     (sample,) = samples_of("ganerated", root).values()
@@ -165,7 +165,7 @@ def test_an_absent_class_is_named(tree):
 
 @pytest.mark.parametrize(("partitions", "share"), [(2, 0), (3, 1), (5, 1), (40, 2), (141, 7), (185, 9)])
 def test_the_last_partitions_of_each_class_test_and_those_before_validate(tmp_path, partitions, share):
-    """cli.md: 5 % each, at least one when there are three or more, all train otherwise."""
+    """5 % each, at least one when there are three or more, all train otherwise."""
     for name in ("noObject", "withObject"):
         for partition in range(1, partitions + 1):
             folder = tmp_path / "data" / name / f"{partition:04d}"

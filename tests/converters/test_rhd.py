@@ -20,7 +20,7 @@ from handdata.synth.native.python2_pickle import dumps
 from handdata.synth.native.tree import save_labels
 from tests.converters.conftest import plan_of, samples_of
 
-# Native joint -> ours, formats/rhd.md: wrist, then thumb to little, each from the tip.
+# Native joint -> ours, docs/datasets.md: wrist, then thumb to little, each from the tip.
 PERMUTATION = [0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17]
 K = np.array([[280.0, 0, 160.0], [0, 280.0, 160.0], [0, 0, 1]])
 

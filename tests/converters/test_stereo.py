@@ -18,7 +18,7 @@ from handdata.shards.schema import label_row
 from handdata.skeleton import INDEX, WRIST
 from tests.converters.conftest import plan_of, samples_of
 
-# README order -> ours, formats/stb.md; the thesis' code ends 1, 2, 4, 3 (method.md D4).
+# README order -> ours, docs/datasets.md; the thesis' code ends 1, 2, 4, 3 (docs/method.md D4).
 PERMUTATION = [0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4]
 
 
@@ -75,7 +75,7 @@ def test_sk_labels_go_through_the_exact_inverse_to_the_colour_camera_d16(shared,
 def test_each_camera_sees_its_labels_where_the_calibration_says(tree, camera, family, stem, native, uv):
     (sample,) = samples_of("stereo", tree(spread(native), family, (stem,)), camera=camera).values()
 
-    assert sample.palm_center_2d == pytest.approx(uv, abs=1e-4)  # formats/stb.md, test vectors
+    assert sample.palm_center_2d == pytest.approx(uv, abs=1e-4)  # by hand
 
 
 def test_the_palm_centre_is_not_passed_off_as_a_wrist(tree):
@@ -111,7 +111,7 @@ def test_a_wrist_is_derived_only_on_request_and_then_flagged(tree, formula, base
 
 
 def test_the_crop_is_the_thesis_rule_over_all_21_points(shared, tree):
-    """method.md 3.3 with a margin of 40 px: back-project a golden case's pixels and find its crop again."""
+    """docs/method.md 3.3 with a margin of 40 px: back-project a golden case's pixels and find its crop again."""
     golden = json.loads((shared / "golden" / "golden_give.json").read_text())["stereo_crop_margin40"][0]
     K = manifest.load("stereo").cameras["bb_left"].K
     uv = np.array(golden["points"])

@@ -30,7 +30,7 @@ def tree(tmp_path):
     def make(*stems, label=None, kinds=("color", "color_on_depth", "depth")):
         picture = np.full((480, 640, 3), (14, 255, 14), np.uint8)
         picture[200:280, 300:380] = (13, 255, 14)  # one off the key: hand
-        picture[240, 340] = (0, 0, 0)  # black inside the hand is hand (method.md D19)
+        picture[240, 340] = (0, 0, 0)  # black inside the hand is hand (docs/method.md D19)
         for stem in stems:
             path = tmp_path / "synthhands" / stem
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ FIRST = "female_noobject/seq01/cam01/01/00000000"
 def test_each_family_projects_with_its_own_camera(tree, camera, uv):
     (sample,) = samples_of("synthhands", tree(FIRST), camera=camera).values()
 
-    assert sample.keypoints_2d[0] == pytest.approx(uv, abs=1e-4)  # formats/synthhands.md: X = (10, 20, 400)
+    assert sample.keypoints_2d[0] == pytest.approx(uv, abs=1e-4)  # by hand: X = (10, 20, 400)
     assert np.array_equal(sample.K, FACTS.cameras[camera].K)
 
 
@@ -228,7 +228,7 @@ def test_an_unknown_sequence_is_refused(tree, refused):
 
 
 def test_the_reference_split_is_numpy_s_legacy_shuffle_of_the_sorted_paths_d21():
-    """method.md 2.1, word for word: seed(42), shuffle, first 5000 validate, next 5000 test."""
+    """docs/method.md 2.1, word for word: seed(42), shuffle, first 5000 validate, next 5000 test."""
     names = [f"{i:06d}_color.png" for i in range(20_000)]
     splits, warnings = reference_split(names, {"seed": 42, "val": 5000, "test": 5000}, 20_000)
 

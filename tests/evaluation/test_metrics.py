@@ -12,7 +12,7 @@ from handdata.evaluation import metrics
 from handdata.skeleton import INDEX
 
 EXACT = {"rtol": 0, "atol": 1e-9}
-FLOAT32 = {"rtol": 0, "atol": 1e-6}  # the tolerance of golden/README.md
+FLOAT32 = {"rtol": 0, "atol": 1e-6}  # what the golden files were stored in
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_the_wrong_window_flatters_a_curve_by_more_than_methods_differ():
 def test_a_gamma_distribution_fitted_to_two_published_areas_shows_the_published_third(
     window_20_50, hand3d_gain, window_0_50
 ):
-    """evaluation.md: 0.9963 / 0.9955 / 0.858 on STB and 0.9432 / 0.9388 / 0.740 on RHD under 21.05-50, 20-50, 0-50.
+    """docs/method.md 9.6: 0.9963 / 0.9955 / 0.858 on STB and 0.9432 / 0.9388 / 0.740 on RHD, by window.
 
     A gamma distribution of distances is fitted to the last two; the first must follow to a tenth of a percent.
     """

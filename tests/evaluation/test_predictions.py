@@ -69,7 +69,7 @@ def test_augmented_truth_round_trips(predictions, tmp_path):
 
 
 def test_crop_fractions_follow_the_pixel_centre_rule():
-    """The centre of the first of 128 crop pixels, 2 source px wide, lies at 0.5 px from the edge: u = 0 (schema.md)."""
+    """The centre of the first of 128 crop pixels, 2 source px wide, lies at 0.5 px: u = 0 (docs/method.md 3.6)."""
     crop = np.array([[10.0, 20.0, 266.0, 276.0]])
     first = np.full((1, 21, 2), [10.5, 20.5])
     np.testing.assert_allclose(to_crop_fractions(first, crop, 128), 0.0, atol=1e-12)

@@ -8,7 +8,7 @@ import pytest
 from handdata.evaluation.protocols import PROTOCOLS, Comparison, Protocol, families, protocol_distances, score
 from handdata.skeleton import INDEX, ROOT, TIPS, WRIST
 
-NAMED = {  # evaluation.md, "Protocols to offer by name"
+NAMED = {  # docs/evaluation.md, Protocols
     "thesis", "auc_20_50", "auc_hand3d", "auc_0_50", "auc_0_100", "epe_mm", "pa_mpjpe", "epe_px", "pck_0.2_bbox",
     "auc_0_30_px",
 }  # fmt: skip

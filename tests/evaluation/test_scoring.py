@@ -117,7 +117,7 @@ def test_fingertips_alone_leave_the_other_groups_empty(tips):
 
 
 def test_a_tip_beyond_the_picture_is_absent_for_the_thesis_though_the_crop_reaches_there(tmp_path):
-    """method.md 3.4, steps 2 and 8."""
+    """docs/method.md 3.4, steps 2 and 8."""
     folder = made_shards(tmp_path / "dexter", "dexter", tips_only=True)
     before = scored(open_dataset(folder))
     tip = KEYPOINTS.index("thumb_tip")

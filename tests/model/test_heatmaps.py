@@ -25,7 +25,7 @@ def naive_target(u: float, v: float, size: int = SIZE) -> np.ndarray:
 
 
 def materialised_iou(pred: torch.Tensor, target: torch.Tensor, present: torch.Tensor, over: str) -> torch.Tensor:
-    """The loss as method.md 7 writes it, on maps."""
+    """The loss as docs/method.md 7 writes it, on maps."""
     pred = pred * present[..., None, None]
     target = target * present[..., None, None]
     overlap = (pred * target).sum((2, 3))
@@ -95,7 +95,7 @@ def test_iou_of_ideal_blobs_follows_the_closed_form():
         for i in range(6)
     ]
 
-    # method.md 7: IoU = 1 / (2 exp(d^2 / 36) - 1)
+    # docs/method.md 7: IoU = 1 / (2 exp(d^2 / 36) - 1)
     assert [round(float(iou), 3) for iou in ious] == [0.947, 0.810, 0.638, 0.472, 0.225, 0.092]
 
 

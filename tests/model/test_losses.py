@@ -27,7 +27,7 @@ def random_case(seed=0, size=32):
 
 @pytest.mark.parametrize(("distance", "iou"), [(1, 0.947), (2, 0.810), (3, 0.638), (4, 0.472), (6, 0.225), (8, 0.092)])
 def test_iou_of_two_blobs_apart(distance, iou):
-    """Values of method.md 7 for ideal blobs `distance` px apart."""
+    """Values of docs/method.md 7 for ideal blobs `distance` px apart."""
     maps = targets(torch.tensor([[[0.5, 0.5]]]), torch.ones(1, 1, dtype=torch.bool), 128)
     uv = torch.tensor([[[0.5 + distance / 128, 0.5]]])
 

@@ -1,4 +1,4 @@
-"""The three networks: parameter counts and map sizes of method.md 6, the bone tree, the trunk beside torchvision's."""
+"""The three networks: counts and map sizes of docs/method.md 6, the bone tree, the trunk beside torchvision's."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ from handdata.model.networks import HandNet, bones_to_keypoints, keypoints_to_bo
 from handdata.model.read_out import expectation
 from handdata.skeleton import INDEX, ROOT
 
-PARAMETERS = {"direct": 31_223_903, "latent": 31_223_903, "tree": 31_223_300}  # method.md 6.2
-BLOCKS = {  # method.md 6.1 and 6.2
+PARAMETERS = {"direct": 31_223_903, "latent": 31_223_903, "tree": 31_223_300}  # docs/method.md 6.2
+BLOCKS = {  # docs/method.md 6.1 and 6.2
     "encoder.conv1": 9_536 - 128,
     "encoder.layer1": 221_952,
     "encoder.layer2": 1_116_416,
@@ -154,7 +154,7 @@ def test_a_keypoint_is_the_sum_of_the_bones_on_its_way():
     bones = torch.randn(1, 20, 3)
     xyz = bones_to_keypoints(bones)
 
-    expected = -bones[0, 8] + bones[0, 0] + bones[0, 1] + bones[0, 2]  # P3 = -B8 + B0 + B1 + B2, method.md 6.4
+    expected = -bones[0, 8] + bones[0, 0] + bones[0, 1] + bones[0, 2]  # P3 = -B8 + B0 + B1 + B2, docs/method.md 6.4
     torch.testing.assert_close(xyz[0, INDEX["thumb_dip"]], expected)
     torch.testing.assert_close(xyz[0, INDEX["wrist"]], -bones[0, 8])
 

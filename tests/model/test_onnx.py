@@ -67,7 +67,7 @@ def test_another_runtime_gives_the_same_keypoints_for_any_batch(recipe, kind, tm
 
 
 def test_bytes_are_normalised_as_in_training():
-    """White is (1 - mean) / std of method.md 3.5 in every channel: 2.2489, 2.4286, 2.6400."""
+    """White is (1 - mean) / std of docs/method.md 3.5 in every channel: 2.2489, 2.4286, 2.6400."""
     saved = made_checkpoint("e010")
     seen = []
     network = make_network(saved.config.model).eval()

@@ -44,13 +44,13 @@ def test_a_clean_blob_is_found_where_it_is(rule, size):
 
 
 def test_a_flat_map_reads_as_the_middle_index():
-    np.testing.assert_allclose(expectation(torch.ones(1, 1, 128, 128)), 63.5 / 128)  # 0.4961, method.md 6.5
+    np.testing.assert_allclose(expectation(torch.ones(1, 1, 128, 128)), 63.5 / 128)  # 0.4961, docs/method.md 6.5
 
 
 def test_a_thousandth_of_background_pulls_the_expectation_22_percent_to_the_centre():
     pulled = float(expectation(blob(0.125, 0.5) + 0.001)[0, 0, 0])
 
-    assert (pulled - 0.125) / (63.5 / 128 - 0.125) == pytest.approx(0.22, abs=0.01)  # method.md 6.5
+    assert (pulled - 0.125) / (63.5 / 128 - 0.125) == pytest.approx(0.22, abs=0.01)  # docs/method.md 6.5
 
 
 @pytest.mark.parametrize("background", [0.001, 0.1, 0.4])

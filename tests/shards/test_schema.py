@@ -10,7 +10,7 @@ from handdata.shards import schema
 from handdata.shards.schema import BoxSource, Flag, Sample, label_row, row_faults
 from handdata.skeleton import LEFT, ROOT, WRIST
 
-# spec/schema.md, in its order: name -> (shape at S = 192, dtype)
+# docs/schema.md, in its order: name -> (shape at S = 192, dtype)
 SPECIFIED = {
     "image": ((192, 192, 3), "uint8"),
     "foreground": ((192, 24), "uint8"),

@@ -1,4 +1,4 @@
-"""The rendered GANerated tree is what formats/ganerated.md says of the real one."""
+"""The rendered GANerated tree is laid out as the documents of the real one say."""
 
 from pathlib import Path
 

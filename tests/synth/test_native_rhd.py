@@ -1,4 +1,4 @@
-"""The rendered RHD tree is what formats/rhd.md says of the real one."""
+"""The rendered RHD tree is laid out as the documents of the real one say."""
 
 import pickle
 from collections import Counter

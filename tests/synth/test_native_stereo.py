@@ -1,4 +1,4 @@
-"""The rendered Stereo tree is, byte for byte, what formats/stb.md says of the real one."""
+"""The rendered Stereo tree is, byte for byte, laid out as the documents of the real one say."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The rendered SynthHands tree is what formats/synthhands.md says of the real one."""
+"""The rendered SynthHands tree is laid out as the documents of the real one say."""
 
 import re
 

@@ -19,7 +19,7 @@ from handdata.synth.pose import (
 )
 
 NUM_POSES = 600
-LIMITS = {  # degrees, spec/synth.md
+LIMITS = {  # degrees, docs/method.md 13
     "mcp": (-10, 90),
     "pip": (0, 110),
     "dip": (0, 80),

@@ -1,4 +1,4 @@
-"""Defects of the published trainer, each repaired and named after its item in method.md 12."""
+"""Defects of the published trainer, each repaired and named after its item in docs/method.md 12."""
 
 import json
 
@@ -91,7 +91,7 @@ def test_L4_the_mean_runs_over_what_is_present():
     ours = divide(loss_2d(maps, inputs.uv_BK2, tips, "iou", "present"))
     compat = divide(loss_2d(maps, inputs.uv_BK2, tips, "iou", "all"))
 
-    assert float(compat) == pytest.approx(float(ours) * 5 / 21)  # "5 tips: at most 0.238", method.md 7
+    assert float(compat) == pytest.approx(float(ours) * 5 / 21)  # "5 tips: at most 0.238", docs/method.md 7
 
 
 @pytest.mark.parametrize("recipe", ["e010", "e012", "e013"])

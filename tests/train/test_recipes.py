@@ -9,7 +9,7 @@ from handdata.train.chain import chain_of
 from handdata.train.config import load_config, recipe_names
 
 PUBLISHED = ("e010", "e012", "e013", "e020", "e022-grasp2", "e022-rotate", "e023")
-# method.md 9.2: model, encoder, epochs, batches, batch, lr, 2D loss and weight, 3D loss, mix
+# docs/method.md 9.2: model, encoder, epochs, batches, batch, lr, 2D loss and weight, 3D loss, mix
 TABLE = {
     "e010": ("direct", "frozen", 1000, 250, 64, 0.005, "iou", 1.0, "mse", "A"),
     "e012": ("latent", "frozen", 1000, 250, 64, 0.005, "coordinates", 10.0, "mse", "A"),

@@ -1,4 +1,4 @@
-"""Hand boxes that a person or a tracker made, for any dataset with sequences: they decide the crop (schema.md)."""
+"""Hand boxes that somebody made, for any dataset with sequences. They decide the crop: docs/method.md 3.6."""
 
 from dataclasses import replace
 from pathlib import Path

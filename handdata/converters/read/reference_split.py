@@ -7,7 +7,7 @@ import numpy as np
 
 
 def reference_split(names: Sequence[str], facts: Mapping[str, Any], full_count: int) -> tuple[list[str], list[str]]:
-    """Give every picture the split it has in the published experiments (method.md 2.1, 2.2).
+    """Give every picture the split it has in the published experiments (docs/method.md 2.1, 2.2).
 
     The first `facts["val"]` of the shuffled names validate, the next `facts["test"]` test, the rest train. A tree that
     is not whole gets shares in the same proportion, at least one picture each, and a warning: the published split

@@ -4,7 +4,8 @@
     data/<Seq>/annotations/<Seq>2D.txt, <Seq>3D.txt
 
 The world is the depth camera's frame; labels are written with x to the left and y up. Quirks planted: a few tips are
-missing, Grasp1 has a label line too many, Rotate a picture too many. Layout: ../shared/formats/dexter_object.md.
+missing, Grasp1 has a label line too many, Rotate a picture too many.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from functools import partial

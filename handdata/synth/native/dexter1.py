@@ -5,7 +5,8 @@
 
 The world is the ToF camera's frame; labels are clicked on whole depth pixels and written with x to the left and y up,
 six significant digits, whole mm of depth. Quirks planted: missing points and whole frames without any, three sequences
-with more blocks than pictures. Layout: ../shared/formats/dexter1.md.
+with more blocks than pictures.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from functools import partial

@@ -4,7 +4,8 @@
     data/<Seq>/annotation.txt, annotation.txt_3D.txt
 
 The world is the depth camera's frame. Quirks planted: whole frames and single tips without a label (-1 in 2D, 0 or -0
-in 3D), 2D labels without depth under them, a semicolon at the end of each line. Layout: ../shared/formats/egodexter.md.
+in 3D), 2D labels without depth under them, a semicolon at the end of each line.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from functools import partial

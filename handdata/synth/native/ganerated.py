@@ -5,7 +5,7 @@
     README.txt (CRLF), license.txt, joints.png
 
 The world is the original colour camera's frame; the picture is the crop of its 640 x 480, rendered at its own size.
-Layout: ../shared/formats/ganerated.md.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from collections.abc import Sequence

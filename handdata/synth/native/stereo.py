@@ -3,7 +3,8 @@
     images/<sequence>/SK_color_<i>.png, SK_depth_<i>.png, BB_left_<i>.png, BB_right_<i>.png
     labels/<sequence>_SK.mat, <sequence>_BB.mat
 
-The world is the SK depth camera's frame, in which the SK labels are given. Layout: ../shared/formats/stb.md.
+The world is the SK depth camera's frame, in which the SK labels are given.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from functools import partial

@@ -3,7 +3,8 @@
     <class>/seq0{1..7}/cam0{1..5}/0{1..3}/<8 digits>_{color,color_on_depth,depth}.png, <8 digits>_joint_pos.txt
     CameraCalibration_640x480.txt, README.txt
 
-The world is the depth camera's frame, in which joint_pos is given. Layout: ../shared/formats/synthhands.md.
+The world is the depth camera's frame, in which joint_pos is given.
+Layout: of the documents named in docs/datasets.md.
 """
 
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def frame_numbers(count: int) -> list[int]:
 def _spec(folder: str, request: Request) -> SequenceSpec:
     facts = manifest.load("synthhands")
     depth, color = facts.cameras["color_on_depth"], facts.cameras["color"]
-    square = color.K - np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]])  # method.md 3.1 keeps the middle 480 columns
+    square = color.K - np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]])  # docs/method.md 3.1 keeps the middle 480 columns
     return SequenceSpec(
         seed=request.seed,
         name=f"synthhands/{folder}",

@@ -24,7 +24,7 @@ from handdata.synth.render_many import Task, Write, render_frames
 
 AIM_PX = 32
 WORK = ".partial"  # folder of labels that wait for their table
-FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # spec/synth.md, of real archives
+FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # of real archives, docs/method.md 13
 
 
 @dataclass(frozen=True, kw_only=True)

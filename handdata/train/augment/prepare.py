@@ -31,7 +31,7 @@ from handdata.train.augment.settings import AugmentConfig
 from handdata.train.augment.warp import warp, warp_over
 from handdata.train.loader.loaders import Batch
 
-CROP_SIZE = 128  # px, method.md 1: the network's input
+CROP_SIZE = 128  # px, docs/method.md 1: the network's input
 # columns of the numbers drawn for a sample
 _ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR = range(8)
 _TILE, _SHIFT_X = 8, 11  # three numbers and two
@@ -47,7 +47,7 @@ class Inputs:
         image_B3HW: float32, normalised.
         uv_BK2: float32 fractions of the crop side, x_n / n; true values outside 0..1; 0 where not labelled.
         present_2d_BK: bool, labelled and inside the picture as shipped and the crop, by the half-open rule: what the
-            2D losses use (D10, D11, method.md 3.4).
+            2D losses use (D10, D11, docs/method.md 3.4).
         labelled_2d_BK: bool, labelled, inside or not.
         xyz_BK3: float32 normalised 3D, turned and mirrored with the picture; 0 where not labelled.
         present_3d_BK: bool.

@@ -68,9 +68,9 @@ class AugmentConfig:
 
 
 LIMITS = {f.name: f.metadata["limits"] for f in fields(AugmentConfig) if "limits" in f.metadata}
-NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (method.md 8)
+NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (docs/method.md 8)
 _COLOR: dict[str, Any] = {"brightness": 0.25, "contrast": 0.25, "saturation": 0.25, "blur_px": (0.0, 0.8)}
-# The table of method.md 8. The last three sets were never trained on in the published work: turned and scaled as a
+# The table of docs/method.md 8. The last three sets were never trained on in the published work: turned and scaled as a
 # person's box would be, the range that of Dexter+Object.
 _BOXED = AugmentConfig(rotation_deg=180.0, window="box", box_factor=(0.7, 1.0), **_COLOR)
 PUBLISHED: dict[str, AugmentConfig] = {

@@ -37,7 +37,7 @@ def warp_over(
     """Sample canvases over a background: the mask to the nearest pixel, colours from kept pixels only.
 
     Colours are weighted by the mask before they are blended, so no key colour leaks in at the hand's edge, and where
-    all four neighbours are kept the result is plain bilinear (method.md D19, D20).
+    all four neighbours are kept the result is plain bilinear (docs/method.md D19, D20).
 
     Args:
         canvas_BSS3: uint8.

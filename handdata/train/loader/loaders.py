@@ -142,7 +142,7 @@ class Loader(_Batches):
 
 
 class EvalLoader(_Batches):
-    """Every sample of a mixture once, in stored order; the last batch may be smaller (method.md E3).
+    """Every sample of a mixture once, in stored order; the last batch may be smaller (docs/method.md E3).
 
     With several processes each takes every `world_size`-th batch. `position` counts through the mixture.
 

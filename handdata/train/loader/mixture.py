@@ -188,7 +188,7 @@ def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[
     Args:
         folders: converted datasets.
         split: "train", "val" or "test"; None takes all.
-        mix: "A", "B" or "C" of method.md 9.1, weights by dataset name, or None: every sample equally likely.
+        mix: "A", "B" or "C" of docs/method.md 9.1, weights by dataset name, or None: every sample equally likely.
 
     Raises:
         MissingError: a folder is no complete dataset, or has no such split, or no samples at all.

@@ -2,7 +2,7 @@
 
 An epoch is a space of T slots. Dataset d owns a share of them equal to its weight, and T is the smallest size in which
 every dataset fits whole, so the rarest-drawn one is seen once a pass and the others wrap round. That is the published
-Mix B (method.md 9.1) for any weights. Positions visit the slots in a random order, without a repeat within a pass.
+Mix B (docs/method.md 9.1) for any weights. Positions visit the slots in a random order, without a repeat within a pass.
 """
 
 import math
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError
 from handdata.shards.sampling import STREAM_SAMPLING, permute, uniforms
 
-# method.md 9.1. None: every picture equally likely, whatever the dataset.
+# docs/method.md 9.1. None: every picture equally likely, whatever the dataset.
 MIXES: dict[str, dict[str, float] | None] = {
     "A": None,
     "B": {"synthhands": 2.0, "ganerated": 1.0},
@@ -111,7 +111,7 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
     """Return the weight of each dataset of a mixture.
 
     Args:
-        mix: "A", "B" or "C" of method.md 9.1, weights by dataset name, or None for every sample equally likely.
+        mix: "A", "B" or "C" of docs/method.md 9.1, weights by dataset name, or None for every sample equally likely.
         datasets: names of the shard folders, in order.
 
     Returns:

@@ -112,7 +112,7 @@ class OpenShard:
     def hint(self, row: int) -> None:
         """Ask the kernel to read a row's pixels ahead; to be called while the shard is not `resident`.
 
-        Reading ahead is several times faster than waiting when cold, and costs 18 % when warm (performance.md): so
+        Reading ahead is several times faster than waiting when cold, and costs 18 % when warm (measured): so
         it ends when a probe finds the shard resident, tried every quarter of a pass.
         """
         with self._opened() as handle:

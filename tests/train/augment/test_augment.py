@@ -291,7 +291,7 @@ def test_validation_is_the_stored_crop_whatever_the_config(left):
     expected = (left.labels["keypoints_2d"] + 0.5 - crop[:, None, :2]) * SIZE / plain.side_B.numpy()[
         :, None, None
     ] - 0.5
-    np.testing.assert_allclose(plain.uv_BK2.numpy() * SIZE, expected, atol=1e-3)  # the one rule of schema.md
+    np.testing.assert_allclose(plain.uv_BK2.numpy() * SIZE, expected, atol=1e-3)  # the one rule of docs/method.md 3.6
 
 
 def test_the_warp_is_opencvs(left):

@@ -21,7 +21,7 @@ def test_mix_b_is_two_thirds_to_one_third_over_three_times_the_second_set():
     slots = slot_map([176, 321], mix_weights("B", ["synthhands", "ganerated"]))
     dataset, row = slots.draw(0, 0, np.arange(slots.total))
 
-    assert slots.total == 3 * 321  # method.md 9.1: index space of 3 N_gan
+    assert slots.total == 3 * 321  # docs/method.md 9.1: index space of 3 N_gan
     assert (dataset == 0).sum() == 2 * 321
     assert sorted(row[dataset == 1]) == list(range(321))
     assert set(np.bincount(row[dataset == 0], minlength=176)) <= {3, 4}  # 642 draws of 176 rows
