@@ -140,7 +140,7 @@ def apply_affine(A: NDArray[Any], uv_N2: NDArray[Any]) -> Array:
     """Map (..., N, 2) pixels by (..., 2, 3) affines.
 
     Examples:
-        >>> apply_affine(np.array([[2.0, 0.0, 5.0], [0.0, 2.0, 0.0]]), np.array([[10.0, 20.0]]))
+        >>> apply_affine([[2, 0, 5], [0, 2, 0]], [[10, 20]])
         array([[25., 40.]])
     """
     A = np.asarray(A, np.float64)
@@ -214,9 +214,7 @@ def rotate_about_axis(xyz_N3: NDArray[Any], degrees: float) -> Array:
 
     Examples:
         >>> xyz, K = np.array([[40.0, 0.0, 400.0]]), np.array([[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]])
-        >>> project(rotate_about_axis(xyz, 90), K).round(3)
-        array([[319.5, 179.5]])
-        >>> apply_affine(rotation_affine(90, K[:2, 2]), project(xyz, K)).round(3)
+        >>> project(rotate_about_axis(xyz, 90), K).round(3)  # rotation_affine(90, K[:2, 2]) of the pixels
         array([[319.5, 179.5]])
     """
     a = np.deg2rad(degrees)
@@ -312,10 +310,7 @@ def mirror_intrinsics(K: NDArray[Any], width: float) -> Array:
 
     Examples:
         >>> K = np.array([[600.0, 0.0, 300.0], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
-        >>> xyz = np.array([[10.0, 20.0, 500.0]])
-        >>> project(mirror_points(xyz), mirror_intrinsics(K, 640))
-        array([[327. , 263.5]])
-        >>> mirror_pixels(project(xyz, K), 640)
+        >>> project(mirror_points(np.array([[10.0, 20.0, 500.0]])), mirror_intrinsics(K, 640))
         array([[327. , 263.5]])
     """
     mirrored = np.array(K, np.float64)
