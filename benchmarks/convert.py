@@ -242,14 +242,14 @@ def start_training(folder: Path) -> None:
 
 def predicted(folder: Path) -> Predictions:
     dataset = open_dataset(folder, "train")
-    uv = dataset.labels("keypoints_2d")
+    uv = dataset["keypoints_2d"]
     noise = np.random.default_rng(0).normal(0, 1, uv.shape).astype(np.float32)
     return Predictions(
         dataset=np.full(len(uv), dataset.name),
-        sample_id=dataset.labels("sample_id").astype("U"),
+        sample_id=dataset["sample_id"].astype("U"),
         keypoints_2d={"argmax": uv + noise},
-        crop_xyxy=dataset.labels("crop_xyxy"),
-        keypoints_3d_normalized=dataset.labels("keypoints_3d_normalized"),
+        crop_xyxy=dataset["crop_xyxy"],
+        keypoints_3d_normalized=dataset["keypoints_3d_normalized"],
     )
 
 

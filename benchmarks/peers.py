@@ -20,10 +20,11 @@ from PIL import Image
 from handdata.geometry import crop_affine
 from handdata.pictures.crops import centered_square
 from handdata.shards.backgrounds import paint_tiles
+from handdata.shards.dataset import open_dataset
 from handdata.shards.reader import file_sha256, write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
-from handdata.train.loader.loaders import Loader, ShardDataset, open_mixture
+from handdata.train.loader.loaders import Loader, open_mixture
 
 JPEG_QUALITY = 95
 DISTINCT = 64  # painted pictures; the rest are rolled copies
@@ -239,6 +240,14 @@ def open_huggingface(path: Path) -> Callable[[int], NDArray[np.uint8]]:
     return lambda i: np.array(stored[i]["image"])
 
 
-def plain_dataset(path: Path) -> ShardDataset:
-    """Our shards as a torch Dataset, pictures only, as the other layouts hold."""
-    return ShardDataset(path, "train", labels=())
+class PlainDataset(torch.utils.data.Dataset[NDArray[np.uint8]]):
+    """Our shards as a torch Dataset, pictures only, as the other layouts hold; each worker maps them for itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._data = open_dataset(path, "train")
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return np.array(self._data.image(index))

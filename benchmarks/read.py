@@ -80,7 +80,7 @@ def open_readers(paths: dict[str, Path], count: int, batch: int) -> dict[str, tu
 
     return {
         "handdata: threads and ring": (peers.ours(paths["shards"], batch, WORKERS), 300),
-        "DataLoader over our shards": (peers.with_workers(peers.plain_dataset(paths["shards"]), batch, WORKERS), 60),
+        "DataLoader over our shards": (peers.with_workers(peers.PlainDataset(paths["shards"]), batch, WORKERS), 60),
         "DataLoader over .npy": (picked(peers.open_npy, "npy"), 60),
         "LMDB raw": (picked(peers.open_lmdb_raw, "lmdb_raw"), 60),
         "LMDB JPEG": (picked(peers.open_lmdb_jpeg, "lmdb_jpeg"), 30),

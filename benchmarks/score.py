@@ -57,13 +57,13 @@ class Repeated:
 
 def predicted(dataset: Repeated) -> Predictions:
     rng = np.random.default_rng(1)
-    ids = np.char.decode(dataset.labels("sample_id"), "ascii")
-    uv, pose = dataset.labels("keypoints_2d"), dataset.labels("keypoints_3d_normalized")
+    ids = np.char.decode(dataset["sample_id"], "ascii")
+    uv, pose = dataset["keypoints_2d"], dataset["keypoints_3d_normalized"]
     return Predictions(
         dataset=np.full(len(ids), dataset.name),
         sample_id=ids,
         keypoints_2d={"expectation": uv + rng.normal(0, 5, uv.shape).astype(np.float32)},
-        crop_xyxy=dataset.labels("crop_xyxy"),
+        crop_xyxy=dataset["crop_xyxy"],
         keypoints_3d_normalized=pose + rng.normal(0, 0.1, pose.shape).astype(np.float32),
     )
 

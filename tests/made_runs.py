@@ -94,14 +94,14 @@ def made_predictions(datasets, *, noise_px=6.0, noise_3d=0.1, seed=1, millimetre
     rng = np.random.default_rng(seed)
     name, ids, pixels, normalized, crops, metric = [], [], [], [], [], []
     for dataset in datasets:
-        uv = dataset.labels("keypoints_2d").astype(np.float64)
+        uv = dataset["keypoints_2d"].astype(np.float64)
         center = np.nanmean(uv, axis=1, keepdims=True)
         pixels.append(np.where(np.isnan(uv), center, uv) + rng.normal(0, noise_px, uv.shape))
-        pose = dataset.labels("keypoints_3d_normalized").astype(np.float64)
+        pose = dataset["keypoints_3d_normalized"].astype(np.float64)
         normalized.append(np.nan_to_num(pose, nan=0.3) + rng.normal(0, noise_3d, pose.shape))
-        metric.append(dataset.labels("keypoints_3d") + rng.normal(0, 8, pose.shape))
-        crops.append(dataset.labels("crop_xyxy"))
-        ids += [value.decode() for value in dataset.labels("sample_id")]
+        metric.append(dataset["keypoints_3d"] + rng.normal(0, 8, pose.shape))
+        crops.append(dataset["crop_xyxy"])
+        ids += [value.decode() for value in dataset["sample_id"]]
         name += [dataset.name] * len(dataset)
     first = np.concatenate(pixels).astype(np.float32)
     return Predictions(

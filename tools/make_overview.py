@@ -33,11 +33,11 @@ def main() -> None:
 
 def column(dataset: Dataset) -> list[NDArray[np.uint8]]:
     """Return ROWS pictures of one dataset, spread over those that show the most of the hand."""
-    uv = apply_affine(dataset.labels("source_to_canvas"), dataset.labels("keypoints_2d"))
-    seen = dataset.labels("in_frame").sum(-1) + (dataset.labels("visible") > 0).sum(-1)
+    uv = apply_affine(dataset["source_to_canvas"], dataset["keypoints_2d"])
+    seen = dataset["in_frame"].sum(-1) + (dataset["visible"] > 0).sum(-1)
     best = np.argsort(-seen, kind="stable")[: max(ROWS, len(dataset) // 3)]
     chosen = np.sort(best)[np.linspace(0, len(best) - 1, ROWS).astype(int)]
-    drawn = [draw_skeleton(dataset.image(i), uv[i], dataset.labels("visible")[i], scale=2) for i in map(int, chosen)]
+    drawn = [draw_skeleton(dataset.image(i), uv[i], dataset["visible"][i], scale=2) for i in map(int, chosen)]
     return [np.asarray(cv2.resize(one, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8) for one in drawn]
 
 

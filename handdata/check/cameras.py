@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, Report, examples
-from handdata.check.rows import Rows
 from handdata.manifest import CameraFacts, Manifest
+from handdata.shards.dataset import Dataset
 from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
@@ -18,7 +18,7 @@ WRONG_CAMERA = 0.2  # share of a camera's samples whose hand as a whole is off: 
 K_TOLERANCE_PX = 0.5
 
 
-def check_projection(rows: Rows, facts: Manifest | None, options: dict[str, Any], report: Report) -> None:
+def check_projection(rows: Dataset, facts: Manifest | None, options: dict[str, Any], report: Report) -> None:
     """Compare keypoints_2d with keypoints_3d through K, and K with the manifest's."""
     known = rows["annotated_2d"] & rows["annotated_3d"] & np.isfinite(rows["K"]).all((1, 2))[:, None]
     if options.get("projection") == "compat":
@@ -31,7 +31,7 @@ def check_projection(rows: Rows, facts: Manifest | None, options: dict[str, Any]
         residual /= np.maximum(off_axis / FAR_PX, 1.0)
         report.record("reprojection", _residual_faults(residual, rows, facts))
     cameras = dict(facts.cameras) if facts is not None else {}
-    if any(name in cameras for name in rows.cameras):
+    if any(name in cameras for name in rows.codes("camera")[1]):
         report.record("sizes", _size_faults(rows, cameras))
         report.record("intrinsics", _intrinsics_faults(rows, cameras))
     else:
@@ -50,13 +50,14 @@ def residuals(
     return np.asarray(np.where(known_N21, distance, np.nan))
 
 
-def _residual_faults(residual: NDArray[np.float64], rows: Rows, facts: Manifest | None) -> Iterator[Finding]:
+def _residual_faults(residual: NDArray[np.float64], rows: Dataset, facts: Manifest | None) -> Iterator[Finding]:
     seen = np.isfinite(residual).any(-1)
     whole = np.zeros(len(rows))
     whole[seen] = np.nanmedian(residual[seen], axis=1)
     off = whole > MAX_RESIDUAL_PX
-    for number, camera in enumerate(rows.cameras):
-        here = seen & (rows["camera"] == number)
+    cameras, names = rows.codes("camera")
+    for number, camera in enumerate(names):
+        here = seen & (cameras == number)
         if here.any() and (off & here).sum() > WRONG_CAMERA * here.sum():
             yield _camera_fault(rows, here & off, camera, float(np.median(whole[here & off])), facts)
             off &= ~here
@@ -70,7 +71,7 @@ def _residual_faults(residual: NDArray[np.float64], rows: Rows, facts: Manifest 
         yield _keypoint_fault(rows, residual, single, int(seen.sum()))
 
 
-def _camera_fault(rows: Rows, off: NDArray[np.bool_], camera: str, median: float, facts: Manifest | None) -> Finding:
+def _camera_fault(rows: Dataset, off: NDArray[np.bool_], camera: str, median: float, facts: Manifest | None) -> Finding:
     """Say that a camera's K does not fit, and whose would."""
     what = f"wrong camera's K: 3D labels project {median:.0f} px beside the 2D labels"
     known = rows["annotated_2d"] & rows["annotated_3d"]
@@ -86,7 +87,7 @@ def _camera_fault(rows: Rows, off: NDArray[np.bool_], camera: str, median: float
     return Finding("reprojection", where, what, int(off.sum()), len(rows), examples(rows.ids[off]))
 
 
-def _keypoint_fault(rows: Rows, residual: NDArray[np.float64], single: NDArray[np.bool_], total: int) -> Finding:
+def _keypoint_fault(rows: Dataset, residual: NDArray[np.float64], single: NDArray[np.bool_], total: int) -> Finding:
     order = np.argsort(-single.sum(0))
     names = [KEYPOINTS[int(k)] for k in order if single[:, k].any()]
     affected = single.any(-1)
@@ -96,22 +97,24 @@ def _keypoint_fault(rows: Rows, residual: NDArray[np.float64], single: NDArray[n
     return Finding("reprojection", "keypoints_2d", what, int(affected.sum()), total, examples(rows.ids[affected]))
 
 
-def _size_faults(rows: Rows, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
+def _size_faults(rows: Dataset, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
     """Find pictures of another size than their camera's: their labels lie beside the hands."""
-    for number, name in enumerate(rows.cameras):
+    codes, names = rows.codes("camera")
+    for number, name in enumerate(names):
         if name in cameras:
-            off = (rows["camera"] == number) & (rows["image_size"] != np.array(cameras[name].size)).any(-1)
+            off = (codes == number) & (rows["image_size"] != np.array(cameras[name].size)).any(-1)
             for size in np.unique(rows["image_size"][off], axis=0):
                 these = off & (rows["image_size"] == size).all(-1)
                 what = "pictures of {} x {} px, the camera's have {} x {}".format(*size, *cameras[name].size)
                 yield Finding("sizes", f"camera {name}", what, int(these.sum()), len(rows), examples(rows.ids[these]))
 
 
-def _intrinsics_faults(rows: Rows, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
-    for number, name in enumerate(rows.cameras):
+def _intrinsics_faults(rows: Dataset, cameras: dict[str, CameraFacts]) -> Iterator[Finding]:
+    codes, names = rows.codes("camera")
+    for number, name in enumerate(names):
         if name not in cameras:
             continue
-        here = (rows["camera"] == number) & np.isfinite(rows["K"]).all((1, 2))
+        here = (codes == number) & np.isfinite(rows["K"]).all((1, 2))
         here &= (rows["image_size"] == np.array(cameras[name].size)).all(-1)
         off = here & (np.abs(rows["K"] - cameras[name].K) > K_TOLERANCE_PX).any((1, 2))
         if off.any():

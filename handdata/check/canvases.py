@@ -1,19 +1,17 @@
 """A contact sheet of a converted dataset: its canvases with the labels drawn."""
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.files.whole import write_bytes
-from handdata.geometry import apply_affine
 from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
-from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.dataset import open_dataset
+from handdata.shards.hand import Hand
 
 COLUMNS = 6
-_DRAWN = ("source_to_canvas", "keypoints_2d", "crop_xyxy", "visible")
 
 
 def draw_sheet(folder: Path, split: str | None, count: int) -> NDArray[np.uint8]:
@@ -30,13 +28,8 @@ def draw_sheet(folder: Path, split: str | None, count: int) -> NDArray[np.uint8]
     Raises:
         MissingError: no complete dataset there, or no such split.
     """
-    dataset = open_dataset(folder, split)
-    return contact_sheet([_cell(dataset, sample) for sample in spread(len(dataset), count)], COLUMNS)
-
-
-def spread(total: int, count: int) -> list[int]:
-    """Return up to `count` of 0 .. total - 1, evenly spaced from the first on."""
-    return [int(i) for i in np.linspace(0, total, min(count, total), endpoint=False)]
+    data = open_dataset(folder, split).spread(count)
+    return contact_sheet([_cell(hand) for hand in data], COLUMNS)
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -44,11 +37,7 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
-def _cell(dataset: Dataset, sample: int) -> NDArray[np.uint8]:
+def _cell(hand: Hand) -> NDArray[np.uint8]:
     """Draw one canvas, its crop and its skeleton."""
-    shard, row = dataset.locate(sample)
-    labels: dict[str, Any] = {name: dataset.reader(shard).view(name)[row] for name in _DRAWN}
-    to_canvas = labels["source_to_canvas"]
-    crop = apply_affine(to_canvas, labels["crop_xyxy"].reshape(2, 2) - 0.5) + 0.5
-    boxed = draw_box(dataset.image(sample), crop.ravel())
-    return draw_skeleton(boxed, apply_affine(to_canvas, labels["keypoints_2d"]), labels["visible"])
+    assert hand.image is not None  # noqa: S101 - a dataset's hand has its canvas
+    return draw_skeleton(draw_box(hand.image, hand.crop_box), hand.keypoints_2d, hand.visible)

@@ -8,7 +8,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, examples
-from handdata.check.rows import Rows
+from handdata.shards.dataset import Dataset
 from handdata.shards.reader import ShardReader
 
 
@@ -33,7 +33,7 @@ def is_by_sequence(index: Mapping[str, Any]) -> bool:
     return bool(index.get("options", {}).get("split_scheme", "default") == "default")
 
 
-def copy_faults(rows: Rows, *, by_sequence: bool = True) -> Iterator[Finding]:
+def copy_faults(rows: Dataset, *, by_sequence: bool = True) -> Iterator[Finding]:
     """Find ids that repeat, and frames of a camera that are in two splits.
 
     Args:
@@ -44,7 +44,7 @@ def copy_faults(rows: Rows, *, by_sequence: bool = True) -> Iterator[Finding]:
     ids = rows.ids
     _, first, keys, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
     keys = keys.reshape(-1)
-    leaked = _in_two_splits(keys, rows.split)
+    leaked = _in_two_splits(keys, rows["split"])
     if leaked:
         what = "split leak: the same sample in two splits"
         yield Finding("splits", "sample_id", what, len(leaked), len(rows), examples(ids[leaked]))
@@ -55,16 +55,17 @@ def copy_faults(rows: Rows, *, by_sequence: bool = True) -> Iterator[Finding]:
     if not by_sequence:
         return
     once = counts[keys] == 1
-    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows.split) if once[i]]
+    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows["split"]) if once[i]]
     if leaked:
         what = "split leak: hands of the same picture in two splits"
         yield Finding("splits", "frame", what, len(leaked), len(rows), examples(ids[leaked]))
 
 
-def _frame_keys(rows: Rows) -> NDArray[np.int64]:
+def _frame_keys(rows: Dataset) -> NDArray[np.int64]:
     """Number the source pictures, (N): sequence, camera, frame; where there is no sequence, every sample its own."""
-    named = np.array([bool(name) for name in rows.sequences])[rows["sequence"]]
-    columns = np.stack([rows["sequence"], rows["camera"], rows["frame"]], axis=1).astype(np.int64)
+    sequence, names = rows.codes("sequence")
+    named = np.array([bool(name) for name in names])[sequence]
+    columns = np.stack([sequence, rows.codes("camera")[0], rows["frame"]], axis=1).astype(np.int64)
     _, keys = np.unique(columns, axis=0, return_inverse=True)
     keys = keys.reshape(-1)
     return np.where(named, keys, len(keys) + np.arange(len(keys)))
@@ -85,7 +86,7 @@ def picture_hashes(reader: ShardReader) -> NDArray[np.uint64]:
     return np.array([xxhash.xxh3_64_intdigest(reader.images[row].data) for row in range(len(reader))], np.uint64)
 
 
-def picture_faults(rows: Rows, hashes: Sequence[NDArray[np.uint64]]) -> Iterator[Finding]:
+def picture_faults(rows: Dataset, hashes: Sequence[NDArray[np.uint64]]) -> Iterator[Finding]:
     """Find identical pixels under different samples: across splits, and within one.
 
     Args:
@@ -98,7 +99,7 @@ def picture_faults(rows: Rows, hashes: Sequence[NDArray[np.uint64]]) -> Iterator
     suspects = np.array([i for i in suspects if np.ptp(rows.image(int(i))) > 0], np.intp)  # plain black says nothing
     if not len(suspects):
         return
-    keys, splits, frames = flat[suspects], rows.split[suspects], _frame_keys(rows)[suspects]
+    keys, splits, frames = flat[suspects], rows["split"][suspects], _frame_keys(rows)[suspects]
     leaked = _in_two_splits(keys, splits)
     if leaked:
         what = "split leak: the same picture in two splits"

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from handdata.check.findings import examples
 from handdata.progress import track
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.schema import FIELDS, Field
+from handdata.shards.schema import FIELDS
 
-TEXT_TABLES = {"sequence": "sequences", "camera": "cameras"}
 LOOSE = "row_hash"  # follows from the others
 
 
@@ -69,7 +68,7 @@ def compare(a: Path, b: Path) -> Diff:
         HanddataError: one of them is no converted dataset.
     """
     first, second = open_dataset(a), open_dataset(b)
-    ids_a, ids_b = _ids(first), _ids(second)
+    ids_a, ids_b = first["sample_id"], second["sample_id"]
     common, rows_a, rows_b = np.intersect1d(ids_a, ids_b, return_indices=True)
     only_a, only_b = np.setdiff1d(ids_a, ids_b), np.setdiff1d(ids_b, ids_a)
     diff = Diff(
@@ -83,7 +82,7 @@ def compare(a: Path, b: Path) -> Diff:
     )
     if not len(common):
         return diff
-    diff.moved_split = int(np.sum(_splits(first)[rows_a] != _splits(second)[rows_b]))
+    diff.moved_split = int(np.sum(first["split"][rows_a] != second["split"][rows_b]))
     changed = np.zeros(len(common), bool)
     for name, rows, difference in _label_differences(first, second, rows_a, rows_b):
         changed[rows] = True
@@ -100,14 +99,6 @@ def compare(a: Path, b: Path) -> Diff:
     return diff
 
 
-def _ids(dataset: Dataset) -> NDArray[np.bytes_]:
-    return dataset.labels("sample_id") if dataset.shard_paths else np.zeros(0, "S1")
-
-
-def _splits(dataset: Dataset) -> NDArray[np.str_]:
-    return np.concatenate([np.full(len(r), str(r.attributes["split"])) for r in dataset.readers])
-
-
 def _label_differences(
     a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp]
 ) -> Iterator[tuple[str, NDArray[np.intp], Difference]]:
@@ -115,7 +106,7 @@ def _label_differences(
     for field_ in FIELDS:
         if field_.name in {"image", "foreground", "mask", LOOSE, "sample_id"}:
             continue
-        left, right = _values(a, field_)[rows_a], _values(b, field_)[rows_b]
+        left, right = a[field_.name][rows_a], b[field_.name][rows_b]
         if left.dtype.kind == "U":
             rows = np.flatnonzero(left != right)
             if len(rows):
@@ -124,13 +115,6 @@ def _label_differences(
         found = _difference(left.astype(np.float64), right.astype(np.float64), field_.unit)
         if found is not None:
             yield field_.name, *found
-
-
-def _values(dataset: Dataset, field_: Field) -> NDArray[Any]:
-    """Return an array of all samples; sequence and camera by name, because numbers depend on the file's table."""
-    if field_.name in TEXT_TABLES:
-        return np.array(dataset.strings(field_.name))
-    return dataset.labels(field_.name)
 
 
 def _difference(
@@ -154,12 +138,13 @@ def _pixel_difference(
     a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp], name: str
 ) -> tuple[NDArray[np.intp], Difference] | None:
     """Compare canvases in levels, masks in pixels that differ."""
-    if (name in a.reader(0)) != (name in b.reader(0)):
+    first, second = a.shards.reader(0), b.shards.reader(0)
+    if (name in first) != (name in second):
         rows = np.arange(len(rows_a))
         return rows, Difference(samples=len(rows), missing=len(rows), unit="only one of them has it")
-    if name not in a.reader(0):
+    if name not in first:
         return None
-    sides = [dataset.reader(0).images.shape[1] for dataset in (a, b)]
+    sides = [dataset.canvas for dataset in (a, b)]
     if sides[0] != sides[1]:  # they have no pixel in common
         rows = np.arange(len(rows_a))
         return rows, Difference(samples=len(rows), unit=f"canvases of {sides[0]} and {sides[1]} px")
@@ -183,12 +168,9 @@ def _pixel_difference(
 
 
 def _pixels(dataset: Dataset, sample: int, name: str) -> NDArray[np.uint8]:
-    shard, row = dataset.locate(sample)
-    reader = dataset.reader(shard)
-    array = {"image": reader.images, "foreground": reader.foreground, "mask": reader.mask}[name]
-    if array is None:
+    pixels = dataset.pixels(name, sample)
+    if pixels is None:
         return np.zeros((0,), np.uint8)
-    pixels: NDArray[np.uint8] = array[row]
     return np.unpackbits(pixels, axis=-1) if name == "foreground" else pixels
 
 

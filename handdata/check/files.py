@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from handdata.check.copies import picture_hashes
 from handdata.check.findings import Finding, examples
-from handdata.check.rows import spread
 from handdata.errors import DataError, HanddataError
 from handdata.progress import meter
 from handdata.shards.reader import INDEX, PARTIAL, ShardReader, file_sha256
 from handdata.shards.schema import VERSION
+from handdata.shards.shard_list import evenly
 
 NOT_CONVERTED = "unfinished conversion: shards but no index.json"
 _ENTRY = {"file": str, "split": str, "num_samples": int, "size": int, "sha256": str, "content_sha256": str}
@@ -91,7 +91,7 @@ def open_shards(
     readers: list[ShardReader] = []
     found: list[Finding] = []
     entries = index["shards"]
-    opened = set(spread(len(entries), limit or len(entries)))
+    opened = set(evenly(len(entries), limit or len(entries)))
     with meter("open shards", len(entries)) as gauge:
         for number, entry in enumerate(entries):
             gauge.advance()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from handdata.check import anatomy
 from handdata.check.anatomy import Floats
 from handdata.check.findings import Finding, Report, examples
-from handdata.check.rows import Rows
+from handdata.shards.dataset import Dataset
 from handdata.skeleton import FINGERS, HAND_SIDES, JOINTS, KEYPOINTS, WRIST, finger_indices
 
 MAJORITY = 0.5
@@ -25,7 +25,7 @@ MAX_BEHIND = 0.1  # share of hands of which the camera may have points behind it
 LONGEST_MM = 350.0  # between two keypoints of one hand
 
 
-def check_hands(rows: Rows, report: Report) -> None:
+def check_hands(rows: Dataset, report: Report) -> None:
     """Run every check on 3D labels that the dataset's keypoints allow."""
     names = ("order", "fingers", "chirality", "units", "depth", "bones")
     if not np.any(rows["annotated_3d"]):
@@ -50,7 +50,7 @@ def check_hands(rows: Rows, report: Report) -> None:
         report.leave_out("bones", "too few full hands")
 
 
-def _check_fingers(xyz: Floats, base: Floats, rows: Rows, report: Report) -> Floats:
+def _check_fingers(xyz: Floats, base: Floats, rows: Dataset, report: Report) -> Floats:
     """Check the order within fingers, the fingers and the side; return the keypoints as they should have been named."""
     order, mended = _order_faults(xyz, base, rows)
     report.record("order", order)
@@ -63,7 +63,7 @@ def _check_fingers(xyz: Floats, base: Floats, rows: Rows, report: Report) -> Flo
     return mended
 
 
-def _base(rows: Rows) -> Floats:
+def _base(rows: Dataset) -> Floats:
     """Return the wrist, or the palm centre where there is no wrist: (N, 3), NaN where neither."""
     wrist, palm = rows["keypoints_3d"][:, WRIST].astype(np.float64), rows["palm_center_3d"].astype(np.float64)
     return np.where(np.isfinite(wrist).all(-1, keepdims=True), wrist, palm)
@@ -72,7 +72,7 @@ def _base(rows: Rows) -> Floats:
 # ------------------------------------------------------------------------------------------------ order and fingers
 
 
-def _order_faults(xyz: Floats, base: Floats, rows: Rows) -> tuple[list[Finding], Floats]:
+def _order_faults(xyz: Floats, base: Floats, rows: Dataset) -> tuple[list[Finding], Floats]:
     """Find exchanged or reversed points within each finger, in the dataset or in single sequences."""
     mended = xyz.copy()
     found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]] = {}  # finger, what -> where, rows
@@ -103,11 +103,12 @@ def _reversed(xyz: Floats, base: Floats, finger: str, native: tuple[int, ...]) -
     return anatomy.is_reversed(points, finger)
 
 
-def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _groups(rows: Dataset, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield every sequence with enough usable rows, and the rows of all the others together."""
     rest = usable.copy()
-    for number, name in enumerate(rows.sequences):
-        chosen = usable & (rows["sequence"] == number)
+    sequence, names = rows.codes("sequence")
+    for number, name in enumerate(names):
+        chosen = usable & (sequence == number)
         if name and chosen.sum() >= anatomy.MIN_ROWS:
             rest &= ~chosen
             yield name, chosen
@@ -116,7 +117,7 @@ def _groups(rows: Rows, usable: NDArray[np.bool_]) -> Iterator[tuple[str, NDArra
         yield "the dataset" if everything else "the short sequences", rest
 
 
-def _summarise(found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]], rows: Rows) -> list[Finding]:
+def _summarise(found: dict[tuple[str, str], list[tuple[str, NDArray[np.bool_]]]], rows: Dataset) -> list[Finding]:
     """Say what several fingers and several sequences share once."""
     shared: dict[tuple[str, str], tuple[list[str], NDArray[np.bool_]]] = {}
     for (finger, what), parts in found.items():
@@ -152,7 +153,7 @@ def _describe(native: tuple[int, ...]) -> str:
     return f"stored in the order {stored}"
 
 
-def _finger_faults(fingers: tuple[int, ...] | None, rows: Rows) -> Iterator[Finding]:
+def _finger_faults(fingers: tuple[int, ...] | None, rows: Dataset) -> Iterator[Finding]:
     if fingers is None or fingers == (0, 1, 2, 3, 4):
         return
     moved = [place for place in range(5) if fingers[place] != place]
@@ -166,7 +167,7 @@ def _finger_faults(fingers: tuple[int, ...] | None, rows: Rows) -> Iterator[Find
 # ------------------------------------------------------------------------------------------------ side
 
 
-def _side_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+def _side_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     """Compare the side to which fingers bend with hand_side: by sequence, then over all."""
     bend = anatomy.bend_to_palm(xyz)
     clear = np.abs(np.nan_to_num(bend)) > anatomy.MIN_BEND
@@ -185,7 +186,7 @@ def _side_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
         yield Finding("chirality", "the dataset", what, count, total, examples(rows.ids[wrong]))
         return
     by_sequence = np.unique(rows["sequence"][wrong])
-    first = [rows.sequences[int(number)] for number in by_sequence[:3]]
+    first = by_sequence[:3].tolist()
     where = ", ".join(name for name in first if name) or "the dataset"
     where += f" and {len(by_sequence) - 3} more sequences" if len(by_sequence) > 3 else ""
     what = "chirality: the fingers bend as on the other hand than hand_side says: mirrored, or the sides are exchanged"
@@ -195,7 +196,7 @@ def _side_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
 # ------------------------------------------------------------------------------------------------ size
 
 
-def _check_unit(xyz: Floats, rows: Rows, report: Report) -> float:
+def _check_unit(xyz: Floats, rows: Dataset, report: Report) -> float:
     """Record the unit check; return what the labels must be multiplied by to be millimetres, 1 if they are."""
     measure, size, (low, high) = anatomy.hand_size(xyz)
     if not np.isfinite(size):
@@ -212,7 +213,7 @@ def _check_unit(xyz: Floats, rows: Rows, report: Report) -> float:
     return factor
 
 
-def _depth_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+def _depth_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     z = xyz[..., 2]
     beside = rows["annotated_2d"] & ~rows["in_frame"]  # a hand may reach past the camera beside its picture
     with np.errstate(invalid="ignore"):
@@ -235,9 +236,9 @@ def _reach(xyz: Floats, ufunc: np.ufunc) -> Floats:
     return np.asarray(ufunc.reduce(xyz, axis=1))
 
 
-def _bone_faults(xyz: Floats, rows: Rows) -> Iterator[Finding]:
+def _bone_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     """Name single hands with a bone no hand has; of sequences where there are, else of the whole dataset."""
-    wrong, keypoints = anatomy.bone_outliers(xyz, rows["sequence"] * 2 + rows["hand_side"])
+    wrong, keypoints = anatomy.bone_outliers(xyz, rows.codes("sequence")[0] * 2 + rows["hand_side"])
     wrong &= (rows["flags"] & 1) == 0  # published as wrong: known
     if wrong.any():
         names = [KEYPOINTS[k] for k in np.argsort(-keypoints[wrong].sum(0))[:3] if keypoints[wrong][:, k].any()]

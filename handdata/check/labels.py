@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, examples
-from handdata.check.rows import Rows
 from handdata.geometry import crop_affine, in_frame, normalize_pose
-from handdata.shards.schema import Flag, row_faults
+from handdata.shards.dataset import Dataset
+from handdata.shards.schema import LABELS, Flag, row_faults
 from handdata.skeleton import WRIST
 
 ROUNDING = 2e-3  # relative, of poses shipped with four digits and of float32
@@ -17,14 +17,15 @@ CANVAS_TOLERANCE_PX = 0.05
 ALL_FLAGS = int(sum(Flag))
 
 
-def label_faults(rows: Rows) -> Iterator[Finding]:
+def label_faults(rows: Dataset) -> Iterator[Finding]:
     """Yield every rule of the schema that rows break."""
-    faults = row_faults(rows.labels) | {k: np.flatnonzero(bad) for k, bad in _derived(rows).items() if bad.any()}
+    labels = {field.name: rows[field.name] for field in LABELS}
+    faults = row_faults(labels) | {k: np.flatnonzero(bad) for k, bad in _derived(rows).items() if bad.any()}
     for what, bad in faults.items():
         yield Finding("schema", "labels", what, len(bad), len(rows), examples(rows.ids[bad]))
 
 
-def _derived(rows: Rows) -> dict[str, NDArray[np.bool_]]:
+def _derived(rows: Dataset) -> dict[str, NDArray[np.bool_]]:
     width, height = rows["image_size"].T
     uv = rows["keypoints_2d"].astype(np.float64)
     inside = np.stack([in_frame(uv[:, k], width, height) for k in range(uv.shape[1])], axis=1) & rows["annotated_2d"]
@@ -50,14 +51,14 @@ def _differ(a: NDArray[np.float64], b: NDArray[np.float64], relative: float) -> 
     return np.asarray(difference > relative * np.maximum(1.0, np.abs(np.where(known, b, 0))))
 
 
-def _flagged(rows: Rows, flag: Flag) -> NDArray[np.bool_]:
+def _flagged(rows: Dataset, flag: Flag) -> NDArray[np.bool_]:
     return np.asarray((rows["flags"] & np.uint32(int(flag))) != 0)
 
 
-def _canvas_faults(rows: Rows) -> NDArray[np.bool_]:
+def _canvas_faults(rows: Dataset) -> NDArray[np.bool_]:
     """Compare source_to_canvas with the crop's own window: crop_xyxy times canvas_scale about its centre."""
     crop, stored = rows["crop_xyxy"].astype(np.float64), rows["source_to_canvas"]
-    attributes: dict[str, Any] = rows.readers[0].attributes
+    attributes: dict[str, Any] = rows.shards.reader(0).attributes
     centre, half = (crop[:, :2] + crop[:, 2:]) / 2, (crop[:, 2:] - crop[:, :2]) / 2 * float(attributes["canvas_scale"])
     usable = (half > 0).all(-1) & np.isfinite(crop).all(-1)
     half[~usable] = 1.0

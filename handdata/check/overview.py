@@ -1,14 +1,18 @@
 """One line a dataset: what it is by its manifest (the thesis' Table 2.1), and what of it is converted."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from handdata import manifest
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
-from handdata.paths import DataRoot
+from handdata.paths import DataRoot, find_root
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS, TIPS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PALM = "palm_center"
 
@@ -60,6 +64,23 @@ def overview(data: DataRoot) -> list[Entry]:
     entries = [_describe(manifest.load(name), data) for name in known]
     others = [folder.name for folder in data.all_shards() if folder.name not in known]
     return entries + [_own(name, data) for name in others]
+
+
+def datasets(data_root: Path | str | None = None) -> "pd.DataFrame":
+    """Return a table of the datasets that handdata knows, one row per dataset, indexed by name.
+
+    Args:
+        data_root: where native files and shards are looked for; None: HANDDATA_ROOT, else the current folder.
+
+    Example:
+        >>> import handdata as hd
+        >>> hd.datasets().loc["rhd", "title"]
+        'Rendered Hand Pose Dataset'
+    """
+    import pandas as pd  # noqa: PLC0415  # takes half a second, which `handdata datasets` need not
+
+    rows = [entry.as_json() for entry in overview(find_root(None if data_root is None else Path(data_root)))]
+    return pd.DataFrame(rows).set_index("name")
 
 
 def describe_keypoints(facts: Manifest) -> str:

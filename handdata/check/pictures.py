@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from handdata.check.anatomy import Floats
 from handdata.check.findings import Finding, Report, examples
-from handdata.check.rows import Rows
 from handdata.geometry import apply_affine, mirror_pixels
+from handdata.shards.dataset import Dataset
 from handdata.skeleton import BONES, WRIST
 
 MAX_PICTURES = 400
@@ -31,7 +31,7 @@ SIGMAS = 3.0
 NOTHING = 255.0  # difference in colour of a point where the picture is black: no depth, or outside of the source
 
 
-def check_pictures(rows: Rows, report: Report, limit: int = MAX_PICTURES) -> None:
+def check_pictures(rows: Dataset, report: Report, limit: int = MAX_PICTURES) -> None:
     """Look at up to `limit` evenly spaced pictures."""
     chosen = np.flatnonzero(rows["in_frame"].sum(-1) >= MIN_POINTS)
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(limit, len(chosen))).round().astype(int))]
@@ -41,20 +41,20 @@ def check_pictures(rows: Rows, report: Report, limit: int = MAX_PICTURES) -> Non
         return
     points = [_points(rows, int(i)) for i in chosen]
     report.record("pictures", _color_faults(rows, chosen, points))
-    if rows.readers[0].foreground is not None:
+    if rows.shards.reader(0).foreground is not None:
         report.record("segmentation", _foreground_faults(rows, chosen, points))
     else:
         report.leave_out("segmentation", "the dataset has none")
 
 
-def _points(rows: Rows, index: int) -> Floats:
+def _points(rows: Dataset, index: int) -> Floats:
     """Return source pixels along the fingers, or the tips where nothing else is labelled: (P, 2)."""
     uv = np.where(rows["in_frame"][index][:, None], rows["keypoints_2d"][index], np.nan).astype(np.float64)
     bones = [uv[a] + (uv[b] - uv[a]) * STEPS for a, b in BONES if a != WRIST and np.isfinite(uv[[a, b]]).all()]
     return np.concatenate(bones) if bones else uv[np.isfinite(uv).all(-1)]
 
 
-def _color_faults(rows: Rows, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
+def _color_faults(rows: Dataset, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
     canvases = [_lab(rows.image(int(i))) for i in chosen]
     affines, widths = rows["source_to_canvas"][chosen], rows["image_size"][chosen, 0]
     own = [apply_affine(A, p) for A, p in zip(affines, points, strict=True)]
@@ -122,14 +122,14 @@ def _lab(canvas: NDArray[np.uint8]) -> Floats:
     return np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float64)
 
 
-def _foreground_faults(rows: Rows, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
+def _foreground_faults(rows: Dataset, chosen: NDArray[np.intp], points: list[Floats]) -> Iterator[Finding]:
     """Find labels beside the segmentation."""
     shares = []
     for i, uv in zip(chosen, points, strict=True):
-        bits = rows.readers[int(rows.shard[i])].foreground
+        bits = rows.pixels("foreground", int(i))
         if bits is None:
             continue
-        kept = np.unpackbits(bits[int(rows.row[i])], axis=-1)
+        kept = np.unpackbits(bits, axis=-1)
         places = np.round(apply_affine(rows["source_to_canvas"][i], uv)).astype(int)
         places = places[((places >= 0) & (places < kept.shape[0])).all(-1)]
         if len(places):

@@ -8,18 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.anatomy import Floats, bend_to_palm
-from handdata.check.rows import MAX_SAMPLED_SHARDS, Rows, gather, spread
 from handdata.errors import MissingError
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import Flag
-from handdata.skeleton import FINGERS, HAND_SIDES, KEYPOINTS, ROOT, WRIST, finger_indices
+from handdata.shards.shard_list import MAX_SAMPLED_SHARDS
+from handdata.skeleton import FINGERS, KEYPOINTS, ROOT, WRIST, finger_indices
 
 MAX_ROWS = 100_000  # labels read for the distributions; counts are of all samples
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_FIELDS = (
-    "crop_xyxy", "keypoints_2d", "keypoints_3d", "scale_mm", "annotated_2d", "annotated_3d", "in_frame", "visible",
-    "palm_center_2d", "palm_center_3d", "image_size", "hand_side", "has_object", "flags",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +61,9 @@ def collect(folder: Path) -> Stats:
         HanddataError: not a converted dataset.
     """
     dataset = open_dataset(folder)
-    if not dataset.shard_paths:
+    if not len(dataset):
         raise MissingError(folder, expected="samples", got="none", fix="Convert that dataset again.")
-    many = len(dataset) > MAX_ROWS
-    chosen = spread(len(dataset.shard_paths), MAX_SAMPLED_SHARDS if many else len(dataset.shard_paths))
-    rows = gather([dataset.reader(shard) for shard in chosen], MAX_ROWS, _FIELDS)
+    rows = dataset.few_shards(MAX_SAMPLED_SHARDS).spread(MAX_ROWS) if len(dataset) > MAX_ROWS else dataset
     return Stats(
         dataset=dataset.name,
         origin=str(dataset.index.get("origin", "")),
@@ -87,7 +81,7 @@ def summary(values: Floats) -> dict[str, float]:
     return {"count": len(values), "mean": float(np.mean(values)), **named}
 
 
-def _counts(dataset: Dataset, rows: Rows) -> dict[str, dict[str, int]]:
+def _counts(dataset: Dataset, rows: Dataset) -> dict[str, dict[str, int]]:
     splits = {entry["split"]: 0 for entry in dataset.index["shards"]}
     for entry in dataset.index["shards"]:
         splits[entry["split"]] += int(entry["num_samples"])
@@ -97,22 +91,22 @@ def _counts(dataset: Dataset, rows: Rows) -> dict[str, dict[str, int]]:
     }
     counts = {
         "split": splits,
-        "sequence": _tally([rows.sequences[i] for i in rows["sequence"]]),
-        "camera": _tally([rows.cameras[i] for i in rows["camera"]]),
-        "hand_side": _tally([HAND_SIDES[int(side)] for side in rows["hand_side"]]),
-        "has_object": _tally([{1: "with", 0: "without"}.get(int(value), "unknown") for value in rows["has_object"]]),
-        "image_size": _tally(sizes),
+        "sequence": _tally(rows["sequence"]),
+        "camera": _tally(rows["camera"]),
+        "hand_side": _tally(rows["side"]),
+        "has_object": _tally(np.array(["unknown", "without", "with"])[rows["has_object"] + 1]),
+        "image_size": _tally(np.array(sizes)),
         "flags": {name: count for name, count in flags.items() if count},
     }
     return {what: values for what, values in counts.items() if set(values) - {""}}
 
 
-def _tally(values: list[str]) -> dict[str, int]:
-    names, counts = np.unique(np.array(values), return_counts=True)
+def _tally(values: NDArray[np.str_]) -> dict[str, int]:
+    names, counts = np.unique(values, return_counts=True)
     return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
-def _presence(rows: Rows) -> dict[str, dict[str, float | None]]:
+def _presence(rows: Dataset) -> dict[str, dict[str, float | None]]:
     known = rows["visible"] >= 0
     visible = [float((rows["visible"][known[:, k], k] == 1).mean()) if known[:, k].any() else None for k in range(21)]
     masks = {kind: rows[kind].mean(0) for kind in ("annotated_2d", "annotated_3d", "in_frame")}
@@ -122,7 +116,7 @@ def _presence(rows: Rows) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _distributions(rows: Rows) -> dict[str, Floats]:
+def _distributions(rows: Dataset) -> dict[str, Floats]:
     """Measure every sample; each quantity keeps the samples it is known for."""
     uv, xyz = rows["keypoints_2d"].astype(np.float64), rows["keypoints_3d"].astype(np.float64)
     palm_2d, palm_3d = rows["palm_center_2d"].astype(np.float64), rows["palm_center_3d"].astype(np.float64)

@@ -11,13 +11,12 @@ from handdata.check.findings import Report
 from handdata.check.handsense import check_hands
 from handdata.check.labels import label_faults
 from handdata.check.pictures import check_pictures
-from handdata.check.rows import MAX_SAMPLED_SHARDS, gather
 from handdata.manifest import Manifest
-from handdata.shards.reader import ShardReader
+from handdata.shards.dataset import Dataset, of_readers
+from handdata.shards.shard_list import MAX_SAMPLED_SHARDS
 
 QUICK_ROWS = 20_000  # labels looked at by --quick; enough for every statistic, few enough for five seconds
 ID_ROWS = 500_000  # ids compared by --quick
-_ID_FIELDS = ("sample_id", "sequence", "camera", "frame")
 
 
 def verify(folder: Path, *, quick: bool = False) -> Report:
@@ -43,7 +42,8 @@ def verify(folder: Path, *, quick: bool = False) -> Report:
     report.record("splits", split_faults(index))
     if not readers:
         return report
-    _check_rows(readers, index, report, quick=quick)
+    opened = of_readers(readers)
+    _check_rows(opened, index, report, quick=quick)
     if quick:
         for check in ("checksums", "pictures", "duplicates"):
             if report.checks.get(check) != "found":
@@ -53,15 +53,14 @@ def verify(folder: Path, *, quick: bool = False) -> Report:
         return report
     faults, hashes = check_bytes(folder, index, readers)
     report.record("checksums", faults)
-    rows = gather(readers, names=_ID_FIELDS)
-    faults = list(picture_faults(rows, hashes))
+    faults = list(picture_faults(opened, hashes))
     for check in ("splits", "duplicates"):
         report.record(check, [finding for finding in faults if finding.check == check])
     return report
 
 
-def _check_rows(readers: list[ShardReader], index: dict[str, Any], report: Report, *, quick: bool) -> None:
-    rows = gather(readers, QUICK_ROWS if quick else None)
+def _check_rows(opened: Dataset, index: dict[str, Any], report: Report, *, quick: bool) -> None:
+    rows = opened.spread(QUICK_ROWS) if quick else opened
     report.num_looked_at = len(rows)
     report.record("schema", label_faults(rows))
     facts = _facts(report.dataset)
@@ -69,11 +68,10 @@ def _check_rows(readers: list[ShardReader], index: dict[str, Any], report: Repor
     check_projection(rows, facts, index.get("options", {}), report)
     if not quick:
         check_pictures(rows, report)
-    everything = sum(len(reader) for reader in readers)
-    if everything > ID_ROWS and quick:
+    if len(opened) > ID_ROWS and quick:
         report.leave_out("duplicates", f"--quick compares the ids of up to {ID_ROWS:,} samples")
         return
-    copies = list(copy_faults(gather(readers, names=_ID_FIELDS), by_sequence=is_by_sequence(index)))
+    copies = list(copy_faults(opened, by_sequence=is_by_sequence(index)))
     for check in ("splits", "duplicates"):
         report.record(check, [finding for finding in copies if finding.check == check])
 

@@ -1,7 +1,7 @@
 """Turn the items of one shard into its rows and write it: the function a worker process runs. No dataset names."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -136,30 +136,43 @@ def checked_reader(dataset: str, root: Path, options: Options) -> Reader:
 
 
 def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
-    """Make one shard row: crop, canvas and labels."""
+    """Make one shard row: crop, canvas, labels and where it is from."""
+    return canvas_row(sample, task.canvas, float(task.attributes["canvas_scale"]), task.optional) | {
+        "sequence": task.sequences.index(item.sequence),
+        "camera": task.cameras.index(item.camera),
+        "frame": item.frame,
+        "sample_id": item.id.encode("ascii"),
+    }
+
+
+def canvas_row(sample: Sample, canvas: int, canvas_scale: float, optional: Sequence[str]) -> dict[str, Any]:
+    """Make what of a shard row follows from the sample alone: crop, canvas and labels.
+
+    Args:
+        sample: as read.
+        canvas: side S of the canvas, px.
+        canvas_scale: its side over that of the crop, in source pixels.
+        optional: names of the optional arrays wanted.
+    """
     height, width = sample.image.shape[:2]
     crop = choose_crop(sample).astype(np.float32)  # as stored, so that the canvas can be derived from it again
-    window = scale_about_center(crop, float(task.attributes["canvas_scale"]))
+    window = scale_about_center(crop, canvas_scale)
     row = label_row(sample)
     if sample.bbox_xyxy is None and int(np.sum(row["annotated_2d"])) >= FULL_HAND_KEYPOINTS:
         row |= {"bbox_xyxy": _extent(sample.keypoints_2d), "bbox_source": int(BoxSource.KEYPOINTS)}
     flags = row["flags"] | (int(Flag.IMAGE_PADDED) if touches_outside(window, width, height) else 0)
     row |= {
-        "image": _canvas(sample, window, task.canvas),
-        "source_to_canvas": crop_affine(window, task.canvas),
+        "image": _canvas(sample, window, canvas),
+        "source_to_canvas": crop_affine(window, canvas),
         "crop_xyxy": crop,
-        "sequence": task.sequences.index(item.sequence),
-        "camera": task.cameras.index(item.camera),
-        "frame": item.frame,
-        "sample_id": item.id.encode("ascii"),
         "flags": flags,
     }
-    if "foreground" in task.optional:
+    if "foreground" in optional:
         kept = np.ones((height, width), bool) if sample.foreground is None else sample.foreground
-        row["foreground"] = np.packbits(resample_mask(kept.view(np.uint8), window, task.canvas, 0), axis=1)
-    if "mask" in task.optional:
+        row["foreground"] = np.packbits(resample_mask(kept.view(np.uint8), window, canvas, 0), axis=1)
+    if "mask" in optional:
         labels = np.full((height, width), MASK_UNKNOWN, np.uint8) if sample.mask is None else sample.mask
-        row["mask"] = resample_mask(labels, window, task.canvas, MASK_UNKNOWN)
+        row["mask"] = resample_mask(labels, window, canvas, MASK_UNKNOWN)
     return row
 
 
@@ -212,7 +225,7 @@ def check_sample(sample: Sample, where: str) -> None:
     """Refuse a sample whose K or box is none, though it says it has one, or whose segmentation is another picture's.
 
     Raises:
-        DataError: so it is.
+        DataError: so it is; `where` is blamed.
     """
     if sample.K is not None:
         if not all(map(isfinite, sample.K.flat)):

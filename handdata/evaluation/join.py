@@ -24,7 +24,7 @@ def match_samples(dataset: Dataset, predictions: Predictions) -> tuple[NDArray[n
         (M,) prediction rows and (M,) sample numbers, in the dataset's order. Without augmentation M is the number of
         samples and the prediction row is -1 where there is none; with it, M counts the predicted samples only.
     """
-    ids = np.char.decode(dataset.labels("sample_id"), "ascii")
+    ids = np.char.decode(dataset["sample_id"], "ascii")
     named = np.flatnonzero(np.isin(predictions.dataset, (dataset.name, "")))
     order = np.argsort(ids, kind="stable")
     place = np.minimum(np.searchsorted(ids[order], predictions.sample_id[named]), len(ids) - 1)
@@ -50,7 +50,7 @@ def compare(
         samples: (M,) sample numbers of the dataset.
         readout: which 2D positions are compared.
     """
-    labels = {name: dataset.labels(name)[samples] for name in _LABELS}
+    labels = {name: dataset[name][samples] for name in _LABELS}
     crop = labels["crop_xyxy"].astype(np.float64)
     truth_2d, truth_normalized = labels["keypoints_2d"].astype(np.float64), labels["keypoints_3d_normalized"]
     annotated_2d, size = labels["annotated_2d"], predictions.input_size
@@ -78,9 +78,9 @@ def compare(
         in_crop=in_crop,
         annotated_3d=labels["annotated_3d"],
         visible=labels["visible"],
-        sequence=_codes(np.array(dataset.strings("sequence"))[samples]),
-        picture=_codes(labels["frame"], np.array(dataset.strings("sequence"))[samples],
-                       np.array(dataset.strings("camera"))[samples]),
+        sequence=_codes(dataset["sequence"][samples]),
+        picture=_codes(labels["frame"], dataset["sequence"][samples],
+                       dataset["camera"][samples]),
         hand_side=labels["hand_side"],
         mask_area=np.full(len(samples), np.nan),
     )  # fmt: skip

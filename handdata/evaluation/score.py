@@ -125,15 +125,15 @@ def _score_set(
     if not whole:
         rows, found = rows[rows >= 0], found[rows >= 0]
     comparison = compare(dataset, predictions, rows, found, readout)
-    excluded = (dataset.labels("flags")[found] & Flag.LABEL_WRONG) != 0
+    excluded = (dataset["flags"][found] & Flag.LABEL_WRONG) != 0
     distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
     published, rule = comparison, _published_readout(predictions, readout)
     if rule != readout:
         published = replace(comparison, prediction_2d=predicted_pixels(predictions, rule, rows))
         for name in ("2d", "2d_px"):
             distance[f"{name}_published"] = protocol_distances(_QUANTITIES[name], published)
-    sequences = np.array(dataset.strings("sequence"))[found]
-    subsets = _subsets(comparison, dataset.labels("has_object")[found], excluded) | _sequence_subsets(sequences)
+    sequences = dataset["sequence"][found]
+    subsets = _subsets(comparison, dataset["has_object"][found], excluded) | _sequence_subsets(sequences)
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
     scores = _scores(scored, comparison, published, seed)
@@ -158,7 +158,7 @@ def _score_set(
         protocols_without_excluded=kept,
         baseline=_baseline(comparison),
         spread=_spread(distance, predictions, rows),
-        gallery=_gallery(distance, dataset.labels("sample_id")[found]),
+        gallery=_gallery(distance, dataset["sample_id"][found]),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, NUM_KEYPOINTS, WRIST_COLOR
+from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, NUM_KEYPOINTS, WRIST_COLOR
 
 _SHIFT = 4  # OpenCV draws at 1/16 px
 _ONE = 1 << _SHIFT
@@ -60,6 +60,17 @@ def draw_box(
     left, top, right, bottom = (float(edge) - 0.5 for edge in box_xyxy)
     corners = [(round(left * _ONE), round(top * _ONE)), (round(right * _ONE), round(bottom * _ONE))]
     cv2.rectangle(canvas, corners[0], corners[1], color, 1, cv2.LINE_AA, _SHIFT)
+    return canvas
+
+
+def draw_names(image: NDArray[np.uint8], keypoints_2d: NDArray[Any]) -> NDArray[np.uint8]:
+    """Write each keypoint's name beside it; pixels of `image`, NaN is left out. Returns a new array."""
+    canvas = image.copy()
+    for name, point in zip(KEYPOINTS, np.asarray(keypoints_2d, float), strict=True):
+        if np.isfinite(point).all() and np.abs(point).max() < 4 * max(image.shape):
+            place = (round(float(point[0])) + 4, round(float(point[1])) + 3)
+            for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+                cv2.putText(canvas, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.32, color, thickness, cv2.LINE_AA)
     return canvas
 
 

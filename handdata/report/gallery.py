@@ -19,6 +19,7 @@ from handdata.pictures.overlay import contact_sheet
 from handdata.report.drawings import skeleton_overlay, three_views
 from handdata.report.runs import Run
 from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
 
 WEBP_QUALITY = 70
@@ -72,7 +73,7 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
         predictions = _predictions(path, path.stat().st_mtime_ns if path.is_file() else 0)
     except HanddataError as error:
         return [], f"no pictures: {error}"
-    ids = [value.decode() for value in dataset.labels("sample_id")]
+    ids = [value.decode() for value in dataset["sample_id"]]
     row_of = {sample_id: row for row, sample_id in enumerate(ids)}
     seen: dict[str, int] = {}
     drawn = []
@@ -125,20 +126,18 @@ def _predictions(path: Path, _changed: int) -> Predictions:
 
 
 def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predictions, readout: str) -> Card:
-    shard, row = dataset.locate(sample)
-    reader = dataset.reader(shard)
-    to_canvas = reader["source_to_canvas"][row]
+    hand = dataset[sample]
     found = np.flatnonzero((predictions.sample_id == item.sample_id) & np.isin(predictions.dataset, (dataset.name, "")))
     canvas = dataset.image(sample)
-    side = round(len(canvas) / float(reader.attributes["canvas_scale"]) * AROUND_CROP)
+    side = round(float(hand.crop_box[2] - hand.crop_box[0]) * AROUND_CROP)
     edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (docs/method.md 3.6)
     image = np.array(canvas[edge : len(canvas) - edge, edge : len(canvas) - edge])
     window = np.array([edge, edge, len(canvas) - edge, len(canvas) - edge], float)
-    to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), to_canvas)
-    uv, predicted = reader["keypoints_2d"][row], np.full((len(KEYPOINTS), 2), np.nan)
+    to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), hand.source_to_image)
+    uv, predicted = hand.source.keypoints_2d, np.full((len(KEYPOINTS), 2), np.nan)
     if found.size and readout:
         predicted = predictions.keypoints_2d[readout][found[0]].astype(np.float64)
-    views, note = _views(reader, row, predictions, found, item.sample_id)
+    views, note = _views(hand, predictions, found)
     errors = [
         f"{name} {value:.3f}" for name, value in (("2D", item.error_2d), ("3D", item.error_3d)) if value is not None
     ]
@@ -154,7 +153,7 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
     )
 
 
-def _views(reader: Any, row: int, predictions: Predictions, found: NDArray[np.intp], sample_id: str) -> tuple[str, str]:
+def _views(hand: Hand, predictions: Predictions, found: NDArray[np.intp]) -> tuple[str, str]:
     """Draw the poses, normalised or, where only millimetres are labelled, laid on the true root at the true scale.
 
     Without either only the prediction is drawn, and said to be so (thesis, features H14).
@@ -162,15 +161,15 @@ def _views(reader: Any, row: int, predictions: Predictions, found: NDArray[np.in
     if predictions.keypoints_3d_normalized is None or not found.size:
         return "", "no 3D was predicted"
     pose = predictions.keypoints_3d_normalized[found[:1]].astype(np.float64)
-    truth = reader["keypoints_3d_normalized"][row : row + 1].astype(np.float64)
+    truth = hand.keypoints_3d_normalized[None]
     note = ""
     if not np.isfinite(truth).any():
-        millimetres = reader["keypoints_3d"][row : row + 1].astype(np.float64)
+        millimetres = hand.keypoints_3d[None]
         laid = align_root_and_scale(pose, millimetres, true_scale(pose, millimetres, None))
         note = "no normalised 3D truth: the prediction alone, to be judged by eye"
         if np.isfinite(laid).any():
             truth, pose, note = millimetres, laid, "pose at the true root and scale"
-    return three_views(truth[0], pose[0], f"3D pose of {sample_id} from front, side and top"), note
+    return three_views(truth[0], pose[0], f"3D pose of {hand.id} from front, side and top"), note
 
 
 def _tile(gray: NDArray[Any], heatmap: NDArray[Any], keypoint: str) -> NDArray[np.uint8]:

@@ -206,11 +206,9 @@ def _bones(datasets: Sequence[Dataset]) -> Markup:
 
 def _some_poses(dataset: Dataset) -> NDArray[np.float64]:
     """Return about BONE_SAMPLES 3D poses from at most BONE_SHARDS shards, both evenly spread."""
-    chosen = np.unique(np.linspace(0, len(dataset.shard_paths) - 1, BONE_SHARDS).astype(int))
-    step = max(1, sum(dataset.counts[shard] for shard in chosen) // BONE_SAMPLES)
-    readers = [dataset.reader(int(shard)) for shard in chosen]
-    poses = [(r["keypoints_3d"][::step], r["keypoints_3d_normalized"][::step]) for r in readers]
-    return np.concatenate([np.where(np.isfinite(mm), mm, normalized) for mm, normalized in poses]).astype(np.float64)
+    some = dataset.few_shards(BONE_SHARDS).spread(BONE_SAMPLES)
+    millimetres, normalized = some["keypoints_3d"], some["keypoints_3d_normalized"]
+    return np.where(np.isfinite(millimetres), millimetres, normalized).astype(np.float64)
 
 
 def _provenance(run: Run) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def _here(dataset: Dataset) -> tuple[str, str, str]:
     sizes: dict[str, int] = {}
     for entry in dataset.index["shards"]:
         sizes[entry["split"]] = sizes.get(entry["split"], 0) + int(entry["num_samples"])
-    labelled = [str(int(dataset.reader(0)[name].any(0).sum())) for name in ("annotated_2d", "annotated_3d")]
+    labelled = [str(int(dataset.shards.reader(0)[name].any(0).sum())) for name in ("annotated_2d", "annotated_3d")]
     counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
     return counts, " / ".join(labelled), origin_text(origin_of(dataset))
 

@@ -57,7 +57,7 @@ def open_backgrounds(pool: Path | None, split: str) -> Backgrounds:
     """
     if pool is None:
         return Backgrounds((paint_tiles(_SEEDS[split], PAINTED_TILES, PAINTED_SIDE),))
-    return Backgrounds(tuple(reader.images for reader in open_dataset(pool, split).readers))
+    return Backgrounds(tuple(reader.images for reader in open_dataset(pool, split).shards.readers))
 
 
 def paint_tiles(seed: int, count: int, side: int) -> NDArray[np.uint8]:

@@ -1,163 +1,493 @@
-"""A converted dataset: a folder of shards and the index.json that says it is complete. Opening costs one index read."""
+"""Some hands of converted datasets, as one immutable list. Opening costs one index read; shards open when first read.
 
-import json
-from collections.abc import Sequence
+Columns (`data["keypoints_2d"]`, `to_pandas`) are the stored arrays, in pixels of the pictures as shipped; a `Hand`
+counts in the pixels of its own `image`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError, MissingError
-from handdata.shards.reader import INDEX, STATE, ShardReader
-from handdata.shards.schema import VERSION
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.shards.hand import Hand
+from handdata.shards.index import read_index
+from handdata.shards.reader import INDEX, ShardReader
+from handdata.shards.sampling import permute
+from handdata.shards.schema import FIELDS, LABELS, UNKNOWN, BoxSource, Flag
+from handdata.shards.shard_list import ShardList, evenly
+from handdata.skeleton import HAND_SIDES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from handdata.train.loader.torch_view import TorchView
+
+Rows = NDArray[np.int64]
+
+_NAMES = {"sequence": "sequences", "camera": "cameras"}  # columns that number a shard's own table of names
+_EXTRA = ("id", "side", "split", "dataset")  # columns of ours, all text
+_PIXELS = ("image", "foreground", "mask")
+COLUMNS = (*_EXTRA, *(field.name for field in FIELDS))
+_OF_HAND = tuple(field.name for field in LABELS if field.name not in {"row_hash", *_NAMES})
 
 
 class Dataset:
-    """The shards of one dataset, or of some of its splits, as one list of samples.
+    """Some hands of one or several converted datasets, in an order.
 
-    Attributes:
-        folder: where the shards lie.
-        index: index.json as read.
-        name: of the dataset.
-        shard_paths: the shards of the chosen splits, in index order.
-        counts: samples of each.
+    It is a view: choosing, sorting and joining copy no pixels and give another `Dataset`. It pickles as paths and row
+    numbers, so that worker processes open the shards for themselves.
+
+    Example:
+        >>> import handdata as hd
+        >>> data = hd.open(EXAMPLE)
+        >>> left = data.where(side="left").sort("scale_mm")
+        >>> left[0].side, left["keypoints_3d"].shape[1:], len(data[2:5])
+        ('left', (21, 3), 3)
     """
 
-    def __init__(self, folder: Path, index: dict[str, Any], splits: Sequence[str]) -> None:
-        self.folder = folder
-        self.index = index
-        self.name: str = index["dataset"]
-        self.splits = tuple(splits)
-        chosen = [entry for entry in index["shards"] if entry["split"] in splits]
-        self.shard_paths = [folder / entry["file"] for entry in chosen]
-        self.counts = [int(entry["num_samples"]) for entry in chosen]
-        self._starts = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
-        self._readers: dict[int, ShardReader] = {}
+    def __init__(self, shards: ShardList, rows: Rows | None = None) -> None:
+        self.shards = shards
+        self.rows = rows  # positions among all rows of `shards`; None: all of them in order
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._codes: dict[str, tuple[NDArray[np.intp], list[str]]] = {}
+
+    # -------------------------------------------------------------------------------------------- what it is
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def reader(self, shard: int) -> ShardReader:
-        """Open shard number `shard` of `shard_paths`, once.
-
-        Raises:
-            MissingError, DataError: no such file, or a damaged one, or not what the index says.
-        """
-        if shard not in self._readers:
-            reader = ShardReader(self.shard_paths[shard])
-            self.check_count(shard, len(reader))
-            self._readers[shard] = reader
-        return self._readers[shard]
-
-    def check_count(self, shard: int, count: int) -> None:
-        """Refuse a shard that holds more or fewer samples than the index says: its rows would be others.
-
-        Raises:
-            DataError: it does.
-        """
-        if count != self.counts[shard]:
-            raise DataError(
-                self.shard_paths[shard],
-                expected=f"{self.counts[shard]} samples, as {INDEX} says",
-                got=str(count),
-                fix="Convert that dataset again.",
-            )
+        return self.shards.total if self.rows is None else len(self.rows)
 
     @property
-    def readers(self) -> list[ShardReader]:
-        """All shards, opened."""
-        return [self.reader(shard) for shard in range(len(self.shard_paths))]
+    def name(self) -> str:
+        """The name of the dataset; several are joined by a plus."""
+        return " + ".join(dict.fromkeys(self.shards.datasets))
 
-    def locate(self, sample: int) -> tuple[int, int]:
-        """Return (shard, row) of a sample.
+    @property
+    def folder(self) -> Path:
+        """The folder of the shards; of several, the first."""
+        return self.shards.folders[0]
+
+    @cached_property
+    def index(self) -> dict[str, Any]:
+        """index.json of `folder`."""
+        return read_index(self.folder)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits its shards are of."""
+        return tuple(sorted(set(self.shards.splits)))
+
+    @property
+    def ids(self) -> NDArray[np.bytes_]:
+        """The sample ids as stored, (N,); `data["id"]` has them as text."""
+        return self.column("sample_id")
+
+    @property
+    def canvas(self) -> int:
+        """Side of the canvases, px; 0 without a sample."""
+        return int(self.shards.reader(0).attributes["canvas_size"]) if len(self.shards) else 0
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{split} {count:,}" for split, count in _tally(self["split"]))
+        origin = ", ".join(dict.fromkeys(str(read_index(f).get("origin", "")) for f in self.shards.folders))
+        facts = [f"{len(self):,} hands" + (f" ({splits})" if splits else ""), f"canvas {self.canvas} px", origin]
+        facts += [f"licence: {text}" for text in self._licences()]
+        return f"<Dataset {self.name}: {'; '.join(fact for fact in facts if fact)}>"
+
+    def _licences(self) -> list[str]:
+        from handdata import manifest  # noqa: PLC0415  # only whoever prints a dataset needs it
+
+        known = [name for name in dict.fromkeys(self.shards.datasets) if name in manifest.names()]
+        return list(dict.fromkeys(manifest.load(name).licence for name in known))
+
+    # -------------------------------------------------------------------------------------------- choosing
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Hand: ...
+    @overload
+    def __getitem__(self, key: str) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, key: "slice | Sequence[int] | NDArray[Any]") -> "Dataset": ...
+    def __getitem__(self, key: Any) -> Any:
+        """Return one hand by number, a column by name, or some of the hands by slice, mask or numbers.
 
         Raises:
-            IndexError: there is no such sample.
+            IndexError: there is no such hand.
+            ConfigError: there is no such column.
+            ValueError: a mask of another length.
         """
-        if not 0 <= sample < len(self):
-            raise IndexError(f"sample {sample} of {len(self)}")
-        shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
-        return shard, sample - int(self._starts[shard])
+        if isinstance(key, str):
+            return self.column(key)
+        if isinstance(key, int | np.integer):
+            return self._hand(self._position(int(key)))
+        if isinstance(key, slice):
+            return self.take(np.arange(len(self))[key])
+        chosen = np.asarray(key)
+        if chosen.dtype == np.bool_:
+            if chosen.shape != (len(self),):
+                raise ValueError(f"a mask of {len(self)} values is needed, got {chosen.shape}")
+            return self.take(np.flatnonzero(chosen))
+        return self.take(chosen.astype(np.int64) if chosen.size else np.zeros(0, np.int64))
 
-    def labels(self, name: str) -> NDArray[Any]:
-        """Return a label array of all samples, (N, ...), by field name.
+    def __iter__(self) -> Iterator[Hand]:
+        return (self[number] for number in range(len(self)))
+
+    def take(self, numbers: NDArray[Any]) -> "Dataset":
+        """Return the hands of some numbers, (M,) int, in that order; negative ones count from the end.
 
         Raises:
-            ValueError: no samples.
+            IndexError: there is no such hand.
         """
-        if not self.shard_paths:
-            raise ValueError(f"{self.folder} has no samples in {self.splits}")
-        return np.concatenate([reader[name] for reader in self.readers])
+        total = len(self)
+        outside = numbers[(numbers < -total) | (numbers >= total)]
+        if len(outside):
+            raise IndexError(f"sample {outside[0]} of {total}")
+        numbers = np.where(numbers < 0, numbers + total, numbers).astype(np.int64)
+        return Dataset(self.shards, numbers if self.rows is None else self.rows[numbers])
 
-    def image(self, sample: int) -> NDArray[np.uint8]:
-        """Return one canvas, (S, S, 3) uint8, mapped."""
-        shard, row = self.locate(sample)
-        canvas: NDArray[np.uint8] = self.reader(shard).images[row]
+    def where(self, **wanted: Any) -> "Dataset":
+        """Return the hands whose columns are as wanted.
+
+        Args:
+            wanted: column -> a value, several values, or a function of the column, (N, ...), that returns a mask (N).
+                `side="left"`, `sequence=["Grasp1", "Grasp2"]`, `has_object=True` (None: not known),
+                `scale_mm=lambda mm: mm > 80`.
+
+        Raises:
+            ConfigError: no such column, or no such sequence, camera, side, split or dataset.
+            ValueError: a function that returns no mask, or a value for a column of arrays.
+        """
+        keep = np.ones(len(self), bool)
+        for name, value in wanted.items():
+            keep &= self._mask(name, value)
+        return self.take(np.flatnonzero(keep))
+
+    def _mask(self, name: str, value: Any) -> NDArray[np.bool_]:
+        column = self.column(name)
+        if callable(value):
+            mask = np.asarray(value(column))
+            if mask.shape != (len(self),) or mask.dtype != np.bool_:
+                raise ValueError(f"{name}: the function must return a mask of {len(self)} values, got {mask.shape}")
+            return mask
+        if column.ndim > 1:
+            raise ValueError(f"{name} is an array per hand: give a function of it that returns a mask")
+        several = isinstance(value, Collection) and not isinstance(value, str | bytes)
+        values = [UNKNOWN if item is None else item for item in (value if several else [value])]
+        if column.dtype.kind == "U" and name != "id":
+            self._check_values(name, values)
+        if column.dtype.kind == "S":
+            values = [item.encode() if isinstance(item, str) else item for item in values]
+        return np.isin(column, np.array(values, column.dtype) if values else np.zeros(0, column.dtype))
+
+    def _check_values(self, name: str, values: Sequence[Any]) -> None:
+        """Refuse a name that occurs nowhere in the shards: it would choose nothing, in silence."""
+        known = {
+            "side": lambda: set(HAND_SIDES),
+            "split": lambda: set(self.shards.splits),
+            "dataset": lambda: set(self.shards.datasets),
+        }.get(name, lambda: set(self.codes(name)[1]))()
+        for value in values:
+            if value not in known:
+                near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
+                fix = f"The nearest is {near[0]!r}." if near else ""
+                raise ConfigError(f"{name} of {self.name}", expected="one that occurs", got=repr(value), fix=fix)
+
+    def split(self, name: str) -> "Dataset":
+        """Return the hands of one split, "train", "val" or "test".
+
+        Raises:
+            MissingError: there is none.
+        """
+        if name not in self.splits:
+            got = ", ".join(self.splits) or "no samples"
+            raise MissingError(self.folder / INDEX, expected=f"a split named {name}", got=got)
+        return self.take(np.flatnonzero(self["split"] == name))
+
+    def sort(self, column: str, *, descending: bool = False) -> "Dataset":
+        """Return the hands in the order of a column; equal ones stay in order, NaN comes last.
+
+        Raises:
+            ConfigError: no such column.
+            ValueError: a column of arrays.
+        """
+        values = self.column(column)
+        if values.ndim > 1:
+            raise ValueError(f"{column} is an array per hand; sort by a column of single values")
+        order = np.argsort(values, kind="stable")
+        if descending:
+            order = len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
+            if values.dtype.kind == "f":
+                missing = np.isnan(values[order])
+                order = np.concatenate([order[~missing], order[missing]])
+        return self.take(order)
+
+    def sample(self, n: int, *, seed: int = 0) -> "Dataset":
+        """Return `n` hands drawn at random, each at most once; the same ones for the same seed.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if not 0 <= n <= len(self):
+            raise ValueError(f"{n} hands of {len(self)} cannot be drawn")
+        return self.take(permute(seed, 0, 0, np.arange(n), len(self)))
+
+    def spread(self, n: int) -> "Dataset":
+        """Return up to `n` hands, evenly spaced, the first and the last among them."""
+        return self.take(np.unique(np.linspace(0, len(self) - 1, min(len(self), n)).round().astype(np.int64)))
+
+    def compact(self) -> "Dataset":
+        """Return the same hands over no other shards than those they lie in."""
+        shard, row = self._places()
+        used, place = np.unique(shard, return_inverse=True)
+        shards = self.shards.select(used.tolist())
+        starts = np.cumsum([0, *shards.counts])
+        return Dataset(shards, starts[place] + row)
+
+    # -------------------------------------------------------------------------------------------- columns
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column, (N, ...), read-only: a stored array (docs/schema.md), or `id`, `side`, `split`, `dataset`.
+
+        `sequence` and `camera` are names here. Only the rows of this view are read; what was read is kept, pixels not.
+
+        Raises:
+            ConfigError: there is none of that name, or these shards do not hold it.
+        """
+        if name not in self._columns:
+            array = self._read_column(name)
+            array.flags.writeable = False
+            if name in _PIXELS:
+                return array
+            self._columns[name] = array
+        return self._columns[name]
+
+    def _read_column(self, name: str) -> NDArray[Any]:
+        words: NDArray[Any]
+        if name in _NAMES:
+            codes, names = self.codes(name)
+            words = np.array(names or [""])[codes]
+        elif name == "id":
+            words = np.char.decode(self.ids, "ascii")
+        elif name == "side":
+            words = np.array([*HAND_SIDES, "unknown"])[np.minimum(self.column("hand_side"), len(HAND_SIDES))]
+        elif name in ("split", "dataset"):
+            per_shard = self.shards.splits if name == "split" else self.shards.datasets
+            words = np.array(per_shard or ("",))[self._places()[0]]
+        elif name in COLUMNS:
+            return self.shards.gather(name, self.rows)
+        else:
+            near = get_close_matches(name, COLUMNS, n=1, cutoff=0.0)[0]
+            fix = f"The nearest is {near!r}."
+            raise ConfigError(f"columns of {self.name}", expected="a column", got=repr(name), fix=fix)
+        return words
+
+    def codes(self, name: str) -> tuple[NDArray[np.intp], list[str]]:
+        """Return the sequence or the camera of every hand as a number, (N,), and the names that these count."""
+        if name not in self._codes:
+            self._codes[name] = self.shards.codes(_NAMES[name], self.shards.gather(name, self.rows), self._places()[0])
+        return self._codes[name]
+
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self.locate(np.arange(len(self)))
+
+    def locate(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the shard and the row in it of hands given by number, (M,) each."""
+        return self.shards.locate(numbers if self.rows is None else self.rows[numbers])
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        """Return one canvas, (S, S, 3) uint8, mapped: it changes if the shard does."""
+        shard, row = self.locate(np.array([self._position(number)]))
+        canvas: NDArray[np.uint8] = self.shards.reader(int(shard[0])).images[int(row[0])]
         return canvas
 
-    def strings(self, name: str) -> list[str]:
-        """Return every sample's `sequence` or `camera` as text."""
-        tables = {"sequence": "sequences", "camera": "cameras"}
-        return [getattr(r, tables[name])[i] for r in self.readers for i in r[name]]
+    def pixels(self, name: str, number: int) -> NDArray[np.uint8] | None:
+        """Return one hand's `image`, `foreground` (bits) or `mask` as stored, mapped: it changes if the shard does.
 
-    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, dict[str, Any], tuple[str, ...]]]:
-        return (Dataset, (self.folder, self.index, self.splits))
+        None where its shard has none.
+        """
+        shard, row = self.locate(np.array([self._position(number)]))
+        reader = self.shards.reader(int(shard[0]))
+        return reader.view(name)[int(row[0])] if name in reader else None
+
+    def few_shards(self, n: int) -> "Dataset":
+        """Return the hands that lie in `n` evenly spaced shards: a look at many shards opens no more.
+
+        Raises:
+            ValueError: this is a choice of hands, not whole shards.
+        """
+        if self.rows is not None:
+            raise ValueError("few_shards is for a dataset as opened")
+        return Dataset(self.shards.select(evenly(len(self.shards), n)))
+
+    # -------------------------------------------------------------------------------------------- out
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+        """Return a table, one row per hand, indexed by id.
+
+        Args:
+            columns: those wanted; None takes every column but pixels and hashes. Columns of arrays hold one array per
+                hand; `hand_side` and `has_object` are words and truth values.
+        """
+        from handdata.shards.table import to_pandas  # noqa: PLC0415  # pandas takes half a second to import
+
+        return to_pandas(self, columns)
+
+    def to_parquet(self, path: Path | str, columns: Sequence[str] | None = None) -> None:
+        """Write the table of `to_pandas` as Parquet, arrays as nested lists.
+
+        Raises:
+            ConfigError: pyarrow is not installed.
+        """
+        from handdata.shards.table import to_parquet  # noqa: PLC0415
+
+        to_parquet(self, Path(path), columns)
+
+    def summary(self) -> "pd.DataFrame":
+        """Return a small table, one row per dataset and split: hands, sequences, sides, objects, labelled keypoints."""
+        from handdata.shards.table import summary  # noqa: PLC0415
+
+        return summary(self)
+
+    def torch(
+        self, *, size: int = 128, augment: str | None = None, seed: int = 0, normalize: bool = True, mirror: bool = True
+    ) -> "TorchView":
+        """Return the hands as a torch Dataset of (image, targets), for `torch.utils.data.DataLoader`.
+
+        Args:
+            size: side of the crops, px.
+            augment: "published", "strong", or None for the stored crop as it is.
+            seed: of the augmentation, which is a function of (seed, epoch, number); see `TorchView.set_epoch`.
+            normalize: subtract ImageNet's mean and divide by its deviation, as our models and torchvision's expect;
+                False leaves levels in 0..1.
+            mirror: show right hands as left ones, labels too, as our models expect.
+
+        Raises:
+            ConfigError: no such augmentation.
+        """
+        from handdata.train.loader.torch_view import TorchView  # noqa: PLC0415  # torch takes seconds to import
+
+        return TorchView(self, size=size, augment=augment, seed=seed, normalize=normalize, mirror=mirror)
+
+    def __reduce__(self) -> tuple[type["Dataset"], tuple[ShardList, Rows | None]]:
+        return (Dataset, (self.shards, self.rows))
+
+    # -------------------------------------------------------------------------------------------- one hand
+
+    def _position(self, number: int) -> int:
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"sample {number} of {len(self)}")
+        return number % len(self)
+
+    def _hand(self, number: int) -> Hand:
+        shards, rows = self.locate(np.array([number]))
+        shard, row = int(shards[0]), int(rows[0])
+        reader = self.shards.reader(shard)
+        label = {name: reader.view(name)[row] for name in _OF_HAND}
+        _check_enums(label, f"{reader.path}[{row}]")
+        shipped = Hand(
+            image=None,
+            size=(int(label["image_size"][0]), int(label["image_size"][1])),
+            side=HAND_SIDES[int(label["hand_side"])],
+            keypoints_2d=label["keypoints_2d"],
+            keypoints_3d=label["keypoints_3d"],
+            keypoints_3d_normalized=label["keypoints_3d_normalized"],
+            scale_mm=float(label["scale_mm"]),
+            annotated_2d=np.array(label["annotated_2d"]),
+            annotated_3d=np.array(label["annotated_3d"]),
+            in_frame=np.array(label["in_frame"]),
+            visible=np.array(label["visible"]),
+            K=label["K"],
+            box=label["bbox_xyxy"],
+            box_source=BoxSource(int(label["bbox_source"])),
+            crop_box=label["crop_xyxy"],
+            palm_center_2d=label["palm_center_2d"],
+            palm_center_3d=label["palm_center_3d"],
+            has_object={1: True, 0: False}.get(int(label["has_object"])),
+            id=bytes(label["sample_id"]).decode(),
+            dataset=self.shards.datasets[shard],
+            split=self.shards.splits[shard],
+            sequence=reader.sequences[int(reader.view("sequence")[row])],
+            camera=reader.cameras[int(reader.view("camera")[row])],
+            frame=int(label["frame"]),
+            flags=Flag(int(label["flags"])),
+        )
+        bits, mask = reader.foreground, reader.mask
+        return shipped.on_canvas(
+            np.array(reader.images[row]),
+            label["source_to_canvas"],
+            foreground=None if bits is None else np.unpackbits(bits[row], axis=-1).astype(np.bool_),
+            mask=None if mask is None else np.array(mask[row]),
+        )
 
 
-def open_dataset(folder: Path, split: str | None = None) -> Dataset:
+def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
     """Open a converted dataset.
 
     Args:
-        folder: holds index.json.
+        folder: holds the shards and index.json.
         split: "train", "val" or "test"; None opens all.
 
     Raises:
         MissingError: no folder, or no index.json in it: the conversion did not finish. Or no such split.
         DataError: the index is damaged or of another schema.
+
+    Example:
+        >>> import handdata as hd
+        >>> data = hd.open(EXAMPLE, split="train")
+        >>> data[0].keypoints_2d.shape, data[-1].image.shape[2]
+        ((21, 2), 3)
     """
-    path = folder / INDEX
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise _not_converted(folder) from None
-    except ValueError as error:
-        raise DataError(path, expected="JSON", got=str(error), fix="Convert that dataset again.") from None
-    if not isinstance(index, dict) or index.get("schema") != VERSION:
-        got = f"schema {index.get('schema')}" if isinstance(index, dict) else "a list"
-        raise DataError(path, expected=f"schema {VERSION}", got=got, fix="Convert that dataset again.")
-    if not _lists_shards(index):
-        got = "an index without them"
-        raise DataError(path, expected="a dataset's name and its shards", got=got, fix="Convert that dataset again.")
+    path = Path(folder)
+    index = read_index(path)
     splits = sorted({entry["split"] for entry in index["shards"]})
     if split is not None and split not in splits:
-        raise MissingError(path, expected=f"a split named {split}", got=", ".join(splits) or "no samples")
-    return Dataset(folder, index, splits if split is None else [split])
+        raise MissingError(path / INDEX, expected=f"a split named {split}", got=", ".join(splits) or "no samples")
+    return Dataset(ShardList.of_index(path, index, splits if split is None else [split]))
 
 
-def _not_converted(folder: Path) -> MissingError:
-    """Return what to say of a folder without an index."""
-    fix = "`handdata datasets` shows what is converted, `handdata convert NAME` converts."
-    if not folder.is_dir():
-        got = "a file" if folder.exists() else "no such folder"
-    elif any(folder.glob("*.h5")) or (folder / STATE).is_dir():
-        got, fix = "an unfinished conversion: shards but no index", "Run the same conversion again: it goes on."
-    else:
-        got = "a folder without shards"
-    return MissingError(folder / INDEX, expected="a converted dataset", got=got, fix=fix)
+def of_readers(readers: Sequence[ShardReader]) -> Dataset:
+    """Return the samples of shards that are open already, as far as their own attributes say what they are."""
+    return Dataset(ShardList.of_readers(readers))
 
 
-def _lists_shards(index: dict[str, Any]) -> bool:
-    """Return whether an index has what every reader of it needs."""
-    shards = index.get("shards")
-    return (
-        isinstance(index.get("dataset"), str)
-        and isinstance(shards, list)
-        and all(isinstance(entry, dict) and _names_samples(entry) for entry in shards)
-    )
+def concat(datasets: Sequence[Dataset]) -> Dataset:
+    """Join datasets, one behind the other.
+
+    Raises:
+        ValueError: none is given.
+
+    Example:
+        >>> import handdata as hd
+        >>> data = hd.open(EXAMPLE)
+        >>> len(hd.concat([data, data[:2]])) - len(data)
+        2
+    """
+    if not datasets:
+        raise ValueError("no datasets to join")
+    starts = np.cumsum([0, *(data.shards.total for data in datasets)])
+    rows = [
+        start + (np.arange(len(data)) if data.rows is None else data.rows)
+        for start, data in zip(starts[:-1], datasets, strict=True)
+    ]
+    return Dataset(ShardList.join([data.shards for data in datasets]), np.concatenate(rows))
 
 
-def _names_samples(entry: dict[str, Any]) -> bool:
-    count = entry.get("num_samples")
-    named = isinstance(entry.get("file"), str) and isinstance(entry.get("split"), str)
-    return named and isinstance(count, int) and count > 0
+def _check_enums(label: dict[str, Any], where: str) -> None:
+    """Refuse a stored number that names nothing.
+
+    Raises:
+        DataError: so it is.
+    """
+    for name, count in (("hand_side", len(HAND_SIDES)), ("bbox_source", len(BoxSource))):
+        if not 0 <= int(label[name]) < count:
+            fix = "Convert that dataset again."
+            raise DataError(f"{where}[{name}]", expected=f"0 to {count - 1}", got=str(int(label[name])), fix=fix)
+
+
+def _tally(values: NDArray[np.str_]) -> list[tuple[str, int]]:
+    names, counts = np.unique(values, return_counts=True)
+    return [(str(name), int(count)) for name, count in zip(names, counts, strict=True)]

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from handdata.model.pixels import denormalize
 from handdata.pictures.overlay import contact_sheet, draw_skeleton
+from handdata.shards.dataset import open_dataset
 from handdata.train.augment.backgrounds import load_backgrounds
 from handdata.train.augment.prepare import Inputs, prepare
 from handdata.train.augment.settings import AugmentConfig, published_configs
 from handdata.train.config import load_config
 from handdata.train.loader.loaders import Batch, Mixture
-from handdata.train.loader.mixture import open_mixture
 from handdata.train.loader.prefetch import Chunk, Request, ShardSource
+from handdata.train.loader.proportions import slot_map
 
 COLUMNS = 6
 CROP_SIZE = 128  # px; drawn twice as large
@@ -39,8 +40,9 @@ def draw_augmented_sheet(
         MissingError: no complete dataset there, or no such split.
         ConfigError: no such recipe.
     """
-    mixture = open_mixture([folder], split)
-    batch = _spread(mixture, min(count, len(mixture)))
+    data = open_dataset(folder, split).spread(count)
+    mixture = Mixture([data], slot_map([len(data)]))
+    batch = _read(mixture, np.arange(len(data)))
     config = load_config(recipe).augment.of(mixture.names)[0] if recipe else published_configs(mixture.names)[0]
     return contact_sheet(draw_inputs(_augmented(batch, config, seed), batch), COLUMNS)
 
@@ -54,11 +56,10 @@ def draw_inputs(inputs: Inputs, batch: Batch) -> list[NDArray[np.uint8]]:
     return [draw_skeleton(images[i], uv[i], visible[i], scale=2) for i in range(len(images))]
 
 
-def _spread(mixture: Mixture, count: int) -> Batch:
-    """Read `count` samples, evenly spread over the only dataset of a mixture."""
-    sample = np.linspace(0, len(mixture), count, endpoint=False).astype(np.int64)
+def _read(mixture: Mixture, sample: NDArray[np.int64]) -> Batch:
+    """Read samples of the only dataset of a mixture."""
     chunk = Chunk(mixture, np.zeros_like(sample), sample, sample, 0)
-    return ShardSource(mixture, count, torch.device("cpu")).make(Request(chunk, slice(0, count)))
+    return ShardSource(mixture, len(sample), torch.device("cpu")).make(Request(chunk, slice(0, len(sample))))
 
 
 def _augmented(batch: Batch, config: AugmentConfig, seed: int) -> Inputs:

@@ -34,7 +34,6 @@ from handdata.train.checkpoint import Checkpoint
 from handdata.train.config import AugmentSetting, Config
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
 from handdata.train.loader.proportions import slot_map
-from handdata.train.loader.sources import Part, PartMixture
 
 FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time
@@ -203,17 +202,17 @@ def forward(network: nn.Module, image_B3HW: Tensor, config: Config) -> Any:
     return type(prediction)(*(torch.cat(parts) for parts in zip(*predictions, strict=True)))
 
 
-def select(selection: Selection) -> list[PartMixture]:
+def select(selection: Selection) -> list[Mixture]:
     """Open the selected samples, a mixture for each folder that has any: their canvases may differ in size.
 
     Raises:
         MissingError: there are none.
     """
-    mixtures: list[PartMixture] = []
+    mixtures: list[Mixture] = []
     for folder in selection.folders:
         parts = [part for part in _parts(folder, selection) if len(part)]
         if parts:
-            mixtures.append(PartMixture(parts, slot_map([len(part) for part in parts])))
+            mixtures.append(Mixture(parts, slot_map([len(part) for part in parts])))
     if not mixtures:
         where = ", ".join(str(folder) for folder in selection.folders) or "--shards"
         raise MissingError(
@@ -222,7 +221,7 @@ def select(selection: Selection) -> list[PartMixture]:
     return mixtures
 
 
-def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
+def _refuse_same(mixtures: Sequence[Mixture]) -> None:
     """Refuse folders whose predictions could not be told apart.
 
     Raises:
@@ -230,8 +229,7 @@ def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
     """
     seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
     for mixture in mixtures if len(mixtures) > 1 else ():
-        parts = [part for part in mixture.datasets if isinstance(part, Part)]
-        part, ids = parts[0], np.concatenate([part.labels("sample_id")[part.rows] for part in parts])
+        part, ids = mixture.datasets[0], np.concatenate([part.ids for part in mixture.datasets])
         for folder, others in seen.setdefault(part.name, []):
             if len(same := np.intersect1d(ids, others)):
                 got = f"{part.name}/{same[0].decode()} in {folder} and in {part.folder}"
@@ -240,14 +238,11 @@ def _refuse_same(mixtures: Sequence[PartMixture]) -> None:
         seen[part.name].append((part.folder, ids))
 
 
-def _parts(folder: Path, selection: Selection) -> list[Part]:
-    parts = []
-    for split in _splits(folder, selection):
-        rows = np.arange(len(split))
-        if selection.sequences:
-            rows = np.flatnonzero(np.isin(np.array(split.strings("sequence")), list(selection.sequences)))
-        parts.append(Part(split, rows[: selection.limit or None]))
-    return parts
+def _parts(folder: Path, selection: Selection) -> list[Dataset]:
+    wholes = _splits(folder, selection)
+    if selection.sequences:
+        wholes = [whole[np.isin(whole["sequence"], list(selection.sequences))] for whole in wholes]
+    return [whole[: selection.limit] if selection.limit else whole for whole in wholes]
 
 
 def _splits(folder: Path, selection: Selection) -> list[Dataset]:

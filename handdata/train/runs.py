@@ -80,7 +80,7 @@ class RunFolder:
 
 def shard_facts(dataset: Dataset) -> dict[str, Any]:
     """Return a dataset's name, folder, splits and shards with their content hashes, from its index."""
-    files = {path.name for path in dataset.shard_paths}
+    files = {path.name for path in dataset.shards.paths}
     return {
         "dataset": dataset.name,
         "folder": str(dataset.folder),

@@ -55,7 +55,7 @@ def test_csv_predictions_that_equal_the_labels_score_perfectly(data):
     from handdata.skeleton import KEYPOINTS
 
     lines = ["sample_id,keypoint,u,v"]
-    ids, uv = dataset.labels("sample_id"), dataset.labels("keypoints_2d")
+    ids, uv = dataset["sample_id"], dataset["keypoints_2d"]
     lines += [f"{ids[i].decode()},{KEYPOINTS[k]},{uv[i, k, 0]},{uv[i, k, 1]}" for i, k in np.ndindex(len(ids), 21)]
     (data.root / "perfect.csv").write_text("\n".join(lines) + "\n")
     result = invoke(data, "--predictions", str(data.root / "perfect.csv"), "--shards", "rhd", "--json")

@@ -92,7 +92,7 @@ def test_shards_of_an_earlier_wider_conversion_do_not_stay(root, tmp_path):
 def test_limit_counts_samples_in_order(root, tmp_path):
     convert("stereo", root, tmp_path / "out", limit=7)
 
-    ids = open_dataset(tmp_path / "out").labels("sample_id")
+    ids = open_dataset(tmp_path / "out")["sample_id"]
     assert [i.decode() for i in ids] == [f"B2Random/SK/{i:04d}" for i in range(7)]
 
 
@@ -339,8 +339,8 @@ def test_all_takes_the_segmentation_of_those_that_have_one(native_tree, tmp_path
     done = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert open_dataset(tmp_path / "data/shards/rhd").reader(0).mask is not None
-    assert open_dataset(tmp_path / "data/shards/stereo").reader(0).mask is None
+    assert open_dataset(tmp_path / "data/shards/rhd").shards.reader(0).mask is not None
+    assert open_dataset(tmp_path / "data/shards/stereo").shards.reader(0).mask is None
 
 
 def test_a_published_split_of_another_dataset_is_a_mistake_of_usage(root, tmp_path):

@@ -73,7 +73,7 @@ def test_a_folder_of_pictures_becomes_a_pool(pictures: Path, tmp_path: Path) -> 
 def test_tiles_carry_no_keypoint(pictures: Path, tmp_path: Path) -> None:
     convert("backgrounds", pictures, tmp_path / "pool", canvas=48)
 
-    for reader in open_dataset(tmp_path / "pool").readers:
+    for reader in open_dataset(tmp_path / "pool").shards.readers:
         assert not reader["annotated_2d"].any()
         assert np.isnan(reader["keypoints_3d"]).all()
 

@@ -56,7 +56,7 @@ def test_every_rendered_sample_is_converted(name, converted):
 
 def test_ids_are_unique_ascii_and_in_the_order_of_the_plan(name, native_tree, converted):
     planned = plan_of(name, native_tree(name)).items
-    stored = [i.decode() for reader in open_dataset(converted(name)).readers for i in reader["sample_id"]]
+    stored = [i.decode() for reader in open_dataset(converted(name)).shards.readers for i in reader["sample_id"]]
 
     assert len(set(stored)) == len(stored)
     assert all(re.fullmatch(r"[!-~]+", i) for i in stored)
@@ -81,7 +81,7 @@ def test_no_sequence_is_in_two_splits(name, native_tree):
 
 
 def test_rows_keep_the_schema_s_own_rules(name, converted):
-    for reader in open_dataset(converted(name)).readers:
+    for reader in open_dataset(converted(name)).shards.readers:
         labels = {
             field.name: reader[field.name] for field in reader.fields if field.name not in ("image", "foreground")
         }
@@ -89,7 +89,7 @@ def test_rows_keep_the_schema_s_own_rules(name, converted):
 
 
 def test_what_is_missing_is_nan_and_a_false_flag(name, converted):
-    for reader in open_dataset(converted(name)).readers:
+    for reader in open_dataset(converted(name)).shards.readers:
         assert np.array_equal(np.isnan(reader["keypoints_2d"]).any(-1), ~reader["annotated_2d"])
         assert np.array_equal(np.isnan(reader["keypoints_3d"]).any(-1), ~reader["annotated_3d"])
         width, height = reader["image_size"][0]
@@ -99,7 +99,7 @@ def test_what_is_missing_is_nan_and_a_false_flag(name, converted):
 
 def test_two_labels_of_a_point_agree_through_the_camera(name, converted):
     """Half a pixel: Dexter's 2D is derived, RHD's has four digits."""
-    for reader in open_dataset(converted(name)).readers:
+    for reader in open_dataset(converted(name)).shards.readers:
         for uv, xyz, K in zip(reader["keypoints_2d"], reader["keypoints_3d"], reader["K"], strict=True):
             both = np.isfinite(uv).all(-1) & np.isfinite(xyz).all(-1)
             if np.isfinite(K).all() and both.any():
@@ -108,7 +108,7 @@ def test_two_labels_of_a_point_agree_through_the_camera(name, converted):
 
 def test_masks_have_the_canvas_shape_and_only_where_the_plan_says(name, native_tree, converted):
     plan = plan_of(name, native_tree(name))
-    for reader in open_dataset(converted(name)).readers:
+    for reader in open_dataset(converted(name)).shards.readers:
         side = reader.attributes["canvas_size"]
         assert reader.images.shape[1:] == (side, side, 3)
         assert (reader.foreground is not None) == plan.has_foreground
@@ -119,7 +119,7 @@ def test_masks_have_the_canvas_shape_and_only_where_the_plan_says(name, native_t
 def test_visible_points_lie_on_the_foreground(name, converted):
     """A dot stays under its label from the source to the canvas."""
     hits = []
-    for reader in open_dataset(converted(name)).readers:
+    for reader in open_dataset(converted(name)).shards.readers:
         if reader.foreground is None:
             continue
         for row in range(len(reader)):

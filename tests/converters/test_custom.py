@@ -178,7 +178,7 @@ def test_two_hands_of_one_picture_are_of_one_frame(tmp_path):
 
     convert("custom", tmp_path, tmp_path / "out", options=options)
 
-    assert sorted(open_dataset(tmp_path / "out").labels("frame")) == [0, 0, 1]
+    assert sorted(open_dataset(tmp_path / "out")["frame"]) == [0, 0, 1]
 
 
 def test_numbers_that_a_table_with_gaps_writes_with_a_point_are_whole(tmp_path):
@@ -233,8 +233,8 @@ def test_a_box_crops_where_too_few_points_do(tmp_path):
     convert("custom", tmp_path, tmp_path / "out", options=CustomOptions(annotations=table))
 
     dataset = open_dataset(tmp_path / "out")
-    np.testing.assert_array_equal(dataset.labels("crop_xyxy"), [[10, 0, 110, 100], [40, 0, 280, 240]])
-    assert list(dataset.labels("bbox_source")) == [BoxSource.DATASET, BoxSource.NONE]
+    np.testing.assert_array_equal(dataset["crop_xyxy"], [[10, 0, 110, 100], [40, 0, 280, 240]])
+    assert list(dataset["bbox_source"]) == [BoxSource.DATASET, BoxSource.NONE]
 
 
 def test_sequences_splits_and_frames(tmp_path):
@@ -256,7 +256,7 @@ def test_any_file_name_has_an_ascii_id(tmp_path):
 
     convert("custom", tmp_path, tmp_path / "out", options=CustomOptions(annotations=table))
 
-    ids = [i.decode() for reader in open_dataset(tmp_path / "out").readers for i in reader["sample_id"]]
+    ids = [i.decode() for reader in open_dataset(tmp_path / "out").shards.readers for i in reader["sample_id"]]
     assert ids[0] == "%C3%84rger/%E6%89%8B%201.png"
     assert len(ids[1]) == 96
 
@@ -361,7 +361,7 @@ def test_a_row_of_no_known_picture_ends_the_conversion_or_is_skipped_alone(tmp_p
     assert not (tmp_path / "out").exists()
     result = convert("custom", tmp_path, tmp_path / "out", options=options, skip_bad=True)
     assert "labels.csv:3" in "".join(result.skipped.values())
-    assert [i.decode() for i in open_dataset(tmp_path / "out").labels("sample_id")] == ["b.png", "c.png"]
+    assert [i.decode() for i in open_dataset(tmp_path / "out")["sample_id"]] == ["b.png", "c.png"]
 
 
 def test_an_annotation_of_no_picture_is_skipped_alone(tmp_path):

@@ -134,7 +134,7 @@ def test_a_line_without_any_tip_is_a_sample_too(tmp_path):
     convert("dexter", root, tmp_path / "out")
 
     assert [int(np.isfinite(s.keypoints_3d).all(-1).sum()) for s in samples] == [0, 0, 5]
-    crops = open_dataset(tmp_path / "out").labels("crop_xyxy")
+    crops = open_dataset(tmp_path / "out")["crop_xyxy"]
     np.testing.assert_array_equal(crops[:2], [[80, 0, 560, 480]] * 2)  # nothing to crop by: the centre
 
 
@@ -228,9 +228,9 @@ def test_a_box_decides_the_crop_and_says_who_made_it(tmp_path):
     result = convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes=boxes))
 
     dataset = open_dataset(tmp_path / "out")
-    np.testing.assert_array_equal(dataset.labels("crop_xyxy")[0], [275, 126, 523, 374])
-    np.testing.assert_array_equal(dataset.labels("bbox_xyxy")[0], [275, 126, 523, 374])
-    assert list(dataset.labels("bbox_source")) == [BoxSource.TRACKER, BoxSource.NONE]
+    np.testing.assert_array_equal(dataset["crop_xyxy"][0], [275, 126, 523, 374])
+    np.testing.assert_array_equal(dataset["bbox_xyxy"][0], [275, 126, 523, 374])
+    assert list(dataset["bbox_source"]) == [BoxSource.TRACKER, BoxSource.NONE]
     assert "1 of 2 pictures have no hand box" in result.plan.warnings
 
 
@@ -254,8 +254,8 @@ def test_the_folder_of_boxes_made_with_the_annotator_is_used_by_itself(tmp_path)
     convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes_default=tmp_path / "boxes"))
 
     dataset = open_dataset(tmp_path / "out")
-    assert list(dataset.labels("bbox_source")) == [BoxSource.PERSON]
-    np.testing.assert_array_equal(dataset.labels("bbox_xyxy"), [[260, 120, 460, 320]])
+    assert list(dataset["bbox_source"]) == [BoxSource.PERSON]
+    np.testing.assert_array_equal(dataset["bbox_xyxy"], [[260, 120, 460, 320]])
 
 
 def test_a_folder_where_the_annotator_left_no_table_counts_as_none(tmp_path):

@@ -340,7 +340,7 @@ def real(shared, tmp_path):
 
 def test_the_two_real_pictures_convert_and_reproject_within_a_tenth_of_a_pixel(real, tmp_path):
     convert("rhd", real, tmp_path / "out")
-    (reader,) = open_dataset(tmp_path / "out").readers
+    (reader,) = open_dataset(tmp_path / "out").shards.readers
 
     assert [i.decode() for i in reader["sample_id"]] == ["training/00111/left", "training/11111/right"]
     assert reader["hand_side"].tolist() == [LEFT, RIGHT]
@@ -355,7 +355,7 @@ def test_the_two_real_pictures_convert_and_reproject_within_a_tenth_of_a_pixel(r
 def test_the_real_hands_lie_on_skin_after_the_canvas_warp(real, tmp_path):
     """Skin is redder than it is blue; the trousers, the lake and the sky behind it are not."""
     convert("rhd", real, tmp_path / "out")
-    (reader,) = open_dataset(tmp_path / "out").readers
+    (reader,) = open_dataset(tmp_path / "out").shards.readers
 
     for row in range(2):
         points = np.rint(apply_affine(reader["source_to_canvas"][row], reader["keypoints_2d"][row])).astype(int)

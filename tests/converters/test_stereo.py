@@ -246,7 +246,7 @@ def test_the_real_picture_goes_through(shared, tree, tmp_path):
     points = spread((-40, -30, 500))
     root = tree(points, picture=picture)
     convert("stereo", root, tmp_path / "out")
-    (reader,) = open_dataset(tmp_path / "out").readers
+    (reader,) = open_dataset(tmp_path / "out").shards.readers
 
     source = cv2.imread(str(picture))[..., ::-1]
     u, v = project(reader["keypoints_3d"][0][9:10], reader["K"][0])[0]

@@ -37,7 +37,7 @@ def test_E13_errors_are_given_in_pixels_and_hand_boxes_beside_crop_fractions(tmp
     dataset = open_dataset(folder)
     predictions = made_predictions([dataset])
     errors = score_predictions(predictions, [folder]).sets[0].errors["all"]
-    uv = dataset.labels("keypoints_2d").astype(float)
+    uv = dataset["keypoints_2d"].astype(float)
     off = np.linalg.norm(predictions.keypoints_2d["expectation"].astype(float) - uv, axis=-1)
     hand = np.ptp(uv, axis=1).max(-1)  # the longer side of the box round the 21 labels
 

@@ -32,7 +32,7 @@ def scored(dataset, predictions=None, **options):
 
 
 def pixel_errors(dataset, predictions):
-    uv = dataset.labels("keypoints_2d").astype(float)
+    uv = dataset["keypoints_2d"].astype(float)
     return np.sqrt(((predictions.keypoints_2d["expectation"].astype(float) - uv) ** 2).sum(-1))
 
 
@@ -40,7 +40,7 @@ def test_totals_and_keypoints_are_plain_means(full):
     predictions = made_predictions([full])
     result = scored(full, predictions)
     pixels = pixel_errors(full, predictions)
-    crop = full.labels("crop_xyxy").astype(float)
+    crop = full["crop_xyxy"].astype(float)
     fractions = pixels / (crop[:, 2] - crop[:, 0])[:, None]
 
     assert result.errors["all"]["2d_px"].total_micro == pytest.approx(pixels.mean())
@@ -51,8 +51,8 @@ def test_totals_and_keypoints_are_plain_means(full):
 
 def test_millimetres_are_normalised_predictions_at_the_true_scale(full):
     predictions = made_predictions([full])
-    pose, scale = predictions.keypoints_3d_normalized.astype(float), full.labels("scale_mm").astype(float)
-    truth = full.labels("keypoints_3d").astype(float)
+    pose, scale = predictions.keypoints_3d_normalized.astype(float), full["scale_mm"].astype(float)
+    truth = full["keypoints_3d"].astype(float)
     ours = (pose - pose[:, ROOT : ROOT + 1]) * scale[:, None, None]
     errors = np.linalg.norm(ours - (truth - truth[:, ROOT : ROOT + 1]), axis=-1)
     assert scored(full, predictions).errors["all"]["3d_mm"].total_micro == pytest.approx(errors.mean())
@@ -64,7 +64,7 @@ def test_millimetres_are_normalised_predictions_at_the_true_scale(full):
 )
 def test_subsets_of_samples(full, subset, field, wanted):
     predictions = made_predictions([full])
-    rows = full.labels(field) == wanted
+    rows = full[field] == wanted
     expected = pixel_errors(full, predictions)[rows].mean()
     assert scored(full, predictions).errors[subset]["2d_px"].total_micro == pytest.approx(expected)
 
@@ -72,7 +72,7 @@ def test_subsets_of_samples(full, subset, field, wanted):
 @pytest.mark.parametrize(("subset", "wanted"), [("visible", 1), ("occluded", 0)])
 def test_subsets_of_labels(full, subset, wanted):
     predictions = made_predictions([full])
-    expected = pixel_errors(full, predictions)[full.labels("visible") == wanted].mean()
+    expected = pixel_errors(full, predictions)[full["visible"] == wanted].mean()
     assert scored(full, predictions).errors[subset]["2d_px"].total_micro == pytest.approx(expected)
 
 
@@ -86,7 +86,7 @@ def test_3d_is_also_scored_without_its_origin(full):
 def test_each_sequence_has_its_own_numbers(full):
     predictions = made_predictions([full])
     result = scored(full, predictions)
-    rows = np.array(full.strings("sequence")) == "S2"
+    rows = full["sequence"] == "S2"
     expected = pixel_errors(full, predictions)[rows].mean()
 
     assert result.sequences["S2"]["2d_px"] == pytest.approx(expected)
@@ -97,7 +97,7 @@ def test_each_sequence_has_its_own_numbers(full):
 def test_numbers_come_with_and_without_the_exclusion_list(full):
     predictions = made_predictions([full])
     result = scored(full, predictions)
-    kept = pixel_errors(full, predictions)[(full.labels("flags") & 1) == 0]
+    kept = pixel_errors(full, predictions)[(full["flags"] & 1) == 0]
 
     assert result.counts["on_exclusion_list"] == 5
     assert result.protocols_without_excluded["epe_px:mean"].value == pytest.approx(kept.mean())
@@ -217,19 +217,19 @@ def test_plain_and_augmented_sets_of_the_same_weights_stand_side_by_side(full):
 
 
 def test_the_baseline_is_the_mean_pose_of_the_set(full):
-    crop = full.labels("crop_xyxy").astype(float)
+    crop = full["crop_xyxy"].astype(float)
     side = (crop[:, 2] - crop[:, 0])[:, None, None]
-    fractions = (full.labels("keypoints_2d") - crop[:, None, :2]) / side
+    fractions = (full["keypoints_2d"] - crop[:, None, :2]) / side
     expected = np.linalg.norm(fractions - fractions.mean(0), axis=-1).mean()
     assert scored(full).baseline["2d"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_gallery_names_best_and_worst_by_3d_error(full):
     predictions = made_predictions([full])
-    pose = full.labels("keypoints_3d_normalized").astype(float)
+    pose = full["keypoints_3d_normalized"].astype(float)
     errors = np.linalg.norm(predictions.keypoints_3d_normalized - pose, axis=-1).mean(1)
     gallery = scored(full, predictions).gallery
-    ids = [value.decode() for value in full.labels("sample_id")]
+    ids = [value.decode() for value in full["sample_id"]]
 
     assert [item.kind for item in gallery] == ["best"] * 4 + ["median"] * 4 + ["worst"] * 4
     assert gallery[0].sample_id == ids[int(errors.argmin())]

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import BusyError, WriteError
-from handdata.exchange.export import FORMATS, export, key_of
+from handdata.exchange.export import FORMATS, export
+from handdata.exchange.pictures import file_key
 from handdata.files.locks import alone
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
@@ -39,7 +40,7 @@ def dataset(tmp_path_factory):
 
 
 def in_canvas(dataset):
-    return apply_affine(dataset.labels("source_to_canvas"), dataset.labels("keypoints_2d"))
+    return apply_affine(dataset["source_to_canvas"], dataset["keypoints_2d"])
 
 
 def decode(data):
@@ -169,7 +170,7 @@ def test_a_second_export_to_a_folder_is_refused_while_the_first_works(dataset, t
 def test_samples_that_differ_in_a_separator_have_names_that_differ():
     ids = ["a.b", "a-b", "x/y", "x__y", "x_/y", "x/_y", "Grasp1/0001"]
 
-    names = [key_of({"sample_id": name}) for name in ids]
+    names = [file_key(name) for name in ids]
 
     assert len(set(names)) == len(ids)
     assert names[-1] == "Grasp1__0001"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from test_shards import ATTRIBUTES, made_row, write
 
-from handdata.errors import DataError, MissingError
-from handdata.shards.dataset import Dataset, open_dataset
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.shards.dataset import Dataset, concat, open_dataset
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import VERSION
 
@@ -18,7 +18,13 @@ def folder(tmp_path):
     entries = []
     for number, (split, count) in enumerate([("train", 3), ("train", 2), ("val", 4)]):
         name = f"{split}-{number:05d}.h5"
-        rows = [made_row(10 * number + k) | {"sequence": k % 2, "camera": 0} for k in range(count)]
+        plain = {"camera": 0, "bbox_source": 0, "flags": 0}
+        rows = [
+            made_row(10 * number + k)
+            | plain
+            | {"sequence": k % 2, "hand_side": k % 2, "has_object": k % 3 - 1, "scale_mm": 80 + k}
+            for k in range(count)
+        ]
         write(tmp_path / name, rows, attributes=ATTRIBUTES | {"split": split})
         entries.append({"file": name, "split": split, "num_samples": count})
     write_index(tmp_path, {"schema": VERSION, "dataset": "made", "shards": entries})
@@ -33,24 +39,29 @@ def test_a_split_has_its_samples(folder, split, count):
 def test_samples_are_found_in_shard_order(folder):
     dataset = open_dataset(folder)
 
-    assert [dataset.locate(i) for i in (0, 2, 3, 4, 5, 8)] == [(0, 0), (0, 2), (1, 0), (1, 1), (2, 0), (2, 3)]
-    assert dataset.labels("sample_id").tolist() == [
-        f"made/{seed:04d}".encode() for seed in (0, 1, 2, 10, 11, 20, 21, 22, 23)
+    assert np.stack(dataset.locate(np.array([0, 2, 3, 4, 5, 8])), 1).tolist() == [
+        [0, 0],
+        [0, 2],
+        [1, 0],
+        [1, 1],
+        [2, 0],
+        [2, 3],
     ]
+    assert dataset["sample_id"].tolist() == [f"made/{seed:04d}".encode() for seed in (0, 1, 2, 10, 11, 20, 21, 22, 23)]
     np.testing.assert_array_equal(dataset.image(4), made_row(11)["image"].astype(np.uint8))
 
 
-@pytest.mark.parametrize("sample", [-1, 9])
+@pytest.mark.parametrize("sample", [-10, 9])
 def test_there_is_no_other_sample(folder, sample):
     with pytest.raises(IndexError):
-        open_dataset(folder).locate(sample)
+        open_dataset(folder)[sample]
 
 
 def test_sequences_and_cameras_by_name(folder):
     dataset = open_dataset(folder, "val")
 
-    assert dataset.strings("sequence") == ["a", "b", "a", "b"]
-    assert dataset.strings("camera") == ["main"] * 4
+    assert dataset["sequence"].tolist() == ["a", "b", "a", "b"]
+    assert dataset["camera"].tolist() == ["main"] * 4
 
 
 def test_opening_reads_no_shard(folder):
@@ -62,13 +73,13 @@ def test_opening_reads_no_shard(folder):
 
 def test_a_dataset_pickles_without_its_data(folder):
     dataset = open_dataset(folder, "train")
-    dataset.labels("keypoints_3d")
+    dataset["keypoints_3d"]
 
     again = pickle.loads(pickle.dumps(dataset))
 
     assert isinstance(again, Dataset)
     assert len(pickle.dumps(dataset)) < 2000
-    np.testing.assert_array_equal(again.labels("visible"), dataset.labels("visible"))
+    np.testing.assert_array_equal(again["visible"], dataset["visible"])
 
 
 def test_an_unfinished_conversion_is_told(folder):
@@ -122,7 +133,7 @@ def test_a_shard_of_another_length_than_the_index_says_is_told(folder):
     count = index["shards"][0]["num_samples"]
 
     with pytest.raises(DataError, match=rf"\.h5: expected {count} samples, as index\.json says, got {count - 1}\."):
-        open_dataset(folder).labels("K")
+        open_dataset(folder)["K"]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", json.dumps({"schema": "handdata/0"})], ids=["cut", "list", "older"])
@@ -136,3 +147,158 @@ def test_a_damaged_index_is_told(folder, text):
 def test_a_split_that_is_not_there_is_told(folder):
     with pytest.raises(MissingError, match="expected a split named test, got train, val"):
         open_dataset(folder, "test")
+
+
+# ------------------------------------------------------------------------------------------------ views
+
+
+def numbers(data):
+    """The seeds that the rows were made of."""
+    return [int(name.removeprefix("made/")) for name in data["id"]]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (slice(2, 5), [2, 10, 11]),
+        (slice(None, None, -4), [23, 11, 0]),
+        ([0, -1, 0], [0, 23, 0]),
+        (np.array([8, 1]), [23, 1]),
+        (np.arange(9) % 3 == 0, [0, 10, 21]),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_some_of_the_hands(folder, key, expected):
+    data = open_dataset(folder)
+
+    assert numbers(data[key]) == expected
+    assert numbers(data[::-1][::-1][key]) == expected  # the same of a view of a view
+    assert [hand.id for hand in data[key]] == data[key]["id"].tolist()
+
+
+def test_a_column_holds_the_rows_of_the_view_in_its_order(folder):
+    data = open_dataset(folder)
+    everything = np.concatenate([reader["keypoints_3d"] for reader in data.shards.readers])
+
+    np.testing.assert_array_equal(data["keypoints_3d"], everything)
+    np.testing.assert_array_equal(data[[7, 0, 4]]["keypoints_3d"], everything[[7, 0, 4]])
+    assert data[[7]]["image"].shape == (1, *data.image(7).shape)
+    with pytest.raises(ValueError, match="read-only"):
+        data["keypoints_3d"][0] = 0
+
+
+def test_where_by_value_by_several_and_by_function(folder):
+    data = open_dataset(folder)
+
+    assert numbers(data.where(sequence="b")) == [1, 11, 21, 23]
+    assert numbers(data.where(sequence=["a", "b"], split="val")) == [20, 21, 22, 23]
+    assert numbers(data.where(id=["made/0001", "made/0022"])) == [1, 22]
+    wide = data.where(scale_mm=lambda mm: mm > np.median(data["scale_mm"]))
+    assert 0 < len(wide) < 9
+    most = data.where(annotated_2d=lambda known: known.sum(1) >= 10)
+    assert len(most) == (data["annotated_2d"].sum(1) >= 10).sum()
+    assert len(data.where(side="left")) + len(data.where(side="right")) == 9
+
+
+def test_where_by_whether_there_is_an_object(folder):
+    data = open_dataset(folder)
+    counts = [len(data.where(has_object=value)) for value in (True, False, None, [True, None])]
+
+    expected = [int((data["has_object"] == value).sum()) for value in (1, 0, -1)]
+    assert counts == [*expected, expected[0] + expected[2]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        ({"sequences": "a"}, r"columns of made: expected a column, got 'sequences'\. The nearest is 'sequence'"),
+        ({"sequence": "c"}, r"sequence of made: expected one that occurs, got 'c'\."),
+        ({"side": "Left"}, r"The nearest is 'left'"),
+        ({"split": ["val", "test"]}, "expected one that occurs, got 'test'"),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_nearest(folder, wanted, line):
+    with pytest.raises(ConfigError, match=line):
+        open_dataset(folder).where(**wanted)
+
+
+def test_an_array_is_no_condition(folder):
+    with pytest.raises(ValueError, match="K is an array per hand"):
+        open_dataset(folder).where(K=1)
+    with pytest.raises(ValueError, match="must return a mask of 9 values"):
+        open_dataset(folder).where(scale_mm=lambda mm: mm[:3] > 0)
+
+
+def test_sorted_either_way_nan_last(folder):
+    data = open_dataset(folder)
+    up, down = data.sort("scale_mm")["scale_mm"], data.sort("scale_mm", descending=True)["scale_mm"]
+
+    np.testing.assert_array_equal(up, np.sort(data["scale_mm"]))
+    known = np.isfinite(down)
+    assert np.all(np.diff(down[known]) <= 0)
+    assert not known[known.sum() :].any()
+
+
+def test_a_sample_is_drawn_without_repeats_and_the_same_again(folder):
+    data = open_dataset(folder)
+    first, again, other = (numbers(data.sample(6, seed=seed)) for seed in (1, 1, 2))
+
+    assert first == again != other
+    assert len(set(first)) == 6
+    assert sorted(numbers(data.sample(9))) == numbers(data)
+    with pytest.raises(ValueError, match="10 hands of 9 cannot be drawn"):
+        data.sample(10)
+
+
+def test_one_split(folder):
+    assert numbers(open_dataset(folder).split("val")) == [20, 21, 22, 23]
+    with pytest.raises(MissingError, match="expected a split named test, got train, val"):
+        open_dataset(folder).split("test")
+
+
+def test_joined_datasets_keep_their_order(folder):
+    data = open_dataset(folder)
+    joined = concat([data[::-2], open_dataset(folder, "train")])
+
+    assert numbers(joined) == [23, 21, 11, 2, 0, 0, 1, 2, 10, 11]
+    assert joined["sequence"].tolist()[:3] == ["b", "b", "b"]
+    assert joined[0].id == "made/0023"
+    again = pickle.loads(pickle.dumps(joined[3:7]))
+    assert numbers(again) == [2, 0, 0, 1]
+    assert numbers(joined[[9, 1]].compact()) == [11, 21]
+
+
+def test_a_table_has_a_row_for_each_hand(folder):
+    data = open_dataset(folder)
+    table = data.to_pandas()
+
+    assert table.index.name == "id"
+    assert table.index.tolist() == data["id"].tolist()
+    assert set(table.sequence) == {"a", "b"}
+    np.testing.assert_allclose(table.scale_mm, data["scale_mm"])
+    np.testing.assert_array_equal(table.keypoints_2d.iloc[3], data["keypoints_2d"][3])
+    assert table.groupby("sequence", observed=True).scale_mm.median().index.tolist() == ["a", "b"]
+    assert list(data.to_pandas(["side", "frame"])) == ["side", "frame"]
+
+
+def test_parquet_reads_back(folder, tmp_path):
+    pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    data = open_dataset(folder)
+    data.to_parquet(tmp_path / "t.parquet", ["side", "scale_mm", "keypoints_3d"])
+
+    back = pandas.read_parquet(tmp_path / "t.parquet")
+    assert back.index.tolist() == data["id"].tolist()
+    np.testing.assert_allclose(np.stack([np.stack(v) for v in back.keypoints_3d]), data["keypoints_3d"])
+
+
+def test_a_summary_counts_by_split(folder):
+    table = open_dataset(folder).summary()
+
+    assert table.split.tolist() == ["train", "val"]
+    assert table.hands.tolist() == [5, 4]
+    assert (table.left + table.right).tolist() == [5, 4]
+
+
+def test_its_text_says_what_it_is(folder):
+    assert repr(open_dataset(folder)[:6]) == "<Dataset made: 6 hands (train 5, val 1); canvas 32 px>"

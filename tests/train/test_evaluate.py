@@ -154,7 +154,7 @@ def test_augmented_evaluation_draws_the_published_augmentation_whatever_the_run_
     for truth in shown.values():
         np.testing.assert_array_equal(truth.keypoints_2d_crop, shown["published"].keypoints_2d_crop)
         np.testing.assert_array_equal(truth.keypoints_3d_normalized, shown["published"].keypoints_3d_normalized)
-    labels = open_dataset(run[1], "val").labels("keypoints_2d")
+    labels = open_dataset(run[1], "val")["keypoints_2d"]
     unmoved = to_crop_fractions(labels, plain.crop_xyxy, plain.input_size)
     assert np.abs(shown["none"].keypoints_2d_crop - unmoved).max() > 0.1
 

@@ -1,4 +1,4 @@
-"""Batches from shards: `Loader` for training, `EvalLoader` for scoring, `ShardDataset` for other people's loops.
+"""Batches from shards: `Loader` for training, `EvalLoader` for scoring. torch_view.py serves other people's loops.
 
     shards -> Mixture (which samples) -> Loader (in which order) -> Feeder (threads, ring, upload) -> Batch
 
@@ -7,23 +7,18 @@ GPUs, and after a restart at any batch. Nothing but row numbers is decided ahead
 the epoch and the number of batches done are all that resuming needs.
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.shards.dataset import open_dataset
 from handdata.train.loader.mixture import Batch, Mixture, open_mixture
 from handdata.train.loader.prefetch import CachedSource, Chunk, Feeder, Request, ShardSource, Source
-from handdata.train.loader.proportions import slot_map
-from handdata.train.loader.shard_file import LABELS, OTHER_LABELS
 
-__all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "ShardDataset", "open_mixture"]
+__all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "open_mixture"]
 
 CHUNK = 16_384  # samples whose labels are gathered at once: 15 MB, and few passes over however many shards
 GROWTH = 8  # of the chunks before they are full: each is a pass over all shards
@@ -188,79 +183,3 @@ class EvalLoader(_Batches):
             yield Request(
                 Chunk(self.mixture, dataset, position - starts[dataset], position, 0), slice(0, len(position))
             )
-
-
-class ShardDataset(torch.utils.data.Dataset[dict[str, Any]]):
-    """A converted dataset as a plain torch Dataset, for DataLoader and loops that are not ours.
-
-    A sample is a dict: `image` (S, S, 3) uint8, `foreground` (S, S/8) uint8 bits where the dataset has them, and
-    the schema's labels by name, `flags` as int64 and `sample_id` as text. It pickles as its folder, so workers may be
-    forked, spawned or served; each maps the shards for itself.
-
-    Args:
-        folder: a converted dataset.
-        split: "train", "val" or "test"; None takes all.
-        labels: those wanted, of opened.LABELS and OTHER_LABELS; fewer travel faster between processes.
-
-    Raises:
-        MissingError: the folder is no complete dataset, or has no such split.
-        ValueError: a label that is none of them.
-    """
-
-    def __init__(self, folder: Path | str, split: str | None = None, labels: Sequence[str] = LABELS) -> None:
-        self._folder, self._split, self._labels = Path(folder), split, tuple(labels)
-        known = (*LABELS, *OTHER_LABELS)
-        unknown = [name for name in self._labels if name not in known]
-        if unknown:
-            raise ValueError(f"labels: expected some of {', '.join(known)}, got {', '.join(unknown)}")
-        self._mixture: Mixture | None = None
-        self._length = len(open_dataset(self._folder, split))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mixture": None}
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one sample.
-
-        Raises:
-            IndexError: there is no such sample.
-        """
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Return many samples; DataLoader asks for a whole batch this way.
-
-        Raises:
-            IndexError: there is no such sample.
-        """
-        sample = np.asarray(indices, np.int64)
-        outside = sample[(sample < -self._length) | (sample >= self._length)]
-        if len(outside):
-            raise IndexError(f"sample {outside[0]} of {self._length}")
-        mixture, sample = self._open(), sample % self._length
-        places = mixture.locate(np.zeros_like(sample), sample)
-        images = np.empty((len(sample), mixture.canvas, mixture.canvas, 3), np.uint8)
-        bits: NDArray[np.uint8] | None = None
-        if mixture.has_foreground[0]:
-            bits = np.empty((len(sample), mixture.canvas, mixture.canvas // 8), np.uint8)
-        mixture.copy_pixels(places, images, bits)
-        labels = {name: _plain(array) for name, array in mixture.labels(places, self._labels).items()}
-        pixels = {"image": images, **({} if bits is None else {"foreground": bits})}
-        columns = {**{name: torch.from_numpy(array) for name, array in pixels.items()}, **labels}
-        return [{name: column[i] for name, column in columns.items()} for i in range(len(sample))]
-
-    def _open(self) -> Mixture:
-        if self._mixture is None:
-            dataset = open_dataset(self._folder, self._split)
-            self._mixture = Mixture([dataset], slot_map([len(dataset)]))
-        return self._mixture
-
-
-def _plain(array: NDArray[Any]) -> torch.Tensor | list[str]:
-    """Return a label's array as what a DataLoader can collate."""
-    if array.dtype.kind == "S":
-        return [text.decode("ascii") for text in array.tolist()]
-    return torch.from_numpy(array.astype(np.int64) if array.dtype == np.uint32 else array)

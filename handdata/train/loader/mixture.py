@@ -82,8 +82,7 @@ class Mixture:
     def __init__(self, datasets: Sequence[Dataset], slots: SlotMap) -> None:
         self.datasets = list(datasets)
         self.slots = slots
-        self._starts = [np.concatenate([[0], np.cumsum(d.counts)]).astype(np.int64) for d in self.datasets]
-        self._shards: list[list[OpenShard | None]] = [[None] * len(d.shard_paths) for d in self.datasets]
+        self._shards: list[list[OpenShard | None]] = [[None] * len(d.shards) for d in self.datasets]
         self._handles = handles_to_keep()
         self._lock = threading.Lock()
         firsts = [self.shard(d, 0) for d in range(len(self.datasets))]
@@ -118,7 +117,7 @@ class Mixture:
         with self._lock:
             found = self._shards[dataset][shard]
             if found is None:
-                found = OpenShard(self.datasets[dataset].shard_paths[shard], keep_open=self._handles > 0)
+                found = OpenShard(self.datasets[dataset].shards.paths[shard], keep_open=self._handles > 0)
                 self._check(dataset, shard, found)
                 self._shards[dataset][shard] = found
                 self._handles -= 1
@@ -126,15 +125,15 @@ class Mixture:
 
     def _check(self, dataset: int, shard: int, found: OpenShard) -> None:
         """Refuse a shard whose rows are not where, or not what, the index and the first shard make them."""
-        whole, first = self.datasets[dataset], self._shards[dataset][0]
-        whole.check_count(shard, len(found))
+        shards, first = self.datasets[dataset].shards, self._shards[dataset][0]
+        shards.check_count(shard, len(found))
         if first is not None and (first.canvas, first.has_foreground) != (found.canvas, found.has_foreground):
             expected, got = (
                 f"{one.canvas} px {'with' if one.has_foreground else 'without'} foreground" for one in (first, found)
             )
             raise DataError(
-                whole.shard_paths[shard],
-                expected=f"{expected}, as {whole.shard_paths[0].name}",
+                shards.paths[shard],
+                expected=f"{expected}, as {shards.paths[0].name}",
                 got=got,
                 fix="Convert that dataset again.",
             )
@@ -143,9 +142,8 @@ class Mixture:
         """Return where samples lie, given (B,) the number of the dataset and of the sample in it."""
         shard, row = np.empty_like(sample), np.empty_like(sample)
         for d in np.unique(dataset):
-            here, starts = dataset == d, self._starts[d]
-            shard[here] = np.searchsorted(starts, sample[here], side="right") - 1
-            row[here] = sample[here] - starts[shard[here]]
+            here = dataset == d
+            shard[here], row[here] = self.datasets[int(d)].locate(sample[here])
         return Places(dataset, shard, row)
 
     def labels(self, places: Places, names: Sequence[str] = LABELS) -> dict[str, NDArray[Any]]:
@@ -177,7 +175,7 @@ class Mixture:
         """Return "dataset/sample id" of samples, for a message or a table."""
         ids = []
         for d, s, row in self.locate(dataset, sample):
-            raw = self.datasets[d].reader(s)["sample_id"][row]
+            raw = self.datasets[d].shards.reader(s)["sample_id"][row]
             ids.append(f"{self.datasets[d].name}/{bytes(raw).decode('ascii')}")
         return ids
 

@@ -32,8 +32,6 @@ LABELS = (
     "hand_side",
     "has_object",
 )
-# what else may be asked for; `sequence` and `camera` count in one file's own tables
-OTHER_LABELS = ("bbox_xyxy", "bbox_source", "palm_center_3d", "frame", "flags", "sample_id")
 _PROBES = 32  # pages looked at to decide whether a shard is in memory
 
 
@@ -71,7 +69,7 @@ class OpenShard:
         self._count = len(reader)
         self.canvas: int = reader.images.shape[1]
         self.has_foreground = reader.foreground is not None
-        self._labels = {name: reader.view(name) for name in (*LABELS, *OTHER_LABELS)}
+        self._labels = {name: reader.view(name) for name in LABELS}
         self._image_at, self._row_bytes = reader.offset("image"), reader.images[0].nbytes
         self._bits_at = reader.offset("foreground") if self.has_foreground else 0
         self._handle: int | None = None

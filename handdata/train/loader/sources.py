@@ -5,7 +5,6 @@ Everything a validation sees lies in another split, or in other sequences, than 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,43 +16,9 @@ from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.loader.loaders import Mixture, open_mixture
-from handdata.train.loader.mixture import Places
-from handdata.train.loader.proportions import SlotMap, mix_weights, slot_map
+from handdata.train.loader.proportions import mix_weights, slot_map
 
 Rows = NDArray[np.int64]
-
-
-class Part(Dataset):
-    """Some rows of a dataset; only its length differs, `PartMixture` maps the rows."""
-
-    def __init__(self, whole: Dataset, rows: Rows) -> None:
-        super().__init__(whole.folder, whole.index, whole.splits)
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Part, (Dataset(self.folder, self.index, self.splits), self.rows))
-
-
-class PartMixture(Mixture):
-    """A mixture of parts of datasets: sample i of a dataset is its row i."""
-
-    def __init__(self, parts: Sequence[Part], slots: SlotMap) -> None:
-        super().__init__(parts, slots)
-        self._rows = [part.rows for part in parts]
-
-    def locate(self, dataset: Rows, sample: Rows) -> Places:
-        """Return where samples lie."""
-        rows = np.empty_like(sample)
-        for d in np.unique(dataset):
-            here = dataset == d
-            rows[here] = self._rows[int(d)][sample[here]]
-        return super().locate(dataset, rows)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (PartMixture, (self.datasets, self.slots))
 
 
 def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
@@ -109,15 +74,15 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
     data = config.data
     if data.val_sequences:
         wholes = [open_dataset(folder) for folder in chosen]
-        held = [np.isin(_sequences(whole), data.val_sequences) for whole in wholes]
+        held = [np.isin(whole["sequence"], data.val_sequences) for whole in wholes]
         _check_sequences(wholes, data.val_sequences)
-        train = [Part(whole, np.flatnonzero(~out)) for whole, out in zip(wholes, held, strict=True) if not out.all()]
-        val = [Part(whole, np.flatnonzero(out)) for whole, out in zip(wholes, held, strict=True)]
+        train = [whole[~out] for whole, out in zip(wholes, held, strict=True) if not out.all()]
+        val = [whole[out] for whole, out in zip(wholes, held, strict=True)]
         if not train:
             raise ConfigError("data.val_sequences", expected="sequences left to train on", got="all of them")
         weights = mix_weights(_mix(data), [part.name for part in train])
         slots = slot_map([len(part) for part in train], weights)
-        return PartMixture(train, slots), _spread(val, config)
+        return Mixture(train, slots), _spread(val, config)
     with_train = [folder for folder in chosen if _has(folder, "train")]
     left_out = [folder.name for folder in chosen if folder not in with_train]
     if left_out:
@@ -127,8 +92,7 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
             "shards", expected="a training split", got="none", fix="Convert another dataset, or name val_sequences."
         )
     with_val = [folder for folder in with_train if _has(folder, "val")]
-    wholes = [open_dataset(folder, "val") for folder in with_val]
-    val = [Part(whole, np.arange(len(whole))) for whole in wholes]
+    val = [open_dataset(folder, "val") for folder in with_val]
     return open_mixture(with_train, "train", _mix(data)), _spread(val, config)
 
 
@@ -161,13 +125,13 @@ def spread_rows(counts: Sequence[int], limit: int) -> list[Rows]:
     return [np.arange(share) * count // share for share, count in zip(shares, counts, strict=True)]
 
 
-def _spread(parts: Sequence[Part], config: Config) -> Mixture | None:
+def _spread(parts: Sequence[Dataset], config: Config) -> Mixture | None:
     used = [part for part in parts if len(part)]
     if not used:
         return None
     rows = spread_rows([len(part) for part in used], config.loop.val_batches * config.data.batch)
-    thinned = [Part(part, part.rows[chosen]) for part, chosen in zip(used, rows, strict=True)]
-    return PartMixture(thinned, slot_map([len(part) for part in thinned]))
+    thinned = [part.take(chosen) for part, chosen in zip(used, rows, strict=True)]
+    return Mixture(thinned, slot_map([len(part) for part in thinned]))
 
 
 def _mix(data: DataConfig) -> str | dict[str, float] | None:
@@ -178,12 +142,8 @@ def _has(folder: Path, split: str) -> bool:
     return any(entry["split"] == split for entry in open_dataset(folder).index["shards"])
 
 
-def _sequences(whole: Dataset) -> NDArray[np.str_]:
-    return np.array(whole.strings("sequence"))
-
-
 def _check_sequences(wholes: Sequence[Dataset], wanted: Sequence[str]) -> None:
-    known = sorted({name for whole in wholes for name in _sequences(whole)})
+    known = sorted({name for whole in wholes for name in whole.codes("sequence")[1]})
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise ConfigError("data.val_sequences", expected=f"some of {', '.join(known)}", got=", ".join(unknown))

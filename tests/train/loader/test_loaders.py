@@ -6,10 +6,8 @@ import pickle
 import resource
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +16,10 @@ import torch
 
 from handdata.check.stats import collect
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.shards import schema
 from handdata.shards.dataset import open_dataset
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION
-from handdata.train.loader.loaders import EvalLoader, Loader, ShardDataset, open_mixture
+from handdata.train.loader.loaders import EvalLoader, Loader, open_mixture
 from tests.train.made_shards import write_dataset
 
 CANVAS = 32
@@ -63,8 +60,8 @@ def test_a_batch_holds_what_the_shards_hold(folders, mixture):
     assert batch.canvases.shape == (16, CANVAS, CANVAS, 3)
     assert batch.has_foreground.tolist() == [d == 0 for d in batch.dataset]
     for i, (d, sample) in enumerate(zip(batch.dataset, batch.sample, strict=True)):
-        shard, row = readers[d].locate(int(sample))
-        reader = readers[d].reader(shard)
+        (shard,), (row,) = readers[d].locate(np.array([sample]))
+        reader = readers[d].shards.reader(int(shard))
         assert np.array_equal(batch.canvases[i].numpy(), reader.images[row])
         for name, array in batch.labels.items():
             assert np.array_equal(array[i], reader[name][row], equal_nan=True), name
@@ -258,7 +255,7 @@ def test_more_shards_than_files_may_be_open_give_the_same_batches(many, threads)
 def test_more_shards_than_files_may_be_open_are_seen_by_readers_and_statistics(many):
     with files_left(60):
         dataset = open_dataset(many, "train")
-        seen = [reader.images[0] for reader in dataset.readers]  # all at once
+        seen = [reader.images[0] for reader in dataset.shards.readers]  # all at once
 
         assert len({image.tobytes() for image in seen}) == 1
         assert collect(many).num_looked_at == 600
@@ -328,71 +325,6 @@ def test_a_shard_that_is_kept_open_may_be_deleted(tmp_path):
     (folder / "train-00000.h5").unlink()
 
     assert epoch_of(mixture) == before
-
-
-# ------------------------------------------------------------------------------------------------ plain dataset
-
-
-def first_bytes(dataset):
-    """Run in a worker that was spawned: open there, read there."""
-    return bytes(dataset[3]["image"].numpy())
-
-
-def test_the_plain_dataset_works_in_a_spawned_worker_and_pickles_small(folders):
-    dataset = ShardDataset(folders[0], "train")
-    expected = first_bytes(dataset)  # opened here first: the open mapping must not travel
-    assert len(pickle.dumps(dataset)) < 1000
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert pool.submit(first_bytes, dataset).result() == expected
-
-
-def test_the_plain_dataset_feeds_a_data_loader(folders):
-    dataset = ShardDataset(folders[0])
-    loader = torch.utils.data.DataLoader(dataset, batch_size=5)
-    batches = list(loader)
-    direct = np.stack([sample["image"].numpy() for sample in dataset])
-
-    assert len(dataset) == 24
-    assert batches[0]["keypoints_2d"].shape == (5, 21, 2)
-    assert np.array_equal(torch.cat([batch["image"] for batch in batches]).numpy(), direct)
-    assert torch.equal(dataset[-1]["image"], dataset[23]["image"])
-    with pytest.raises(IndexError):
-        dataset[24]
-
-
-def test_the_plain_dataset_gives_only_the_labels_asked_for(folders):
-    assert set(ShardDataset(folders[0], labels=("K",))[0]) == {"image", "foreground", "K"}
-
-
-def test_the_plain_dataset_gives_every_label_of_a_sample_to_a_data_loader(folders):
-    names = [f.name for f in schema.LABELS if f.name not in ("row_hash", "sequence", "camera")]
-    dataset = ShardDataset(folders[0], labels=names)
-    batch = next(iter(torch.utils.data.DataLoader(dataset, batch_size=24)))
-
-    readers = open_dataset(folders[0]).readers
-    for name in names:
-        stored = np.concatenate([reader[name] for reader in readers])
-        if name == "sample_id":
-            assert batch[name] == [text.decode() for text in stored]
-        else:
-            assert np.array_equal(batch[name].numpy(), stored, equal_nan=stored.dtype.kind == "f"), name
-
-
-def test_the_plain_dataset_refuses_labels_that_are_none():
-    with pytest.raises(ValueError, match=r"labels: expected some of source_to_canvas.*, got keypoint_2d"):
-        ShardDataset("anywhere", labels=("K", "keypoint_2d"))
-
-
-def test_the_plain_dataset_counts_from_the_end_in_batches_too(folders):
-    dataset = ShardDataset(folders[0])
-    last = torch.utils.data.DataLoader(torch.utils.data.Subset(dataset, [-1, -24]), batch_size=2)
-
-    expected = torch.stack([dataset[23]["image"], dataset[0]["image"]])
-    assert torch.equal(next(iter(last))["image"], expected)
-    assert dataset.__getitems__([]) == []
-    for wrong in (24, -25):
-        with pytest.raises(IndexError, match=f"sample {wrong} of 24"):
-            dataset.__getitems__([0, wrong])
 
 
 def test_a_mixture_pickles_without_its_mappings(mixture):

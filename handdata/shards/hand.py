@@ -1,0 +1,370 @@
+"""One hand in one picture, as an object: pixels, labels and camera that belong together.
+
+Every pixel of a `Hand` counts in `hand.image`: (0, 0) is the centre of its top-left pixel; boxes are edges as in a
+slice. `hand.source` is the same hand in the pixels of the picture as shipped. So pixels of two pictures cannot be
+mixed by mistake.
+"""
+
+import io
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from handdata.geometry import (
+    apply_affine,
+    compose_affine,
+    crop_affine,
+    crop_intrinsics,
+    in_frame,
+    invert_affine,
+    mirror_intrinsics,
+    mirror_pixels,
+    mirror_points,
+    normalize_pose,
+)
+from handdata.pictures.crop_window import View, plan_views
+from handdata.pictures.crops import centered_square, keypoint_square, square_of
+from handdata.pictures.decode import resample_mask, resample_square
+from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
+from handdata.shards.schema import MASK_UNKNOWN, UNKNOWN, BoxSource, Flag
+from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Floats = NDArray[np.float64]
+
+SHOWN_PX = 384  # the longer side of a drawn hand is at least about this, so that thin bones can be told apart
+_POINTS = (NUM_KEYPOINTS,)
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "keypoints_2d": (*_POINTS, 2), "keypoints_3d": (*_POINTS, 3), "keypoints_3d_normalized": (*_POINTS, 3),
+    "K": (3, 3), "source_to_image": (2, 3),
+    "box": (4,), "crop_box": (4,), "palm_center_2d": (2,), "palm_center_3d": (3,),
+}  # fmt: skip
+
+
+def _nan(*shape: int) -> Any:
+    return field(default_factory=lambda: np.full(shape, np.nan))
+
+
+def _follows() -> Any:
+    """Return a field that `__post_init__` derives from the points."""
+    return field(default=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Hand:
+    """One hand in one picture. NaN marks what is not known; nothing is guessed.
+
+    `Dataset` and `Model` return hands, `write_dataset` takes them, and you can make your own: an image, a side and
+    whatever labels there are. Masks, the normalised pose and its scale follow from the points where they are not given.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB; None where only the labels are there (`hand.source` of a converted sample).
+        side: "left" or "right": the person's hand.
+        keypoints_2d: (21, 2) px of `image`, in the order of `handdata.KEYPOINTS`; may lie outside the picture.
+        keypoints_3d: (21, 3) mm, axes of the picture's camera: x right, y down, z forward.
+        keypoints_3d_normalized: (21, 3), the middle MCP at the origin, the wrist at distance 1.
+        scale_mm: distance from wrist to middle MCP, mm.
+        annotated_2d: (21,) bool, a 2D label exists.
+        annotated_3d: (21,) bool, a 3D label exists.
+        in_frame: (21,) bool, annotated and inside the picture as shipped.
+        visible: (21,) int8, 1 visible, 0 hidden, -1 not known.
+        K: (3, 3) intrinsics for the pixels of `image`, px.
+        box: (4,) left, top, right, bottom of the hand, px of `image`.
+        box_source: who made the box.
+        crop_box: (4,) the square that a model is shown, px of `image`.
+        palm_center_2d: (2,) px of `image`. A palm centre is not a wrist.
+        palm_center_3d: (3,) mm.
+        has_object: True, False, or None where it is not known.
+        mask: (H, W) uint8: 0 background, 1 hand, 2 object, 255 not known; None without.
+        foreground: (H, W) bool, True where the pixel is not replaceable background; None without.
+        peaks: (21,) confidence 0..1 of predicted keypoints; None for labels.
+        id: unique in its dataset, such as "training/00111/left".
+        dataset: name of the dataset.
+        split: "train", "val" or "test".
+        sequence: name of the recording.
+        camera: name of the camera.
+        frame: number of the picture as shipped.
+        flags: bits of `Flag`.
+        size: width and height, px; those of `image` where there is one.
+        source_to_image: (2, 3) affine from the pixels of `source` to those of `image`.
+
+    Example:
+        >>> import numpy as np, handdata as hd
+        >>> hand = hd.Hand(image=np.zeros((100, 200, 3), np.uint8), side="right", keypoints_2d=np.full((21, 2), 50.0))
+        >>> hand.mirrored().side, hand.mirrored().keypoints_2d[0].tolist()
+        ('left', [149.0, 50.0])
+    """
+
+    image: NDArray[np.uint8] | None
+    side: str
+    keypoints_2d: Floats = _nan(NUM_KEYPOINTS, 2)
+    keypoints_3d: Floats = _nan(NUM_KEYPOINTS, 3)
+    keypoints_3d_normalized: Floats = _nan(NUM_KEYPOINTS, 3)
+    scale_mm: float = float("nan")
+    annotated_2d: NDArray[np.bool_] = _follows()
+    annotated_3d: NDArray[np.bool_] = _follows()
+    in_frame: NDArray[np.bool_] = _follows()
+    visible: NDArray[np.int8] = field(default_factory=lambda: np.full(NUM_KEYPOINTS, UNKNOWN, np.int8))
+    K: Floats = _nan(3, 3)
+    box: Floats = _nan(4)
+    box_source: BoxSource = BoxSource.NONE
+    crop_box: Floats = _nan(4)
+    palm_center_2d: Floats = _nan(2)
+    palm_center_3d: Floats = _nan(3)
+    has_object: bool | None = None
+    mask: NDArray[np.uint8] | None = None
+    foreground: NDArray[np.bool_] | None = None
+    peaks: Floats | None = None
+    id: str = ""
+    dataset: str = ""
+    split: str = ""
+    sequence: str = ""
+    camera: str = ""
+    frame: int = 0
+    flags: Flag = Flag.NONE
+    size: tuple[int, int] = (0, 0)
+    source_to_image: Floats = field(default_factory=lambda: np.eye(2, 3))
+    shipped: "Hand | None" = None  # what `source` returns; None: this is it
+
+    def __post_init__(self) -> None:
+        """Check shapes and derive what is not given."""
+        put = object.__setattr__
+        if self.side not in HAND_SIDES:
+            raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, got {self.side!r}")
+        for name, shape in _SHAPES.items():
+            array = np.asarray(getattr(self, name), np.float64)
+            if array.shape != shape:
+                raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
+            put(self, name, array)
+        if self.image is not None:
+            put(self, "image", _checked_image(self.image))
+            put(self, "size", (int(self.image.shape[1]), int(self.image.shape[0])))
+        if np.isfinite(self.keypoints_3d).any() and not np.isfinite(self.keypoints_3d_normalized).any():
+            normalized, scale = normalize_pose(self.keypoints_3d)
+            put(self, "keypoints_3d_normalized", normalized)
+            put(self, "scale_mm", float(scale))
+        derived = {
+            "annotated_2d": np.isfinite(self.keypoints_2d).all(-1),
+            "annotated_3d": np.isfinite(self.keypoints_3d).all(-1),
+            "in_frame": in_frame(self.keypoints_2d, *self.size),
+        }
+        for name, value in derived.items():
+            if getattr(self, name) is None:
+                put(self, name, value)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Hand":
+        """Make a hand from a dict of its attributes.
+
+        Raises:
+            ValueError: an unknown key (the nearest name is given), no image or side, or a wrong shape.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(f"unknown attribute {name!r}; the nearest is {_nearest(name, known)!r}")
+        for name in ("image", "side"):
+            if name not in values:
+                raise ValueError(f"a hand needs {name!r}")
+        return cls(**values)
+
+    @property
+    def source(self) -> "Hand":
+        """The same hand in the pixels of the picture as shipped; without that picture where only its canvas is kept."""
+        return self.shipped if self.shipped is not None else self
+
+    def draw(self, *, scale: int | None = None, names: bool = False, image: ArrayLike | None = None) -> "Image":
+        """Draw the skeleton and the box on the picture.
+
+        Args:
+            scale: enlarge the picture so many times first; None: small pictures to about 384 px.
+            names: write each keypoint's name beside it.
+            image: (H, W, 3) uint8 to draw on instead, for a hand whose own picture is not kept.
+
+        Returns:
+            A PIL image, RGB.
+
+        Raises:
+            ValueError: there is no picture to draw on.
+        """
+        from PIL import Image  # noqa: PLC0415  # half of what importing this module would cost
+
+        ground = self.image if image is None else _checked_image(image)
+        if ground is None:
+            raise ValueError("the picture as shipped is not kept in shards: give one with image=, or draw the hand")
+        times = scale if scale is not None else max(1, round(SHOWN_PX / max(ground.shape[:2])))
+        canvas = draw_box(ground, self.box) if np.isfinite(self.box).all() else ground
+        canvas = draw_skeleton(canvas, self.keypoints_2d, self.visible, scale=times)
+        if names:
+            canvas = draw_names(canvas, (self.keypoints_2d + 0.5) * times - 0.5)
+        return Image.fromarray(canvas)
+
+    def crop(self, size: int, *, rotate: float = 0.0, scale: float = 1.0) -> "Hand":
+        """Cut a square round the hand; labels and camera follow.
+
+        Args:
+            size: side of the result, px.
+            rotate: degrees, counter-clockwise on screen; about the principal point, so that 3D still projects to 2D.
+            scale: side of the window over that of the hand's own square (`crop_box`, else its box or keypoints).
+
+        Raises:
+            ValueError: there is no picture, or no size.
+        """
+        if self.image is None or size < 1 or not scale > 0:
+            raise ValueError(f"a crop needs a picture, a size and a scale above 0, got size {size}, scale {scale}")
+        plan = plan_views(
+            _turned(rotate, 1 / scale),
+            size,
+            crop_xyxy=self.square()[None],
+            points=np.full((1, 1, 2), np.nan),
+            K=self.K[None],
+            image_width=np.array([self.size[0]]),
+        )
+        A, R = plan.source_to_crop[0, :2], plan.rotation[0]
+        if rotate == 0:
+            image = resample_square(self.image, plan.window[0], size)
+        else:
+            image = _warped(self.image, A, size, float(plan.side[0]))
+        turned = {name: getattr(self, name) @ R.T for name in ("keypoints_3d", "keypoints_3d_normalized")}
+        turned["palm_center_3d"] = R @ self.palm_center_3d
+        moved = self._moved(A, image, K=plan.K[0], **turned)
+        return replace(moved, **{name: _sampled(getattr(self, name), A, size) for name in ("mask", "foreground")})
+
+    def mirrored(self) -> "Hand":
+        """Return the hand as a mirror shows it: picture, points, camera, side."""
+        width = self.size[0]
+
+        def flipped(box: Floats) -> Floats:
+            return np.array([width - box[2], box[1], width - box[0], box[3]])
+
+        def across(pixels: NDArray[Any] | None) -> Any:
+            return None if pixels is None else np.ascontiguousarray(pixels[:, ::-1])
+
+        return replace(
+            self,
+            image=across(self.image),
+            side=HAND_SIDES[1 - HAND_SIDES.index(self.side)],
+            keypoints_2d=mirror_pixels(self.keypoints_2d, width),
+            keypoints_3d=mirror_points(self.keypoints_3d),
+            keypoints_3d_normalized=mirror_points(self.keypoints_3d_normalized),
+            K=mirror_intrinsics(self.K, width),
+            box=flipped(self.box),
+            crop_box=flipped(self.crop_box),
+            palm_center_2d=mirror_pixels(self.palm_center_2d, width),
+            palm_center_3d=mirror_points(self.palm_center_3d),
+            mask=across(self.mask),
+            foreground=across(self.foreground),
+            source_to_image=compose_affine(np.array([[-1.0, 0, width - 1], [0, 1, 0]]), self.source_to_image),
+            shipped=self.source,
+        )
+
+    def on_canvas(self, image: NDArray[np.uint8], source_to_canvas: NDArray[Any], **changes: Any) -> "Hand":
+        """Return this hand, labelled in the picture as shipped, in the pixels of a canvas cut from it.
+
+        Args:
+            image: (S, S, 3) uint8, the canvas.
+            source_to_canvas: (2, 3) affine of the pixels.
+            changes: further attributes of the result.
+        """
+        return self._moved(np.asarray(source_to_canvas, np.float64), image, **changes)
+
+    def _moved(self, A: Floats, image: NDArray[np.uint8], **changes: Any) -> "Hand":
+        """Take every label in pixels through an affine; `source` stays what it is."""
+        size = (int(image.shape[1]), int(image.shape[0]))
+        values: dict[str, Any] = {
+            "image": image,
+            "size": size,
+            "keypoints_2d": apply_affine(A, self.keypoints_2d),
+            "K": crop_intrinsics(self.K, A),
+            "box": _box_through(A, self.box),
+            "crop_box": _box_through(A, self.crop_box),
+            "palm_center_2d": apply_affine(A, self.palm_center_2d[None])[0],
+            "source_to_image": compose_affine(A, self.source_to_image),
+            "shipped": self.source,
+        }
+        return replace(self, **(values | changes))
+
+    def square(self) -> Floats:
+        """Return the square that a crop is cut round, (4,) px of `image`: `crop_box`, else the box, else keypoints."""
+        for box in (self.crop_box, self.box):
+            if np.isfinite(box).all():
+                return square_of(box)
+        around = keypoint_square(self.keypoints_2d)
+        return centered_square(*self.size) if around is None else around
+
+    def _repr_png_(self) -> bytes:
+        """Show the hand in a notebook."""
+        data = io.BytesIO()
+        self.draw().save(data, "PNG")
+        return data.getvalue()
+
+    def __repr__(self) -> str:
+        name = "/".join(part for part in (self.dataset, self.id) if part) or "unnamed"
+        picture = f"{self.size[0]} x {self.size[1]} px" + ("" if self.image is not None else ", no picture")
+        labels = f"{int(self.annotated_2d.sum())} keypoints in 2D, {int(self.annotated_3d.sum())} in 3D"
+        return f"<Hand {name}: {self.side}, {picture}, {labels}>"
+
+
+def _checked_image(image: ArrayLike) -> NDArray[np.uint8]:
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
+    return array
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def _box_through(A: Floats, box: Floats) -> Floats:
+    """Return the box that encloses a box after an affine; edges lie half a pixel beyond centres."""
+    corners = box[[[0, 1], [2, 1], [0, 3], [2, 3]]] - 0.5
+    moved = apply_affine(A, corners) + 0.5
+    return np.concatenate([moved.min(0), moved.max(0)])
+
+
+def _turned(degrees: float, zoom: float) -> View:
+    """Return the view of one hand whose window follows it."""
+    one = np.ones(1)
+    return View(
+        angle=degrees * one,
+        mirror=np.zeros(1, bool),
+        window=np.array(["follow"]),
+        zoom=zoom * one,
+        margin=0 * one,
+        factor=one,
+        shift=np.zeros((1, 2)),
+    )
+
+
+def _warped(image: NDArray[np.uint8], A: Floats, size: int, side: float) -> NDArray[np.uint8]:
+    """Turn first, at the source's own resolution, then shrink: nothing is sampled sparsely."""
+    fine = max(size, min(int(np.ceil(side)), 8 * size))
+    enlarged = compose_affine(crop_affine(np.array([0.0, 0.0, size, size]), fine), A)
+    turned = cv2.warpAffine(image, enlarged, (fine, fine), flags=cv2.INTER_LINEAR)
+    return resample_square(np.asarray(turned, np.uint8), np.array([0.0, 0.0, fine, fine]), size)
+
+
+def _sampled(mask: NDArray[Any] | None, A: Floats, size: int) -> Any:
+    """Take a mask, or the foreground, through an affine, to the nearest label; not known outside the picture."""
+    if mask is None:
+        return None
+    back, is_bool = invert_affine(A), mask.dtype == np.bool_
+    if back[0, 1] == back[1, 0] == 0:
+        edges = np.concatenate(
+            [apply_affine(back, np.array([[-0.5, -0.5]])), apply_affine(back, np.array([[size - 0.5] * 2]))]
+        )
+        taken = resample_mask(mask.view(np.uint8), (edges + 0.5).ravel(), size, 0 if is_bool else MASK_UNKNOWN)
+    else:
+        outside = 0 if is_bool else MASK_UNKNOWN
+        flags = cv2.INTER_NEAREST
+        taken = np.asarray(
+            cv2.warpAffine(mask.view(np.uint8), A, (size, size), flags=flags, borderValue=outside), np.uint8
+        )
+    return taken.astype(np.bool_) if is_bool else taken

@@ -1,0 +1,111 @@
+"""Hands in memory become a dataset that everything else takes for a converted one."""
+
+import numpy as np
+import pytest
+
+import handdata as hd
+from handdata.check.verify import verify
+from handdata.conversion.write import write_dataset
+from handdata.errors import ConfigError, DataError
+from handdata.shards.dataset import open_dataset
+from tests.train.made_shards import made_sample
+
+
+def made(number, **changes):
+    sample = made_sample(number)
+    values = {"image": sample.image, "side": "left", "keypoints_2d": sample.keypoints_2d, "K": sample.K,
+              "keypoints_3d": sample.keypoints_3d, "id": f"s/{number:04d}", "sequence": f"s{number % 3}",
+              "camera": "main", "frame": number}  # fmt: skip
+    return hd.Hand(**(values | changes))
+
+
+def test_hands_come_back_as_they_were(tmp_path):
+    hands = [made(n, split="val" if n > 5 else "train", has_object=[True, False, None][n % 3]) for n in range(9)]
+    data = write_dataset(tmp_path, hands, name="mine")
+
+    assert len(data) == 9
+    assert data.splits == ("train", "val")
+    for given, found in zip(hands, data, strict=True):
+        assert (found.id, found.sequence, found.camera, found.frame) == (
+            given.id, given.sequence, given.camera, given.frame,
+        )  # fmt: skip
+        assert (found.side, found.has_object, found.split) == (given.side, given.has_object, given.split)
+        np.testing.assert_allclose(found.source.keypoints_2d, given.keypoints_2d, atol=1e-4)
+        np.testing.assert_allclose(found.keypoints_3d, given.keypoints_3d, atol=1e-4)
+        np.testing.assert_allclose(found.source.K, given.K)
+
+
+def test_dicts_do_as_well_and_get_numbers_for_ids(tmp_path):
+    data = write_dataset(tmp_path, ({"image": made(n).image, "side": "right"} for n in range(3)), name="mine")
+
+    assert data["id"].tolist() == ["000000", "000001", "000002"]
+    assert data["side"].tolist() == ["right"] * 3
+
+
+def test_verify_finds_nothing_wrong_with_the_files(tmp_path):
+    write_dataset(tmp_path / "mine", (made(n) for n in range(12)), name="mine")
+    report = verify(tmp_path / "mine")
+
+    assert {check: report.checks[check] for check in ("index", "files", "schema", "checksums", "reprojection")} == {
+        "index": "ok", "files": "ok", "schema": "ok", "checksums": "ok", "reprojection": "ok",
+    }  # fmt: skip
+
+
+def test_written_again_from_its_own_hands_it_is_the_same(tmp_path):
+    first = write_dataset(tmp_path / "a", (made(n) for n in range(5)), name="mine", canvas=96)
+    again = write_dataset(tmp_path / "b", first, name="mine", canvas=96)
+
+    for one, other in zip(first, again, strict=True):
+        assert np.abs(one.image.astype(int) - other.image).max() <= 1
+        np.testing.assert_allclose(one.keypoints_2d, other.keypoints_2d, atol=1e-3)
+        np.testing.assert_allclose(one.crop_box, other.crop_box, atol=1e-3)
+
+
+def test_the_same_hands_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_dataset(tmp_path / name, (made(n) for n in range(5)), name="mine")
+
+    assert (tmp_path / "a/train-00000.h5").read_bytes() == (tmp_path / "b/train-00000.h5").read_bytes()
+
+
+def test_many_hands_make_several_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr("handdata.conversion.write.SHARD_HANDS", 4)
+    data = write_dataset(tmp_path, (made(n) for n in range(10)), name="mine", canvas=32)
+
+    assert data.shards.counts == (4, 4, 2)
+    assert data["frame"].tolist() == list(range(10))
+
+
+def test_another_call_adds_a_split_and_keeps_what_is_there(tmp_path):
+    write_dataset(tmp_path, (made(n) for n in range(4)), name="mine", split="train")
+    data = write_dataset(tmp_path, (made(n + 4) for n in range(2)), name="mine", split="test")
+
+    assert data.summary().hands.tolist() == [2, 4]
+    with pytest.raises(ConfigError, match="expected no split train yet, got one"):
+        write_dataset(tmp_path, [made(9)], name="mine")
+    assert len(open_dataset(tmp_path)) == 6
+    assert len(write_dataset(tmp_path, [made(9)], name="mine", overwrite=True).split("train")) == 1
+
+
+@pytest.mark.parametrize(
+    ("hands", "line"),
+    [
+        ([{"side": "left"}], "hand 0: expected a hand to write, got a hand needs 'image'"),
+        ([{"image": np.zeros((4, 4, 3), np.uint8), "side": "left", "keypoint": 1}], "the nearest is"),
+        ([made(0), made(0)], "hand 1: expected a unique ASCII id of at most 96 characters, got 's/0000' twice"),
+        ([made(0, split="trian")], "expected a split of train, val, test, got 'trian'"),
+        ([], "expected hands to write, got none"),
+        ([made(0, K=np.zeros((3, 3)))], "expected positive focal lengths"),
+    ],
+)
+def test_a_hand_that_cannot_be_written_is_told_and_leaves_no_dataset(tmp_path, hands, line):
+    with pytest.raises(DataError, match=line):
+        write_dataset(tmp_path / "mine", hands, name="mine")
+    assert not (tmp_path / "mine" / "index.json").exists()
+
+
+def test_another_dataset_is_not_written_over(tmp_path):
+    write_dataset(tmp_path, [made(0)], name="mine")
+
+    with pytest.raises(ConfigError, match=r"expected yours, canvases of 192 px, scale 1\.5, got mine"):
+        write_dataset(tmp_path, [made(1)], name="yours", split="val")
