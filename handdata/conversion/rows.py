@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
-from handdata.conversion.state import remember
+from handdata.conversion.state import begin, remember
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan, Reader
@@ -93,6 +93,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     items = task.items
     read = checked_reader(task.dataset, task.root, task.options)
     entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
+    begin(task.path)
     try:
         content = _write_rows(task, items, read)
     except HanddataError:

@@ -19,11 +19,11 @@ from typing import Any
 from handdata import __version__
 from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
 from handdata.conversion.rows import ShardTask, write_shard
-from handdata.conversion.state import finished, forget
+from handdata.conversion.state import begin, finished, forget, own_partials, own_shards
 from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
-from handdata.errors import BusyError, DataError
+from handdata.errors import BusyError, ConfigError, DataError
 from handdata.files.locks import hold
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
@@ -89,6 +89,7 @@ def convert(
         say(f"{dataset}: {what}: {found}")
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
+        _refuse_foreign(out, tasks)
         kept = _finished(tasks)
         num_kept = len(kept)
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
@@ -101,7 +102,7 @@ def convert(
             entries = [kept[task.path.name] for task in tasks if task.path.name in kept]
             complete = len(entries) == len(tasks)
             if complete:
-                _finish(out, _index(dataset, plan, entries, tasks[0], canvas))
+                _finish(out, _index(dataset, plan, entries, tasks[0], canvas), entries)
     return Conversion(
         out=out,
         plan=plan,
@@ -202,8 +203,28 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
 
 def _sweep(out: Path) -> None:
     """Drop what dead runs left unfinished; for who holds `out` alone."""
-    for path in sorted(out.glob(f"*{PARTIAL}")):
+    for path in own_partials(out):
         path.unlink()
+
+
+def _refuse_foreign(out: Path, tasks: Sequence[ShardTask]) -> None:
+    """Refuse to write over files that no conversion wrote; what the index names is a conversion's.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    own = {path.name for path in own_shards(out)}
+    shards = _index_there(out).get("shards")
+    named = (
+        {str(entry.get("file")) for entry in shards if isinstance(entry, dict)} if isinstance(shards, list) else set()
+    )
+    for task in tasks:
+        name = task.path.name
+        if name in named - own:
+            begin(task.path)
+        elif name not in own and task.path.exists():
+            fix = "Choose another --out, or move that file away."
+            raise ConfigError(task.path, expected="no file, or a shard", got="a file of somebody else's", fix=fix)
 
 
 @contextmanager
@@ -254,15 +275,21 @@ def origin_of(root: Path, dataset: str) -> str:
     return "own" if dataset in OWN else "published"
 
 
-def _finish(out: Path, index: dict[str, Any]) -> None:
+def _finish(out: Path, index: dict[str, Any], entries: Sequence[dict[str, Any]]) -> None:
     """Remove shards of an earlier, different conversion; write the index unless it says the same already."""
-    current = {shard["file"] for shard in index["shards"]}
-    for path in sorted(out.glob("*.h5")):
-        if path.name not in current:
+    samples = {entry["file"]: entry["num_samples"] for entry in entries}
+    for path in own_shards(out):
+        if path.name not in samples:
             forget(path)
+        elif not samples[path.name]:
+            path.unlink(missing_ok=True)  # all of it is left out now; the entry stays
+    if _index_there(out) != index:
+        write_index(out, index)
+
+
+def _index_there(out: Path) -> dict[str, Any]:
     try:
-        if json.loads((out / INDEX).read_text(encoding="utf-8")) == index:
-            return
+        index = json.loads((out / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        pass
-    write_index(out, index)
+        return {}
+    return index if isinstance(index, dict) else {}

@@ -1,18 +1,23 @@
 """What each finished shard was made from, so that a conversion that was stopped goes on where it was.
 
 `<out>/.state/<shard>.json` holds the shard's entry for index.json and a fingerprint of its sources. Whoever writes the
-shard writes this right after it; a shard without it, or with another fingerprint, is made again.
+shard leaves `<shard>.begun` there before it, which says whose the shard is, and writes this right after it; a shard
+without it, or with another fingerprint, is made again. A file that has neither is somebody else's and stays as it is.
 """
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from handdata.files.whole import write_text
-from handdata.shards.reader import STATE
+from handdata.shards.reader import PARTIAL, STATE
+from handdata.shards.schema import SPLITS
+
+_OWN_PARTIAL = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}\.h5(\.\d+)?{re.escape(PARTIAL)}")
 
 
 def fingerprint(request: str, files: Iterable[str]) -> str:
@@ -26,6 +31,22 @@ def fingerprint(request: str, files: Iterable[str]) -> str:
     for path in files:
         digest.update(_stat(path).encode())
     return digest.hexdigest()
+
+
+def begin(shard: Path) -> None:
+    """Note that a shard is about to be written: from now on the file of that name is the conversion's own."""
+    _begun(shard).parent.mkdir(parents=True, exist_ok=True)
+    _begun(shard).touch()
+
+
+def own_shards(out: Path) -> list[Path]:
+    """Return the shards, there or not, that conversions into `out` wrote or began, in name order."""
+    return sorted({out / path.stem for path in (out / STATE).glob("*.h5.*") if path.suffix in (".json", ".begun")})
+
+
+def own_partials(out: Path) -> list[Path]:
+    """Return the unfinished shards that dead conversions left in `out`."""
+    return sorted(path for path in out.glob(f"*{PARTIAL}") if _OWN_PARTIAL.fullmatch(path.name))
 
 
 def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
@@ -49,6 +70,11 @@ def forget(shard: Path) -> None:
     """Remove a shard and what is known of it."""
     shard.unlink(missing_ok=True)
     _path(shard).unlink(missing_ok=True)
+    _begun(shard).unlink(missing_ok=True)
+
+
+def _begun(shard: Path) -> Path:
+    return shard.parent / STATE / f"{shard.name}.begun"
 
 
 def _path(shard: Path) -> Path:

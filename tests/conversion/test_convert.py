@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -364,3 +365,41 @@ def test_a_sequence_without_pictures_is_told(tmp_path):
 def test_missing_input_says_where_to_get_it_and_offers_synth(tmp_path):
     with pytest.raises(MissingError, match=r"github\.com/zhjwustc.*handdata synth stereo"):
         convert("stereo", tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_files_of_others_in_the_folder_stay(root, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    others = ["precious.h5", "download.partial", "train-00000.h5.partial.txt", "val-1.h5", "test-00000.h5"]
+    for name in others:
+        (out / name).write_text("precious")
+    for limit in (None, 5):
+        convert("stereo", root, out, limit=limit)
+
+    assert {(out / name).read_text() for name in others} == {"precious"}
+    assert sorted(path.name for path in out.glob("*.h5")) == sorted(
+        ["precious.h5", "test-00000.h5", "train-00000.h5", "val-1.h5"]
+    )
+
+
+def test_a_file_of_somebody_elses_under_a_shards_name_is_refused_and_stays(root, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "train-00000.h5").write_text("precious")
+    with pytest.raises(
+        ConfigError, match=r"train-00000.h5: expected no file, or a shard, got a file of somebody else's"
+    ):
+        convert("stereo", root, out)
+
+    assert (out / "train-00000.h5").read_text() == "precious"
+
+
+def test_a_folder_that_was_copied_without_its_hidden_files_converts_again(root, tmp_path):
+    convert("stereo", root, tmp_path / "out")
+    (tmp_path / "copy").mkdir()
+    for path in (tmp_path / "out").glob("*"):
+        if path.is_file():
+            shutil.copy(path, tmp_path / "copy")
+    assert convert("stereo", root, tmp_path / "copy").num_kept == 0
+
+    assert shards(tmp_path / "copy") == shards(tmp_path / "out")
