@@ -11,9 +11,14 @@ Every one prints as a single line, `where: expected X, got Y. Do Z.`, and ends t
 A caller's fault inside the library is a ValueError or TypeError; a bug keeps its traceback.
 """
 
+LONGEST = 480  # characters of a line; with "handdata: " before it below 500
+
 
 class HanddataError(Exception):
     """A fault in the user's data, paths or settings, told in one line.
+
+    The line holds printable characters alone and is never longer than LONGEST: what is quoted is escaped and cut here,
+    once for all.
 
     Args:
         where: `file`, `file:line`, `file[key]` or `sample.field`.
@@ -27,8 +32,7 @@ class HanddataError(Exception):
         self.expected = expected
         self.got = got
         self.fix = fix
-        line = f"{self.where}: expected {expected}, got {got}."
-        super().__init__(" ".join((f"{line} {fix}" if fix else line).split()))
+        super().__init__(_line(*(printable(part) for part in (self.where, expected, got, fix))))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes: the arguments are keyword-only."""
@@ -57,3 +61,38 @@ class ConfigError(HanddataError):
 
 def _rebuild(kind: type[HanddataError], where: str, expected: str, got: str, fix: str) -> HanddataError:
     return kind(where, expected=expected, got=got, fix=fix)
+
+
+def printable(text: str) -> str:
+    r"""Return text on one line of printable characters: white space is a blank, anything else is escaped as in Python.
+
+    >>> printable("a\x1b[31m\n b")
+    'a\\x1b[31m b'
+    """
+    start = " ".join(text[: 4 * LONGEST].split())
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    return shortened(escaped + ("..." if len(text) > 4 * LONGEST else ""), 2 * LONGEST)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return text of at most `length` characters; what is left out is left out in its middle.
+
+    >>> shortened("/data/native/rhd/training/color/00001.png", 20)
+    '/data/na...00001.png'
+    """
+    if len(text) <= length:
+        return text
+    head = (length - 3) // 2
+    return f"{text[:head]}...{text[len(text) - (length - 3 - head) :]}"
+
+
+def _line(where: str, expected: str, got: str, fix: str) -> str:
+    """Put the parts together, the longest of them shortened until they fit."""
+    parts = [where, expected, got, fix]
+    for length in range(LONGEST, 40, -10):
+        if sum(map(len, parts)) + len(": expected , got . ") <= LONGEST:
+            break
+        parts = [shortened(part, length) for part in parts]
+    where, expected, got, fix = parts
+    line = f"{where}: expected {expected}, got {got}."
+    return f"{line} {fix}" if fix else line

@@ -35,3 +35,28 @@ def test_errors_survive_the_trip_between_processes(kind):
 def test_all_are_caught_as_one_family(kind):
     with pytest.raises(HanddataError):
         raise kind("x", expected="a", got="b")
+
+
+@pytest.mark.parametrize(
+    "name", ["\x1b]0;x\x07", "a\x1b[31mb", "\ud800", "\u202egpj", "\0", "\x85\u2028", "ü" * 10_000, "\x1b" * 10_000]
+)
+@pytest.mark.parametrize("place", ["where", "expected", "got", "fix"])
+def test_a_line_is_short_and_printable_whatever_it_quotes(name, place):
+    parts = {"where": "x", "expected": "a", "got": "b", "fix": "Do c.", place: name}
+    line = str(DataError(parts.pop("where"), **parts))
+
+    assert line.isprintable()
+    assert len(line) < 500
+    line.encode()
+
+
+def test_a_long_line_keeps_the_ends_of_its_parts():
+    line = str(
+        DataError(
+            "/data/" + "d" * 300 + "/name.png:17", expected="x" * 300, got="[1, " + "2, " * 300 + "9]", fix="Do z."
+        )
+    )
+
+    assert line.startswith("/data/ddd")
+    assert "ddd/name.png:17: expected x" in line
+    assert line.endswith(", 9]. Do z.")
