@@ -18,13 +18,12 @@ from machine import Aim, Result, arguments
 from numpy.typing import NDArray
 
 from handdata.geometry import crop_affine, iou
-from handdata.paths import find_root
+from handdata.model.model import load_model
 from handdata.pictures.crops import scale_about_center, square_of
 from handdata.pictures.decode import resample_square
 from handdata.pictures.overlay import draw_skeleton
-from handdata.skeleton import KEYPOINTS, RIGHT
-from handdata.train.checkpoint import find, load
-from handdata.train.predict import Found, Picture, find_hands
+from handdata.shards.hand import Hand
+from handdata.skeleton import KEYPOINTS
 
 VIDEO = Path(__file__).resolve().parents[2] / "shared/samples/tracking/hand_desk"
 LABELS = Path(__file__).with_name("real.csv")
@@ -49,9 +48,8 @@ class Frame:
         return float(self.crop[2] - self.crop[0])
 
     @property
-    def picture(self) -> Picture:
-        x0, y0, x1, y1 = self.crop.tolist()
-        return Picture(path=VIDEO / f"frames/{self.number:04d}.jpg", side=RIGHT, box_xyxy=(x0, y0, x1, y1))
+    def path(self) -> Path:
+        return VIDEO / f"frames/{self.number:04d}.jpg"
 
 
 def main() -> None:
@@ -63,8 +61,7 @@ def main() -> None:
         raise SystemExit(f"{VIDEO}: not here; the real pictures lie beside the checkout only where handdata is built")
     frames, result, found = read_frames(), Result("real pictures"), []
     for run in options.runs:
-        folder = run if run.is_dir() else find_root(None).runs / run
-        found = list(find_hands(load(find(folder)), [frame.picture for frame in frames]))
+        found = load_model(run)([frame.path for frame in frames], [frame.crop for frame in frames], "right")
         errors = [error_2d(frame, one) for frame, one in zip(frames, found, strict=True) if frame.points is not None]
         overlaps = [overlap(frame, one) for frame, one in zip(frames, found, strict=True)]
         result.rows[str(run)] = {"2D of the crop": float(np.mean(errors)), "box IoU": float(np.mean(overlaps))}
@@ -89,13 +86,13 @@ def read_frames() -> list[Frame]:
     return frames
 
 
-def error_2d(frame: Frame, found: Found) -> float:
+def error_2d(frame: Frame, found: Hand) -> float:
     """Return the mean distance over labelled points, in sides of the crop."""
     assert frame.points is not None
     return float(np.nanmean(np.linalg.norm(found.keypoints_2d - frame.points, axis=1)) / frame.side)
 
 
-def overlap(frame: Frame, found: Found) -> float:
+def overlap(frame: Frame, found: Hand) -> float:
     """Return the intersection over union of the detector's box and that of the 21 points."""
     points = np.concatenate([found.keypoints_2d.min(0), found.keypoints_2d.max(0)])
     return float(iou(points, frame.box_xyxy))
@@ -111,13 +108,13 @@ def mean_position(frames: Sequence[Frame]) -> float:
     return float(np.mean(errors))
 
 
-def draw(path: Path, frames: Sequence[Frame], found: Sequence[Found]) -> None:
+def draw(path: Path, frames: Sequence[Frame], found: Sequence[Hand]) -> None:
     tiles = []
     for frame, one in zip(frames, found, strict=True):
         if frame.points is None:
             continue
-        A = crop_affine(one.crop_xyxy, SHOWN_PX)
-        tile = resample_square(one.image, one.crop_xyxy, SHOWN_PX)
+        A = crop_affine(one.crop_box, SHOWN_PX)
+        tile = resample_square(one.image, one.crop_box, SHOWN_PX)
         tiles.append(draw_skeleton(tile, one.keypoints_2d @ A[:, :2].T + A[:, 2]))
     path.write_bytes(cv2.imencode(".png", np.hstack(tiles)[..., ::-1])[1].tobytes())
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from handdata.conversion.write import write_dataset
     from handdata.errors import HanddataError
     from handdata.exchange.export import export
+    from handdata.model.model import Model, load_model
     from handdata.pictures.overlay import draw_skeleton as draw
     from handdata.shards.dataset import Dataset, concat
     from handdata.shards.dataset import open_dataset as open  # noqa: A004
@@ -37,6 +38,8 @@ _HOMES = {
     "write_dataset": "conversion.write:write_dataset",
     "convert": "conversion.run:convert",
     "export": "exchange.export:export",
+    "load_model": "model.model:load_model",
+    "Model": "model.model:Model",
     "evaluate": "train.evaluate:evaluate_run",
     "datasets": "check.overview:datasets",
     "draw": "pictures.overlay:draw_skeleton",
@@ -54,6 +57,7 @@ __all__ = [
     "Dataset",
     "Hand",
     "HanddataError",
+    "Model",
     "__version__",
     "concat",
     "convert",
@@ -61,6 +65,7 @@ __all__ = [
     "draw",
     "evaluate",
     "export",
+    "load_model",
     "open",
     "write_dataset",
 ]

@@ -9,6 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "apply": ("--kinds", "compact", "--rounds", 2),
     "convert": ("--sets", "ganerated", "--copies", 1, "--rounds", 1),
     "convert --growth": ("--growth", "--largest", 1500),
     "memory": ("--count", 256, "--batches", 1200),

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import INDEX, data_root_option, json_option, print_json, run_path, shard_folder
+from handdata.cli.options import (
+    INDEX,
+    data_root_option,
+    json_option,
+    print_json,
+    renamed_option,
+    run_path,
+    shard_folder,
+)
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
@@ -41,7 +49,9 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @click.option("--sequences", help="Only these, by name: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many samples of each dataset.")
 @click.option("--protocol", "protocols", multiple=True, help="Print only these, repeatable; all are stored.")
-@click.option("--readout", help="How 2D positions are read from heatmaps [default: the first the predictions hold]")
+@renamed_option(
+    "--read-out", "--readout", help="From heatmaps to 2D positions [default: the first that the predictions hold]"
+)
 @click.option(
     "--augmented", is_flag=True, help="Draw the published augmentation (Table 4.6b), whatever the run was trained with."
 )
@@ -62,7 +72,7 @@ def evaluate_command(
     sequences: str | None,
     limit: int | None,
     protocols: tuple[str, ...],
-    readout: str | None,
+    read_out: str | None,
     augmented: bool,
     repeats: int,
     batch: int,
@@ -96,7 +106,7 @@ def evaluate_command(
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
         results = score_predictions(
-            read_predictions(given), folders, splits=splits, readout=readout, seed=seed, source=str(given)
+            read_predictions(given), folders, splits=splits, readout=read_out, seed=seed, source=str(given)
         )
         write_results(target, results)
     else:
@@ -105,7 +115,7 @@ def evaluate_command(
         folder = _run_folder(data, str(run))
         selection = Selection(folders=folders, split=split, held_out=True, sequences=sequences.split(",") if sequences else (),
                               limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
-        target, results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=readout)
+        target, results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=read_out)
         if target.name != RESULTS:
             say(f"{folder / RESULTS} keeps the whole evaluation; this one of --limit {limit} is apart, in no report")
     asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside

@@ -1,17 +1,15 @@
 """handdata predict: a trained model on pictures."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from handdata.cli.options import data_root_option, print_json, run_path
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.paths import DataRoot
-
-if TYPE_CHECKING:
-    from handdata.train.predict import Found
 
 
 @click.command("predict")
@@ -60,51 +58,67 @@ def predict_command(
       handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
       handdata predict best --onnx best.onnx
     """
-    from handdata.errors import MissingError
-    from handdata.progress import say, track
-    from handdata.skeleton import HAND_SIDES
-    from handdata.train import checkpoint
-    from handdata.train.predict import SUFFIXES, Picture, find_hands, predictions_json, write_overlay
+    from handdata.model.checkpoint import read
+    from handdata.model.found import SUFFIXES, as_sample, overlay_names, predictions_json, write_overlay
+    from handdata.model.model import BATCH, Model
+    from handdata.progress import meter, say
 
     if not pictures and not onnx:
         raise click.UsageError("give PICTURES, or --onnx FILE.")
     if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
     folder = run_path(root, run)
-    saved = checkpoint.load(folder)
+    trained = read(folder)
     if onnx:
         from handdata.model.onnx import write_onnx
 
-        click.echo(write_onnx(onnx, saved.trained, rule), err=bool(pictures))
+        click.echo(write_onnx(onnx, trained, rule), err=bool(pictures))
         if not pictures:
             return
-    paths = [path for given in pictures for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
-    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    paths = _picture_files(pictures, SUFFIXES)
+    edges = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
+    target, model, hands = out or folder / "predicted", Model(trained, device), []
+    names = overlay_names(paths)
+    with _in_this_commands_words(box), meter("predicting", len(paths)) as bar:
+        for first in range(0, len(paths), BATCH):
+            part = slice(first, first + BATCH)
+            found = model(paths[part], [edges] * len(paths[part]), hand, read_out=rule)
+            for name, one in zip(names[part], found, strict=True):
+                write_overlay(target / name, one)
+                hands.append(as_sample(one))
+                bar.advance()
+    say(f"{len(hands)} {'overlay' if len(hands) == 1 else 'overlays'} in {target}")
+    print_json(predictions_json(trained, hands))
+
+
+def _picture_files(given: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the named pictures and those in the named folders.
+
+    Raises:
+        MissingError: there are none.
+    """
+    paths = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    paths = [path for path in paths if path.suffix.lower() in suffixes]
     if not paths:
-        raise MissingError(
-            pictures[0], expected="pictures", got="none", fix=f"Known are {', '.join(sorted(SUFFIXES))}."
-        )
+        fix = f"Known are {', '.join(sorted(suffixes))}."
+        raise MissingError(given[0], expected="pictures", got="none", fix=fix)
     names = [path.name for path in paths]
     if len(set(names)) < len(names):
         raise click.UsageError("two of the pictures have the same file name; give them in two commands.")
-    edges = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
-    asked = [Picture(path=path, side=HAND_SIDES.index(hand), box_xyxy=edges) for path in paths]
-    target = out or folder / "predicted"
-    found = []
-    hands = find_hands(saved, asked, device=device, rule=rule)  # type: ignore[arg-type]
-    for one in track(_with_own_fix(hands), "predicting", len(asked)):
-        write_overlay(target, one)
-        found.append(one)
-    say(f"{len(found)} {'overlay' if len(found) == 1 else 'overlays'} in {target}")
-    print_json(predictions_json(saved, found))
+    return paths
 
 
-def _with_own_fix(hands: Iterable["Found"]) -> Iterator["Found"]:
-    """Pass hands on; of a damaged picture, leave out what only `convert` can do about it."""
-    from handdata.errors import DataError
-
+@contextmanager
+def _in_this_commands_words(box: Sequence[float] | None) -> Iterator[None]:
+    """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
     try:
-        yield from hands
+        yield
     except DataError as error:
         fix = "Save it again, or leave it out."
         raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
+    except ConfigError as error:
+        if box is None or not error.got.startswith("box_xyxy"):
+            raise
+        got = f"--box {' '.join(f'{edge:g}' for edge in box)}"
+        fix = "Give the left, top, width and height of the hand in px of this picture."
+        raise ConfigError(error.where, expected=error.expected, got=got, fix=fix) from error

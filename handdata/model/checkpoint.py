@@ -35,6 +35,7 @@ class Trained:
         epoch: after which it was saved.
         precision: in which it was trained.
         tf32: whether it was trained with TF32 products.
+        turn: whether its 3D is in the axes of the view through the crop's middle.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Trained:
     epoch: int = 0
     precision: Precision = "fp32"
     tf32: bool = False
+    turn: bool = False
 
 
 def read(path: Path) -> Trained:
@@ -68,6 +70,7 @@ def read(path: Path) -> Trained:
             epoch=int(state["position"]["epoch"]),
             precision=loop["precision"],
             tf32=bool(loop["tf32"]),
+            turn=bool(config.get("data", {}).get("turn", False)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(folder, expected="a checkpoint", got=f"a damaged one ({error})") from error

@@ -80,6 +80,7 @@ class Checkpoint:
             epoch=self.position.epoch,
             precision=self.config.loop.precision,
             tf32=self.config.loop.tf32,
+            turn=self.config.data.turn,
         )
 
 

@@ -1,0 +1,235 @@
+"""A trained model, ready for pictures: loaded once, called with an array, a path, or a list of either."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.predictions import from_crop_fractions
+from handdata.geometry import crop_affine, crop_intrinsics, mirror_intrinsics, mirror_pixels, mirror_points, view_turn
+from handdata.model.checkpoint import Trained, load_network, read
+from handdata.model.device import autocast, choose_device
+from handdata.model.families import family_of
+from handdata.model.families.family import Reading
+from handdata.model.pixels import normalize
+from handdata.paths import find_root
+from handdata.pictures.decode import read_image, resample_square
+from handdata.shards.hand import Hand
+from handdata.skeleton import HAND_SIDES
+
+Side = Literal["left", "right"]
+Picture = ArrayLike | Path | str
+BATCH = 32  # pictures the network sees at a time, at most
+_BOX = "a box is left, top, right, bottom in px of the picture"
+
+
+def load_model(name: Path | str, device: str = "auto") -> "Model":
+    """Load a trained model.
+
+    Args:
+        name: folder of a run or of a checkpoint, or the name of a run under runs/.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        MissingError: there is no such run.
+        DataError: its checkpoint is damaged.
+        ConfigError: the device is not here.
+
+    Example:
+        >>> import handdata as hd
+        >>> model = hd.load_model("runs/demo")  # doctest: +SKIP
+        >>> hand = model("photo.jpg", box_xyxy=(80, 40, 280, 240), side="right")  # doctest: +SKIP
+    """
+    folder = Path(name)
+    named = find_root(None).runs / folder
+    if not folder.exists() and named.is_dir():
+        folder = named
+    if not folder.exists():
+        fix = "Give the folder of a run; `handdata runs` lists them."
+        raise MissingError(name, expected="a run or a checkpoint", got="nothing there", fix=fix)
+    return Model(read(folder), device)
+
+
+class Model:
+    """A network with its weights on a device.
+
+    Args:
+        trained: a checkpoint, as read.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Attributes:
+        trained: what was loaded.
+        read_outs: names of the ways from its heatmaps to positions, its own first.
+    """
+
+    def __init__(self, trained: Trained, device: str = "auto") -> None:
+        self.trained = trained
+        self.device = choose_device(device)
+        self._family = family_of(trained.model.kind)
+        self._network = load_network(trained, self.device)
+        self.read_outs = self._family.read_outs(trained.model)
+
+    @property
+    def size(self) -> int:
+        """Side of the square that the network sees, px."""
+        return self.trained.model.size
+
+    @overload
+    def __call__(
+        self, image: list[Any] | tuple[Any, ...], box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
+        read_out: str | None = None,
+    ) -> list[Hand]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, image: Picture, box_xyxy: Any = None, side: Any = "left", *, K: Any = None, read_out: str | None = None
+    ) -> Hand: ...
+    def __call__(
+        self, image: Any, box_xyxy: Any = None, side: Any = "left", *, K: Any = None, read_out: str | None = None
+    ) -> Hand | list[Hand]:
+        """Find the 21 keypoints of a hand.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the path of a picture, or a list of either.
+            box_xyxy: left, top, right, bottom of the hand, px; it is grown to a square. None: the largest square in
+                the middle of the picture. For a list of pictures a list of boxes, or None.
+            side: "left" or "right", the person's hand; for a list of pictures one for all, or a list.
+            K: (3, 3) intrinsics of the picture, px; then 3D is in the axes of its camera, where the model was trained
+                so. One for all pictures of a list, or a list.
+            read_out: one of `read_outs`; None takes the first.
+
+        Returns:
+            A hand, or for a list a list of them: `keypoints_2d` in px of the picture, `keypoints_3d_normalized`,
+            `peaks` (confidence 0..1 of each keypoint), `crop_box` (the square that was looked at).
+
+        Raises:
+            MissingError, DataError: a picture is not there or cannot be read.
+            ConfigError: a box lies wholly outside its picture.
+            ValueError: an array, a box, a side or a read-out that is none.
+        """
+        if read_out is not None and read_out not in self.read_outs:
+            raise ValueError(f"read_out must be one of {', '.join(self.read_outs)}, got {read_out!r}")
+        if not isinstance(image, list | tuple):
+            return self._find([image], [box_xyxy], [side], [K], read_out)[0]
+        count = len(image)
+        boxes = _each(box_xyxy, count, "box_xyxy", single=lambda value: value is None)
+        sides = _each(side, count, "side", single=lambda value: isinstance(value, str))
+        cameras = _each(K, count, "K", single=lambda value: value is None or np.ndim(value) == 2)
+        found: list[Hand] = []
+        for first in range(0, count, BATCH):
+            part = slice(first, first + BATCH)
+            found += self._find(image[part], boxes[part], sides[part], cameras[part], read_out)
+        return found
+
+    def _find(
+        self, pictures: Sequence[Any], boxes: Sequence[Any], sides: Sequence[Any], cameras: Sequence[Any],
+        rule: str | None,
+    ) -> list[Hand]:  # fmt: skip
+        for side in sides:
+            if side not in HAND_SIDES:
+                raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, got {side!r}")
+        images = [_opened(picture) for picture in pictures]
+        places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
+        squares = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
+        shown = np.stack(
+            [_shown(image, square, side, self.size) for image, square, side in zip(images, squares, sides, strict=True)]
+        )
+        reading = self._read(shown, rule or self.read_outs[0])
+        uv, xyz, peaks = (
+            values.double().cpu().numpy() for values in (reading.uv_BK2, reading.xyz_BK3, reading.confidence_BK)
+        )
+        return [
+            Hand(
+                image=images[i],
+                side=sides[i],
+                keypoints_2d=self._in_picture(uv[i], squares[i], sides[i]),
+                keypoints_3d_normalized=self._in_camera(xyz[i], squares[i], sides[i], cameras[i], images[i].shape[1]),
+                K=np.full((3, 3), np.nan) if cameras[i] is None else np.asarray(cameras[i], np.float64),
+                box=np.full(4, np.nan) if boxes[i] is None else np.asarray(boxes[i], np.float64),
+                crop_box=squares[i],
+                peaks=peaks[i],
+                id=Path(pictures[i]).name if isinstance(pictures[i], str | Path) else "",
+            )
+            for i in range(len(images))
+        ]
+
+    @torch.no_grad()
+    def _read(self, shown_BHW3: NDArray[np.uint8], rule: str) -> Reading:
+        levels: Tensor = torch.from_numpy(shown_BHW3).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
+        with autocast(self.trained.precision, self.device):
+            prediction = self._network(normalize(levels))
+        return self._family.read(prediction, self.trained.model, rule)
+
+    def _in_picture(self, uv: NDArray[np.float64], square: NDArray[np.float64], side: str) -> NDArray[np.float64]:
+        """Take (21, 2) crop fractions as shown to px of the picture."""
+        if side == "right":
+            uv = mirror_pixels(uv * self.size, self.size) / self.size
+        pixels: NDArray[np.float64] = from_crop_fractions(uv[None], square[None], self.size)[0]
+        return pixels
+
+    def _in_camera(
+        self, xyz: NDArray[np.float64], square: NDArray[np.float64], side: str, K: Any, width: int
+    ) -> NDArray[np.float64]:
+        """Take a (21, 3) pose as shown to the axes of the picture's camera, as far as that is known."""
+        if K is not None and self.trained.turn:
+            camera = np.asarray(K, np.float64)
+            if side == "right":
+                camera = mirror_intrinsics(camera, width)
+                square = np.array([width - square[2], square[1], width - square[0], square[3]])
+            xyz = xyz @ view_turn(crop_intrinsics(camera, crop_affine(square, self.size)), self.size)
+        posed: NDArray[np.float64] = mirror_points(xyz) if side == "right" else xyz
+        return posed
+
+
+def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArray[np.float64]:
+    """Return the square that is looked at: about the middle of the box, or the largest in the middle of the picture.
+
+    Raises:
+        ValueError: no four finite numbers, or no area.
+        ConfigError: the box lies wholly outside the picture.
+    """
+    height, width = image.shape[:2]
+    if box_xyxy is None:
+        box, side = np.array([0.0, 0.0, width, height]), float(min(width, height))
+    else:
+        box = np.asarray(box_xyxy, np.float64)
+        if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
+            raise ValueError(f"{_BOX}, right of left and below top; got {np.asarray(box_xyxy).tolist()}")
+        if not (box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0):
+            raise ConfigError(
+                where,
+                expected=f"a box in the picture of {width} x {height} px",
+                got=f"box_xyxy {' '.join(f'{edge:g}' for edge in box)}",
+                fix="Give the left, top, right and bottom of the hand in px of this picture.",
+            )
+        side = float((box[2:] - box[:2]).max())
+    center = (box[:2] + box[2:]) / 2
+    return np.concatenate([center - side / 2, center + side / 2])
+
+
+def _opened(picture: Any) -> NDArray[np.uint8]:
+    if isinstance(picture, str | Path):
+        return read_image(picture)
+    array = np.asarray(picture)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
+    return array
+
+
+def _shown(image: NDArray[np.uint8], square: NDArray[np.float64], side: str, size: int) -> NDArray[np.uint8]:
+    crop = resample_square(image, square, size)
+    return crop[:, ::-1] if side == "right" else crop
+
+
+def _each(value: Any, count: int, name: str, *, single: Any) -> list[Any]:
+    """Return one value for each picture of a list."""
+    if single(value):
+        return [value] * count
+    values = list(value)
+    if len(values) != count:
+        raise ValueError(f"{name}: expected one for each of {count} pictures, got {len(values)}")
+    return values
