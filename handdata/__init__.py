@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from handdata.shards.dataset import open_dataset as open  # noqa: A004
     from handdata.shards.hand import Hand
     from handdata.skeleton import BONES, FINGERS, INDEX, KEYPOINTS
-    from handdata.train.evaluate import evaluate_run as evaluate
+    from handdata.train.evaluate import evaluate
 
 # name -> module:attribute
 _HOMES = {
@@ -40,7 +40,7 @@ _HOMES = {
     "export": "exchange.export:export",
     "load_model": "model.model:load_model",
     "Model": "model.model:Model",
-    "evaluate": "train.evaluate:evaluate_run",
+    "evaluate": "train.evaluate:evaluate",
     "datasets": "check.overview:datasets",
     "draw": "pictures.overlay:draw_skeleton",
     "KEYPOINTS": "skeleton:KEYPOINTS",

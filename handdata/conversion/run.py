@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ class Conversion:
 
 def convert(
     dataset: str,
-    root: Path,
-    out: Path,
+    root: Path | str,
+    out: Path | str,
     *,
     options: Options | None = None,
     splits: Sequence[str] = (),
@@ -79,7 +80,18 @@ def convert(
 
     Raises:
         HanddataError: bad input, or somebody else converts into `out`.
+
+    Example:
+        >>> import handdata as hd
+        >>> done = hd.convert("stereo", "data/native/stereo", FOLDER, splits=["val"], canvas=64)
+        >>> done.complete, len(hd.open(FOLDER)) == done.num_samples
+        (True, True)
     """
+    root, out = Path(root), Path(out)
+    if dataset not in CONVERTERS:
+        near = get_close_matches(dataset, CONVERTERS, n=1, cutoff=0.0)[0]
+        known = f"one of {', '.join(CONVERTERS)}"
+        raise ConfigError("dataset", expected=known, got=repr(dataset), fix=f"The nearest is {near}.")
     options = options or CONVERTERS[dataset].OPTIONS()
     check_canvas(canvas)
     plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)

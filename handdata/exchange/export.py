@@ -35,6 +35,13 @@ def export(data: Dataset, out: Path | str, kind: str, *, picture: str = "png", l
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples.
+
+    Example:
+        >>> import handdata as hd
+        >>> hd.export(hd.open(EXAMPLE, split="val"), FOLDER, "coco", limit=2)
+        2
+        >>> sorted(path.name for path in FOLDER.iterdir())
+        ['annotations', 'images']
     """
     if kind not in FORMATS or picture not in ENCODINGS:
         raise ConfigError("--format", expected=f"one of {', '.join(FORMATS)}", got=f"{kind} with {picture}")

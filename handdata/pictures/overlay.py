@@ -32,6 +32,11 @@ def draw_skeleton(
 
     Returns:
         (H * scale, W * scale, 3) uint8, a new array.
+
+    Example:
+        >>> import numpy as np, handdata as hd
+        >>> hd.draw(np.zeros((100, 100, 3), np.uint8), np.full((21, 2), 50.0), scale=2)[101, 101].any()
+        np.True_
     """
     size = (image.shape[1] * scale, image.shape[0] * scale)
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) if scale > 1 else image.copy()

@@ -10,27 +10,21 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handdata.geometry import (
     apply_affine,
     compose_affine,
-    crop_affine,
     crop_intrinsics,
     in_frame,
-    invert_affine,
     mirror_intrinsics,
     mirror_pixels,
     mirror_points,
     normalize_pose,
 )
-from handdata.pictures.crop_window import View, plan_views
 from handdata.pictures.crops import centered_square, keypoint_square, square_of
-from handdata.pictures.decode import resample_mask, resample_square
-from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
-from handdata.shards.schema import MASK_UNKNOWN, UNKNOWN, BoxSource, Flag
+from handdata.shards.schema import UNKNOWN, BoxSource, Flag
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 if TYPE_CHECKING:
@@ -38,7 +32,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-SHOWN_PX = 384  # the longer side of a drawn hand is at least about this, so that thin bones can be told apart
 _POINTS = (NUM_KEYPOINTS,)
 _SHAPES: dict[str, tuple[int, ...]] = {
     "keypoints_2d": (*_POINTS, 2), "keypoints_3d": (*_POINTS, 3), "keypoints_3d_normalized": (*_POINTS, 3),
@@ -193,17 +186,12 @@ class Hand:
         Raises:
             ValueError: there is no picture to draw on.
         """
-        from PIL import Image  # noqa: PLC0415  # half of what importing this module would cost
+        from handdata.shards.hand_pictures import draw  # noqa: PLC0415  # OpenCV is slow to load
 
         ground = self.image if image is None else _checked_image(image)
         if ground is None:
             raise ValueError("the picture as shipped is not kept in shards: give one with image=, or draw the hand")
-        times = scale if scale is not None else max(1, round(SHOWN_PX / max(ground.shape[:2])))
-        canvas = draw_box(ground, self.box) if np.isfinite(self.box).all() else ground
-        canvas = draw_skeleton(canvas, self.keypoints_2d, self.visible, scale=times)
-        if names:
-            canvas = draw_names(canvas, (self.keypoints_2d + 0.5) * times - 0.5)
-        return Image.fromarray(canvas)
+        return draw(self, ground, scale=scale, names=names)
 
     def crop(self, size: int, *, rotate: float = 0.0, scale: float = 1.0) -> "Hand":
         """Cut a square round the hand; labels and camera follow.
@@ -218,23 +206,9 @@ class Hand:
         """
         if self.image is None or size < 1 or not scale > 0:
             raise ValueError(f"a crop needs a picture, a size and a scale above 0, got size {size}, scale {scale}")
-        plan = plan_views(
-            _turned(rotate, 1 / scale),
-            size,
-            crop_xyxy=self.square()[None],
-            points=np.full((1, 1, 2), np.nan),
-            K=self.K[None],
-            image_width=np.array([self.size[0]]),
-        )
-        A, R = plan.source_to_crop[0, :2], plan.rotation[0]
-        if rotate == 0:
-            image = resample_square(self.image, plan.window[0], size)
-        else:
-            image = _warped(self.image, A, size, float(plan.side[0]))
-        turned = {name: getattr(self, name) @ R.T for name in ("keypoints_3d", "keypoints_3d_normalized")}
-        turned["palm_center_3d"] = R @ self.palm_center_3d
-        moved = self._moved(A, image, K=plan.K[0], **turned)
-        return replace(moved, **{name: _sampled(getattr(self, name), A, size) for name in ("mask", "foreground")})
+        from handdata.shards.hand_pictures import cut  # noqa: PLC0415  # OpenCV is slow to load
+
+        return cut(self, self.image, size, rotate=rotate, scale=scale)
 
     def mirrored(self) -> "Hand":
         """Return the hand as a mirror shows it: picture, points, camera, side."""
@@ -327,44 +301,3 @@ def _box_through(A: Floats, box: Floats) -> Floats:
     corners = box[[[0, 1], [2, 1], [0, 3], [2, 3]]] - 0.5
     moved = apply_affine(A, corners) + 0.5
     return np.concatenate([moved.min(0), moved.max(0)])
-
-
-def _turned(degrees: float, zoom: float) -> View:
-    """Return the view of one hand whose window follows it."""
-    one = np.ones(1)
-    return View(
-        angle=degrees * one,
-        mirror=np.zeros(1, bool),
-        window=np.array(["follow"]),
-        zoom=zoom * one,
-        margin=0 * one,
-        factor=one,
-        shift=np.zeros((1, 2)),
-    )
-
-
-def _warped(image: NDArray[np.uint8], A: Floats, size: int, side: float) -> NDArray[np.uint8]:
-    """Turn first, at the source's own resolution, then shrink: nothing is sampled sparsely."""
-    fine = max(size, min(int(np.ceil(side)), 8 * size))
-    enlarged = compose_affine(crop_affine(np.array([0.0, 0.0, size, size]), fine), A)
-    turned = cv2.warpAffine(image, enlarged, (fine, fine), flags=cv2.INTER_LINEAR)
-    return resample_square(np.asarray(turned, np.uint8), np.array([0.0, 0.0, fine, fine]), size)
-
-
-def _sampled(mask: NDArray[Any] | None, A: Floats, size: int) -> Any:
-    """Take a mask, or the foreground, through an affine, to the nearest label; not known outside the picture."""
-    if mask is None:
-        return None
-    back, is_bool = invert_affine(A), mask.dtype == np.bool_
-    if back[0, 1] == back[1, 0] == 0:
-        edges = np.concatenate(
-            [apply_affine(back, np.array([[-0.5, -0.5]])), apply_affine(back, np.array([[size - 0.5] * 2]))]
-        )
-        taken = resample_mask(mask.view(np.uint8), (edges + 0.5).ravel(), size, 0 if is_bool else MASK_UNKNOWN)
-    else:
-        outside = 0 if is_bool else MASK_UNKNOWN
-        flags = cv2.INTER_NEAREST
-        taken = np.asarray(
-            cv2.warpAffine(mask.view(np.uint8), A, (size, size), flags=flags, borderValue=outside), np.uint8
-        )
-    return taken.astype(np.bool_) if is_bool else taken

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handdata.errors import ConfigError, HanddataError, MissingError
-from handdata.evaluation.predictions import AugmentedTruth, Predictions, from_crop_fractions, write_predictions
+from handdata.evaluation.predictions import (
+    AugmentedTruth,
+    Predictions,
+    from_crop_fractions,
+    read_predictions,
+    write_predictions,
+)
 from handdata.evaluation.results import Results, keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
 from handdata.files.whole import whole
@@ -37,6 +43,7 @@ from handdata.train.loader.proportions import slot_map
 
 FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time
+PREDICTION_SUFFIXES = (".h5", ".csv", ".json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,42 @@ class _Rows:
 
     def __getitem__(self, key: str) -> NDArray[Any]:
         return np.concatenate(self.arrays[key])
+
+
+def evaluate(
+    what: Path | str,
+    shards: Sequence[Path | str] | Path | str,
+    *,
+    split: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Results:
+    """Score a training run, or a file of predictions, on converted datasets, under every protocol.
+
+    Args:
+        what: folder of a run (its predictions.h5 and results.json are written there), or a .h5, .csv or .json file of
+            predictions (docs/evaluation.md).
+        shards: folders of converted datasets, or one of them.
+        split: only this one; None takes all but train where there is another.
+        device: of a run: "auto", "cpu", "cuda" or "cuda:N".
+        seed: of the intervals.
+
+    Raises:
+        HanddataError: no such run, file, shards or split, or no samples.
+
+    Example:
+        >>> import handdata as hd
+        >>> results = hd.evaluate(RUN, EXAMPLE, split="val", device="cpu")
+        >>> [(one.dataset, one.split) for one in results.sets]
+        [('rhd', 'val')]
+    """
+    path = Path(what)
+    folders = [Path(folder) for folder in ([shards] if isinstance(shards, Path | str) else shards)]
+    if path.suffix in PREDICTION_SUFFIXES:
+        splits = None if split is None else [split]
+        return score_predictions(read_predictions(path), folders, splits=splits, seed=seed, source=str(path))
+    selection = Selection(folders=folders, split=split, held_out=True)
+    return evaluate_run(path, selection, device=device, seed=seed)[1]
 
 
 def evaluate_run(

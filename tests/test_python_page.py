@@ -1,0 +1,109 @@
+"""docs/python.md and the examples of public docstrings run as they stand, on small data."""
+
+import doctest
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import handdata as hd
+from tests.train.made_shards import made_sample
+
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+SCRIPTS = [block for block in BLOCKS if re.match(r"# \d ", block)]
+RECIPES = [block for block in BLOCKS if block not in SCRIPTS]
+
+
+def made_hands(sides, sequences=("",), split="train", count=24):
+    for number in range(count):
+        sample = made_sample(number)
+        yield hd.Hand(
+            image=sample.image, side=sides[number % len(sides)], K=sample.K, keypoints_2d=sample.keypoints_2d,
+            keypoints_3d=sample.keypoints_3d, visible=np.ones(21, np.int8), has_object=number % 3 > 0, split=split,
+            id=f"{split}/{number:05d}", sequence=sequences[number % len(sequences)], camera="color", frame=number,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder as the page's reader has it: two converted sets, a native tree and a trained model."""
+    from handdata.synth.native import write_native
+    from tests.train.made_training import job_of, tiny
+
+    folder = tmp_path_factory.mktemp("home")
+    shards = folder / "data" / "shards"
+    hd.write_dataset(shards / "rhd", made_hands(("left", "right"), ("training",)), name="rhd", canvas=96)
+    hd.write_dataset(shards / "rhd", made_hands(("left",), ("evaluation",), "val", 8), name="rhd", canvas=96)
+    grasps = ("Grasp1", "Grasp2", "Rotate")
+    hd.write_dataset(shards / "dexter", made_hands(("left",), grasps, "test", 60), name="dexter", canvas=96)
+    write_native("stereo", folder / "data" / "native" / "stereo", 14, seed=0, small=True)
+    from handdata.train.loop import train
+
+    train(job_of(tiny("e010", "data.datasets=[]", "data.mix=''"), [shards / "rhd"], folder / "runs" / "demo"))
+    return folder
+
+
+def names(home):
+    return {"image": np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda text: text.splitlines()[0].strip("# "))
+def test_a_script_of_the_page_runs(script, home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    exec(compile(script, str(PAGE), "exec"), names(home))  # the page itself
+    for written in re.findall(r'save\("(.*?)"\)', script):
+        assert (home / written).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))
+def test_a_recipe_of_the_page_runs(recipe, home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    exec(compile(recipe, str(PAGE), "exec"), names(home))
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_the_five_scripts_are_short():
+    lines = [line for script in SCRIPTS for line in script.splitlines() if line.strip()]
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+
+    assert len(SCRIPTS) == 5
+    assert len(lines) <= 30
+    assert sum(line.count(",") + 1 for line in imports) <= 8
+
+
+def public():
+    """Every public object with a docstring, and the methods of the classes."""
+    for name in hd.__all__:
+        value = getattr(hd, name)
+        if not callable(value):
+            continue
+        yield name, value
+        if inspect.isclass(value) and value.__module__.startswith("handdata"):
+            members = {k: v for k, v in vars(value).items() if not k.startswith("_") and callable(v)}
+            yield from ((f"{name}.{key}", member) for key, member in members.items())
+
+
+@pytest.mark.parametrize("name", [name for name in hd.__all__ if callable(getattr(hd, name))])
+def test_a_public_name_says_what_it_is_with_an_example(name):
+    text = inspect.getdoc(getattr(hd, name)) or ""
+    if name != "HanddataError":
+        assert ">>>" in text, f"hd.{name} has no example"
+
+
+@pytest.mark.parametrize(("name", "value"), [pytest.param(*pair, id=pair[0]) for pair in public()])
+def test_the_examples_of_a_docstring_run(name, value, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(home)
+    given = {
+        "EXAMPLE": home / "data/shards/rhd",
+        "FOLDER": tmp_path / "mine",
+        "RUN": home / "runs/demo",
+        "np": np,
+        "hd": hd,
+    }
+    found = doctest.DocTestFinder(recurse=False).find(value, name, globs=given | {"np": np, "hd": hd})
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for test in found:
+        assert runner.run(test).failed == 0
