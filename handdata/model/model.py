@@ -42,8 +42,9 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
 
     Example:
         >>> import handdata as hd
-        >>> model = hd.load_model("runs/demo")  # doctest: +SKIP
-        >>> hand = model("photo.jpg", box_xyxy=(80, 40, 280, 240), side="right")  # doctest: +SKIP
+        >>> model = hd.load_model(RUN, device="cpu")
+        >>> model.size
+        32
     """
     folder = Path(name)
     named = find_root(None).runs / folder
@@ -65,6 +66,14 @@ class Model:
     Attributes:
         trained: what was loaded.
         read_outs: names of the ways from its heatmaps to positions, its own first.
+
+    Example:
+        >>> import numpy as np, handdata as hd
+        >>> model = hd.load_model(RUN, device="cpu")
+        >>> image = np.zeros((240, 320, 3), np.uint8)
+        >>> hand = model(image, box_xyxy=(80, 40, 280, 240), side="right")
+        >>> hand.keypoints_2d.shape, hand.side, len(model([image, image]))
+        ((21, 2), 'right', 2)
     """
 
     def __init__(self, trained: Trained, device: str = "auto") -> None:
