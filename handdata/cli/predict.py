@@ -4,12 +4,17 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from handdata.cli.options import data_root_option, print_json, run_path
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.evaluation.absolute import Size
+    from handdata.model.place import Lens
 
 
 @click.command("predict")
@@ -33,6 +38,16 @@ from handdata.paths import DataRoot
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the model to this file; alone, only that.",
 )
+@click.option("--focal", type=click.FloatRange(min=0, min_open=True), help="Focal length of the camera, px.")
+@click.option(
+    "--fov", type=click.FloatRange(0, 180, min_open=True, max_open=True), help="Its horizontal field of view, degrees."
+)
+@click.option("--camera", type=click.Path(dir_okay=False, path_type=Path), help="JSON with its 3 x 3 intrinsics K, px.")
+@click.option(
+    "--hand-size",
+    metavar="MM|adult",
+    help="Wrist to middle knuckle; with a camera it gives millimetres [default: adult]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @data_root_option
 @click.pass_obj
@@ -45,28 +60,38 @@ def predict_command(
     box: tuple[float, float, float, float] | None,
     rule: str | None,
     onnx: Path | None,
+    focal: float | None,
+    fov: float | None,
+    camera: Path | None,
+    hand_size: str | None,
     device: str,
 ) -> None:
     """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
 
     The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D; the pictures with the
     skeleton drawn on go to a folder. The model looks at --box, or at the largest centred square of the picture.
+    With --focal, --fov or --camera they are placed before the camera too, in millimetres; the depth is proportional to
+    the hand size that is assumed, one picture cannot tell a small hand that is near from a large one that is far.
     With --onnx the model itself goes to a file that ONNX runtimes read: a crop's bytes in, keypoints out.
 
     \b
     Example:
       handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
+      handdata predict demo hand.jpg --fov 68 --hand-size adult
       handdata predict best --onnx best.onnx
     """
     from handdata.model.checkpoint import read
     from handdata.model.found import SUFFIXES, as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.model import BATCH, Model
+    from handdata.model.place import place
+    from handdata.pictures.decode import image_size
     from handdata.progress import meter, say
 
     if not pictures and not onnx:
         raise click.UsageError("give PICTURES, or --onnx FILE.")
     if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
+    lens, size = _lens_and_size(focal, fov, camera, hand_size)
     folder = run_path(root, run)
     trained = read(folder)
     if onnx:
@@ -82,13 +107,37 @@ def predict_command(
     with _in_this_commands_words(box), meter("predicting", len(paths)) as bar:
         for first in range(0, len(paths), BATCH):
             part = slice(first, first + BATCH)
-            found = model(paths[part], [edges] * len(paths[part]), hand, read_out=rule)
+            cameras = [lens.intrinsics(*image_size(path)) for path in paths[part]] if lens else None
+            found = model(paths[part], [edges] * len(paths[part]), hand, K=cameras, read_out=rule)
             for name, one in zip(names[part], found, strict=True):
                 write_overlay(target / name, one)
-                hands.append(as_sample(one))
+                placed, depth_sd = place(one, size) if lens else (one, None)
+                hands.append(as_sample(placed, depth_sd))
                 bar.advance()
     say(f"{len(hands)} {'overlay' if len(hands) == 1 else 'overlays'} in {target}")
-    print_json(predictions_json(trained, hands))
+    if lens:
+        say(f"millimetres rest on {size.mm:g} +- {size.sd_mm:g} mm from wrist to middle knuckle: {size.source}")
+    print_json(predictions_json(trained, hands, size if lens else None))
+
+
+def _lens_and_size(
+    focal: float | None, fov: float | None, camera: Path | None, hand_size: str | None
+) -> "tuple[Lens | None, Size]":
+    """Return what the camera and the hand are said to be."""
+    from handdata.model.place import Lens, read_lens, size_of
+
+    given = [name for name, value in (("--focal", focal), ("--fov", fov), ("--camera", camera)) if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"give one of {', '.join(given)}.")
+    if hand_size is not None and not given:
+        raise click.UsageError("--hand-size goes with --focal, --fov or --camera.")
+    try:
+        size = size_of(hand_size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--hand-size") from error
+    if camera is not None:
+        return read_lens(camera), size
+    return Lens(focal_px=focal, fov_deg=fov) if given else None, size
 
 
 def _picture_files(given: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:

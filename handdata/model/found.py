@@ -1,12 +1,15 @@
 """What a model found in pictures, as files: overlays, and the JSON that evaluation reads."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
+from handdata.evaluation.absolute import Size
 from handdata.evaluation.predictions import VERSION
 from handdata.files.whole import whole
 from handdata.model.checkpoint import Trained
@@ -18,9 +21,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
 
 
-def predictions_json(trained: Trained, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def predictions_json(trained: Trained, samples: Sequence[dict[str, Any]], size: Size | None = None) -> dict[str, Any]:
     """Return a predictions file, of `as_sample`, that `handdata evaluate --predictions` reads."""
-    options = {"checkpoint": str(trained.path), "recipe": trained.recipe, "epoch": trained.epoch}
+    options: dict[str, Any] = {"checkpoint": str(trained.path), "recipe": trained.recipe, "epoch": trained.epoch}
+    if size is not None:
+        options |= {"hand_size_mm": size.mm, "hand_size_sd_mm": size.sd_mm, "hand_size_source": size.source}
     return {
         "schema": VERSION,
         "options": options,
@@ -29,8 +34,11 @@ def predictions_json(trained: Trained, samples: Sequence[dict[str, Any]]) -> dic
     }
 
 
-def as_sample(hand: Hand) -> dict[str, Any]:
-    """Return one sample of a predictions file in JSON (docs/evaluation.md), with what it was made from."""
+def as_sample(hand: Hand, depth_sd_mm: float | None = None) -> dict[str, Any]:
+    """Return one sample of a predictions file in JSON (docs/evaluation.md), with what it was made from.
+
+    A hand that was put before a camera has millimetres too, null where the problem was ill conditioned.
+    """
     peaks = [] if hand.peaks is None else hand.peaks.round(4).tolist()
     return {
         "sample_id": hand.id,
@@ -39,7 +47,13 @@ def as_sample(hand: Hand) -> dict[str, Any]:
         "keypoints_2d": hand.keypoints_2d.round(3).tolist(),
         "peaks": peaks,
         "keypoints_3d_normalized": hand.keypoints_3d_normalized.round(5).tolist(),
+        **({} if depth_sd_mm is None else _in_mm(hand, depth_sd_mm)),
     }
+
+
+def _in_mm(hand: Hand, depth_sd_mm: float) -> dict[str, Any]:
+    points = [point.round(2).tolist() if np.isfinite(point).all() else None for point in hand.keypoints_3d]
+    return {"keypoints_3d": points, "depth_sd_mm": round(depth_sd_mm, 1) if math.isfinite(depth_sd_mm) else None}
 
 
 def overlay_names(paths: Sequence[Path]) -> list[str]:

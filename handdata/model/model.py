@@ -17,6 +17,7 @@ from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.pixels import normalize
+from handdata.model.place import place, size_of
 from handdata.paths import find_root
 from handdata.pictures.decode import read_image, resample_square
 from handdata.shards.hand import Hand
@@ -91,15 +92,17 @@ class Model:
     @overload
     def __call__(
         self, image: list[Any] | tuple[Any, ...], box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
-        read_out: str | None = None,
+        hand_size: float | str | None = None, read_out: str | None = None,
     ) -> list[Hand]: ...  # fmt: skip
     @overload
     def __call__(
-        self, image: Picture, box_xyxy: Any = None, side: Any = "left", *, K: Any = None, read_out: str | None = None
-    ) -> Hand: ...
+        self, image: Picture, box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
+        hand_size: float | str | None = None, read_out: str | None = None,
+    ) -> Hand: ...  # fmt: skip
     def __call__(
-        self, image: Any, box_xyxy: Any = None, side: Any = "left", *, K: Any = None, read_out: str | None = None
-    ) -> Hand | list[Hand]:
+        self, image: Any, box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
+        hand_size: float | str | None = None, read_out: str | None = None,
+    ) -> Hand | list[Hand]:  # fmt: skip
         """Find the 21 keypoints of a hand.
 
         Args:
@@ -109,6 +112,8 @@ class Model:
             side: "left" or "right", the person's hand; for a list of pictures one for all, or a list.
             K: (3, 3) intrinsics of the picture, px; then 3D is in the axes of its camera, where the model was trained
                 so. One for all pictures of a list, or a list.
+            hand_size: mm from wrist to middle knuckle, or "adult"; with K it gives `keypoints_3d` in mm, to which it
+                is proportional. None leaves them NaN.
             read_out: one of `read_outs`; None takes the first.
 
         Returns:
@@ -122,17 +127,21 @@ class Model:
         """
         if read_out is not None and read_out not in self.read_outs:
             raise ValueError(f"read_out must be one of {', '.join(self.read_outs)}, got {read_out!r}")
+        if hand_size is not None:
+            size = size_of(hand_size)
+            found = self(image, box_xyxy, side, K=K, read_out=read_out)
+            return [place(one, size)[0] for one in found] if isinstance(found, list) else place(found, size)[0]
         if not isinstance(image, list | tuple):
             return self._find([image], [box_xyxy], [side], [K], read_out)[0]
         count = len(image)
         boxes = _each(box_xyxy, count, "box_xyxy", single=lambda value: value is None)
         sides = _each(side, count, "side", single=lambda value: isinstance(value, str))
         cameras = _each(K, count, "K", single=lambda value: value is None or np.ndim(value) == 2)
-        found: list[Hand] = []
+        hands: list[Hand] = []
         for first in range(0, count, BATCH):
             part = slice(first, first + BATCH)
-            found += self._find(image[part], boxes[part], sides[part], cameras[part], read_out)
-        return found
+            hands += self._find(image[part], boxes[part], sides[part], cameras[part], read_out)
+        return hands
 
     def _find(
         self, pictures: Sequence[Any], boxes: Sequence[Any], sides: Sequence[Any], cameras: Sequence[Any],

@@ -11,10 +11,13 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.absolute import ADULT, Size
 from handdata.evaluation.predictions import read_predictions
-from handdata.geometry import rotation_from_vector
+from handdata.geometry import normalize_pose, project, rotation_from_vector
 from handdata.model.model import BATCH, load_model
 from handdata.model.networks import Prediction
+from handdata.model.place import place
+from handdata.shards.hand import Hand
 from handdata.train.loop import train
 from tests.train.made_training import job_of, made_set, tiny
 
@@ -210,3 +213,63 @@ def test_a_damaged_picture_is_told_without_options_of_another_command(root, tmp_
 
     assert "bad.png: expected" in str(result.exception)
     assert str(result.exception).endswith("Save it again, or leave it out.")
+
+
+def test_command_gives_millimetres_with_a_camera_and_says_what_they_rest_on(root, tmp_path):
+    camera = tmp_path / "camera.json"
+    camera.write_text('{"K": [[200, 0, 100], [0, 200, 60], [0, 0, 1]]}')
+    picture = root / "pictures/a.png"
+    by_camera, by_focal, adult = (
+        run_command(root, "small", picture, "--out", tmp_path / "out", *options)
+        for options in (
+            ("--camera", camera, "--hand-size", "80"),
+            ("--focal", 200, "--hand-size", "160"),
+            ("--fov", 60),
+        )
+    )
+
+    first, second = (json.loads(result.stdout)["samples"][0] for result in (by_camera, by_focal))
+    assert first["sample_id"] == "a.png"
+    assert (first["keypoints_3d"][9] is None) == (first["depth_sd_mm"] is None)
+    assert len(second["keypoints_3d"]) == 21
+    assert json.loads(adult.stdout)["options"]["hand_size_mm"] == 83.5
+    assert "millimetres rest on 83.5 +- 5.2 mm from wrist to middle knuckle: adults" in adult.stderr
+    assert json.loads(by_camera.stdout)["options"]["hand_size_source"] == "given"
+    assert "keypoints_3d" not in json.loads(run_command(root, "small", picture, "--out", tmp_path).stdout)["samples"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--focal", "200", "--fov", "60"), "give one of --focal, --fov"),
+        (("--hand-size", "80"), "--hand-size goes with --focal, --fov or --camera"),
+        (("--focal", "200", "--hand-size", "small"), "hand_size must be mm above 0, or adult, got 'small'"),
+    ],
+)
+def test_command_refuses_what_means_nothing(root, options, said):
+    result = run_command(root, "small", root / "pictures/a.png", *options)
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_hand_is_placed_where_its_camera_saw_it():
+    rng = np.random.default_rng(0)
+    xyz = np.array([40.0, -30, 500]) + rng.normal(0, 30, (21, 3))
+    K = np.array([[400.0, 0, 320], [0, 400, 240], [0, 0, 1]])
+    pose, scale = normalize_pose(xyz)
+    hand = Hand(
+        image=np.zeros((480, 640, 3), np.uint8),
+        side="left",
+        keypoints_2d=project(xyz, K),
+        keypoints_3d_normalized=pose,
+        K=K,
+        peaks=np.ones(21),
+    )
+    placed, sd = place(hand, Size(float(scale), 5.0, "given"))
+
+    np.testing.assert_allclose(placed.keypoints_3d, xyz, atol=1e-6)
+    assert placed.annotated_3d.all()
+    assert sd == pytest.approx(5.0 / scale * xyz[9, 2], rel=0.01)
+    with pytest.raises(ValueError, match="give K"):
+        place(replace(hand, K=np.full((3, 3), np.nan)), ADULT)

@@ -1,0 +1,105 @@
+"""From a found hand to millimetres: a camera, an assumed hand size, and what they leave open."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import DataError, MissingError
+from handdata.evaluation.absolute import ADULT, Size, lift_pose, rays_of
+from handdata.shards.hand import Hand
+from handdata.skeleton import ROOT
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lens:
+    """What is known of a camera; one of the three.
+
+    Attributes:
+        focal_px: focal length; the principal point is the middle of the picture.
+        fov_deg: horizontal field of view, degrees; the same.
+        K: (3, 3) intrinsics, px.
+    """
+
+    focal_px: float | None = None
+    fov_deg: float | None = None
+    K: Floats | None = None
+
+    def intrinsics(self, width: int, height: int) -> Floats:
+        """Return the (3, 3) intrinsics of a picture.
+
+        Example:
+            >>> Lens(fov_deg=90).intrinsics(640, 480)[0].tolist()
+            [320.0, 0.0, 319.5]
+        """
+        if self.K is not None:
+            return self.K
+        if self.focal_px is None and self.fov_deg is None:
+            raise ValueError("a lens needs focal_px, fov_deg or K")
+        focal = self.focal_px or width / 2 / math.tan(math.radians(self.fov_deg or 0.0) / 2)
+        return np.array([[round(focal, 9), 0, (width - 1) / 2], [0, round(focal, 9), (height - 1) / 2], [0, 0, 1.0]])
+
+
+def read_lens(path: Path) -> Lens:
+    """Read intrinsics from JSON: a 3 x 3 list, or an object that has one as "K".
+
+    Raises:
+        MissingError: there is no such file.
+        DataError: it holds no such list.
+    """
+    expected = "JSON of a 3 x 3 list, or an object with one as K"
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        K = np.array(content["K"] if isinstance(content, dict) else content, np.float64)
+    except FileNotFoundError:
+        raise MissingError(path, expected=expected, got="no file") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(path, expected=expected, got=f"something else ({error})") from error
+    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        raise DataError(path, expected=expected, got=f"{K.tolist()}")
+    return Lens(K=K)
+
+
+def size_of(hand_size: float | str | None) -> Size:
+    """Return the hand size that was asked for: mm from wrist to middle knuckle, or "adult" (also None).
+
+    Raises:
+        ValueError: neither.
+    """
+    if hand_size is None or hand_size == "adult":
+        return ADULT
+    try:
+        mm = float(hand_size)
+    except ValueError:
+        mm = math.nan
+    if not (math.isfinite(mm) and mm > 0):
+        raise ValueError(f"hand_size must be mm above 0, or adult, got {hand_size!r}")
+    return Size(mm, 0.0, "given")
+
+
+def place(hand: Hand, size: Size) -> tuple[Hand, float]:
+    """Put a found hand into its camera's axes: weighted least squares of its pose against its 2D keypoints.
+
+    Args:
+        hand: with `K`, `keypoints_2d`, `keypoints_3d_normalized` in the axes of that camera, and `peaks`.
+        size: what is assumed of wrist to middle MCP; the depth is proportional to it.
+
+    Returns:
+        The hand with `keypoints_3d`, mm, NaN where the problem is ill conditioned; the standard deviation of its depth.
+
+    Raises:
+        ValueError: the hand has no camera.
+    """
+    if not np.isfinite(hand.K).all():
+        raise ValueError("to place a hand its camera must be known: give K")
+    lifted = lift_pose(rays_of(hand.keypoints_2d, hand.K), hand.keypoints_3d_normalized, hand.peaks, robust=True)
+    xyz, sd = lifted.in_mm(size)
+    known = np.asarray(np.isfinite(xyz).all(-1))
+    placed = replace(hand, keypoints_3d=xyz, annotated_3d=known, scale_mm=size.mm if known[ROOT] else float("nan"))
+    return placed, float(sd)
