@@ -152,21 +152,6 @@ def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
     return np.asarray(np.cumsum(passing[:-1]) / passing.sum())
 
 
-def keypoint_accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
-    """Return the PCK curve as the mean of each keypoint's own curve, keypoints without labels left out.
-
-    Differs from the pooled curve when keypoints have unequal numbers of labels (docs/method.md 9.6, hand3d).
-    """
-    curves = [accuracy_curve(distances_NK[:, k : k + 1], thresholds) for k in range(distances_NK.shape[1])]
-    present = [curve for curve in curves if np.isfinite(curve).all()]
-    return np.mean(present, axis=0) if present else np.full(len(thresholds), np.nan)
-
-
-def trapezoid_area(curve: Array, thresholds: Array) -> float:
-    """Return the area under a PCK curve by the trapezoid rule, divided by the width of its window."""
-    return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
-
-
 def trapezoid_weights(thresholds: Array) -> Floats:
     """Return the weights (T,) with which the trapezoid rule averages a curve over its window; they add up to 1."""
     steps = np.diff(thresholds)

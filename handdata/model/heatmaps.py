@@ -9,7 +9,6 @@ map is py (outer) px exactly. What the 61-tap kernel cuts off is below exp(-50) 
 """
 
 import functools
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -112,28 +111,3 @@ def iou_per_map(pred_BKHW: Tensor, px_BKN: Tensor, py_BKN: Tensor) -> Tensor:
     target_energy = px_BKN.square().sum(-1) * py_BKN.square().sum(-1)
     union = pred.square().sum((-2, -1)) + target_energy - overlap
     return 1.0 - (overlap + IOU_EPSILON) / (union + IOU_EPSILON)
-
-
-def iou_loss(
-    pred_BKHW: Tensor,
-    px_BKN: Tensor,
-    py_BKN: Tensor,
-    present_BK: Tensor,
-    *,
-    over: Literal["present", "all"] = "present",
-) -> Tensor:
-    """Return the IoU loss of a batch; absent keypoints add neither value nor gradient.
-
-    Args:
-        pred_BKHW: (B, K, H, W) predicted maps.
-        px_BKN: (B, K, W) from `profiles`.
-        py_BKN: (B, K, H).
-        present_BK: (B, K) bool.
-        over: divide by the number of present keypoints in the batch (docs/method.md L4), or by B K as published.
-
-    Returns:
-        Scalar float32; 0 when nothing is present.
-    """
-    losses = torch.where(present_BK, iou_per_map(pred_BKHW, px_BKN, py_BKN), 0.0)
-    count = present_BK.sum().clamp(min=1) if over == "present" else present_BK.numel()
-    return losses.sum() / count

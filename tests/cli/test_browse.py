@@ -13,7 +13,7 @@ from handdata.cli.browse import browse_command
 from handdata.model.pixels import denormalize
 from handdata.paths import DataRoot
 from handdata.train.augment.prepare import prepare
-from handdata.train.augment.settings import NO_AUGMENTATION
+from handdata.train.augment.settings import AugmentConfig
 from handdata.train.contact_sheet import draw_inputs
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import write_dataset
@@ -56,7 +56,7 @@ def test_labels_that_do_not_count_are_not_drawn(folder):
     with EvalLoader(open_mixture([folder], None), 9, threads=0) as loader:
         batch = next(iter(loader))
     nothing = {**batch.labels, "in_frame": np.zeros_like(batch.labels["in_frame"])}
-    inputs = prepare(replace(batch, labels=nothing), NO_AUGMENTATION, seed=0, epoch=0, train=False)
+    inputs = prepare(replace(batch, labels=nothing), AugmentConfig(), seed=0, epoch=0, train=False)
     plain = (denormalize(inputs.image_B3HW) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
     for drawn, picture in zip(draw_inputs(inputs, batch), plain, strict=True):

@@ -116,7 +116,7 @@ def test_root_mean_square_of_3_and_4_is_sqrt_12_5():
 def test_pooled_and_per_keypoint_curves_differ_when_labels_are_uneven():
     distances = np.array([[1.0, 9.0], [1.0, np.nan], [1.0, np.nan]])
     assert metrics.accuracy_curve(distances, [5.0]).tolist() == [0.75]
-    assert metrics.keypoint_accuracy_curve(distances, [5.0]).tolist() == [0.5]
+    assert metrics.macro_mean(metrics.keypoint_means(metrics.window_credit(distances, 5.0, 5.001))[0]) == 0.5
 
 
 def test_a_distance_of_30_covers_two_thirds_of_the_window_20_to_50():
@@ -142,6 +142,10 @@ def uneven_distances(seed=0, n=40):
     return distances
 
 
+def trapezoid_area(curve, thresholds):
+    return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
+
+
 GRIDS = [np.linspace(0, 50, 20)[8:], np.linspace(20, 50, 15), np.linspace(0, 50, 101)]
 
 
@@ -156,21 +160,21 @@ def test_mean_credit_of_a_grid_is_the_trapezoid_area_under_its_curve(grid):
     credit = metrics.grid_credit(distances, grid, metrics.trapezoid_weights(grid))
 
     assert metrics.micro_mean(credit) == pytest.approx(area, abs=1e-12)
-    assert metrics.trapezoid_area(metrics.accuracy_curve(distances, grid), grid) == pytest.approx(area, abs=1e-12)
+    assert trapezoid_area(metrics.accuracy_curve(distances, grid), grid) == pytest.approx(area, abs=1e-12)
 
 
 def test_mean_keypoint_credit_is_the_area_under_the_mean_of_keypoint_curves():
     distances, grid = uneven_distances(1), np.linspace(0, 50, 20)[8:]
     credit = metrics.grid_credit(distances, grid, metrics.trapezoid_weights(grid))
-    curve = metrics.keypoint_accuracy_curve(distances, grid)
-    assert metrics.macro_mean(metrics.keypoint_means(credit)[0]) == pytest.approx(metrics.trapezoid_area(curve, grid))
+    curve = np.mean([metrics.accuracy_curve(distances[:, k : k + 1], grid) for k in range(21)], axis=0)
+    assert metrics.macro_mean(metrics.keypoint_means(credit)[0]) == pytest.approx(trapezoid_area(curve, grid))
 
 
 def test_exact_window_is_the_limit_of_ever_finer_grids():
     distances = uneven_distances(2)
     exact = metrics.micro_mean(metrics.window_credit(distances, 20.0, 50.0))
     fine = np.linspace(20.0, 50.0, 300_001)
-    assert metrics.trapezoid_area(metrics.accuracy_curve(distances, fine), fine) == pytest.approx(exact, abs=1e-5)
+    assert trapezoid_area(metrics.accuracy_curve(distances, fine), fine) == pytest.approx(exact, abs=1e-5)
 
 
 @given(arrays(np.float64, (4, 21), elements=st.floats(0, 1e3)))

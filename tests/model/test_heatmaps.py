@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from handdata.model.heatmaps import inside, iou_loss, profiles, render, targets
+from handdata.model.heatmaps import inside, profiles, render, targets
+from handdata.model.losses import divide, loss_2d
 
 SIZE = 128
 
@@ -22,6 +23,10 @@ def naive_target(u: float, v: float, size: int = SIZE) -> np.ndarray:
     taps = 2 * round(30 * size / 128) + 1
     heatmap = cv2.GaussianBlur(heatmap, (taps, taps), 3 * size / 128)
     return heatmap / heatmap.max()
+
+
+def iou_loss(pred: torch.Tensor, uv: torch.Tensor, present: torch.Tensor, over: str = "present") -> torch.Tensor:
+    return divide(loss_2d(pred, uv, present, "iou", over))
 
 
 def materialised_iou(pred: torch.Tensor, target: torch.Tensor, present: torch.Tensor, over: str) -> torch.Tensor:
@@ -89,11 +94,7 @@ def test_iou_of_ideal_blobs_follows_the_closed_form():
     moved = at.clone()
     moved[:, 0, 0] += distances / SIZE
     present = torch.ones(6, 1, dtype=torch.bool)
-    px, py = profiles(at, SIZE)
-    ious = [
-        1 - iou_loss(targets(moved, present, SIZE)[i : i + 1], px[i : i + 1], py[i : i + 1], present[i : i + 1])
-        for i in range(6)
-    ]
+    ious = [1 - iou_loss(targets(moved, present, SIZE)[i, None], at[i, None], present[i, None]) for i in range(6)]
 
     # docs/method.md 7: IoU = 1 / (2 exp(d^2 / 36) - 1)
     assert [round(float(iou), 3) for iou in ious] == [0.947, 0.810, 0.638, 0.472, 0.225, 0.092]
@@ -108,7 +109,7 @@ def test_separable_iou_has_the_value_and_gradient_of_the_materialised_one(over):
     first, second = pred.clone().requires_grad_(), pred.clone().requires_grad_()
     px, py = profiles(uv, SIZE)
 
-    separable = iou_loss(first, px, py, present, over=over)
+    separable = iou_loss(first, uv, present, over)
     materialised = materialised_iou(second, render(px, py), present, over)
     separable.backward()
     materialised.backward()
@@ -139,12 +140,11 @@ def test_predictions_of_absent_keypoints_change_neither_loss_nor_gradient_l4(ove
     generator = torch.Generator().manual_seed(5)
     uv = torch.rand(2, 21, 2, generator=generator) * 0.9
     present = torch.rand(2, 21, generator=generator) > 0.5
-    px, py = profiles(uv, 32)
     pred = torch.rand(2, 21, 32, 32, generator=generator)
     changed = torch.where(present[..., None, None], pred, torch.rand(2, 21, 32, 32, generator=generator))
     grads, losses = [], []
     for maps in (pred.clone().requires_grad_(), changed.clone().requires_grad_()):
-        losses.append(iou_loss(maps, px, py, present, over=over))
+        losses.append(iou_loss(maps, uv, present, over))
         losses[-1].backward()
         grads.append(maps.grad)
 
@@ -154,9 +154,8 @@ def test_predictions_of_absent_keypoints_change_neither_loss_nor_gradient_l4(ove
 
 
 def test_a_batch_without_any_present_keypoint_costs_nothing():
-    px, py = profiles(torch.full((1, 21, 2), 2.0), 32)
     pred = torch.rand(1, 21, 32, 32, requires_grad=True)
-    loss = iou_loss(pred, px, py, torch.zeros(1, 21, dtype=torch.bool))
+    loss = iou_loss(pred, torch.full((1, 21, 2), 2.0), torch.zeros(1, 21, dtype=torch.bool))
     loss.backward()
 
     assert loss.item() == 0

@@ -126,7 +126,7 @@ def add_noise(pictures: Iterable[Picture], deviation_B: Tensor, place_B2: Tensor
 
 
 def normalize(pictures: Iterable[Picture], out_B3HW: Tensor) -> None:
-    """Write what `color.normalize` makes of pictures into `out_B3HW`, in planes."""
+    """Write what `pixels.normalize` makes of pictures into `out_B3HW`, in planes."""
     normal = None
     for picture, planes in zip(pictures, out_B3HW.numpy(), strict=True):
         normal = cv2.transform(picture, _NORMALIZED, dst=normal)
@@ -134,7 +134,7 @@ def normalize(pictures: Iterable[Picture], out_B3HW: Tensor) -> None:
 
 
 def _in_pixels(affine_B23: Tensor, side: int, size: int) -> NDArray[np.float64]:
-    """Turn what `windows.sampling_affine` gives into affines from the crop's pixels to the canvas'."""
+    """Turn what `crop_window.sampling_affine` gives into affines from the crop's pixels to the canvas'."""
     unit = 1 / size - 1
     to_unit = np.array([[2 / size, 0, unit], [0, 2 / size, unit], [0, 0, 1]])
     affine: NDArray[np.float64] = affine_B23.double().numpy() @ to_unit * (side / 2)

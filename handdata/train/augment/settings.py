@@ -21,7 +21,9 @@ def _within(low: float, high: float, default: T) -> T:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What one dataset's training samples go through. The default changes nothing but the background.
+    """What one dataset's training samples go through.
+
+    The default changes nothing but the background, as e010, e012 and e013 do (docs/method.md 8).
 
     Attributes:
         rotation_deg: angle drawn from +- this, degrees.
@@ -68,7 +70,6 @@ class AugmentConfig:
 
 
 LIMITS = {f.name: f.metadata["limits"] for f in fields(AugmentConfig) if "limits" in f.metadata}
-NO_AUGMENTATION = AugmentConfig()  # e010, e012, e013: only the random background (docs/method.md 8)
 _COLOR: dict[str, Any] = {"brightness": 0.25, "contrast": 0.25, "saturation": 0.25, "blur_px": (0.0, 0.8)}
 # The table of docs/method.md 8. The last three sets were never trained on in the published work: turned and scaled as a
 # person's box would be, the range that of Dexter+Object.

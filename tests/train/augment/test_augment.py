@@ -17,7 +17,7 @@ from handdata.pictures.crop_window import View, map_pixels, plan_views
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.color import ORDERS, blur, jitter
 from handdata.train.augment.prepare import prepare
-from handdata.train.augment.settings import NO_AUGMENTATION, PUBLISHED, AugmentConfig, published_configs
+from handdata.train.augment.settings import PUBLISHED, AugmentConfig, published_configs
 from handdata.train.augment.warp import unpack_bits, warp
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from tests.train.made_shards import K, write_dataset
@@ -92,7 +92,7 @@ def dot_offsets(inputs):
 # ------------------------------------------------------------------------------------------------ labels and picture
 
 
-@pytest.mark.parametrize("config", [NO_AUGMENTATION, FULL, PUBLISHED["stereo"], PUBLISHED["synthhands"]])
+@pytest.mark.parametrize("config", [AugmentConfig(), FULL, PUBLISHED["stereo"], PUBLISHED["synthhands"]])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_no_label_is_off_its_dot_d3(config, side, request):
     batch = request.getfixturevalue(side)
@@ -230,8 +230,8 @@ def test_without_intrinsics_the_picture_turns_about_the_crop():
 
 
 def test_a_right_hand_becomes_the_left_hand_it_mirrors(left, right):
-    plain = prepare(left, NO_AUGMENTATION, seed=0, epoch=0, train=False)
-    mirrored = prepare(right, NO_AUGMENTATION, seed=0, epoch=0, train=False)
+    plain = prepare(left, AugmentConfig(), seed=0, epoch=0, train=False)
+    mirrored = prepare(right, AugmentConfig(), seed=0, epoch=0, train=False)
 
     assert mirrored.mirrored_B.all()
     assert not plain.mirrored_B.any()
@@ -282,7 +282,7 @@ def test_points_outside_the_picture_as_shipped_are_not_present_wherever_the_crop
 
 
 def test_validation_is_the_stored_crop_whatever_the_config(left):
-    plain = prepare(left, NO_AUGMENTATION, seed=0, epoch=0, train=False)
+    plain = prepare(left, AugmentConfig(), seed=0, epoch=0, train=False)
     other = prepare(left, PUBLISHED["stereo"], seed=5, epoch=9, train=False)
     crop = left.labels["crop_xyxy"]
 
@@ -370,7 +370,7 @@ def test_box_factors_fill_their_range(small):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_shifts_fill_their_range(small, axis):
     inputs = drawn(small, AugmentConfig(shift=0.1))
-    still_uv = prepare(small, NO_AUGMENTATION, seed=0, epoch=0, train=True).uv_BK2[:, 0, axis].numpy()
+    still_uv = prepare(small, AugmentConfig(), seed=0, epoch=0, train=True).uv_BK2[:, 0, axis].numpy()
 
     # a half-pixel belongs to the smaller size these were drawn at
     moves = np.concatenate([i.uv_BK2[:, 0, axis].numpy() + 0.5 / 16 for i in inputs]) - np.tile(
@@ -388,7 +388,7 @@ def test_colour_factors_fill_their_range(kind):
     from handdata.train.augment.prepare import _DRAWS, _draw
 
     u = uniforms(0, 0, np.arange(4000), _DRAWS, stream=STREAM_AUGMENT)
-    draws = _draw([config], np.zeros(4000, int), u, right=np.zeros(4000, bool), train=True)
+    draws = _draw([config], np.zeros(4000, int), u, right=np.zeros(4000, bool), flip=np.zeros(4000, bool), train=True)
     column = ("brightness", "contrast", "saturation").index(kind)
 
     uniform_over(draws.factors[:, column], 0.75, 1.25)
@@ -403,7 +403,7 @@ def test_backgrounds_are_drawn_evenly_and_afresh_f6(root, pool):
     batch = load(write_dataset(root / "tiny", "tiny", (24,), canvas=16, foreground=True))
     greens = []
     for epoch in range(20):
-        inputs = prepare(batch, NO_AUGMENTATION, seed=0, epoch=epoch, train=True, backgrounds=pool)
+        inputs = prepare(batch, AugmentConfig(), seed=0, epoch=epoch, train=True, backgrounds=pool)
         greens.append(np.round(seen(inputs)[:, 0, 0, 1] / 40).astype(int))
     shares = np.bincount(np.concatenate(greens), minlength=5) / (20 * 24)
 
@@ -554,4 +554,4 @@ def test_bits_unpack_as_numpy_packs_them():
 
 def test_an_unknown_field_of_a_recipe_is_refused():
     with pytest.raises(ValueError, match="unknown augmentation of rhd"):
-        published_configs(["rhd"], {"rhd": {"flip": 1}})
+        published_configs(["rhd"], {"rhd": {"flop": 1}})

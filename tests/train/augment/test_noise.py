@@ -17,7 +17,7 @@ SETS = ("synthhands", "ganerated", "stereo", "dexter", "rhd", "mine")
 
 def drawn(config):
     u = uniforms(0, 0, np.arange(MANY), _DRAWS, stream=STREAM_AUGMENT)
-    return _draw([config], np.zeros(MANY, int), u, right=np.zeros(MANY, bool), train=True)
+    return _draw([config], np.zeros(MANY, int), u, right=np.zeros(MANY, bool), flip=np.zeros(MANY, bool), train=True)
 
 
 def test_a_patch_lies_where_it_was_drawn():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from handdata.model import pixels
 from handdata.train.augment import color, on_cpu, warp
 from handdata.train.augment import noise as disturb
 from handdata.train.augment import prepare as augment
@@ -157,7 +158,7 @@ def test_normalisation_is_the_same(image):
     ours = torch.empty_like(image)
     on_cpu.normalize(apart(image), ours)
 
-    torch.testing.assert_close(ours, color.normalize(image), **CLOSE)
+    torch.testing.assert_close(ours, pixels.normalize(image), **CLOSE)
 
 
 def test_windows_of_the_pool_are_the_same(pool):
@@ -181,7 +182,7 @@ def test_a_prepared_batch_is_the_same(batch, pool, masked, monkeypatch):
     assert torch.equal(batch.canvases, canvases)
 
     def normalize(image, out):
-        out.copy_(color.normalize(image))
+        out.copy_(pixels.normalize(image))
 
     monkeypatch.setattr(augment, "on_cpu", SimpleNamespace(**vars(augment._BATCHED), normalize=normalize))
     expected = made(batch, config, pool if masked else None)
