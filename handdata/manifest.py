@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from handdata.errors import ConfigError, DataError
 
 _PACKAGE = Path(__file__).resolve().parent
-OWN = "own"
+OWN_FOLDER = "own"  # manifests of the user's own pictures
 _ORIGIN_PX = {"center": 0.0, "corner": 0.5}
 _FOLDERS = (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests")
 
@@ -110,7 +110,7 @@ def load(name: str) -> Manifest:
         ConfigError: there is none of that name.
         DataError: the file lacks a fact or holds a wrong one.
     """
-    path = next((p for p in (_folder() / f"{name}.toml", _folder() / OWN / f"{name}.toml") if p.is_file()), None)
+    path = next((p for p in (_folder() / f"{name}.toml", _folder() / OWN_FOLDER / f"{name}.toml") if p.is_file()), None)
     if path is None:
         raise ConfigError("dataset", expected=f"one of {', '.join(names())}", got=name)
     text = path.read_bytes()

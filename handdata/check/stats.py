@@ -66,7 +66,7 @@ def collect(folder: Path) -> Stats:
     rows = dataset.few_shards(MAX_SAMPLED_SHARDS).spread(MAX_ROWS) if len(dataset) > MAX_ROWS else dataset
     return Stats(
         dataset=dataset.name,
-        origin=str(dataset.index.get("origin", "")),
+        origin=dataset.origin,
         num_samples=len(dataset),
         num_looked_at=len(rows),
         counts=_counts(dataset, rows),

@@ -272,7 +272,7 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "handdata_version": __version__,
         "manifest_sha256": task.attributes["manifest_sha256"],
         "options": json.loads(str(task.attributes["options"])),
-        "origin": origin_of(plan.root, dataset),
+        "origin": find_origin(plan.root, dataset),
         "splits": splits,
         "shards": shards,
         "skipped": {key: why for entry in entries for key, why in entry["skipped"].items()},
@@ -280,7 +280,7 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
     }
 
 
-def origin_of(root: Path, dataset: str) -> str:
+def find_origin(root: Path, dataset: str) -> str:
     """Return whose hands a tree shows: `rendered` if handdata's renderer marked it, else `published` or `own`."""
     if any((folder / RENDERED_MARK).is_file() for folder in (root, root.parent)):
         return "rendered"

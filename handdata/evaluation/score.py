@@ -142,7 +142,7 @@ def _score_set(
         dataset=dataset.name,
         split=split,
         shards=str(dataset.folder),
-        origin=origin_of(dataset),
+        origin=dataset.origin or UNKNOWN_ORIGIN,
         augmented=augmented,
         repeats=1 if predictions.truth is None else len(np.unique(predictions.truth.repeat)),
         counts=_counts(comparison, rows, excluded, predictions, dataset),
@@ -160,11 +160,6 @@ def _score_set(
         spread=_spread(distance, predictions, rows),
         gallery=_gallery(distance, dataset["sample_id"][found]),
     )  # fmt: skip
-
-
-def origin_of(dataset: Dataset) -> str:
-    """Return whose hands a dataset shows, `rendered`, `published` or `own`, as its conversion recorded it."""
-    return str(dataset.index.get("origin", UNKNOWN_ORIGIN))
 
 
 def _scores(

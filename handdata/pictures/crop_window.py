@@ -27,7 +27,7 @@ Window = Literal["fixed", "follow", "box", "keypoints"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CropView:
     """How each sample of a batch is looked at; every field drawn already.
 
     Attributes:
@@ -50,7 +50,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CropPlan:
     """What follows from a view, for the picture and for every label.
 
     Attributes:
@@ -69,14 +69,14 @@ class Plan:
 
 
 def plan_views(
-    view: View,
+    view: CropView,
     size: int,
     *,
     crop_xyxy: NDArray[Any],
     points: NDArray[Any],
     K: NDArray[Any],
     image_width: NDArray[Any],
-) -> Plan:
+) -> CropPlan:
     """Work out the affine, the camera and the window of every sample.
 
     Args:
@@ -100,7 +100,7 @@ def plan_views(
     center = center + 0.5 + view.shift * side[:, None]
     window = np.concatenate([center - side[:, None] / 2, center + side[:, None] / 2], axis=1)
     crop = _homogeneous(crop_affine(window, size))
-    return Plan(crop @ turn @ mirror, R @ flips, crop @ K, window, side)
+    return CropPlan(crop @ turn @ mirror, R @ flips, crop @ K, window, side)
 
 
 def map_pixels(A: Array, uv: NDArray[Any]) -> Array:
@@ -108,7 +108,7 @@ def map_pixels(A: Array, uv: NDArray[Any]) -> Array:
     return _apply(A, np.asarray(uv, np.float64))
 
 
-def sampling_affine(source_to_canvas: NDArray[Any], plan: Plan, canvas: int, size: int) -> Array:
+def sampling_affine(source_to_canvas: NDArray[Any], plan: CropPlan, canvas: int, size: int) -> Array:
     """Return where the crop's pixels lie in the canvas, as `affine_grid` and `grid_sample` count.
 
     Both count -1..1 from edge to edge (align_corners=False): pixel i of S is at (2 i + 1) / S - 1.
@@ -132,7 +132,7 @@ def _from_unit(size: int) -> Array:
     return np.array([[size / 2, 0, (size - 1) / 2], [0, size / 2, (size - 1) / 2], [0, 0, 1]])
 
 
-def _place(view: View, stored: Array, turned: Array, points: Array) -> tuple[Array, Array]:
+def _place(view: CropView, stored: Array, turned: Array, points: Array) -> tuple[Array, Array]:
     """Return the centre (B, 2) in pixel coordinates and the side (B,) of every window."""
     center, side = stored.mean(1), np.ptp(stored, axis=1).max(-1)
     enclosing = np.ptp(turned, axis=1).max(-1)

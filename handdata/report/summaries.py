@@ -12,7 +12,6 @@ from handdata.errors import HanddataError
 from handdata.evaluation.metrics import GROUPS
 from handdata.evaluation.protocols import PROTOCOLS
 from handdata.evaluation.results import QUANTITIES, SetResult
-from handdata.evaluation.score import origin_of
 from handdata.report.cells import Cell
 from handdata.report.published import ERROR_ANCHORS, published_cells
 from handdata.report.runs import Run
@@ -227,7 +226,7 @@ def _here(dataset: Dataset) -> tuple[str, str, str]:
         sizes[entry["split"]] = sizes.get(entry["split"], 0) + int(entry["num_samples"])
     labelled = [str(int(dataset.shards.reader(0)[name].any(0).sum())) for name in ("annotated_2d", "annotated_3d")]
     counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
-    return counts, " / ".join(labelled), origin_text(origin_of(dataset))
+    return counts, " / ".join(labelled), origin_text(dataset.origin)
 
 
 def _subset_rank(subset: str) -> tuple[int, str]:

@@ -77,6 +77,11 @@ class Dataset:
         return read_index(self.folder)
 
     @property
+    def origin(self) -> str:
+        """Whose hands it shows: "rendered", "published" or "own"; "" where its conversion did not record it."""
+        return ", ".join(dict.fromkeys(str(read_index(folder).get("origin", "")) for folder in self.shards.folders))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The splits its shards are of."""
         return tuple(sorted(set(self.shards.splits)))
@@ -93,8 +98,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {count:,}" for split, count in _tally(self["split"]))
-        origin = ", ".join(dict.fromkeys(str(read_index(f).get("origin", "")) for f in self.shards.folders))
-        facts = [f"{len(self):,} hands" + (f" ({splits})" if splits else ""), f"canvas {self.canvas} px", origin]
+        facts = [f"{len(self):,} hands" + (f" ({splits})" if splits else ""), f"canvas {self.canvas} px", self.origin]
         facts += [f"licence: {text}" for text in self._licences()]
         return f"<Dataset {self.name}: {'; '.join(fact for fact in facts if fact)}>"
 

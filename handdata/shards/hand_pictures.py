@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handdata.geometry import apply_affine, compose_affine, crop_affine, invert_affine
-from handdata.pictures.crop_window import View, plan_views
+from handdata.pictures.crop_window import CropView, plan_views
 from handdata.pictures.decode import resample_mask, resample_square
 from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
 from handdata.shards.schema import MASK_UNKNOWN
@@ -53,10 +53,10 @@ def cut(hand: "Hand", image: NDArray[np.uint8], size: int, *, rotate: float, sca
     return replace(moved, **{name: _sampled(getattr(hand, name), A, size) for name in ("mask", "foreground")})
 
 
-def _turned(degrees: float, zoom: float) -> View:
+def _turned(degrees: float, zoom: float) -> CropView:
     """Return the view of one hand whose window follows it."""
     one = np.ones(1)
-    return View(
+    return CropView(
         angle=degrees * one,
         mirror=np.zeros(1, bool),
         window=np.array(["follow"]),

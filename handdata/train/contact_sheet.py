@@ -14,7 +14,7 @@ from handdata.train.augment.prepare import Inputs, prepare
 from handdata.train.augment.settings import AugmentConfig, published_configs
 from handdata.train.config import load_config
 from handdata.train.loader.loaders import Batch, Mixture
-from handdata.train.loader.prefetch import Chunk, Request, ShardSource
+from handdata.train.loader.prefetch import BatchRequest, Chunk, ShardSource
 from handdata.train.loader.proportions import slot_map
 
 COLUMNS = 6
@@ -59,7 +59,7 @@ def draw_inputs(inputs: Inputs, batch: Batch) -> list[NDArray[np.uint8]]:
 def _read(mixture: Mixture, sample: NDArray[np.int64]) -> Batch:
     """Read samples of the only dataset of a mixture."""
     chunk = Chunk(mixture, np.zeros_like(sample), sample, sample, 0)
-    return ShardSource(mixture, len(sample), torch.device("cpu")).make(Request(chunk, slice(0, len(sample))))
+    return ShardSource(mixture, len(sample), torch.device("cpu")).make(BatchRequest(chunk, slice(0, len(sample))))
 
 
 def _augmented(batch: Batch, config: AugmentConfig, seed: int) -> Inputs:

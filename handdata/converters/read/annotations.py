@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hand:
+class HandLabels:
     """One labelled hand; NaN where the file does not say.
 
     Attributes:
@@ -55,7 +55,7 @@ class Hand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class LabelRow:
     """One row of the file: where its picture is, and the hand or what is wrong with it.
 
     `image` is "" where the row is so broken that whose it is cannot be told.
@@ -65,7 +65,7 @@ class Row:
     split: str
     sequence: str
     frame: int | None
-    hand: Hand | HanddataError
+    hand: HandLabels | HanddataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Annotations:
         others: annotations of categories without points of a hand, by category.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[LabelRow, ...]
     ignored: tuple[str, ...]
     others: Mapping[str, int]
 
@@ -126,7 +126,7 @@ def _read_coco(text: str, path: Path) -> Annotations:
         raise DataError(f"{path}[categories]", expected="one with keypoints", got="none", fix="See docs/custom.md.")
     slots = {key: match_names(these, f"{path}[categories]") for key, these in names.items()}
     ignored = {n for k, these in names.items() for n, slot in zip(these, slots[k], strict=True) if slot is None}
-    rows: list[Row] = []
+    rows: list[LabelRow] = []
     others: Counter[str] = Counter()
     for number, annotation in enumerate(annotations):
         where = f"{path}[annotations][{number}]"
@@ -150,7 +150,7 @@ def _said(*parts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for part in parts for key, value in part.items() if value is not None}
 
 
-def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
+def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> HandLabels:
     rows = [row for row, slot in enumerate(slots) if slot is not None]
     targets = [slot for slot in slots if slot is not None]
     uv, visible = np.full((PALM + 1, 2), np.nan), np.full(PALM + 1, UNKNOWN, np.int8)
@@ -174,7 +174,7 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> Hand:
     if facts.get("K") and not np.isfinite(K).any():
         raise ValueError("intrinsics that are none")
     x, y, w, h = np.array(facts["bbox"], np.float64) if facts.get("bbox") else np.full(4, np.nan)
-    return Hand(
+    return HandLabels(
         side=_side(facts.get("side") or facts["category"]),
         uv=uv,
         xyz=xyz,
@@ -220,7 +220,7 @@ def _read_csv(text: str, path: Path) -> Annotations:
     return Annotations(rows=tuple(rows), ignored=ignored, others={})
 
 
-def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Hand:
+def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> HandLabels:
     uv, xyz = np.full((PALM + 1, 2), np.nan), np.full((PALM + 1, 3), np.nan)
     visible = np.full(PALM + 1, UNKNOWN, np.int8)
     for name, slot in points.items():
@@ -232,7 +232,7 @@ def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Han
         xyz *= _mm_per_unit(facts.get("unit"))
     fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
     x, y, w, h = _numbers(facts, ["box_x", "box_y", "box_w", "box_h"])
-    return Hand(
+    return HandLabels(
         side=_side(facts.get("side", "")),
         uv=uv,
         xyz=xyz,
@@ -264,14 +264,14 @@ def _numbers(facts: Mapping[str, str], keys: Sequence[str]) -> Array:
 # ------------------------------------------------------------------------------------------------ both
 
 
-def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mapping[str, Any]], Hand]) -> Row:
+def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mapping[str, Any]], HandLabels]) -> LabelRow:
     path, split = Path(image), str(facts.get("split", "test"))
     if not path.parts or path.is_absolute() or ".." in path.parts:
         return _broken(where, "a picture inside the folder, relative to --root", image or "none")
     if split not in SPLITS:
         return _broken(where, f"a split out of {', '.join(SPLITS)}", split)
     frame: int | None = None
-    hand: Hand | HanddataError
+    hand: HandLabels | HanddataError
     try:
         frame = _whole(facts["frame"]) if "frame" in facts else None
         hand = read(facts)
@@ -280,15 +280,17 @@ def _row(image: str, facts: Mapping[str, Any], where: str, read: Callable[[Mappi
         got = f"no {error}" if isinstance(error, KeyError) else str(error)
         hand = DataError(where, expected="a labelled hand", got=got, fix=_FIX)
     folder = "" if path.parent == Path() else path.parent.as_posix()
-    return Row(image=path.as_posix(), split=split, sequence=str(facts.get("sequence", folder)), frame=frame, hand=hand)
+    return LabelRow(
+        image=path.as_posix(), split=split, sequence=str(facts.get("sequence", folder)), frame=frame, hand=hand
+    )
 
 
-def _broken(where: str, expected: str, got: str) -> Row:
+def _broken(where: str, expected: str, got: str) -> LabelRow:
     fault = DataError(where, expected=expected, got=got, fix=_FIX)
-    return Row(image="", split="test", sequence="", frame=None, hand=fault)
+    return LabelRow(image="", split="test", sequence="", frame=None, hand=fault)
 
 
-def _check(hand: Hand, frame: int | None) -> None:
+def _check(hand: HandLabels, frame: int | None) -> None:
     """Refuse what no camera takes of a hand.
 
     Raises:

@@ -24,7 +24,7 @@ from handdata.train.augment.backgrounds import BackgroundPool
 from handdata.train.augment.color import GRAY, ORDERS, blur_taps
 from handdata.train.augment.noise import ROOM, inside_box, standard_noise
 
-Picture = NDArray[Any]  # cv2's types leave out which
+Pixels = NDArray[Any]  # cv2's types leave out which
 
 EXACT = int(cv2.__version__.partition(".")[0]) >= 5  # older ones sample at the nearest 1/32 px: there torch does it
 # colour matrices, from r, g, b and 1
@@ -33,7 +33,7 @@ _GRAYED = np.tile([*GRAY, 0.0], (3, 1))
 _NORMALIZED = np.column_stack([np.diag(1 / np.array(STD)), -np.array(MEAN) / np.array(STD)])
 
 
-def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Iterator[Picture]:
+def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Iterator[Pixels]:
     """Sample uint8 canvases bilinearly: `warp.warp`."""
     if not EXACT:
         yield from _interleaved(batched.warp(canvas_BSS3, affine_B23, size))
@@ -47,8 +47,8 @@ def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Iterator[Picture
 
 
 def warp_over(
-    canvas_BSS3: Tensor, bits_BSs: Tensor, composite_B: Tensor, affine_B23: Tensor, behind: Iterable[Picture]
-) -> Iterator[Picture]:
+    canvas_BSS3: Tensor, bits_BSs: Tensor, composite_B: Tensor, affine_B23: Tensor, behind: Iterable[Pixels]
+) -> Iterator[Pixels]:
     """Sample canvases over backgrounds, which are written over: `warp.warp_over`."""
     if not EXACT:
         behind_B3HW = torch.from_numpy(np.stack(list(behind))).permute(0, 3, 1, 2)
@@ -74,14 +74,14 @@ def warp_over(
         yield cv2.copyTo(cv2.divide(colors, weight, dst=colors), shown, dst=background)
 
 
-def windows(pool: BackgroundPool, placed_B3: Tensor) -> Iterator[Picture]:
+def windows(pool: BackgroundPool, placed_B3: Tensor) -> Iterator[Pixels]:
     """Cut windows out of a pool: `BackgroundPool.windows`."""
     n = pool.size
     for tile, left, top in placed_B3.tolist():
         yield np.multiply(pool.tiles[tile, top : top + n, left : left + n].numpy(), 1 / 255, dtype=np.float32)
 
 
-def jitter(pictures: Iterable[Picture], factors_B3: Tensor, order_B: Tensor) -> Iterator[Picture]:
+def jitter(pictures: Iterable[Pixels], factors_B3: Tensor, order_B: Tensor) -> Iterator[Pixels]:
     """Change brightness, contrast and saturation: `color.jitter`."""
     spare = None
     for picture, factors, order in zip(pictures, factors_B3.tolist(), order_B.tolist(), strict=True):
@@ -99,7 +99,7 @@ def jitter(pictures: Iterable[Picture], factors_B3: Tensor, order_B: Tensor) -> 
         yield changed
 
 
-def cover(pictures: Iterable[Picture], box_B4: Tensor, color_B3: Tensor) -> Iterator[Picture]:
+def cover(pictures: Iterable[Pixels], box_B4: Tensor, color_B3: Tensor) -> Iterator[Pixels]:
     """Lay a flat patch over every picture: `disturb.cover`."""
     for picture, box, color in zip(pictures, box_B4, color_B3.numpy(), strict=True):
         if box[2] > 0:
@@ -108,7 +108,7 @@ def cover(pictures: Iterable[Picture], box_B4: Tensor, color_B3: Tensor) -> Iter
         yield picture
 
 
-def blur(pictures: Iterable[Picture], sigma_B: Tensor) -> Iterator[Picture]:
+def blur(pictures: Iterable[Pixels], sigma_B: Tensor) -> Iterator[Pixels]:
     """Blur every picture: `color.blur`."""
     blurred = None
     for picture, taps in zip(pictures, blur_taps(sigma_B).numpy(), strict=True):
@@ -116,7 +116,7 @@ def blur(pictures: Iterable[Picture], sigma_B: Tensor) -> Iterator[Picture]:
         yield blurred
 
 
-def add_noise(pictures: Iterable[Picture], deviation_B: Tensor, place_B2: Tensor) -> Iterator[Picture]:
+def add_noise(pictures: Iterable[Pixels], deviation_B: Tensor, place_B2: Tensor) -> Iterator[Pixels]:
     """Add normal noise: `disturb.add_noise`."""
     for picture, deviation, (left, top) in zip(pictures, deviation_B.tolist(), place_B2.tolist(), strict=True):
         n = len(picture)
@@ -125,7 +125,7 @@ def add_noise(pictures: Iterable[Picture], deviation_B: Tensor, place_B2: Tensor
         yield np.clip(picture, 0, 1, out=picture)
 
 
-def normalize(pictures: Iterable[Picture], out_B3HW: Tensor) -> None:
+def normalize(pictures: Iterable[Pixels], out_B3HW: Tensor) -> None:
     """Write what `pixels.normalize` makes of pictures into `out_B3HW`, in planes."""
     normal = None
     for picture, planes in zip(pictures, out_B3HW.numpy(), strict=True):
@@ -142,19 +142,19 @@ def _in_pixels(affine_B23: Tensor, side: int, size: int) -> NDArray[np.float64]:
     return affine
 
 
-def _sample(rgba: NDArray[Any], affine: NDArray[np.float64], wide: Picture, size: int, into: Picture | None) -> Picture:
+def _sample(rgba: NDArray[Any], affine: NDArray[np.float64], wide: Pixels, size: int, into: Pixels | None) -> Pixels:
     """Sample bilinearly, (n, n, 4) float32; of four channels OpenCV makes twice as many pixels a second as of three."""
     np.copyto(wide, rgba)
     return cv2.warpAffine(wide, affine, (size, size), dst=into, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
-def _interleaved(image_B3HW: Tensor) -> Picture:
+def _interleaved(image_B3HW: Tensor) -> Pixels:
     """Return (B, n, n, 3)."""
-    pictures: Picture = image_B3HW.permute(0, 2, 3, 1).contiguous().numpy()
+    pictures: Pixels = image_B3HW.permute(0, 2, 3, 1).contiguous().numpy()
     return pictures
 
 
 @functools.lru_cache(maxsize=8)
-def _noise(side: int) -> Picture:
-    noise: Picture = _interleaved(standard_noise(side, torch.device("cpu"))[None])[0]
+def _noise(side: int) -> Pixels:
+    noise: Pixels = _interleaved(standard_noise(side, torch.device("cpu"))[None])[0]
     return noise

@@ -20,7 +20,7 @@ from torch import Tensor
 from handdata.geometry import in_frame, view_turn
 from handdata.model.families.family import Labels
 from handdata.model.pixels import normalize
-from handdata.pictures.crop_window import Plan, View, map_pixels, plan_views, sampling_affine
+from handdata.pictures.crop_window import CropPlan, CropView, map_pixels, plan_views, sampling_affine
 from handdata.shards.sampling import STREAM_AUGMENT, STREAM_FLIP, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
@@ -106,7 +106,7 @@ class Inputs:
 class _Draws:
     """A batch's numbers, turned into parameters."""
 
-    view: View
+    view: CropView
     factors: NDArray[np.float64]  # (B, 3)
     order: NDArray[np.int64]  # (B,)
     sigma: NDArray[np.float64]  # (B,)
@@ -226,7 +226,7 @@ def _draw(
     def around(name: str, draw: int) -> NDArray[np.float64]:
         return np.asarray(column(name).astype(np.float64) * (2 * u[:, draw] - 1))
 
-    view = View(
+    view = CropView(
         angle=around("rotation_deg", _ANGLE),
         mirror=(column("mirror_right") & right) ^ (flip & train),
         window=column("window"),
@@ -256,7 +256,7 @@ def _draw(
     )
 
 
-def _plan(batch: Batch, view: View, size: int) -> Plan:
+def _plan(batch: Batch, view: CropView, size: int) -> CropPlan:
     labels = batch.labels
     points = np.concatenate([labels["keypoints_2d"], labels["palm_center_2d"][:, None]], axis=1)
     return plan_views(
@@ -264,7 +264,7 @@ def _plan(batch: Batch, view: View, size: int) -> Plan:
     )
 
 
-def _labels(batch: Batch, plan: Plan, size: int) -> dict[str, NDArray[Any]]:
+def _labels(batch: Batch, plan: CropPlan, size: int) -> dict[str, NDArray[Any]]:
     """Take the labels through the plan; zeros where there is none."""
     uv = map_pixels(plan.source_to_crop, batch.labels["keypoints_2d"])
     xyz = batch.labels["keypoints_3d_normalized"].astype(np.float64) @ plan.rotation.transpose(0, 2, 1)

@@ -21,7 +21,7 @@ def warp(canvas_BSS3: Tensor, affine_B23: Tensor, size: int) -> Tensor:
 
     Args:
         canvas_BSS3: uint8.
-        affine_B23: from `windows.sampling_affine`.
+        affine_B23: from `crop_window.sampling_affine`.
         size: n, side of the result.
 
     Returns:
@@ -43,7 +43,7 @@ def warp_over(
         canvas_BSS3: uint8.
         bits_BSs: (B, S, S/8) uint8, 1 where the pixel stays, 0 where the background shows.
         composite_B: bool; a sample without is sampled as `warp` does, its bits and background ignored.
-        affine_B23: from `windows.sampling_affine`.
+        affine_B23: from `crop_window.sampling_affine`.
         background_B3HW: (B, 3, n, n) 0..1.
 
     Returns:

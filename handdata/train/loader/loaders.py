@@ -16,7 +16,7 @@ import torch
 
 from handdata.errors import ConfigError
 from handdata.train.loader.mixture import Batch, Mixture, open_mixture
-from handdata.train.loader.prefetch import CachedSource, Chunk, Feeder, Request, ShardSource, Source
+from handdata.train.loader.prefetch import BatchRequest, BatchSource, CachedSource, Chunk, Feeder, ShardSource
 
 __all__ = ["Batch", "EvalLoader", "Loader", "Mixture", "open_mixture"]
 
@@ -38,7 +38,7 @@ class _Batches:
     ) -> None:
         self.mixture = mixture
         self.device = torch.device(device)
-        source: Source = (
+        source: BatchSource = (
             CachedSource(mixture, self.device) if cache == "device" else ShardSource(mixture, batch_size, self.device)
         )
         self._feeder = Feeder(source, self.device, threads, threads + 1 if prefetch is None else prefetch)
@@ -123,7 +123,7 @@ class Loader(_Batches):
         counts = np.bincount(dataset, minlength=len(self.mixture.names))
         return dict(zip(self.mixture.names, (counts / total).tolist(), strict=True))
 
-    def _requests(self, epoch: int, start: int, total: int) -> Iterator[Request]:
+    def _requests(self, epoch: int, start: int, total: int) -> Iterator[BatchRequest]:
         first, together = start, 1  # the first chunk is one batch, so that a training over many shards starts at once
         while first < total:
             count = min(together, total - first)
@@ -133,7 +133,7 @@ class Loader(_Batches):
             chunk = Chunk(self.mixture, dataset, sample, positions, epoch)
             first, together = first + count, min(GROWTH * together, max(1, CHUNK // self._share))
             for i in range(count):
-                yield Request(chunk, slice(i * self._share, (i + 1) * self._share))
+                yield BatchRequest(chunk, slice(i * self._share, (i + 1) * self._share))
 
 
 class EvalLoader(_Batches):
@@ -175,11 +175,11 @@ class EvalLoader(_Batches):
         """Yield the batches, in order."""
         return self._feeder.run(self._requests())
 
-    def _requests(self) -> Iterator[Request]:
+    def _requests(self) -> Iterator[BatchRequest]:
         starts = np.cumsum([0, *(len(dataset) for dataset in self.mixture.datasets)])
         for first in range(self._rank * self.batch_size, self.num_samples, self._world_size * self.batch_size):
             position = np.arange(first, min(first + self.batch_size, self.num_samples))
             dataset = np.searchsorted(starts, position, side="right") - 1
-            yield Request(
+            yield BatchRequest(
                 Chunk(self.mixture, dataset, position - starts[dataset], position, 0), slice(0, len(position))
             )

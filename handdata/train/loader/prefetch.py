@@ -46,7 +46,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class BatchRequest:
     """One batch to make: a part of a chunk."""
 
     chunk: Chunk
@@ -81,14 +81,14 @@ class Request:
         )
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Makes the batch of a request; called from several threads."""
 
-    def hint(self, request: Request) -> None:
+    def hint(self, request: BatchRequest) -> None:
         """Prepare for a request that will be made soon."""
         ...
 
-    def make(self, request: Request) -> Batch:
+    def make(self, request: BatchRequest) -> Batch:
         """Make a batch."""
         ...
 
@@ -103,11 +103,11 @@ class ShardSource:
         self.ring = Ring(batch_size, mixture.canvas, foreground=masks, pinned=device.type == "cuda")
         self._of_thread = threading.local()
 
-    def hint(self, request: Request) -> None:
+    def hint(self, request: BatchRequest) -> None:
         """Ask the kernel to read the rows ahead."""
         self._mixture.hint(request.places)
 
-    def make(self, request: Request) -> Batch:
+    def make(self, request: BatchRequest) -> Batch:
         """Copy the rows into a slot; on a GPU, copy the slot up and give it back."""
         count = len(request.places)
         slot = self.ring.acquire()
@@ -149,10 +149,10 @@ class CachedSource:
                 if self._bits is not None:
                     self._bits[here] = torch.from_numpy(bits)
 
-    def hint(self, request: Request) -> None:
+    def hint(self, request: BatchRequest) -> None:
         """Do nothing: all is there."""
 
-    def make(self, request: Request) -> Batch:
+    def make(self, request: BatchRequest) -> Batch:
         """Index the cache."""
         index = torch.from_numpy(self._starts[request.dataset] + request.sample)
         if self._images.device.type == "cuda":  # from pageable memory this thread would wait for the steps in line
@@ -171,7 +171,7 @@ class Feeder:
         prefetch: batches made ahead.
     """
 
-    def __init__(self, source: Source, device: torch.device, threads: int, prefetch: int) -> None:
+    def __init__(self, source: BatchSource, device: torch.device, threads: int, prefetch: int) -> None:
         self._source = source
         self._device = device
         self._depth = max(1, prefetch)
@@ -179,7 +179,7 @@ class Feeder:
         self._process = os.getpid()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="handdata-feed") if threads else None
 
-    def run(self, requests: Iterator[Request]) -> Iterator[Batch]:
+    def run(self, requests: Iterator[BatchRequest]) -> Iterator[Batch]:
         """Yield the batch of every request, in order, whatever the number of threads.
 
         Raises:
@@ -218,9 +218,9 @@ class Feeder:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _hinted(requests: Iterator[Request], source: Source, distance: int) -> Iterator[Request]:
+def _hinted(requests: Iterator[BatchRequest], source: BatchSource, distance: int) -> Iterator[BatchRequest]:
     """Yield requests, each hinted at `distance` requests before."""
-    ahead: deque[Request] = deque()
+    ahead: deque[BatchRequest] = deque()
     for request in requests:
         source.hint(request)
         ahead.append(request)

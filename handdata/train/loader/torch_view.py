@@ -19,7 +19,7 @@ from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.prepare import Inputs, prepare
 from handdata.train.augment.settings import AugmentConfig, published_configs, strong_configs
 from handdata.train.loader.mixture import Batch, Mixture
-from handdata.train.loader.prefetch import Chunk, Request, ShardSource
+from handdata.train.loader.prefetch import BatchRequest, Chunk, ShardSource
 from handdata.train.loader.proportions import slot_map
 
 AUGMENTATIONS = ("published", "strong")
@@ -152,7 +152,7 @@ class _Opened:
         """Read canvases and labels."""
         chunk = Chunk(self.mixture, self._part[numbers], self._place[numbers], numbers, 0)
         source = ShardSource(self.mixture, len(numbers), torch.device("cpu"))
-        return source.make(Request(chunk, slice(0, len(numbers))))
+        return source.make(BatchRequest(chunk, slice(0, len(numbers))))
 
     def backgrounds(self, size: int) -> BackgroundPool | None:
         """Return painted backgrounds for hands with a mask; None where there is none."""

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from handdata.errors import ConfigError
 from handdata.geometry import project, rotate_about_axis
 from handdata.model.pixels import denormalize, normalize
-from handdata.pictures.crop_window import View, map_pixels, plan_views
+from handdata.pictures.crop_window import CropView, map_pixels, plan_views
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.color import ORDERS, blur, jitter
 from handdata.train.augment.prepare import prepare
@@ -113,7 +113,7 @@ def test_projected_rotated_3d_is_the_rotated_2d_for_a_thousand_angles_d1_d2():
     xyz = rng.normal(0, 60, (count, 21, 3)) + np.array([0, 0, 450])
     cameras = np.tile(K, (count, 1, 1))
     uv = np.stack([project(p, K) for p in xyz])
-    view = View(
+    view = CropView(
         angle=angle,
         mirror=rng.random(count) < 0.5,
         window=rng.choice(["fixed", "follow", "box", "keypoints"], count),
@@ -197,7 +197,7 @@ def still(count, **changes):
         "factor": np.ones(count),
         "shift": np.zeros((count, 2)),
     }
-    return View(**(values | changes))
+    return CropView(**(values | changes))
 
 
 def camera_of(count):
