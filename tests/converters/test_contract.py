@@ -16,7 +16,8 @@ from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Converter
 from handdata.errors import MissingError
-from handdata.geometry import in_frame, project
+from handdata.geometry import apply_affine, in_frame, invert_affine, project
+from handdata.pictures.decode import resample_kept, resample_square
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import SPLITS, row_faults
 from handdata.skeleton import KEYPOINTS
@@ -183,3 +184,24 @@ def test_a_truncated_picture_ends_it_by_name_or_is_skipped_by_name(name, native_
     assert item.id in kept.skipped
     assert all(item.image in why for why in kept.skipped.values())
     shutil.rmtree(tmp_path / "out")
+
+
+def test_a_hand_lies_on_its_picture_and_its_source_on_the_picture_as_shipped(name, native_tree, converted):
+    """0.01 px: the labels are those the converter read, and the canvas is the window that its affine says."""
+    read = samples_of(name, native_tree(name))
+    for hand in open_dataset(converted(name)):
+        sample = read[hand.id]
+        np.testing.assert_allclose(hand.source.keypoints_2d, sample.keypoints_2d, atol=0.01)
+        assert hand.source.size == sample.image.shape[1::-1]
+        onto = invert_affine(hand.source_to_image)
+        np.testing.assert_allclose(apply_affine(onto, hand.keypoints_2d), sample.keypoints_2d, atol=0.01)
+        side = hand.image.shape[0]
+        corners = apply_affine(onto, np.array([[-0.5, -0.5], [side - 0.5, side - 0.5]])) + 0.5
+        window, kept = corners.ravel(), sample.foreground
+        if kept is None:
+            again = resample_square(sample.image, window, side)
+        else:
+            again = resample_kept(sample.image, kept, window, side)
+        assert np.abs(again.astype(int) - hand.image).mean() < 0.1
+        if np.isfinite(hand.K).all() and (both := hand.annotated_2d & hand.annotated_3d).any():
+            np.testing.assert_allclose(project(hand.keypoints_3d, hand.K)[both], hand.keypoints_2d[both], atol=0.5)
