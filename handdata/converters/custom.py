@@ -100,7 +100,7 @@ def reader(root: Path, manifest: Manifest, options: CustomOptions) -> Reader:  #
         image = read_image(root / item.image)
         if hand.size not in (None, (image.shape[1], image.shape[0])):
             raise _other_size(root / item.image, image, hand.size)
-        has_box = bool(np.isfinite(hand.box).all())
+        has_box = bool(np.isfinite(hand.bbox_xyxy).all())
         few = np.isfinite(uv[:PALM]).all(axis=1).sum() < 2
         return Sample(
             id=item.id,
@@ -112,9 +112,9 @@ def reader(root: Path, manifest: Manifest, options: CustomOptions) -> Reader:  #
             palm_center_3d=hand.xyz[PALM],
             visible=hand.visible,
             K=hand.K if np.isfinite(hand.K).all() else None,
-            bbox_xyxy=hand.box if has_box else None,
+            bbox_xyxy=hand.bbox_xyxy if has_box else None,
             bbox_source=BoxSource.DATASET if has_box else BoxSource.NONE,
-            crop_xyxy=square_of(hand.box) if has_box and few else None,
+            crop_xyxy=square_of(hand.bbox_xyxy) if has_box and few else None,
             has_object=hand.has_object,
         )
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.point_names import PALM, match_names, names_a_point
 from handdata.errors import DataError, HanddataError, MissingError
+from handdata.geometry import xywh_to_xyxy
 from handdata.shards.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
@@ -39,7 +40,7 @@ class HandLabels:
         xyz: (22, 3) mm.
         visible: (21,) 1, 0 or -1.
         K: (3, 3) px.
-        box: (4,) left, top, right, bottom px.
+        bbox_xyxy: (4,) px.
         has_object: 1, 0 or -1.
         size: (width, height) px of the picture that was labelled; None where the file does not say.
     """
@@ -49,7 +50,7 @@ class HandLabels:
     xyz: Array
     visible: NDArray[np.int8]
     K: Array
-    box: Array
+    bbox_xyxy: Array
     has_object: int
     size: tuple[int, int] | None
 
@@ -173,14 +174,14 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> HandLab
     K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else np.full((3, 3), np.nan)
     if facts.get("K") and not np.isfinite(K).any():
         raise ValueError("intrinsics that are none")
-    x, y, w, h = np.array(facts["bbox"], np.float64) if facts.get("bbox") else np.full(4, np.nan)
+    box = np.array(facts["bbox"], np.float64).reshape(4) if facts.get("bbox") else np.full(4, np.nan)
     return HandLabels(
         side=_side(facts.get("side") or facts["category"]),
         uv=uv,
         xyz=xyz,
         visible=visible[:NUM_KEYPOINTS],
         K=K,
-        box=np.array([x, y, x + w, y + h]),
+        bbox_xyxy=xywh_to_xyxy(box),
         has_object=_whole(facts.get("has_object", UNKNOWN)),
         size=_size(facts),
     )
@@ -231,14 +232,14 @@ def _csv_hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> Han
     if np.isfinite(xyz).any():
         xyz *= _mm_per_unit(facts.get("unit"))
     fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
-    x, y, w, h = _numbers(facts, ["box_x", "box_y", "box_w", "box_h"])
+    box = _numbers(facts, ["box_x", "box_y", "box_w", "box_h"])
     return HandLabels(
         side=_side(facts.get("side", "")),
         uv=uv,
         xyz=xyz,
         visible=visible[:NUM_KEYPOINTS],
         K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) if np.isfinite(fx) else np.full((3, 3), np.nan),
-        box=np.array([x, y, x + w, y + h]),
+        bbox_xyxy=xywh_to_xyxy(box),
         has_object=_whole(facts.get("has_object", UNKNOWN)),
         size=_size(facts),
     )
@@ -306,7 +307,7 @@ def _check(hand: HandLabels, frame: int | None) -> None:
         raise ValueError("intrinsics that are none: numbers, and focal lengths above 0")
     if frame is not None and not 0 <= frame < 2**31:
         raise ValueError(f"frame {frame}, not from 0 to 2147483647")
-    if np.isfinite(hand.box).any() and not (hand.box[2:] > hand.box[:2]).all():
+    if np.isfinite(hand.bbox_xyxy).any() and not (hand.bbox_xyxy[2:] > hand.bbox_xyxy[:2]).all():
         raise ValueError("a box without width and height")
 
 
