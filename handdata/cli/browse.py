@@ -21,7 +21,7 @@ from handdata.paths import DataRoot
 @data_root_option
 @click.pass_obj
 def browse_command(
-    data: DataRoot,
+    data_root: DataRoot,
     path: str,
     split: str | None,
     transformed: bool,
@@ -41,7 +41,7 @@ def browse_command(
     """
     from handdata.check.canvases import draw_sheet, write_png
 
-    folder = shard_folder(data, path)
+    folder = shard_folder(data_root, path)
     if transformed or recipe:
         from handdata.train.contact_sheet import draw_augmented_sheet
 

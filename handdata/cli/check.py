@@ -31,7 +31,7 @@ MAX_LISTED = 24  # sequences or cameras on one line; --json and the page have al
 @json_option
 @data_root_option
 @click.pass_obj
-def verify_command(data: DataRoot, path: str | None, *, quick: bool, as_json: bool) -> None:
+def verify_command(data_root: DataRoot, path: str | None, *, quick: bool, as_json: bool) -> None:
     """Check converted shards: files, index, labels, and whether the labels describe hands.
 
     PATH is a folder of shards or the name of a dataset; without it every dataset under data/shards is checked. Findings go
@@ -44,10 +44,10 @@ def verify_command(data: DataRoot, path: str | None, *, quick: bool, as_json: bo
     from handdata.check.verify import verify
     from handdata.errors import MissingError
 
-    folders = data.all_shards() if path is None else [shard_folder(data, path)]
+    folders = data_root.all_shards() if path is None else [shard_folder(data_root, path)]
     if not folders:
         fix = "Run handdata convert, or name a folder."
-        raise MissingError(data.shards(""), expected="converted datasets", got="none", fix=fix)
+        raise MissingError(data_root.shards(""), expected="converted datasets", got="none", fix=fix)
     reports = [verify(folder, quick=quick) for folder in folders]
     if as_json:
         print_json([report.as_json() for report in reports] if path is None else reports[0].as_json())
@@ -95,7 +95,7 @@ def _console() -> "Console":
 @json_option
 @data_root_option
 @click.pass_obj
-def stats_command(data: DataRoot, path: str, *, html: Path | None, as_json: bool) -> None:
+def stats_command(data_root: DataRoot, path: str, *, html: Path | None, as_json: bool) -> None:
     """Count what is in converted shards, and how the hands are posed, turned and sized.
 
     PATH is a folder of shards or the name of a dataset.
@@ -106,7 +106,7 @@ def stats_command(data: DataRoot, path: str, *, html: Path | None, as_json: bool
     """
     from handdata.check.stats import collect
 
-    stats = collect(shard_folder(data, path))
+    stats = collect(shard_folder(data_root, path))
     if html is not None:
         from handdata.check.stats_page import write_page
         from handdata.progress import say
@@ -154,7 +154,7 @@ def _print_stats(stats: "Stats") -> None:
 @json_option
 @data_root_option
 @click.pass_obj
-def diff_command(data: DataRoot, a: str, b: str, *, as_json: bool) -> None:
+def diff_command(data_root: DataRoot, a: str, b: str, *, as_json: bool) -> None:
     """Compare two conversions by content, sample by sample; the exit code is 1 if they differ.
 
     A and B are folders of shards or names of datasets. Shard cuts and order do not matter.
@@ -165,7 +165,7 @@ def diff_command(data: DataRoot, a: str, b: str, *, as_json: bool) -> None:
     """
     from handdata.check.diff import compare
 
-    diff = compare(shard_folder(data, a), shard_folder(data, b))
+    diff = compare(shard_folder(data_root, a), shard_folder(data_root, b))
     if as_json:
         print_json(diff.as_json())
     else:
@@ -194,7 +194,7 @@ def _diff_lines(diff: "Diff") -> "Iterator[str]":
 @json_option
 @data_root_option
 @click.pass_obj
-def datasets_command(data: DataRoot, *, as_json: bool) -> None:
+def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
     """Show what the datasets are, and which of them are converted.
 
     \b
@@ -205,7 +205,7 @@ def datasets_command(data: DataRoot, *, as_json: bool) -> None:
 
     from handdata.check.overview import overview
 
-    entries = overview(data)
+    entries = overview(data_root)
     if as_json:
         print_json([entry.as_json() for entry in entries])
         return
@@ -226,7 +226,7 @@ def datasets_command(data: DataRoot, *, as_json: bool) -> None:
 @json_option
 @data_root_option
 @click.pass_obj
-def doctor_command(data: DataRoot, /, dataset: str | None, root: Path | None, as_json: bool, **asked: Any) -> None:
+def doctor_command(data_root: DataRoot, /, dataset: str | None, root: Path | None, as_json: bool, **asked: Any) -> None:
     """Look at this machine, or at a DATASET's unpacked archive; the exit code is 1 if something is wrong.
 
     DATASET is one of DATASETS.
@@ -238,12 +238,12 @@ def doctor_command(data: DataRoot, /, dataset: str | None, root: Path | None, as
     """
     refuse_foreign(dataset, asked, DATASETS)
     if dataset is None:
-        _print_machine(data, as_json=as_json)
+        _print_machine(data_root, as_json=as_json)
         return
     from handdata.check.doctor import diagnose
 
-    options = options_of(dataset, asked, boxes_default=data.boxes(dataset))
-    diagnosis = diagnose(dataset, root or data.native(dataset), data.shards(dataset), options)
+    options = options_of(dataset, asked, boxes_default=data_root.boxes(dataset))
+    diagnosis = diagnose(dataset, root or data_root.native(dataset), data_root.shards(dataset), options)
     if as_json:
         print_json(diagnosis.as_json())
     else:
@@ -251,12 +251,12 @@ def doctor_command(data: DataRoot, /, dataset: str | None, root: Path | None, as
     sys.exit(1 if diagnosis.findings else 0)
 
 
-def _print_machine(data: DataRoot, *, as_json: bool) -> None:
+def _print_machine(data_root: DataRoot, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from handdata.check.environment import examine
 
-    checks = examine(data)
+    checks = examine(data_root)
     if as_json:
         print_json([asdict(check) for check in checks])
     else:

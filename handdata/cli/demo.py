@@ -44,7 +44,7 @@ OTHER = Rendering("ganerated-gritty", "ganerated", frames=300, seed=2, style="gr
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @data_root_option
 @click.pass_obj
-def demo_command(data: DataRoot, workers: int | None, device: str) -> None:
+def demo_command(data_root: DataRoot, workers: int | None, device: str) -> None:
     """Render hands, convert, train a small model, evaluate it and print the path of the report.
 
     Needs no archive and no GPU; a few minutes on two cores. The numbers are of rendered hands.
@@ -53,17 +53,17 @@ def demo_command(data: DataRoot, workers: int | None, device: str) -> None:
     Example:
       handdata demo
     """
-    click.echo(run_demo(data, workers=workers or os.cpu_count() or 1, device=device))
+    click.echo(run_demo(data_root, workers=workers or os.cpu_count() or 1, device=device))
 
 
-def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
+def run_demo(data_root: DataRoot, *, workers: int, device: str = "auto") -> Path:
     """Run every stage and return the path of the report's page.
 
     The rendered files lie under `runs/demo/data`, away from data/native, so that none is mistaken for a real archive's.
     A stage that is done already is kept.
 
     Args:
-        data: where runs/ is.
+        data_root: where runs/ is.
         workers: processes to render and convert with.
         device: "auto", "cpu" or "cuda".
     """
@@ -74,7 +74,7 @@ def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
     from handdata.train.config import load_config
     from handdata.train.evaluate import Selection, evaluate_run
 
-    run = data.runs / NAME
+    run = data_root.runs / NAME
     own = DataRoot(run)
     for number, part in enumerate((LEARN, OTHER), start=1):
         say(f"{number}/5 render and convert {part.frames} {part.style} hands as {part.dataset}, seed {part.seed}")
@@ -94,7 +94,7 @@ def run_demo(data: DataRoot, *, workers: int, device: str = "auto") -> Path:
     folders = [own.shards(part.folder) for part in (LEARN, OTHER)]
     evaluate_run(run, Selection(folders=folders, split="test"), device=device)
     say("5/5 report")
-    return write_report(find_runs(data, (NAME,)), data, run / "report", None)
+    return write_report(find_runs(data_root, (NAME,)), data_root, run / "report", None)
 
 
 def train_small(run: Path, own: DataRoot, config: "Config", device: str) -> None:

@@ -21,7 +21,7 @@ PICTURES = ("png", "jpg")
 @data_root_option
 @click.pass_obj
 def export_command(
-    data: DataRoot, path: str, *, kind: str, out: Path, split: str | None, limit: int | None, pictures: str
+    data_root: DataRoot, path: str, *, kind: str, out: Path, split: str | None, limit: int | None, pictures: str
 ) -> None:
     """Write converted shards in another program's format.
 
@@ -34,5 +34,5 @@ def export_command(
     from handdata.exchange.export import export
     from handdata.shards.dataset import open_dataset
 
-    dataset = open_dataset(shard_folder(data, path), split)
+    dataset = open_dataset(shard_folder(data_root, path), split)
     click.echo(f"{export(dataset, out, kind, picture=pictures, limit=limit)} samples -> {out}")

@@ -61,20 +61,20 @@ def renamed_option(name: str, old: str, **settings: Any) -> Callable[[Callable[.
     return add
 
 
-def shard_folder(data: DataRoot, word: str) -> Path:
+def shard_folder(data_root: DataRoot, word: str) -> Path:
     """Return the shards a word on the command line means: the folder if it holds an index, else a dataset's by name.
 
     A word with a slash is always a folder, so `./rhd` is never the dataset; so are `.` and `..`.
     """
-    folder, named = Path(word), data.shards(word)
+    folder, named = Path(word), data_root.shards(word)
     if word in (".", "..") or "/" in word or (folder / INDEX).is_file():
         return folder
     return folder if folder.exists() and not named.is_dir() else named
 
 
-def run_path(data: DataRoot, word: Path) -> Path:
+def run_path(data_root: DataRoot, word: Path) -> Path:
     """Return the run or checkpoint a word on the command line means: the run of that name, else the path itself."""
-    named = data.runs / word
+    named = data_root.runs / word
     return named if word.name not in ("", "..") and named.is_dir() else word
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @data_root_option
 @click.pass_obj
 def predict_command(
-    root: DataRoot,
+    data_root: DataRoot,
     run: Path,
     pictures: tuple[Path, ...],
     out: Path | None,
@@ -92,7 +92,7 @@ def predict_command(
     if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
     lens, size = _lens_and_size(focal, fov, camera, hand_size)
-    folder = run_path(root, run)
+    folder = run_path(data_root, run)
     trained = read(folder)
     if onnx:
         from handdata.model.onnx import write_onnx

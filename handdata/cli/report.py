@@ -27,7 +27,9 @@ FORMATS = ("html", "csv")
 )
 @data_root_option
 @click.pass_obj
-def report_command(data: DataRoot, runs: tuple[str, ...], out: Path | None, reference: Path | None, form: str) -> None:
+def report_command(
+    data_root: DataRoot, runs: tuple[str, ...], out: Path | None, reference: Path | None, form: str
+) -> None:
     """Put RUNS (names or folders; all by default) beside the published numbers, on one page that works offline.
 
     Writes index.html, report.md, tables.csv and tables.tex and prints the page's path.
@@ -46,11 +48,11 @@ def report_command(data: DataRoot, runs: tuple[str, ...], out: Path | None, refe
     if given and given.ignored:
         say(f"no result of an experiment, left out: {', '.join(given.ignored)}")
     if form == "csv":
-        values = given.values if given else cells_of_runs(find_runs(data, runs))
+        values = given.values if given else cells_of_runs(find_runs(data_root, runs))
         click.echo(to_csv(values), nl=False)
         return
     from handdata.report.page import write_report
 
-    chosen = find_runs(data, runs, needed=given is None)
-    page = write_report(chosen, data, out or data.runs / "report", given)
+    chosen = find_runs(data_root, runs, needed=given is None)
+    page = write_report(chosen, data_root, out or data_root.runs / "report", given)
     click.echo(page)

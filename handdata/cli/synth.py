@@ -39,7 +39,7 @@ ALL = "all"
 @data_root_option
 @click.pass_obj
 def synth_command(
-    data: DataRoot,
+    data_root: DataRoot,
     name: str | None,
     frames: int,
     seed: int,
@@ -68,7 +68,7 @@ def synth_command(
         raise click.UsageError("Give a dataset's NAME (or all), or --preview N.")
     pictures = _pictures(backgrounds)
     if preview is not None:
-        _write_preview(data, out, preview, seed, style, small=size == "small", pictures=pictures)
+        _write_preview(data_root, out, preview, seed, style, small=size == "small", pictures=pictures)
         return
     from handdata.synth.native import write_native
     from handdata.synth.native.tree import FAULTS
@@ -77,7 +77,7 @@ def synth_command(
     asked["faults"] = FAULTS if faults == ALL else tuple(fault for fault in faults.split(",") if fault)
     chosen = DATASETS if name == ALL else (str(name),)
     for dataset in chosen:
-        folder = out / dataset if out else data.native(dataset)
+        folder = out / dataset if out else data_root.native(dataset)
         count = write_native(dataset, folder, frames, workers=workers or os.cpu_count() or 1, **asked)
         click.echo(f"{dataset}: {count} samples -> {folder}")
     say("next: " + _next_command(chosen, out))
@@ -99,11 +99,18 @@ def _pictures(folder: Path | None) -> tuple[str, ...]:
 
 
 def _write_preview(
-    data: DataRoot, out: Path | None, count: int, seed: int, style: Style, *, small: bool, pictures: tuple[str, ...]
+    data_root: DataRoot,
+    out: Path | None,
+    count: int,
+    seed: int,
+    style: Style,
+    *,
+    small: bool,
+    pictures: tuple[str, ...],
 ) -> None:
     from handdata.synth.preview import write_preview
 
-    folder = out or data.root / "data"
+    folder = out or data_root.root / "data"
     path = folder / f"preview_{style}.png"
     write_preview(path, count, seed=seed, style=style, small=small, backgrounds=pictures)
     click.echo(f"{count} hands, as rendered and with labels -> {path}")

@@ -65,7 +65,7 @@ class ManyValues(click.Command):
 @data_root_option
 @click.pass_obj
 def train_command(
-    root: DataRoot,
+    data_root: DataRoot,
     shards: tuple[str, ...],
     recipe: str,
     mix: tuple[str, ...],
@@ -101,8 +101,8 @@ def train_command(
     given = [*settings, *_settings(mix, epochs, seed, cache, weights)]
     configs = chain_of(recipe, given)
     config = configs[-1]
-    folders = shard_folders([shard_folder(root, word) for word in shards], root)
-    init_from = run_path(root, init_from) if init_from else None
+    folders = shard_folders([shard_folder(data_root, word) for word in shards], data_root)
+    init_from = run_path(data_root, init_from) if init_from else None
 
     def job(config: Config, run: Path, start: Path | None, go_on: bool) -> Job:
         return Job(
@@ -118,9 +118,9 @@ def train_command(
     if chain:
         if name or resume or init_from:
             raise click.UsageError("--chain names, resumes and starts its runs by itself.")
-        run = root.runs / config.name
+        run = data_root.runs / config.name
         with _ended_by_ctrl_c():
-            finished = train_chain(configs, root.runs, job)
+            finished = train_chain(configs, data_root.runs, job)
     else:
         if len(configs) > 1 and not init_from and not resume:
             before = config.start.recipe
@@ -130,7 +130,7 @@ def train_command(
                 got="none",
                 fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
             )
-        run = root.runs / (name or _free_name(root.runs, config.name, resume=resume))
+        run = data_root.runs / (name or _free_name(data_root.runs, config.name, resume=resume))
         with _ended_by_ctrl_c():
             finished = train(job(config, run, init_from, resume))
     if finished and is_first():
@@ -158,7 +158,7 @@ def _ended_by_ctrl_c(line: str = "") -> Iterator[None]:
 @json_option
 @data_root_option
 @click.pass_obj
-def runs_command(root: DataRoot, as_json: bool) -> None:
+def runs_command(data_root: DataRoot, as_json: bool) -> None:
     """List the training runs.
 
     \b
@@ -167,12 +167,12 @@ def runs_command(root: DataRoot, as_json: bool) -> None:
     """
     from handdata.train.runs import list_runs
 
-    rows = list_runs(root.runs)
+    rows = list_runs(data_root.runs)
     if as_json:
         print_json(rows)
         return
     if not rows:
-        click.echo(f"no runs in {root.runs}", err=True)
+        click.echo(f"no runs in {data_root.runs}", err=True)
         return
     width = max(len(row["name"]) for row in rows)
     click.echo(
