@@ -95,7 +95,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         (
             OSError(errno.EFBIG, "File too large", "x"),
             1,
-            "handdata: x: File too large. Make room, or choose another folder.\n",
+            "handdata: x: File too large. Make room, or choose another place.\n",
         ),
         (
             OSError(errno.EROFS, "Read-only file system", "x"),
