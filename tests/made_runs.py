@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+import handdata as hd
 from handdata.evaluation.predictions import Predictions, write_predictions
 from handdata.evaluation.results import write_results
 from handdata.evaluation.score import score_predictions
 from handdata.geometry import project
-from handdata.shards.reader import file_sha256, write_index
-from handdata.shards.schema import BoxSource
-from handdata.shards.writer import ShardWriter
-from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST
+from handdata.shards.schema import Flag
+from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, ROOT, TIPS, WRIST
 
 K = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
 CANVAS = 64  # px; benchmarks ask for the default canvas
@@ -46,47 +45,39 @@ def made_shards(folder, dataset, *, split="val", samples=24, sequences=4, seed=0
     scale = np.linalg.norm(xyz[:, WRIST] - xyz[:, ROOT], axis=-1)
     normalized = (xyz - xyz[:, ROOT : ROOT + 1]) / scale[:, None, None]
     uv = project(xyz, K)
-    path = folder / f"{split}-00000.h5"
     names = [f"{'Grasp' if dataset == 'dexter' else 'S'}{i + 1}" for i in range(sequences)]
     whole = bool(labelled[[WRIST, ROOT]].all())
-    attributes = {"dataset": dataset, "split": split, "canvas_scale": 1.5, "options": "{}"}
-    with ShardWriter(path, samples, canvas=canvas, attributes=attributes, sequences=names, cameras=["cam"]) as writer:
+
+    def hands():
         for i in range(samples):
             visible_uv, visible_xyz = (np.where(labelled[:, None], a[i], np.nan) for a in (uv, xyz))
             low, high = np.nanmin(visible_uv, 0) + 0.5, np.nanmax(visible_uv, 0) + 0.5
-            center, side = (low + high) / 2, float((high - low).max()) + 80
-            crop = np.concatenate([center - side / 2, center + side / 2])
-            window = canvas / (side * 1.5)
-            canvas_left = center - side * 0.75
-            sequence = i * sequences // samples
-            writer.append({
-                "image": made_image(uv[i], canvas_left, window, canvas, rng.normal(0, grain, (canvas, canvas, 3))),
-                "source_to_canvas": np.column_stack([np.eye(2) * window, (0.5 - canvas_left) * window - 0.5]),
-                "crop_xyxy": crop, "bbox_xyxy": np.concatenate([low, high]), "bbox_source": int(BoxSource.KEYPOINTS),
-                "keypoints_2d": visible_uv, "keypoints_3d": visible_xyz,
-                "keypoints_3d_normalized": np.where(labelled[:, None], normalized[i], np.nan) if whole
-                else np.full((NUM_KEYPOINTS, 3), np.nan),
-                "scale_mm": scale[i] if whole else np.nan,
-                "annotated_2d": labelled, "annotated_3d": labelled, "in_frame": labelled,
-                "visible": np.where(np.arange(NUM_KEYPOINTS) % 5 == 4, 0, 1),
-                "palm_center_2d": np.full(2, np.nan), "palm_center_3d": np.full(3, np.nan), "K": K,
-                "image_size": (640, 480), "hand_side": int(bool(right_every) and i % right_every == 0),
-                "has_object": i % 2, "sequence": sequence, "camera": 0, "frame": i,
-                "sample_id": f"{names[sequence]}/{i:04d}".encode(),
-                "flags": int(bool(excluded_every) and i % excluded_every == 0),
-            })  # fmt: skip
-    shard = {"file": path.name, "split": split, "num_samples": samples, "sha256": file_sha256(path)}
-    write_index(folder, {"schema": "handdata/1", "dataset": dataset, "origin": origin, "shards": [shard]})
+            center, half = (low + high) / 2, float((high - low).max()) / 2 + 40
+            sequence = names[i * sequences // samples]
+            yield hd.Hand(
+                id=f"{sequence}/{i:04d}", sequence=sequence, camera="cam", frame=i, image=made_image(uv[i], rng, grain),
+                side=HAND_SIDES[int(bool(right_every) and i % right_every == 0)], K=K,
+                crop_box=np.concatenate([center - half, center + half]), box=np.concatenate([low, high]),
+                keypoints_2d=visible_uv, keypoints_3d=visible_xyz,
+                keypoints_3d_normalized=np.where(labelled[:, None] & whole, normalized[i], np.nan),
+                scale_mm=scale[i] if whole else np.nan, has_object=bool(i % 2),
+                visible=np.where(np.arange(NUM_KEYPOINTS) % 5 == 4, 0, 1).astype(np.int8),
+                flags=Flag(int(bool(excluded_every) and i % excluded_every == 0)),
+            )  # fmt: skip
+
+    hd.write_dataset(folder, hands(), name=dataset, split=split, canvas=canvas, origin=origin)
     return folder
 
 
-def made_image(uv, left_top, window, side, noise):
-    """Return a canvas: a grey gradient and noise, with a light dot under every keypoint."""
-    image = np.clip(np.linspace(40, 120, side)[:, None, None] + noise, 0, 255).astype(np.uint8)
-    for u, v in np.rint((uv + 0.5 - left_top) * window - 0.5).astype(int):
-        if 0 <= u < side and 0 <= v < side:
-            image[v, u] = 230
-    return image
+def made_image(uv, rng, grain):
+    """Return a picture: a grey gradient and noise, with a light dot at every keypoint."""
+    image = np.repeat(np.repeat(np.linspace(40, 120, 480)[:, None, None], 640, 1), 3, 2)
+    if grain:
+        image = image + rng.normal(0, grain, (480, 640, 1))
+    picture = np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+    for u, v in np.rint(uv).astype(int):
+        picture[max(v - 2, 0) : max(v + 3, 0), max(u - 2, 0) : max(u + 3, 0)] = 230
+    return picture
 
 
 def made_predictions(datasets, *, noise_px=6.0, noise_3d=0.1, seed=1, millimetres=False, options=None):

@@ -35,6 +35,7 @@ def write_dataset(
     canvas: int = DEFAULT_CANVAS,
     canvas_scale: float = CANVAS_SCALE,
     origin: str = "own",
+    shard_hands: int = SHARD_HANDS,
     overwrite: bool = False,
 ) -> Dataset:
     """Write hands as shards, so that everything that works on a converted dataset works on them.
@@ -50,6 +51,7 @@ def write_dataset(
         canvas: side of the stored pictures, px, a multiple of 8.
         canvas_scale: side of the window that is stored over that of the crop.
         origin: "own", "published" or "rendered": whose hands these are.
+        shard_hands: hands of one shard; so many are kept in memory.
         overwrite: replace splits that are there already.
 
     Returns:
@@ -70,7 +72,7 @@ def write_dataset(
     path = Path(folder)
     with alone(path, "writing"):
         before = _before(path, name, canvas, canvas_scale)
-        writer = _Folder(path, name, canvas, canvas_scale)
+        writer = _Folder(path, name, canvas, canvas_scale, shard_hands)
         entries, sequences = writer.write(hands, split, taken=set() if overwrite else set(before["splits"]))
         if not entries:
             raise DataError(path, expected="hands to write", got="none")
@@ -119,8 +121,9 @@ def to_sample(hand: Hand) -> Sample:
 class _Folder:
     """Gathers rows by split and writes a shard whenever there are enough of one."""
 
-    def __init__(self, path: Path, name: str, canvas: int, canvas_scale: float) -> None:
+    def __init__(self, path: Path, name: str, canvas: int, canvas_scale: float, shard_hands: int) -> None:
         self._path, self._name, self._canvas, self._scale = path, name, canvas, canvas_scale
+        self._shard_hands = shard_hands
         self._entries: list[dict[str, Any]] = []
         self._sequences: dict[str, set[str]] = {}
         self._waiting: dict[str, list[tuple[Hand, Row]]] = {}
@@ -137,7 +140,7 @@ class _Folder:
                 raise ConfigError(self._path, expected=f"no split {where} yet", got="one", fix=fix)
             waiting = self._waiting.setdefault(where, [])
             waiting.append((hand, row))
-            if len(waiting) == SHARD_HANDS:
+            if len(waiting) == self._shard_hands:
                 self._flush(where)
         for where in [name for name in SPLITS if self._waiting.get(name)]:
             self._flush(where)

@@ -1,19 +1,20 @@
 """A small converted dataset of real anatomy, and ways to spoil it: the hands of synth/kinematics.py, drawn flat."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+import handdata as hd
 from handdata.geometry import crop_affine, mirror_points, project
 from handdata.pictures.crops import keypoint_square, scale_about_center
 from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
-from handdata.skeleton import BONES, LEFT, RIGHT, WRIST
+from handdata.skeleton import BONES, HAND_SIDES, LEFT, RIGHT, WRIST
 from handdata.synth.hand import load_hand
 from handdata.synth.keypoints import keypoint_bones, label_points, rotation_centres
 from handdata.synth.kinematics import carry, forward, rotation
@@ -116,16 +117,27 @@ def index_of(entries: list[dict[str, object]], sequences: dict[str, list[str]]) 
 
 def make_dataset(folder: Path, *, count: int = 120, side: int = LEFT, **how: bool) -> Path:
     """Write `count` samples in train (two sequences, two shards) and val (one sequence, one shard)."""
-    folder.mkdir(parents=True)
-    names = ["a", "b", "c"]
-    plan = [("train", 0, "train-00000.h5"), ("train", 1, "train-00001.h5"), ("val", 2, "val-00000.h5")]
-    xyz, entries = hands(count, 7), []
-    for (split, sequence, file), members in zip(plan, np.array_split(np.arange(count), 3), strict=True):
-        rows = [
-            row_of(sample(xyz[i], f"{names[sequence]}/{i:04d}", side, int(i), **how), sequence, int(i)) for i in members
-        ]
-        entries.append(write_shard(folder / file, rows, names, split))
-    write_index(folder, index_of(entries, {"train": ["a", "b"], "val": ["c"]}))
+    names, xyz = ["a", "b", "c"], hands(count, 7)
+
+    def made() -> Iterator[hd.Hand]:
+        for sequence, members in enumerate(np.array_split(np.arange(count), 3)):
+            for i in members.tolist():
+                one = sample(xyz[i], f"{names[sequence]}/{i:04d}", side, i, **how)
+                yield hd.Hand(
+                    id=one.id,
+                    image=one.image,
+                    side=HAND_SIDES[one.hand_side],
+                    keypoints_2d=one.keypoints_2d,
+                    keypoints_3d=one.keypoints_3d,
+                    K=one.K,
+                    crop_box=keypoint_square(one.keypoints_2d),
+                    sequence=names[sequence],
+                    camera="main",
+                    frame=i,
+                    split="train" if sequence < 2 else "val",
+                )
+
+    hd.write_dataset(folder, made(), name="made", canvas=CANVAS, canvas_scale=SCALE, shard_hands=-(-count // 3))
     return folder
 
 
@@ -135,16 +147,22 @@ Rows = list[dict[str, object]]
 def rewrite(folder: Path, spoil: Callable[[Rows, str], Rows | None]) -> None:
     """Write every shard again with rows changed by `spoil(rows, split)`, all checksums and the index in order."""
     index = json.loads((folder / INDEX).read_text())
+    sequences = {split: facts["sequences"] for split, facts in index["splits"].items()}
+    every = sorted({name for names in sequences.values() for name in names})
     entries = []
     for entry in index["shards"]:
-        reader = ShardReader(folder / entry["file"])
-        names = [field.name for field in reader.fields if field.name not in {"row_hash", "image"}]
-        rows = [
-            {name: reader[name][i] for name in names} | {"image": reader.images[i].copy()} for i in range(len(reader))
-        ]
-        sequences, path = reader.sequences, reader.path
-        del reader
+        rows = read_rows(folder / entry["file"], every)
         changed = spoil(rows, entry["split"])
-        entries.append(write_shard(path, rows if changed is None else changed, sequences, entry["split"]))
-    sequences = {split: facts["sequences"] for split, facts in index["splits"].items()}
+        entries.append(write_shard(folder / entry["file"], rows if changed is None else changed, every, entry["split"]))
     write_index(folder, index_of(entries, sequences) | {"options": index["options"]})
+
+
+def read_rows(path: Path, sequences: list[str]) -> Rows:
+    """Return a shard's rows, their `sequence` a number into `sequences`."""
+    reader = ShardReader(path)
+    names = [field.name for field in reader.fields if field.name not in {"row_hash", "image"}]
+    return [
+        {name: reader[name][i] for name in names}
+        | {"image": reader.images[i].copy(), "sequence": sequences.index(reader.sequences[int(reader["sequence"][i])])}
+        for i in range(len(reader))
+    ]

@@ -68,9 +68,8 @@ def test_the_same_hands_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a/train-00000.h5").read_bytes() == (tmp_path / "b/train-00000.h5").read_bytes()
 
 
-def test_many_hands_make_several_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr("handdata.conversion.write.SHARD_HANDS", 4)
-    data = write_dataset(tmp_path, (made(n) for n in range(10)), name="mine", canvas=32)
+def test_many_hands_make_several_shards(tmp_path):
+    data = write_dataset(tmp_path, (made(n) for n in range(10)), name="mine", canvas=32, shard_hands=4)
 
     assert data.shards.counts == (4, 4, 2)
     assert data["frame"].tolist() == list(range(10))

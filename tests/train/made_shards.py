@@ -6,13 +6,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handdata.geometry import crop_affine, project
-from handdata.pictures.crops import scale_about_center, square_of
-from handdata.pictures.decode import resample_kept, resample_mask, resample_square
-from handdata.shards.reader import write_index
-from handdata.shards.schema import VERSION, Sample, label_row
-from handdata.shards.writer import ShardWriter
-from handdata.skeleton import FINGERS
+import handdata as hd
+from handdata.geometry import project
+from handdata.pictures.crops import square_of
+from handdata.shards.schema import Sample
+from handdata.skeleton import FINGERS, HAND_SIDES
 
 WIDTH, HEIGHT = 320, 240
 K = np.array([[300.0, 0.0, 155.3], [0.0, 306.0, 122.7], [0.0, 0.0, 1.0]])  # fx and fy differ, as Dexter+Object's do
@@ -60,24 +58,25 @@ def made_sample(
     )
 
 
-def made_row(sample: Sample, canvas: int, scale: float) -> dict[str, Any]:
-    """Crop a sample into a shard row: a box round its keypoints, the canvas `scale` times as wide."""
+def made_hand(index: int, *, sequence: str = "made", **options: Any) -> hd.Hand:
+    """The sample as a hand, its crop a box round the keypoints."""
+    sample = made_sample(index, **options)
     uv = sample.keypoints_2d
-    crop = square_of(np.concatenate([uv.min(0) - 20, uv.max(0) + 20])).astype(np.float32)
-    window = scale_about_center(crop, scale)
-    row = label_row(sample) | {
-        "image": resample_square(sample.image, window, canvas),
-        "source_to_canvas": crop_affine(window, canvas),
-        "crop_xyxy": crop,
-        "sequence": 0,
-        "camera": 0,
-        "frame": int(sample.id[-5:]),
-        "sample_id": sample.id.encode(),
-    }
-    if sample.foreground is not None:
-        row["image"] = resample_kept(sample.image, sample.foreground, window, canvas)
-        row["foreground"] = np.packbits(resample_mask(sample.foreground.astype(np.uint8), window, canvas, 0), axis=1)
-    return row
+    return hd.Hand(
+        id=sample.id,
+        image=sample.image,
+        side=HAND_SIDES[sample.hand_side],
+        keypoints_2d=uv,
+        keypoints_3d=sample.keypoints_3d,
+        palm_center_2d=sample.palm_center_2d,
+        K=np.full((3, 3), np.nan) if sample.K is None else sample.K,
+        foreground=sample.foreground,
+        has_object=False,
+        crop_box=square_of(np.concatenate([uv.min(0) - 20, uv.max(0) + 20])),
+        sequence=sequence,
+        camera="one",
+        frame=index,
+    )
 
 
 def write_dataset(
@@ -91,18 +90,7 @@ def write_dataset(
     sequence: str = "made",
     **options: Any,
 ) -> Path:
-    """Write a dataset of one shard a count; `options` go to `made_sample`."""
-    entries, index = [], 0
-    for number, count in enumerate(counts):
-        path = folder / f"{split}-{number:05d}.h5"
-        optional = ("foreground",) if options.get("foreground") else ()
-        facts = {"dataset": name, "split": split, "canvas_scale": scale, "options": "{}"}
-        with ShardWriter(
-            path, count, canvas=canvas, attributes=facts, sequences=[sequence], cameras=["one"], optional=optional
-        ) as shard:
-            for _ in range(count):
-                shard.append(made_row(made_sample(index, **options), canvas, scale))
-                index += 1
-        entries.append({"file": path.name, "split": split, "num_samples": count})
-    write_index(folder, {"schema": VERSION, "dataset": name, "shards": entries})
+    """Write as many made hands as `counts` says, in shards of the largest; `options` go to `made_sample`."""
+    hands = (made_hand(index, sequence=sequence, **options) for index in range(sum(counts)))
+    hd.write_dataset(folder, hands, name=name, split=split, canvas=canvas, canvas_scale=scale, shard_hands=max(counts))
     return folder

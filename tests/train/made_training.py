@@ -1,6 +1,5 @@
 """Made datasets with a training and a validation split, and small configs, for the tests of the loop."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from handdata.shards.reader import INDEX, write_index
 from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job
@@ -20,13 +18,9 @@ TINY = ("model.size=32", "model.width=0.125", "data.batch=4", "loop.batches=3", 
 
 def made_set(folder: Path, name: str, *, train: int = 12, val: int = 6, **options: Any) -> Path:
     """Write a dataset of made hands with the splits train and val."""
-    shards = []
     for split, count, seed in (("train", train, 0), ("val", val, 1)):
         if count:
             write_dataset(folder, name, (count,), split=split, seed=seed, canvas=48, **options)
-            shards += json.loads((folder / INDEX).read_text())["shards"]
-    index = json.loads((folder / INDEX).read_text())
-    write_index(folder, {**index, "shards": shards})
     return folder
 
 

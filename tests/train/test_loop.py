@@ -40,7 +40,8 @@ def log_of(run):
 
 # 20 steps of each model over 4 fixed batches of 4, some keypoints absent, seed 0, 64 px, an eighth of the width, CPU
 # float32: mean 2D loss, mean 3D loss, total of the last step. Recorded with torch 2.13 on x86-64. A change meant not to
-# change numbers leaves them; one that does says before and after in its commit.
+# change numbers leaves them; one that does says before and after in its commit. The tree's last step hangs on the
+# processor: the same code gave 2.019031 on one x86-64 with AVX-512 and 2.015056 on another.
 RECORDED = {
     "e010": (0.975502, 1.125144, 2.001146),
     "e012": (0.067264, 1.158428, 1.642143),
@@ -65,7 +66,8 @@ def test_twenty_steps_give_the_recorded_losses(recipe):
     losses = np.array([loop.step(state, batches[number % 4], config).tolist() for number in range(20)])
 
     found = (*losses[:, :2].mean(0), losses[-1, 2])
-    np.testing.assert_allclose(found, RECORDED[recipe], atol=1e-3)
+    tolerance = np.array([1e-3, 1e-3, 1e-2 if recipe == "e013" else 1e-3])
+    assert (np.abs(np.array(found) - RECORDED[recipe]) < tolerance).all(), found
 
 
 def test_a_run_leaves_what_is_needed_to_repeat_it(finished):
