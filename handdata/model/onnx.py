@@ -101,17 +101,22 @@ def _export(portable: Portable) -> Any:
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)  # two, so that the batch is not taken for a constant
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter about itself
-        program = torch.onnx.export(
-            portable,
-            (example,),
-            input_names=INPUTS,
-            output_names=portable.names(),
-            opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                portable,
+                (example,),
+                input_names=INPUTS,
+                output_names=portable.names(),
+                opset_version=OPSET,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            reason = str(error).strip().splitlines()[0][:160]
+            expected = "a family whose operations ONNX has"
+            raise ConfigError("--onnx", expected=expected, got=f"{portable.model.kind}: {reason}") from error
     assert program is not None  # noqa: S101  # only None when a file is given
     return program.model_proto
 

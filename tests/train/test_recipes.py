@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 
 from handdata.errors import ConfigError
+from handdata.model.families import FAMILIES
+from handdata.model.kinds import KINDS
 from handdata.train.chain import chain_of
 from handdata.train.config import load_config, recipe_names
 
 PUBLISHED = ("e010", "e012", "e013", "e020", "e022-grasp2", "e022-rotate", "e023")
+OWN = sorted(set(FAMILIES) - set(KINDS))
 # docs/method.md 9.2: model, encoder, epochs, batches, batch, lr, 2D loss and weight, 3D loss, mix
 TABLE = {
     "e010": ("direct", "frozen", 1000, 250, 64, 0.005, "iou", 1.0, "mse", "A"),
@@ -28,8 +31,8 @@ def test_every_published_experiment_and_its_smoke_size_is_there():
         "demo",
         "best",
         "best-smoke",
-        "compact",
-        "compact-smoke",
+        *OWN,
+        *(f"{name}-smoke" for name in OWN),
     }
 
     assert set(recipe_names()) == expected

@@ -18,6 +18,11 @@ FAMILIES: dict[str, str] = {  # `model.kind` -> the module of its family
     "direct": "handdata.model.families.heatmaps",
     "latent": "handdata.model.families.heatmaps",
     "tree": "handdata.model.families.heatmaps",
+    "two_and_half": "handdata.model.families.two_and_half",
+    "lifting": "handdata.model.families.lifting",
+    "projection": "handdata.model.families.projection",
+    "volume": "handdata.model.families.volume",
+    "bones": "handdata.model.families.bones",
     "compact": "handdata.model.families.compact",
 }
 
