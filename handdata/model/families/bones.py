@@ -16,7 +16,7 @@ from handdata.model.config import LossConfig, ModelConfig
 from handdata.model.families.family import Family, Labels, Term
 from handdata.model.families.heatmaps import read
 from handdata.model.losses import Ratio, loss_2d, masked
-from handdata.model.networks import HandNet, Prediction, Ways, keypoints_to_bones
+from handdata.model.networks import HandNet, Prediction, Ways
 from handdata.model.read_out import READ_OUTS
 from handdata.skeleton import BONES, NUM_KEYPOINTS
 
@@ -49,7 +49,7 @@ def sums(prediction: Prediction, labels: Labels, loss: LossConfig) -> tuple[Rati
         per_pair = (off[:, first] - off[:, second]).abs().mean(-1) / spread
         return flat, masked(per_pair, present[:, first] & present[:, second])
     starts, ends = (list(side) for side in zip(*BONES, strict=True))
-    per_bone = keypoints_to_bones(off).abs().mean(-1) / off.new_tensor(SPREAD)
+    per_bone = (off[:, ends] - off[:, starts]).abs().mean(-1) / off.new_tensor(SPREAD)
     return flat, masked(per_bone, present[:, starts] & present[:, ends])
 
 
