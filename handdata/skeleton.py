@@ -5,7 +5,7 @@ index 4 f + j. The thumb's four are anatomically CMC, MCP, IP and TIP; the datas
 A palm centre is not a wrist and has no index here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +38,15 @@ FINGER_COLORS: tuple[tuple[int, int, int], ...] = (
 )
 LEFT, RIGHT = 0, 1
 HAND_SIDES = ("left", "right")
+
+# Published ways from a palm centre to a wrist: wrist = base + factor (palm - base), base the mean of these keypoints.
+# "ring", "middle" and "fingers" are what other readers of Stereo do; "halfway" is hand3d's palm of RHD.
+WRIST_FORMULAS: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "ring": (("ring_mcp",), 2.0),
+    "middle": (("middle_mcp",), 2.2),
+    "fingers": (("index_mcp", "middle_mcp", "ring_mcp", "little_mcp"), 2.25),
+    "halfway": (("middle_mcp",), 2.0),
+}
 
 
 def finger_indices(finger: str) -> tuple[int, int, int, int]:
@@ -82,3 +91,47 @@ def _slots(names: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if len(set(slots)) != len(slots):
         raise ValueError(f"a keypoint is named twice in {list(names)}")
     return np.array([row for _, row in known], np.intp), np.array(slots, np.intp)
+
+
+def wrist_from_palm(keypoints_NKD: NDArray[Any], palm_ND: NDArray[Any], formula: str) -> NDArray[np.float64]:
+    """Extrapolate wrists from palm centres.
+
+    Args:
+        keypoints_NKD: (..., 21, D), of which the wrist is not read.
+        palm_ND: (..., D) palm centres, NaN where unknown.
+        formula: a key of WRIST_FORMULAS.
+
+    Returns:
+        (..., D) wrists; NaN where the palm or a keypoint of the formula is.
+
+    Example:
+        >>> hand = np.zeros((21, 3))  # the middle MCP at the origin
+        >>> wrist_from_palm(hand, np.array([0.0, 40.0, 0.0]), "middle").tolist()
+        [0.0, 88.0, 0.0]
+    """
+    names, factor = WRIST_FORMULAS[formula]
+    base = _mean_of(keypoints_NKD, names)
+    wrist: NDArray[np.float64] = base + factor * (np.asarray(palm_ND, np.float64) - base)
+    return wrist
+
+
+def palm_from_wrist(keypoints_NKD: NDArray[Any], formula: str) -> NDArray[np.float64]:
+    """Return the (..., D) palm centres that `wrist_from_palm` makes these wrists of: its inverse.
+
+    Example:
+        >>> hand = np.zeros((21, 3))
+        >>> hand[WRIST] = [0.0, 88.0, 0.0]
+        >>> palm_from_wrist(hand, "halfway").tolist()
+        [0.0, 44.0, 0.0]
+    """
+    names, factor = WRIST_FORMULAS[formula]
+    base = _mean_of(keypoints_NKD, names)
+    palm: NDArray[np.float64] = base + (np.asarray(keypoints_NKD[..., WRIST, :], np.float64) - base) / factor
+    return palm
+
+
+def _mean_of(keypoints_NKD: NDArray[Any], names: tuple[str, ...]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.asarray(keypoints_NKD[..., [INDEX[name] for name in names], :], np.float64).mean(
+        axis=-2
+    )
+    return mean

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handdata import skeleton
-from handdata.skeleton import FINGERS, JOINTS, KEYPOINTS, to_canonical
+from handdata.skeleton import FINGERS, INDEX, JOINTS, KEYPOINTS, WRIST, to_canonical
 
 
 def test_index_of_joint_j_of_finger_f_is_4_f_plus_j():
@@ -64,3 +64,24 @@ def test_leading_axes_and_dtype_are_kept():
 def test_wrong_names_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
         to_canonical(np.ones((2, 3)), names)
+
+
+@pytest.mark.parametrize(
+    ("formula", "wrist"),
+    [("ring", [2, 20, 0]), ("middle", [0, 22, 0]), ("fingers", [-1.25, 22.5, 0]), ("halfway", [0, 20, 0])],
+)
+def test_wrist_from_palm_by_hand(formula, wrist):
+    """Palm at (0, 10, 0); MCPs at index (6, 0, 0), middle (0, 0, 0), ring (-2, 0, 0), little (0, 0, 0): mean (1, 0, 0).
+
+    ring: -2 + 2 * (0 + 2) = 2; middle: 0; mean: 1 + 2.25 * (0 - 1) = -1.25; y is 2, 2.2 or 2.25 times 10.
+    """
+    hand, palm = np.zeros((1, 21, 3)), np.array([[0.0, 10.0, 0.0]])
+    hand[0, INDEX["index_mcp"], 0], hand[0, INDEX["ring_mcp"], 0] = 6, -2
+    hand[:, WRIST] = skeleton.wrist_from_palm(hand, palm, formula)
+
+    np.testing.assert_allclose(hand[0, WRIST], wrist)
+    np.testing.assert_allclose(skeleton.palm_from_wrist(hand, formula), palm, atol=1e-12)
+
+
+def test_a_wrist_stays_missing_where_there_is_no_palm():
+    assert np.isnan(skeleton.wrist_from_palm(np.zeros((1, 21, 3)), np.full((1, 3), np.nan), "ring")).all()

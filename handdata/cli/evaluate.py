@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handdata.cli.columns import columns
 from handdata.cli.options import (
     INDEX,
     data_root_option,
@@ -21,7 +22,7 @@ from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
 if TYPE_CHECKING:
-    from handdata.evaluation.protocols import Protocol
+    from handdata.evaluation.protocol import Protocol
     from handdata.evaluation.results import SetResult
 
 RESULTS = "results.json"
@@ -58,7 +59,7 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Of an augmented evaluation.")
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Changes no number.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the augmentation and the intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the augmentation.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="results.json of --predictions.")
 @data_root_option
 @json_option
@@ -97,8 +98,9 @@ def evaluate_command(
         raise click.UsageError("Give a RUN, or --predictions FILE.")
     _refuse_unused(_WITH_RUN if given is not None else _WITH_PREDICTIONS)
     from handdata.evaluation.predictions import read_predictions
+    from handdata.evaluation.protocols import choose_protocols
     from handdata.evaluation.results import write_results
-    from handdata.evaluation.score import choose_protocols, score_predictions
+    from handdata.evaluation.score import score_predictions
 
     chosen = choose_protocols(protocols)
     folders = _folders(data, shards, split)
@@ -121,7 +123,8 @@ def evaluate_command(
     asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside
     if as_json:
         rows = [row for one in asked for row in _rows(one, chosen)]
-        print_json({"results": str(target), "readout": results.readout, "scores": rows})
+        sets = [_sets(one) for one in asked]
+        print_json({"results": str(target), "readout": results.readout, "sets": sets, "scores": rows})
         return
     for one in asked:
         for line in _lines(one, _rows(one, chosen), results.readout):
@@ -184,25 +187,46 @@ def _rows(one: "SetResult", protocols: "Sequence[Protocol]") -> list[dict[str, o
             "low": score.low,
             "high": score.high,
             "labels": score.labels,
+            "unpredicted": score.unpredicted,
             "samples": score.samples,
+            "sequences": score.sequences,
             "missing": score.missing,
+            "note": score.note,
         }
         for protocol, score in scores
     ]
 
 
+def _sets(one: "SetResult") -> dict[str, object]:
+    """Return what was scored of one set, as plain values."""
+    facts = ("dataset", "split", "shards", "origin", "augmented", "repeats")
+    return {**{name: getattr(one, name) for name in facts}, "counts": dict(one.counts)}
+
+
 def _lines(one: "SetResult", rows: Sequence[dict[str, object]], readout: str) -> list[str]:
-    """Return one set's scores as aligned text under its name."""
+    """Return one set's scores as aligned text under its name; what is missing last, by reason."""
     hands = f", {one.origin} hands" if one.origin != "unknown" else ""
-    what = f"augmented, {one.repeats} repeats" if one.augmented else f"{one.counts['samples']} samples"
+    sequences = one.counts["sequences"]
+    what = f"{one.counts['samples']} samples of {sequences} sequence{'' if sequences == 1 else 's'}"
+    what = f"augmented, {one.repeats} repeats" if one.augmented else what
     own_rule = ", thesis by expectation" if "2d_published" in one.errors.get("all", {}) else ""
     head = f"{one.dataset} {one.split}: {what}{hands}, 2D by {readout or 'none'}{own_rule}"
-    return [head, *(f"  {row['protocol']:<24} {_text(row)}" for row in rows)]
+    found = [row for row in rows if row["value"] is not None]
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row["value"] is None:
+            reasons.setdefault(str(row["missing"]), []).append(str(row["protocol"]))
+    return [
+        head,
+        *(f"  {line}" for line in one.gaps()),
+        *(columns([(str(row["protocol"]), *_cells(row)) for row in found], right=(1, 4), indent="  ") if found else []),
+        *(f"  missing, {reason}: {', '.join(names)}" for reason, names in reasons.items()),
+    ]
 
 
-def _text(row: dict[str, object]) -> str:
-    if row["value"] is None:
-        return f"- ({row['missing']})"
-    unit = "" if row["unit"] == "1" else f" {_UNITS.get(str(row['unit']), row['unit'])}"
-    interval = f"  [{row['low']:.4f}, {row['high']:.4f}]" if row["low"] is not None else ""
-    return f"{row['value']:.4f}{unit}{interval}  {row['labels']} labels"
+def _cells(row: dict[str, object]) -> tuple[str, ...]:
+    """Return a score's number, unit, interval, labels, and how many of them were not predicted."""
+    unit = "" if row["unit"] == "1" else _UNITS.get(str(row["unit"]), str(row["unit"]))
+    interval = f"[{row['low']:.4f}, {row['high']:.4f}]" if row["low"] is not None else ""
+    lacking = f"labels, {row['unpredicted']} not predicted" if row["unpredicted"] else "labels"
+    return (f"{row['value']:.4f}", unit, interval, str(row["labels"]), lacking)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from handdata.cli import INTERRUPTED
+from handdata.cli.columns import columns
 from handdata.cli.options import data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.errors import ConfigError
 from handdata.paths import DataRoot
@@ -174,17 +175,13 @@ def runs_command(data_root: DataRoot, as_json: bool) -> None:
     if not rows:
         click.echo(f"no runs in {data_root.runs}", err=True)
         return
-    width = max(len(row["name"]) for row in rows)
-    click.echo(
-        f"{'name':<{width}}  {'recipe':<16} {'model':<7} {'epochs':>11}  {'best val':>8}  {'last val':>8}  scored"
-    )
+    table = [("name", "recipe", "model", "epochs", "best val", "last val", "scored")]
     for row in rows:
-        epochs = f"{row['epochs']}/{row['of']}"
         best, last = (_number(row[key]) for key in ("val_best", "val_last"))
         scored = "yes" if row["scored"] else "no"
-        click.echo(
-            f"{row['name']:<{width}}  {row['recipe']:<16} {row['model']:<7} {epochs:>11}  {best:>8}  {last:>8}  {scored}"
-        )
+        table.append((row["name"], row["recipe"], row["model"], f"{row['epochs']}/{row['of']}", best, last, scored))
+    for line in columns(table, right=(3, 4, 5)):
+        click.echo(line)
 
 
 def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequence[str]) -> None:

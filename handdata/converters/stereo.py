@@ -20,21 +20,17 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import mat5
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.evaluation.alignment import wrist_from_palm
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.manifest import Manifest
 from handdata.pictures.crops import CANVAS_SCALE_STEREO, stereo_square
 from handdata.pictures.decode import read_image
 from handdata.shards.schema import Flag, Sample
-from handdata.skeleton import LEFT, to_canonical
+from handdata.skeleton import LEFT, WRIST, WRIST_FORMULAS, to_canonical, wrist_from_palm
 
 CANVAS_SCALE = CANVAS_SCALE_STEREO
 CROP_RULE = "keypoints and palm centre + 40 px, clipped, squared (docs/method.md 3.3)"
 FAMILIES = {"sk": ("SK", "SK_color"), "bb_left": ("BB", "BB_left"), "bb_right": ("BB", "BB_right")}
 PALM = 0  # column of handPara
-
-# What --derive-wrist may say: published ways from the palm centre to a wrist, by their names in alignment.
-WRIST_FORMULAS = {"ring": "ring_mcp_2.0", "middle": "middle_mcp_2.2", "fingers": "mean_mcp_2.25"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +93,7 @@ def reader(root: Path, manifest: Manifest, options: StereoOptions) -> Reader:
             xyz, uv = to_canonical(native, manifest.keypoints), project(native, manifest.cameras[camera].K)
             keypoints_2d = to_canonical(uv, manifest.keypoints)
             if options.derive_wrist:
-                xyz = wrist_from_palm(xyz, native[:, PALM], WRIST_FORMULAS[options.derive_wrist])
+                xyz[:, WRIST] = wrist_from_palm(xyz, native[:, PALM], options.derive_wrist)
                 keypoints_2d = project(xyz, manifest.cameras[camera].K)
             finite, nearest = np.isfinite(columns.sum(axis=(1, 2))), native[..., 2].min(axis=1)
         return _Labels(native, uv, xyz, keypoints_2d, finite, nearest)

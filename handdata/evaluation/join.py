@@ -5,16 +5,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.evaluation.comparison import HALFWAY, Comparison
 from handdata.evaluation.predictions import Predictions, from_crop_fractions, to_crop_fractions
-from handdata.evaluation.protocols import Comparison
 from handdata.geometry import in_frame
 from handdata.shards.dataset import Dataset
-from handdata.skeleton import NUM_KEYPOINTS
+from handdata.shards.schema import Flag
+from handdata.skeleton import NUM_KEYPOINTS, WRIST_FORMULAS
 
 Floats = NDArray[np.float64]
 
 _LABELS = ("keypoints_2d", "keypoints_3d", "keypoints_3d_normalized", "crop_xyxy", "bbox_xyxy", "scale_mm",
-           "palm_center_3d", "annotated_2d", "annotated_3d", "in_frame", "visible", "hand_side", "frame")  # fmt: skip
+           "palm_center_3d", "annotated_2d", "annotated_3d", "in_frame", "visible", "hand_side", "frame",
+           "flags")  # fmt: skip
 
 
 def match_samples(dataset: Dataset, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -62,43 +64,57 @@ def compare(
         truth_normalized = predictions.truth.keypoints_3d_normalized[rows]
         crop = predictions.crop_xyxy[rows].astype(np.float64)
         truth_2d = from_crop_fractions(fractions, crop, size)
+    sequences, cameras = (dataset[name][samples] for name in ("sequence", "camera"))
     in_crop = labels["in_frame"] & in_frame(fractions * size, size, size)
     return Comparison(
         prediction_2d=prediction_2d,
         truth_2d=truth_2d,
         crop_xyxy=crop,
+        bbox_xyxy=labels["bbox_xyxy"].astype(np.float64),
         box_side=_box_side(labels["bbox_xyxy"], truth_2d),
-        prediction_normalized=_taken(predictions.keypoints_3d_normalized, rows),
-        prediction_3d=_taken(predictions.keypoints_3d, rows),
+        prediction_normalized=_taken(predictions.keypoints_3d_normalized, rows, (NUM_KEYPOINTS, 3)),
+        prediction_3d=_taken(predictions.keypoints_3d, rows, (NUM_KEYPOINTS, 3)),
+        prediction_palm_3d=_taken(predictions.palm_center_3d, rows, (3,)),
+        prediction_box=_taken(predictions.bbox_xyxy, rows, (4,)),
+        prediction_side=np.nan_to_num(_taken(predictions.hand_side, rows, ()), nan=-1.0).astype(np.int8),
         truth_normalized=truth_normalized.astype(np.float64),
         truth_3d=labels["keypoints_3d"].astype(np.float64),
         scale_mm=labels["scale_mm"].astype(np.float64),
         palm_3d=labels["palm_center_3d"].astype(np.float64),
+        wrist_rule=_wrist_rule(dataset, labels["flags"]),
         annotated_2d=annotated_2d,
         in_crop=in_crop,
         annotated_3d=labels["annotated_3d"],
         visible=labels["visible"],
-        sequence=_codes(dataset["sequence"][samples]),
-        picture=_codes(labels["frame"], dataset["sequence"][samples],
-                       dataset["camera"][samples]),
+        sequence=_codes(sequences),
+        picture=_codes(labels["frame"], sequences, cameras),
+        track=_codes(sequences, cameras, labels["hand_side"]),
+        frame=labels["frame"].astype(np.int64),
         hand_side=labels["hand_side"],
         mask_area=np.full(len(samples), np.nan),
-    )  # fmt: skip
+    )
 
 
 def predicted_pixels(predictions: Predictions, readout: str, rows: NDArray[np.int64]) -> Floats:
     """Return one read-out's (M, 21, 2) source pixels, NaN where the row is -1."""
-    return _taken(predictions.keypoints_2d[readout], rows, 2)
+    return _taken(predictions.keypoints_2d[readout], rows, (NUM_KEYPOINTS, 2))
 
 
-def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64], coordinates: int = 3) -> Floats:
-    """Return the rows of a prediction array as (M, 21, D), NaN where the row is -1 or there is no array."""
-    shape = (len(rows), NUM_KEYPOINTS, coordinates)
+def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64], shape: tuple[int, ...]) -> Floats:
+    """Return the rows of a prediction array as (M, ...) float64, NaN where the row is -1 or there is no array."""
     if array is None:
-        return np.broadcast_to(np.nan, shape)  # takes no memory
-    result = np.full(shape, np.nan)
+        return np.broadcast_to(np.nan, (len(rows), *shape))  # takes no memory
+    result = np.full((len(rows), *shape), np.nan)
     result[rows >= 0] = array[rows[rows >= 0]]
     return result
+
+
+def _wrist_rule(dataset: Dataset, flags: NDArray[Any]) -> NDArray[np.int8]:
+    """Return the number of the formula that each sample's wrist was extrapolated by, hand3d's where it was not."""
+    asked = dataset.index.get("options", {}).get("derive_wrist")
+    derived = (flags & Flag.WRIST_DERIVED) != 0
+    formula = list(WRIST_FORMULAS).index(asked) if asked in WRIST_FORMULAS else HALFWAY
+    return np.where(derived, formula, HALFWAY).astype(np.int8)
 
 
 def _codes(*columns: NDArray[Any]) -> NDArray[np.int64]:

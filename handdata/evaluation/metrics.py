@@ -1,6 +1,6 @@
-"""Errors of predicted keypoints as numbers: distances, groups, curves, areas, intervals. Pure NumPy, no files.
+"""Errors of predicted keypoints as numbers: distances, groups, curves, areas. Pure NumPy, no files.
 
-Shapes: N samples, K keypoints (21), D coordinates (2 or 3), T thresholds, S sequences.
+Shapes: N samples, K keypoints (21), D coordinates (2 or 3), T thresholds.
 Distances are (N, K) float64 in the unit of their points: NaN where there is no label to compare with, infinity where
 there is a label and no prediction. A mean leaves infinities out (and says how many labels it covers); a share of
 keypoints counts them as wrong. A keypoint that no sample labels is NaN in every result and enters no mean, so the
@@ -8,7 +8,6 @@ keypoints counts them as wrong. A keypoint that no sample labels is NaN in every
 """
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,7 @@ GROUPS: Mapping[str, tuple[int, ...]] = {
 }
 # 0.00, 0.01 .. 0.99 in crop fractions or normalised units (docs/method.md 9.3): i * 0.01, the author's floats.
 THESIS_THRESHOLDS: Floats = np.arange(100, dtype=np.float64) * 0.01
-BOOTSTRAP_RESAMPLES = 1000
 _BLOCK = 8192  # samples summed at a time
-MAX_UNITS = 2000  # more sequences than this are first merged at random into so many units, for time and memory
-_MEDIAN_BINS = 512  # resampled medians are read from counts of labels in so many bins of about equal counts
-_MEDIAN_SAMPLE = 65536  # values that the bins' edges are taken from
 
 
 def is_labelled(points: Array) -> NDArray[np.bool_]:
@@ -84,14 +79,14 @@ def keypoint_means(values_NK: Floats) -> tuple[Floats, Floats]:
 def _finite_sums(values_NK: Floats, power: int = 1) -> tuple[Floats, Floats]:
     """Return (K,) sums of the finite values' powers and (K,) counts; a block at a time, which stays in the cache."""
     sums, counts = np.zeros(values_NK.shape[1]), np.zeros(values_NK.shape[1])
-    for block in _blocks(values_NK):
+    for block in blocks(values_NK):
         finite = np.isfinite(block)
         sums += (np.where(finite, block, 0.0) ** power).sum(0)
         counts += finite.sum(0)
     return sums, counts
 
 
-def _blocks(array: Array) -> Iterator[Array]:
+def blocks(array: Array) -> Iterator[Array]:
     """Yield views of a few samples each, so that what is made of them stays in the cache."""
     return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
@@ -143,7 +138,7 @@ def accuracy_curve(distances_NK: Floats, thresholds: Array) -> Floats:
         (T,) shares 0..1, NaN without any label.
     """
     passing = np.zeros(len(thresholds) + 1, np.int64)
-    for block in _blocks(distances_NK):
+    for block in blocks(distances_NK):
         labelled = block[~np.isnan(block)]
         passed_from = np.searchsorted(thresholds, labelled, side="left")  # first threshold t with distance <= t
         passing += np.bincount(passed_from, minlength=len(thresholds) + 1)
@@ -158,18 +153,24 @@ def trapezoid_weights(thresholds: Array) -> Floats:
     return np.asarray((np.append(steps, 0.0) + np.insert(steps, 0, 0.0)) / (2.0 * steps.sum()))
 
 
-def grid_credit(distances_NK: Floats, thresholds: Array, weights: Array) -> Floats:
+def grid_credit(distances_NK: Floats, thresholds: Array, weights: Array, *, strict: bool = False) -> Floats:
     """Return what each label adds to a weighted sum of its PCK curve: the weight of the thresholds it passes.
 
     The mean of these credits over labels is the area under the curve, which makes an area a mean like any other.
+
+    Args:
+        distances_NK: (N, K).
+        thresholds: (T,) rising.
+        weights: (T,) of each.
+        strict: a threshold is passed below it only, not at it.
 
     Returns:
         (N, K); NaN without a label, 0 without a prediction.
     """
     tail = np.append(np.cumsum(np.asarray(weights)[::-1])[::-1], 0.0)
     credit = np.empty(distances_NK.shape)
-    for block, part in zip(_blocks(distances_NK), _blocks(credit), strict=True):
-        passed_from = np.searchsorted(thresholds, block, side="left")  # first threshold t with distance <= t
+    for block, part in zip(blocks(distances_NK), blocks(credit), strict=True):
+        passed_from = np.searchsorted(thresholds, block, side="right" if strict else "left")  # first that is passed
         part[...] = np.where(np.isnan(block), np.nan, tail[np.minimum(passed_from, len(thresholds))])
     return credit
 
@@ -184,9 +185,15 @@ def window_credit(distances_NK: Floats, low: float, high: float) -> Floats:
         (N, K) in 0..1; NaN without a label, 0 without a prediction.
     """
     credit = np.empty(distances_NK.shape)
-    for block, part in zip(_blocks(distances_NK), _blocks(credit), strict=True):
+    for block, part in zip(blocks(distances_NK), blocks(credit), strict=True):
         np.clip((high - block) / (high - low), 0.0, 1.0, out=part)
     return credit
+
+
+def packed(values_NK: Floats) -> Floats:
+    """Return each sample's values that are there moved to the front, in their order, NaN behind them."""
+    order = np.argsort(np.isnan(values_NK), axis=1, kind="stable")
+    return np.take_along_axis(values_NK, order, axis=1)
 
 
 def bone_lengths(keypoints: Array) -> Floats:
@@ -216,110 +223,3 @@ def bone_ratios(keypoints_3d: Array) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = lengths / np.where(unit > 0, unit, np.nan)[:, None]
     return np.array([micro_median(ratios[:, bone]) for bone in range(len(BONES))])
-
-
-def bootstrap_interval(
-    values_NK: Floats,
-    sequence_N: Array,
-    statistic: str = "pooled",
-    *,
-    level: float = 0.95,
-    resamples: int = BOOTSTRAP_RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Return the percentile interval of a statistic when SEQUENCES are drawn with replacement, not frames.
-
-    Frames of one sequence resemble each other, so drawing frames would make the interval far too narrow.
-
-    Args:
-        values_NK: (N, K) distances or credits.
-        sequence_N: (N,) the sequence of each sample, any integers.
-        statistic: `pooled` mean over labels, `per_keypoint` mean of keypoint means, or `median` over labels.
-        level: the share of resampled values inside.
-        resamples: how many times the sequences are drawn.
-        seed: of the draws; the same seed gives the same interval.
-
-    Returns:
-        (low, high), or None where fewer than two sequences have a value: one sequence says nothing of others.
-
-    Raises:
-        ValueError: an unknown statistic.
-    """
-    if statistic not in ("pooled", "per_keypoint", "median"):
-        raise ValueError(f"unknown statistic {statistic!r}")
-    unit = _units(sequence_N, seed)
-    edges = _median_edges(values_NK) if statistic == "median" else np.empty(0)
-    table = _bin_table(values_NK, unit, edges) if statistic == "median" else _sum_table(values_NK, unit)
-    table = table[table[:, 0].sum(-1) > 0]  # a sequence without labels is no observation
-    if len(table) < 2:
-        return None
-    totals = np.tensordot(_draws(len(table), resamples, seed), table, axes=1)
-    if statistic == "median":
-        results = _binned_medians(totals[:, 0], edges)
-    elif statistic == "pooled":
-        results = totals[:, 1].sum(1) / totals[:, 0].sum(1)
-    else:
-        with np.errstate(invalid="ignore"):
-            results = np.nanmean(totals[:, 1] / np.where(totals[:, 0] > 0, totals[:, 0], np.nan), axis=1)
-    low, high = np.quantile(results, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=4)
-def _draws(count: int, resamples: int, seed: int) -> Floats:
-    """Return (B, S) how often each unit is drawn; the same for every statistic, so that intervals can be compared."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
-
-
-def _units(sequence_N: Array, seed: int) -> NDArray[np.int64]:
-    names, unit = np.unique(sequence_N, return_inverse=True)
-    if len(names) <= MAX_UNITS:
-        return np.asarray(unit, np.int64)
-    shuffled = np.random.default_rng(seed).permutation(len(names)) % MAX_UNITS
-    return np.asarray(shuffled[unit], np.int64)
-
-
-def _sum_table(values_NK: Floats, unit: NDArray[np.int64]) -> Floats:
-    """Return (S, 2, K): how many labels each unit has of each keypoint, and their sum."""
-    count, keypoints = int(unit.max(initial=-1)) + 1, values_NK.shape[1]
-    labels, sums = np.zeros((2, count * keypoints))
-    for block, owner in zip(_blocks(values_NK), _blocks(unit), strict=True):
-        finite = np.isfinite(block)
-        cells = (owner[:, None] * keypoints + np.arange(keypoints))[finite]
-        np.add.at(labels, cells, 1.0)
-        np.add.at(sums, cells, block[finite])
-    return np.stack([labels.reshape(count, keypoints), sums.reshape(count, keypoints)], axis=1)
-
-
-def _median_edges(values_NK: Floats) -> Floats:
-    """Return the edges of bins that hold about equally many of the values."""
-    finite = values_NK[np.isfinite(values_NK)]
-    sample = finite[:: max(1, finite.size // _MEDIAN_SAMPLE)]
-    if not sample.size:
-        return np.zeros(_MEDIAN_BINS + 1)
-    edges = np.quantile(sample, np.linspace(0, 1, _MEDIAN_BINS + 1))
-    edges[0], edges[-1] = finite.min(), finite.max()
-    return edges
-
-
-def _bin_table(values_NK: Floats, unit: NDArray[np.int64], edges: Floats) -> Floats:
-    """Return (S, 1, bins): how many labels of each unit lie in each bin."""
-    count = int(unit.max(initial=-1)) + 1
-    labels = np.zeros(count * _MEDIAN_BINS)
-    for block, owner in zip(_blocks(values_NK), _blocks(unit), strict=True):
-        finite = np.isfinite(block)
-        owners = np.broadcast_to(owner[:, None], finite.shape)[finite]
-        np.add.at(labels, owners * _MEDIAN_BINS + np.searchsorted(edges[1:-1], block[finite], side="right"), 1.0)
-    return labels.reshape(count, 1, _MEDIAN_BINS)
-
-
-def _binned_medians(counts_BR: Floats, edges: Floats) -> Floats:
-    """Return the value at which half of each row's labels is reached, straight lines inside a bin."""
-    cumulative = np.cumsum(counts_BR, axis=1)
-    half = cumulative[:, -1] / 2
-    bins = (cumulative < half[:, None]).sum(axis=1)
-    rows = np.arange(len(counts_BR))
-    before = cumulative[rows, bins] - counts_BR[rows, bins]
-    share = (half - before) / counts_BR[rows, bins]
-    return np.asarray(edges[bins] + share * (edges[bins + 1] - edges[bins]))

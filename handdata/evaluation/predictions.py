@@ -21,10 +21,24 @@ from handdata.errors import DataError, MissingError
 from handdata.files.whole import write_bytes
 from handdata.geometry import apply_affine, crop_affine
 from handdata.shards.schema import SAMPLE_ID_BYTES
-from handdata.skeleton import INDEX, NUM_KEYPOINTS
+from handdata.skeleton import INDEX, LEFT, NUM_KEYPOINTS, RIGHT
 
 VERSION = "handdata-predictions/1"
 DEFAULT_INPUT_SIZE = 128
+OPTIONAL: Mapping[str, tuple[tuple[int, ...], type[np.generic]]] = {  # array -> shape of a sample's, type
+    "keypoints_3d_normalized": ((NUM_KEYPOINTS, 3), np.float32),
+    "keypoints_3d": ((NUM_KEYPOINTS, 3), np.float32),
+    "palm_center_3d": ((3,), np.float32),
+    "bbox_xyxy": ((4,), np.float32),
+    "hand_side": ((), np.int8),
+}
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "keypoints_2d": (NUM_KEYPOINTS, 2),
+    **{name: shape for name, (shape, _) in OPTIONAL.items()},
+}
+SIDES = {"left": LEFT, "right": RIGHT}
+PALM = "palm_center"  # a keypoint of CSV files beside the 21
+CSV_BOX = ("left", "top", "right", "bottom")
 CSV_KEYS = ("sample_id", "keypoint")
 CSV_COLUMNS = {
     "keypoints_2d": ("u", "v"),
@@ -32,7 +46,7 @@ CSV_COLUMNS = {
     "keypoints_3d_normalized": ("nx", "ny", "nz"),
 }
 FOREIGN_READOUT = "given"  # the read-out name of predictions that other programs made
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 of our files; what others write keeps its digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,9 @@ class Predictions:
         input_size: side n of the model's input, px; crop fractions are u = x_n / n (docs/method.md, Conventions).
         keypoints_3d_normalized: (N, 21, 3), the middle MCP at the origin, the wrist at about 1.
         keypoints_3d: (N, 21, 3) mm, camera frame.
+        palm_center_3d: (N, 3) mm, camera frame.
+        bbox_xyxy: (N, 4) hand boxes, source px.
+        hand_side: (N,) 0 left, 1 right, -1 not said.
         truth: labels of an augmented evaluation; None otherwise.
         options: what made them: run, checkpoint, recipe, device, seed, command.
     """
@@ -69,6 +86,9 @@ class Predictions:
     input_size: int = DEFAULT_INPUT_SIZE
     keypoints_3d_normalized: Floats | None = None
     keypoints_3d: Floats | None = None
+    palm_center_3d: Floats | None = None
+    bbox_xyxy: Floats | None = None
+    hand_side: NDArray[np.int8] | None = None
     truth: AugmentedTruth | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,9 +135,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         for readout in predictions.keypoints_2d:
             file[f"keypoints_2d/{readout}"] = predictions.keypoints_2d[readout].astype(np.float32)
             file[f"keypoints_2d_crop/{readout}"] = predictions.crop_fractions(readout).astype(np.float32)
-        for name in ("keypoints_3d_normalized", "keypoints_3d"):
+        for name, (_, kind) in OPTIONAL.items():
             if getattr(predictions, name) is not None:
-                file[name] = getattr(predictions, name).astype(np.float32)
+                file[name] = getattr(predictions, name).astype(kind)
         if predictions.truth is not None:
             for name in AugmentedTruth.__dataclass_fields__:
                 file[f"truth/{name}"] = getattr(predictions.truth, name)
@@ -153,9 +173,9 @@ def _check(predictions: Predictions) -> None:
         "crop_xyxy": (predictions.crop_xyxy, (count, 4)),
         **{f"keypoints_2d/{n}": (a, (count, NUM_KEYPOINTS, 2)) for n, a in predictions.keypoints_2d.items()},
     }
-    for name in ("keypoints_3d_normalized", "keypoints_3d"):
+    for name, (shape, _) in OPTIONAL.items():
         if getattr(predictions, name) is not None:
-            shapes[name] = (getattr(predictions, name), (count, NUM_KEYPOINTS, 3))
+            shapes[name] = (getattr(predictions, name), (count, *shape))
     wrong = [f"{name} {array.shape}" for name, (array, shape) in shapes.items() if array.shape != shape]
     if wrong or not count:
         raise ValueError(f"{count} samples but {', '.join(wrong)}" if count else "no samples")
@@ -182,10 +202,7 @@ def _read_h5(path: Path) -> Predictions:
                 keypoints_2d={name: file[f"keypoints_2d/{name}"][:] for name in json.loads(file.attrs["readouts"])},
                 crop_xyxy=file["crop_xyxy"][:],
                 input_size=int(file.attrs["input_size"]),
-                keypoints_3d_normalized=file["keypoints_3d_normalized"][:]
-                if "keypoints_3d_normalized" in file
-                else None,
-                keypoints_3d=file["keypoints_3d"][:] if "keypoints_3d" in file else None,
+                **{name: file[name][:] for name in OPTIONAL if name in file},
                 truth=AugmentedTruth(**truth) if truth else None,
                 options=json.loads(file.attrs["options"]),
             )
@@ -194,7 +211,11 @@ def _read_h5(path: Path) -> Predictions:
 
 
 def _read_csv(path: Path) -> Predictions:
-    """Read one row a keypoint: sample_id, keypoint, then u,v and/or x,y,z and/or nx,ny,nz; dataset if more than one."""
+    """Read one row a keypoint: sample_id, keypoint, then u,v and/or x,y,z and/or nx,ny,nz; dataset if more than one.
+
+    The keypoint palm_center has x,y,z alone. hand_side and left,top,right,bottom (the hand box) are a sample's: any of
+    its rows may hold them.
+    """
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         columns = tuple(rows.fieldnames or ())
@@ -205,11 +226,24 @@ def _read_csv(path: Path) -> Predictions:
         samples: dict[tuple[str, str], dict[str, Floats]] = {}
         for line, row in enumerate(rows, start=2):
             entry = samples.setdefault((row.get("dataset") or "", row["sample_id"]), _empty(given))
-            if row["keypoint"] not in INDEX:
-                raise _fault(f"{path}:{line}", "a keypoint such as index_tip", str(row["keypoint"]))
-            for name, keys in given.items():
-                entry[name][INDEX[row["keypoint"]]] = [_number(row[key], f"{path}:{line}") for key in keys]
+            _take_row(entry, row, given, f"{path}:{line}")
     return _collected(samples, {})
+
+
+def _take_row(entry: dict[str, Floats], row: Mapping[str, str], given: Mapping[str, Sequence[str]], where: str) -> None:
+    """Put one row of a CSV file into its sample's arrays."""
+    keypoint = str(row["keypoint"])
+    if keypoint == PALM and "keypoints_3d" in given:
+        entry["palm_center_3d"] = np.array([_number(row[key], where) for key in CSV_COLUMNS["keypoints_3d"]])
+    elif keypoint not in INDEX:
+        raise _fault(where, "a keypoint such as index_tip", keypoint)
+    else:
+        for name, keys in given.items():
+            entry[name][INDEX[keypoint]] = [_number(row[key], where) for key in keys]
+    if row.get("hand_side"):
+        entry["hand_side"] = _side(row["hand_side"], where)
+    if all(row.get(key) for key in CSV_BOX):
+        entry["bbox_xyxy"] = np.array([_number(row[key], where) for key in CSV_BOX])
 
 
 def _read_json(path: Path) -> Predictions:
@@ -224,27 +258,39 @@ def _read_json(path: Path) -> Predictions:
     samples: dict[tuple[str, str], dict[str, Floats]] = {}
     for position, sample in enumerate(content.get("samples", [])):
         where = f"{path}[samples][{position}]"
-        given = {name: keys for name, keys in CSV_COLUMNS.items() if sample.get(name) is not None}
-        if "sample_id" not in sample or not given:
+        given = [name for name in SHAPES if sample.get(name) is not None]
+        if "sample_id" not in sample or not set(CSV_COLUMNS) & set(given):
             raise _fault(
                 where, "sample_id and keypoints_2d, keypoints_3d or keypoints_3d_normalized", str(list(sample))
             )
         key = (str(sample.get("dataset", "")), str(sample["sample_id"]))
         if key in samples:
             raise _fault(where, "each sample once", f"{key[1]} twice")
-        samples[key] = {name: _points(sample[name], len(keys), f"{where}[{name}]") for name, keys in given.items()}
+        samples[key] = {name: _value(sample[name], name, f"{where}[{name}]") for name in given}
     return _collected(samples, dict(content.get("options", {})))
 
 
-def _points(value: Any, coordinates: int, where: str) -> Floats:
+def _value(value: Any, name: str, where: str) -> Floats:
+    """Return one entry of a JSON sample in the shape of its array."""
+    if name == "hand_side":
+        return _side(value, where)
+    shape = SHAPES[name]
+    what = f"{shape[0]} lists of {shape[1]} numbers or null" if len(shape) > 1 else f"{shape[0]} numbers"
     try:
-        rows = [[np.nan] * coordinates if row is None else row for row in value]
-        points = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float32)
+        rows = [[np.nan] * shape[1] if row is None else row for row in value] if len(shape) > 1 else [value]
+        array = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64)
     except (TypeError, ValueError) as error:
-        raise _fault(where, f"{NUM_KEYPOINTS} lists of {coordinates} numbers or null", str(error)) from error
-    if points.shape != (NUM_KEYPOINTS, coordinates):
-        raise _fault(where, f"shape ({NUM_KEYPOINTS}, {coordinates})", str(points.shape))
-    return points
+        raise _fault(where, what, str(error)) from error
+    array = array if len(shape) > 1 else array[0]
+    if array.shape != shape:
+        raise _fault(where, f"shape {shape}", str(array.shape))
+    return array
+
+
+def _side(text: Any, where: str) -> Floats:
+    if text not in SIDES:
+        raise _fault(where, f"one of {', '.join(SIDES)}", repr(text))
+    return np.array(SIDES[text])
 
 
 def _number(text: str | None, where: str) -> float:
@@ -255,16 +301,16 @@ def _number(text: str | None, where: str) -> float:
 
 
 def _empty(given: Mapping[str, Sequence[str]]) -> dict[str, Floats]:
-    return {name: np.full((NUM_KEYPOINTS, len(keys)), np.nan, np.float32) for name, keys in given.items()}
+    return {name: np.full(SHAPES[name], np.nan) for name in given}
 
 
 def _collected(samples: Mapping[tuple[str, str], Mapping[str, Floats]], options: Mapping[str, Any]) -> Predictions:
     def stack(name: str) -> Floats | None:
-        missing = np.full((NUM_KEYPOINTS, len(CSV_COLUMNS[name])), np.nan, np.float32)
+        missing = np.full(SHAPES[name], -1 if name == "hand_side" else np.nan)
         present = any(name in sample for sample in samples.values())
         return np.stack([sample.get(name, missing) for sample in samples.values()]) if present else None
 
-    pixels = stack("keypoints_2d")
+    pixels, sides = stack("keypoints_2d"), stack("hand_side")
     return Predictions(
         dataset=np.array([dataset for dataset, _ in samples], np.str_),
         sample_id=np.array([sample_id for _, sample_id in samples], np.str_),
@@ -272,6 +318,9 @@ def _collected(samples: Mapping[tuple[str, str], Mapping[str, Floats]], options:
         crop_xyxy=np.full((len(samples), 4), np.nan, np.float32),
         keypoints_3d_normalized=stack("keypoints_3d_normalized"),
         keypoints_3d=stack("keypoints_3d"),
+        palm_center_3d=stack("palm_center_3d"),
+        bbox_xyxy=stack("bbox_xyxy"),
+        hand_side=None if sides is None else sides.astype(np.int8),
         options=options,
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
-from handdata.evaluation.protocols import Score
+from handdata.evaluation.protocol import Score
 from handdata.files.whole import write_bytes
 
 VERSION = "handdata-results/1"
@@ -78,6 +78,16 @@ class SetResult:
     spread: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # total by repeat (E17)
     gallery: tuple[GalleryItem, ...] = ()
 
+    def gaps(self) -> list[str]:
+        """Say in words what was not predicted, if anything; what the file does not hold at all is no gap."""
+        samples, without = (self.counts.get(name, 0) for name in ("samples", "without_prediction"))
+        lines = [f"{without} of {samples} samples have no prediction"] if without else []
+        for kind in ("2d", "3d"):
+            labels, lacking = (self.counts.get(f"labels_{kind}{end}", 0) for end in ("", "_unpredicted"))
+            if 0 < lacking < labels:
+                lines.append(f"{lacking} of {labels} {kind.upper()} labels have no prediction")
+        return lines
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
@@ -87,7 +97,7 @@ class Results:
     readout: str  # the read-out that `errors`, `curves` and `protocols` use
     predictions: str = ""  # the file that was scored
     options: Mapping[str, Any] = field(default_factory=dict)  # what made the predictions
-    seed: int = 0  # of the bootstrap
+    seed: int = 0  # of an augmented evaluation's draws
     handdata_version: str = ""
     schema: str = VERSION
 

@@ -15,18 +15,14 @@ from numpy.typing import NDArray
 from handdata import __version__
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation import metrics
+from handdata.evaluation.comparison import Comparison
 from handdata.evaluation.join import compare, match_samples, predicted_pixels
+from handdata.evaluation.measure import measure
 from handdata.evaluation.predictions import Predictions
-from handdata.evaluation.protocols import (
-    PROTOCOLS,
-    Comparison,
-    Protocol,
-    Score,
-    families,
-    protocol_distances,
-    score_all,
-)
+from handdata.evaluation.protocol import Protocol, Score
+from handdata.evaluation.protocols import PROTOCOLS, choose_protocols
 from handdata.evaluation.results import Curve, ErrorTable, GalleryItem, Results, SetResult
+from handdata.evaluation.totals import score_all
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import Flag
 from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, ROOT, TIPS
@@ -74,7 +70,7 @@ def score_predictions(
         protocols: names as `--protocol` takes them; None means all.
         readout: which 2D read-out the numbers use, all but those of the thesis' protocol, which has its own rule
             (`PUBLISHED_READOUT`, where the file has it); None takes the first of the file.
-        seed: of the bootstrap.
+        seed: kept for the record.
         source: the predictions' file, for the record.
         whole: every sample of a split counts, predicted or not; False scores the predicted ones only, for predictions
             of a selection.
@@ -89,7 +85,7 @@ def score_predictions(
     for folder in folders:
         index = open_dataset(folder)
         for split in [name for name in index.splits if splits is None or name in splits]:
-            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, seed, whole=whole)
+            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole)
             sets += [result] if result else []
     if not sets:
         raise DataError(
@@ -114,7 +110,6 @@ def _score_set(
     predictions: Predictions,
     readout: str,
     protocols: Sequence[Protocol],
-    seed: int,
     *,
     whole: bool,
 ) -> SetResult | None:
@@ -126,18 +121,18 @@ def _score_set(
         rows, found = rows[rows >= 0], found[rows >= 0]
     comparison = compare(dataset, predictions, rows, found, readout)
     excluded = (dataset["flags"][found] & Flag.LABEL_WRONG) != 0
-    distance = {name: protocol_distances(protocol, comparison) for name, protocol in _QUANTITIES.items()}
+    distance = {name: measure(protocol, comparison) for name, protocol in _QUANTITIES.items()}
     published, rule = comparison, _published_readout(predictions, readout)
     if rule != readout:
         published = replace(comparison, prediction_2d=predicted_pixels(predictions, rule, rows))
         for name in ("2d", "2d_px"):
-            distance[f"{name}_published"] = protocol_distances(_QUANTITIES[name], published)
+            distance[f"{name}_published"] = measure(_QUANTITIES[name], published)
     sequences = dataset["sequence"][found]
     subsets = _subsets(comparison, dataset["has_object"][found], excluded) | _sequence_subsets(sequences)
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
-    scores = _scores(scored, comparison, published, seed)
-    kept = _scores(scored, comparison.take(~excluded), published.take(~excluded), seed) if excluded.any() else {}
+    scores = _scores(scored, comparison, published)
+    kept = _scores(scored, comparison.take(~excluded), published.take(~excluded)) if excluded.any() else {}
     return SetResult(
         dataset=dataset.name,
         split=split,
@@ -162,13 +157,11 @@ def _score_set(
     )  # fmt: skip
 
 
-def _scores(
-    protocols: Sequence[Protocol], comparison: Comparison, published: Comparison, seed: int
-) -> dict[str, Score]:
+def _scores(protocols: Sequence[Protocol], comparison: Comparison, published: Comparison) -> dict[str, Score]:
     """Score the thesis' protocols by its own read-out and the others by the chosen one."""
     own = [protocol for protocol in protocols if protocol.family == "thesis"]
     others = [protocol for protocol in protocols if protocol.family != "thesis"]
-    return score_all(own, published, seed=seed) | score_all(others, comparison, seed=seed)
+    return score_all(own, published) | score_all(others, comparison)
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -189,7 +182,7 @@ def error_table(distances_NK: Floats) -> ErrorTable:
 
 
 def _readout_tables(comparison: Comparison) -> dict[str, ErrorTable]:
-    return {name: error_table(protocol_distances(_QUANTITIES[name], comparison)) for name in ("2d", "2d_px")}
+    return {name: error_table(measure(_QUANTITIES[name], comparison)) for name in ("2d", "2d_px")}
 
 
 def _subsets(comparison: Comparison, has_object: NDArray[np.int8], excluded: Mask) -> dict[str, Mask]:
@@ -237,6 +230,8 @@ def _counts(
     comparison: Comparison, rows: NDArray[np.int64], excluded: Mask, predictions: Predictions, dataset: Dataset
 ) -> dict[str, int]:
     named = int(np.isin(predictions.dataset, (dataset.name, "")).sum())
+    poses = (comparison.prediction_3d, comparison.prediction_normalized)
+    given_3d = np.logical_or(*(metrics.is_labelled(pose) for pose in poses))
     return {
         "samples": len(comparison),
         "without_prediction": int((rows < 0).sum()),
@@ -244,7 +239,9 @@ def _counts(
         "sequences": len(np.unique(comparison.sequence)),
         "labels_2d": int(comparison.annotated_2d.sum()),
         "labels_2d_outside_crop": int((comparison.annotated_2d & ~comparison.in_crop).sum()),
+        "labels_2d_unpredicted": int((comparison.annotated_2d & ~metrics.is_labelled(comparison.prediction_2d)).sum()),
         "labels_3d": int(comparison.annotated_3d.sum()),
+        "labels_3d_unpredicted": int((comparison.annotated_3d & ~given_3d).sum()),
         "labels_3d_normalized": int(metrics.is_labelled(comparison.truth_normalized).sum()),
         "on_exclusion_list": int(excluded.sum()),
     }
@@ -304,21 +301,6 @@ def _sample_means(distances_NK: Floats) -> Floats:
 
 
 # ------------------------------------------------------------------------------------------------ choices
-
-
-def choose_protocols(names: Sequence[str] | None) -> list[Protocol]:
-    """Return the protocols of the named families, all of them without names.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    table = families()
-    if not names:
-        return list(PROTOCOLS.values())
-    unknown = [name for name in names if name not in table]
-    if unknown:
-        raise ConfigError("--protocol", expected=f"one of {', '.join(table)}", got=", ".join(unknown))
-    return [protocol for family, rows in table.items() if family in names for protocol in rows]
 
 
 def _readout(predictions: Predictions, name: str | None) -> str:

@@ -144,7 +144,7 @@ def evaluate_run(
         selection: which samples.
         device: "auto", "cpu", "cuda" or "cuda:N".
         batch: samples read at a time; changes no bit.
-        seed: of the augmented draws and of the bootstrap.
+        seed: of the augmented draws.
         readout: which 2D read-out the tables use; None takes the first.
 
     Returns:

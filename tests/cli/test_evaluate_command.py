@@ -1,6 +1,7 @@
 """handdata evaluate on stored predictions: what is printed, written and refused. Running models is tests/train."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +10,18 @@ from made_runs import made_predictions, made_shards
 
 from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
-from handdata.evaluation.predictions import write_predictions
+from handdata.evaluation.predictions import read_predictions, write_predictions
 from handdata.evaluation.results import read_results
 from handdata.paths import DataRoot
 from handdata.shards.dataset import open_dataset
+
+ONLY_NORMALISED = "the predictions hold no millimetres, only normalised 3D"
 
 
 @pytest.fixture
 def data(tmp_path):
     root = DataRoot(tmp_path)
-    dataset = open_dataset(made_shards(root.shards("rhd"), "rhd", samples=8, sequences=2))
+    dataset = open_dataset(made_shards(root.shards("rhd"), "rhd", samples=8, sequences=4))
     write_predictions(tmp_path / "theirs.h5", made_predictions([dataset]))
     return root
 
@@ -30,13 +33,15 @@ def invoke(data, *arguments):
 def test_predictions_of_another_program_are_scored_and_stored_beside_their_file(data):
     result = invoke(data, "--predictions", str(data.root / "theirs.h5"), "--protocol", "epe_px")
     stored = read_results(data.root / "theirs.results.json").sets[0]
-    mean, median = (stored.protocols[f"epe_px:{name}"] for name in ("mean", "median"))
+    found = {name: stored.protocols[f"epe_px:{name}"] for name in ("mean", "median", "mean_of_keypoints")}
 
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "rhd val: 8 samples, rendered hands, 2D by expectation",
-        f"  epe_px:mean              {mean.value:.4f} px  [{mean.low:.4f}, {mean.high:.4f}]  168 labels",
-        f"  epe_px:median            {median.value:.4f} px  [{median.low:.4f}, {median.high:.4f}]  168 labels",
+        "rhd val: 8 samples of 4 sequences, rendered hands, 2D by expectation",
+        *(
+            f"  {f'epe_px:{name}':<24}  {one.value:.4f}  px  [{one.low:.4f}, {one.high:.4f}]  168  labels"
+            for name, one in found.items()
+        ),
         str(data.root / "theirs.results.json"),
     ]
     assert len(stored.protocols) > 10  # all are stored, whatever is printed
@@ -45,9 +50,37 @@ def test_predictions_of_another_program_are_scored_and_stored_beside_their_file(
 def test_json_holds_every_score_and_why_one_is_missing(data):
     printed = json.loads(invoke(data, "--predictions", str(data.root / "theirs.h5"), "--json").stdout)
     missing = {score["protocol"]: score["missing"] for score in printed["scores"] if score["missing"]}
-    assert missing == dict.fromkeys(
-        ("epe_mm:mean", "epe_mm:median"), "the predictions hold no millimetres, only normalised 3D"
-    )
+    assert missing["epe_mm:mean"] == missing["epe_abs_mm:median"] == ONLY_NORMALISED
+    assert missing["box_iou:predicted"] == "the predictions hold no hand box"
+    assert missing["interhand:mrrpe"] == "no picture with the root of both hands labelled in 3D"
+    assert not {"epe_mm:mean_gt_scale", "pa_mpjpe", "auc_0_100"} & set(missing)
+
+
+def test_text_names_what_is_missing_once_a_reason(data):
+    lines = invoke(data, "--predictions", str(data.root / "theirs.h5"), "--protocol", "epe_abs_mm").stdout.splitlines()
+    assert lines[1:-1] == [f"  missing, {ONLY_NORMALISED}: epe_abs_mm:mean, epe_abs_mm:median"]
+
+
+def test_predictions_with_holes_say_so_in_text_and_json(data):
+    given = read_predictions(data.root / "theirs.h5")
+    pixels = {name: points[:6].copy() for name, points in given.keypoints_2d.items()}
+    pixels["expectation"][0, :4] = np.nan
+    some = replace(given, dataset=given.dataset[:6], sample_id=given.sample_id[:6], crop_xyxy=given.crop_xyxy[:6],
+                   keypoints_2d=pixels, keypoints_3d_normalized=given.keypoints_3d_normalized[:6])  # fmt: skip
+    write_predictions(data.root / "some.h5", some)
+    text = invoke(data, "--predictions", str(data.root / "some.h5"), "--protocol", "auc_0_30_px").stdout.splitlines()
+    printed = json.loads(invoke(data, "--predictions", str(data.root / "some.h5"), "--json").stdout)
+    (score,) = [score for score in printed["scores"] if score["protocol"] == "auc_0_30_px"]
+
+    assert text[1:4] == [
+        "  2 of 8 samples have no prediction",
+        "  46 of 168 2D labels have no prediction",
+        "  42 of 168 3D labels have no prediction",
+    ]
+    assert text[4].endswith("168  labels, 46 not predicted")
+    assert (score["labels"], score["unpredicted"]) == (168, 46)
+    assert printed["sets"][0]["counts"]["without_prediction"] == 2
+    assert read_results(data.root / "some.results.json").sets[0].counts["labels_2d_unpredicted"] == 46
 
 
 def test_csv_predictions_that_equal_the_labels_score_perfectly(data):

@@ -116,7 +116,7 @@ def test_root_mean_square_of_3_and_4_is_sqrt_12_5():
 def test_pooled_and_per_keypoint_curves_differ_when_labels_are_uneven():
     distances = np.array([[1.0, 9.0], [1.0, np.nan], [1.0, np.nan]])
     assert metrics.accuracy_curve(distances, [5.0]).tolist() == [0.75]
-    assert metrics.macro_mean(metrics.keypoint_means(metrics.window_credit(distances, 5.0, 5.001))[0]) == 0.5
+    assert keypoint_curve(distances, [5.0]).tolist() == [0.5]
 
 
 def test_a_distance_of_30_covers_two_thirds_of_the_window_20_to_50():
@@ -134,16 +134,22 @@ def test_bone_ratios_of_a_stretched_hand_do_not_change():
 # ------------------------------------------------------------------------------------------------ brute force
 
 
+def keypoint_curve(distances, thresholds):
+    """The mean of each keypoint's own PCK curve, keypoints without labels left out."""
+    columns = [column[~np.isnan(column)] for column in distances.T]
+    return np.mean([[(column <= t).mean() for t in thresholds] for column in columns if column.size], axis=0)
+
+
+def trapezoid(curve, thresholds):
+    return np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0])
+
+
 def uneven_distances(seed=0, n=40):
     rng = np.random.default_rng(seed)
     distances = rng.gamma(2.0, 15.0, (n, 21))
     distances[rng.random((n, 21)) < 0.3] = np.nan
     distances[rng.random((n, 21)) < 0.02] = np.inf
     return distances
-
-
-def trapezoid_area(curve, thresholds):
-    return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
 
 
 GRIDS = [np.linspace(0, 50, 20)[8:], np.linspace(20, 50, 15), np.linspace(0, 50, 101)]
@@ -160,21 +166,21 @@ def test_mean_credit_of_a_grid_is_the_trapezoid_area_under_its_curve(grid):
     credit = metrics.grid_credit(distances, grid, metrics.trapezoid_weights(grid))
 
     assert metrics.micro_mean(credit) == pytest.approx(area, abs=1e-12)
-    assert trapezoid_area(metrics.accuracy_curve(distances, grid), grid) == pytest.approx(area, abs=1e-12)
+    assert trapezoid(metrics.accuracy_curve(distances, grid), grid) == pytest.approx(area, abs=1e-12)
 
 
 def test_mean_keypoint_credit_is_the_area_under_the_mean_of_keypoint_curves():
     distances, grid = uneven_distances(1), np.linspace(0, 50, 20)[8:]
     credit = metrics.grid_credit(distances, grid, metrics.trapezoid_weights(grid))
-    curve = np.mean([metrics.accuracy_curve(distances[:, k : k + 1], grid) for k in range(21)], axis=0)
-    assert metrics.macro_mean(metrics.keypoint_means(credit)[0]) == pytest.approx(trapezoid_area(curve, grid))
+    curve = keypoint_curve(distances, grid)
+    assert metrics.macro_mean(metrics.keypoint_means(credit)[0]) == pytest.approx(trapezoid(curve, grid))
 
 
 def test_exact_window_is_the_limit_of_ever_finer_grids():
     distances = uneven_distances(2)
     exact = metrics.micro_mean(metrics.window_credit(distances, 20.0, 50.0))
     fine = np.linspace(20.0, 50.0, 300_001)
-    assert trapezoid_area(metrics.accuracy_curve(distances, fine), fine) == pytest.approx(exact, abs=1e-5)
+    assert trapezoid(metrics.accuracy_curve(distances, fine), fine) == pytest.approx(exact, abs=1e-5)
 
 
 @given(arrays(np.float64, (4, 21), elements=st.floats(0, 1e3)))
@@ -243,73 +249,6 @@ def test_a_gamma_distribution_fitted_to_two_published_areas_shows_the_published_
     assert gain > 0
 
 
-# ------------------------------------------------------------------------------------------------ intervals
-
-
-def sequence_errors(sequences=12, frames=30, seed=0, noise=0.3):
-    """Frames of one sequence share most of their error: (distances, sequence)."""
-    rng = np.random.default_rng(seed)
-    shared = rng.gamma(4.0, 2.0, sequences).repeat(frames)[:, None]
-    return shared + rng.gamma(1.0, noise, (sequences * frames, 21)), np.arange(sequences).repeat(frames)
-
-
-@pytest.mark.parametrize(
-    ("statistic", "center"),
-    [("pooled", metrics.micro_mean), ("median", metrics.micro_median),
-     ("per_keypoint", lambda d: metrics.macro_mean(metrics.keypoint_means(d)[0]))],
-)  # fmt: skip
-def test_interval_is_seeded_and_holds_the_statistic(statistic, center):
-    distances, sequence = sequence_errors()
-    first, again, other = (metrics.bootstrap_interval(distances, sequence, statistic, seed=s) for s in (0, 0, 1))
-
-    assert first == again
-    assert first != other
-    assert first[0] < center(distances) < first[1]
-
-
-@pytest.mark.parametrize("statistic", ["pooled", "median", "per_keypoint"])
-def test_interval_is_that_of_a_plain_loop_over_resampled_sequences(statistic):
-    distances, sequence = sequence_errors(sequences=6, frames=8, noise=5.0)
-    center = {
-        "pooled": metrics.micro_mean,
-        "median": metrics.micro_median,
-        "per_keypoint": lambda d: metrics.macro_mean(metrics.keypoint_means(d)[0]),
-    }[statistic]
-    draws = np.random.default_rng(0).multinomial(6, np.full(6, 1 / 6), size=metrics.BOOTSTRAP_RESAMPLES)
-    naive = [
-        center(np.concatenate([distances[sequence == s] for s in range(6) for _ in range(times[s])])) for times in draws
-    ]
-    expected = np.quantile(naive, [0.025, 0.975])
-    tolerance = 0.05 if statistic == "median" else 1e-9  # medians are read from bins of equal rank
-    interval = metrics.bootstrap_interval(distances, sequence, statistic, seed=0)
-    np.testing.assert_allclose(interval, expected, rtol=0, atol=tolerance)
-
-
-def test_drawing_sequences_gives_a_wider_interval_than_drawing_frames():
-    distances, sequence = sequence_errors()
-    by_sequence = np.ptp(metrics.bootstrap_interval(distances, sequence))
-    by_frame = np.ptp(metrics.bootstrap_interval(distances, np.arange(len(distances))))
-    assert by_sequence > 3 * by_frame
-
-
-def test_one_sequence_gives_no_interval():
-    distances, _ = sequence_errors(sequences=1)
-    assert metrics.bootstrap_interval(distances, np.zeros(len(distances), int)) is None
-
-
-def test_many_sequences_are_merged_and_keep_the_width_of_the_interval():
-    rng = np.random.default_rng(3)
-    distances = rng.gamma(2.0, 1.0, (3 * metrics.MAX_UNITS, 1))
-    low, high = metrics.bootstrap_interval(distances, np.arange(len(distances)))
-    standard_error = distances.std() / np.sqrt(len(distances))
-    assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
-
-
-def test_an_unknown_statistic_is_refused():
-    with pytest.raises(ValueError, match="unknown statistic 'mode'"):
-        metrics.bootstrap_interval(np.ones((2, 21)), np.arange(2), "mode")
-
-
 def many_distances():
     """Return more samples than one block, some labels missing and some without a prediction, and their sequences."""
     rng = np.random.default_rng(0)
@@ -343,13 +282,12 @@ def test_the_curve_of_many_samples_counts_every_label_once():
     )
 
 
-def test_sums_by_sequence_are_those_of_one_pass_over_everything():
-    distances, sequence = many_distances()
-    finite = np.isfinite(distances)
-    cells = (sequence[:, None] * 21 + np.arange(21)).ravel()
-    labels = np.bincount(cells, weights=finite.ravel())
-    sums = np.bincount(cells, weights=np.where(finite, distances, 0.0).ravel())
+def test_a_strict_share_leaves_out_what_equals_its_threshold():
+    distances, weights = np.array([[4.9, 5.0, 5.1]]), np.ones(1)
+    assert metrics.grid_credit(distances, np.array([5.0]), weights).tolist() == [[1.0, 1.0, 0.0]]
+    assert metrics.grid_credit(distances, np.array([5.0]), weights, strict=True).tolist() == [[1.0, 0.0, 0.0]]
 
-    table = metrics._sum_table(distances, sequence)
 
-    np.testing.assert_array_equal(table, np.stack([labels.reshape(-1, 21), sums.reshape(-1, 21)], axis=1))
+def test_packed_values_keep_their_order():
+    values = np.array([[np.nan, 2.0, np.nan, np.inf], [1.0, np.nan, 3.0, 4.0]])
+    np.testing.assert_array_equal(metrics.packed(values), [[2.0, np.inf, np.nan, np.nan], [1.0, 3.0, 4.0, np.nan]])

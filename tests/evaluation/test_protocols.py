@@ -1,17 +1,35 @@
 """Each named protocol: the definition it claims, on cases computed by hand or by a plain loop."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from handdata.evaluation.protocols import PROTOCOLS, Comparison, Protocol, families, protocol_distances, score
-from handdata.skeleton import INDEX, ROOT, TIPS, WRIST
+from handdata.evaluation.comparison import HALFWAY, Comparison
+from handdata.evaluation.measure import measure
+from handdata.evaluation.protocol import Protocol
+from handdata.evaluation.protocols import PROTOCOLS, families
+from handdata.evaluation.totals import label_credit, score
+from handdata.skeleton import INDEX, ROOT, TIPS, WRIST, WRIST_FORMULAS, wrist_from_palm
 
 NAMED = {  # docs/evaluation.md, Protocols
     "thesis", "auc_20_50", "auc_hand3d", "auc_0_50", "auc_0_100", "epe_mm", "pa_mpjpe", "epe_px", "pck_0.2_bbox",
-    "auc_0_30_px",
+    "auc_0_30_px", "epe_abs_mm", "rigid_mpjpe", "n_mpjpe", "auc_pa_0_50", "f_score", "oks", "box_iou", "side_accuracy",
+    "acceleration", "jitter", "interhand", "freihand", "ho3d", "auc_mmpose", "auc_minimal_hand",
 }  # fmt: skip
+
+
+def comparison_of(truth, said, side=0):
+    """Full hands in millimetres, (N, 21, 3) each; nothing in 2D."""
+    n, nothing = len(truth), np.full((len(truth), 21, 2), np.nan)
+    scale = np.linalg.norm(truth[:, WRIST] - truth[:, ROOT], axis=-1)
+    return replace(
+        comparison(n), prediction_2d=nothing, truth_2d=nothing, annotated_2d=np.zeros((n, 21), bool),
+        prediction_normalized=np.full(truth.shape, np.nan), prediction_3d=said, truth_3d=truth, scale_mm=scale,
+        truth_normalized=(truth - truth[:, ROOT : ROOT + 1]) / scale[:, None, None],
+        hand_side=np.full(n, side, np.uint8),
+    )  # fmt: skip
 
 
 def comparison(n=6, *, seed=0, error_mm=12.0):
@@ -30,6 +48,9 @@ def comparison(n=6, *, seed=0, error_mm=12.0):
         scale_mm=scale, palm_3d=np.full((n, 3), np.nan), annotated_2d=np.ones((n, 21), bool),
         in_crop=np.ones((n, 21), bool), annotated_3d=np.ones((n, 21), bool), visible=np.ones((n, 21), np.int8),
         sequence=np.arange(n) // 2, picture=np.arange(n), hand_side=np.zeros(n, np.uint8), mask_area=np.full(n, np.nan),
+        bbox_xyxy=np.tile([150.0, 100, 250, 200], (n, 1)), prediction_palm_3d=np.full((n, 3), np.nan),
+        prediction_box=np.full((n, 4), np.nan), prediction_side=np.full(n, -1, np.int8),
+        wrist_rule=np.full(n, HALFWAY, np.int8), track=np.arange(n) // 2, frame=np.arange(n) % 2,
     )  # fmt: skip
 
 
@@ -61,8 +82,26 @@ def test_every_protocol_of_the_specification_is_offered_by_its_name():
 def test_every_protocol_says_where_it_is_from_and_what_it_measures(protocol):
     assert protocol.source
     assert protocol.title
-    assert protocol.quantity in ("2d", "2d_px", "2d_box", "3d", "3d_mm")
-    assert (protocol.alignment != "none") == (protocol.quantity == "3d_mm")
+    assert ".md" not in protocol.source  # nothing that does not come with handdata
+    assert protocol.quantity.endswith("_mm") or protocol.alignment == "none"
+
+
+@pytest.mark.parametrize("family", families())
+def test_every_protocol_is_in_the_page_on_evaluation(family):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    table = page[page.index("## Protocols") : page.index("### Intervals")]
+    for protocol in families()[family]:
+        assert f"`{protocol.name}`" in table or f"`{protocol.name.partition(':')[2]}`" in table, protocol.name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"alignment": "umeyama"}, {"tips": "tips"}, {"quantity": "4d"}, {"statistic": "mode"}, {"average": "frames"},
+     {"mask": "seen"}, {"hands": "left"}],
+)  # fmt: skip
+def test_a_protocol_that_names_nothing_known_is_refused(wrong):
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        replace(PROTOCOLS["epe_mm:mean"], **wrong)
 
 
 def test_hand3d_keeps_the_last_12_of_20_thresholds_so_20_is_really_21_05():
@@ -100,6 +139,12 @@ def test_thresholds_of_the_other_areas(name, count, ends):
         ("epe_mm:mean_gt_scale", 12.0 * 20 / 21),
         ("auc_20_50", 1.0),  # 12 and 0 mm lie below the window
         ("auc_0_100", (20 * 0.88 + 1) / 21),
+        ("epe_abs_mm:mean", 12.0 * 20 / 21),
+        ("epe_abs_mm:median", 12.0),
+        ("auc_0_100:absolute", (20 * 0.88 + 1) / 21),
+        ("epe_mm:mean_of_keypoints", 12.0 * 20 / 21),
+        ("epe_mm:mean_wrist", 12.0 / 21),  # the wrist is off like all others, so only the middle MCP is wrong
+        ("oks", np.exp(-(9**2) / (2 * 100 * 100 * 0.1**2))),  # a box of 100 x 100 px, twice a sigma of 0.05
     ],
 )
 def test_a_hand_that_is_off_by_9_px_and_12_mm(name, expected):
@@ -135,15 +180,28 @@ def test_true_scale_forgives_size_and_the_predicted_scale_does_not():
 # ------------------------------------------------------------------------------------------------ masks and hands
 
 
-def test_hand3d_leaves_out_occluded_keypoints_and_the_others_do_not():
+def in_units_of_its_own(comp):
+    """Without the millimetres: hand3d scales what has no unit."""
+    return replace(comp, prediction_3d=np.full_like(comp.prediction_3d, np.nan))
+
+
+def test_mmpose_counts_what_lies_below_its_thresholds_and_0_is_one_of_them():
+    """10 px lie below 10.5, 12 .. 28.5 px: 13 of 20 thresholds; nothing lies below 0."""
     comp = comparison()
+    far, exact = (replace(comp, prediction_2d=comp.truth_2d + np.array([off, 0.0])) for off in (10.0, 0.0))
+    assert value("auc_mmpose", far) == pytest.approx(13 / 20)
+    assert value("auc_mmpose", exact) == pytest.approx(0.95)
+
+
+def test_hand3d_leaves_out_occluded_keypoints_and_the_others_do_not():
+    comp = comparison(error_mm=0.0)
     visible = comp.visible.copy()
     visible[:, INDEX["thumb_tip"]] = 0
     prediction = comp.prediction_normalized.copy()
     prediction[:, INDEX["thumb_tip"]] += 100
-    spoilt = replace(comp, visible=visible, prediction_normalized=prediction)
+    spoilt = in_units_of_its_own(replace(comp, visible=visible, prediction_normalized=prediction))
 
-    assert value("auc_hand3d", spoilt) == value("auc_hand3d", comp)
+    assert value("auc_hand3d", spoilt) == value("auc_hand3d", in_units_of_its_own(comp))
     assert value("auc_20_50", spoilt) == pytest.approx(20 / 21)
 
 
@@ -154,7 +212,7 @@ def test_hand3d_averages_keypoints_and_not_labels():
     annotated[1:, 4] = False
     prediction = comp.prediction_normalized.copy()
     prediction[:, 4] += 1000 / comp.scale_mm[:, None]
-    spoilt = replace(comp, annotated_3d=annotated, prediction_normalized=prediction)
+    spoilt = in_units_of_its_own(replace(comp, annotated_3d=annotated, prediction_normalized=prediction))
 
     assert value("auc_hand3d", spoilt) == pytest.approx(20 / 21)
     assert value("auc_20_50", spoilt) == pytest.approx(120 / 121)
@@ -168,6 +226,7 @@ def test_hand3d_scores_the_dominant_hand_and_says_when_it_had_to_count_keypoints
     visible[1::2, 2:] = 0
     pairs = replace(comp, prediction_normalized=prediction, visible=visible, picture=np.array([0, 0, 1, 1]),
                     hand_side=np.array([0, 1, 0, 1], np.uint8))  # fmt: skip
+    pairs = in_units_of_its_own(pairs)
     counted = score(PROTOCOLS["auc_hand3d"], pairs)
     measured = score(PROTOCOLS["auc_hand3d"], replace(pairs, mask_area=np.array([10.0, 99, 10, 99])))
 
@@ -177,14 +236,61 @@ def test_hand3d_scores_the_dominant_hand_and_says_when_it_had_to_count_keypoints
     assert measured.value < 1.0
 
 
+def test_hand3d_takes_millimetres_as_they_are_and_scales_what_has_no_unit():
+    """A prediction a fifth too small; hand3d's network answers in units of the first phalanx."""
+    comp = comparison(error_mm=0.0)
+    small = replace(comp, prediction_3d=comp.prediction_3d * 0.8)
+    unitless = in_units_of_its_own(replace(comp, prediction_normalized=comp.prediction_normalized * 0.8))
+    far = value("epe_hand3d:mean", small)
+
+    palm = (comp.truth_3d[:, WRIST] + comp.truth_3d[:, ROOT]) / 2
+    lengths = np.linalg.norm(comp.truth_3d - palm[:, None], axis=-1)
+    lengths[:, WRIST] = 0  # the palm itself
+    assert far == pytest.approx(0.2 * lengths.mean())
+    assert value("epe_hand3d:mean", unitless) == pytest.approx(0.0, abs=1e-9)
+    only_mm = replace(small, prediction_normalized=np.full_like(comp.prediction_normalized, np.nan))
+    assert value("auc_hand3d:rescaled", only_mm) == pytest.approx(1.0)
+    assert value("auc_hand3d", only_mm) < 1.0
+
+
 def test_hand3d_scores_the_palm_itself_on_stereo():
     comp = only(comparison(error_mm=0.0), [k for k in range(21) if k != WRIST])
     palm = comp.truth_3d[:, ROOT] + [0.0, 25.0, 0.0]
     stereo = replace(comp, palm_3d=palm)
-    with_palm = protocol_distances(PROTOCOLS["auc_hand3d"], stereo)
+    with_palm = measure(PROTOCOLS["auc_hand3d"], stereo)
 
-    assert score(PROTOCOLS["auc_hand3d"], comp).missing == "the root of the alignment, wrist, is not labelled"
+    assert score(PROTOCOLS["auc_hand3d"], comp).missing == "the root of the alignment, the palm, is not labelled"
     assert np.isfinite(with_palm[:, WRIST]).all()
+    exact = measure(PROTOCOLS["auc_hand3d"], replace(stereo, prediction_palm_3d=palm))
+    np.testing.assert_allclose(exact, np.zeros((6, 21)), atol=1e-9)
+
+
+@pytest.mark.parametrize("formula", WRIST_FORMULAS)
+def test_a_wrist_that_was_extrapolated_from_a_palm_gives_that_palm_back(formula):
+    comp = comparison(error_mm=0.0)
+    palm = comp.truth_3d[:, ROOT] + [5.0, 25.0, 0.0]
+    xyz = comp.truth_3d.copy()
+    xyz[:, WRIST] = wrist_from_palm(xyz, palm, formula)
+    rule = np.full(len(comp), list(WRIST_FORMULAS).index(formula), np.int8)
+    stereo = replace(comp, truth_3d=xyz, prediction_3d=xyz, palm_3d=palm, wrist_rule=rule)
+    assert value("epe_hand3d:mean", stereo) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_hand3d_makes_the_palm_of_rhd_halfway_between_wrist_and_middle_mcp():
+    """One labelled point is off by 30 mm; it is the wrist, and so the palm is off by 15, and every point with it."""
+    comp = comparison(error_mm=0.0)
+    prediction = comp.prediction_3d.copy()
+    prediction[:, WRIST] += [0.0, 0.0, 30.0]
+    off = measure(PROTOCOLS["auc_hand3d"], replace(comp, prediction_3d=prediction))
+    np.testing.assert_allclose(off, np.where(np.arange(21) == WRIST, 0.0, 15.0) * np.ones((6, 1)), atol=1e-9)
+
+
+def test_the_palm_is_occluded_where_wrist_and_middle_mcp_are():
+    comp = comparison()
+    visible = comp.visible.copy()
+    visible[0, WRIST] = visible[1, [WRIST, ROOT]] = 0
+    labelled = np.isfinite(measure(PROTOCOLS["auc_hand3d"], replace(comp, visible=visible)))
+    assert labelled[:, WRIST].tolist() == [True, False, True, True, True, True]
 
 
 def test_fingertips_alone_are_scored_by_centroid_and_radius_only():
@@ -192,6 +298,36 @@ def test_fingertips_alone_are_scored_by_centroid_and_radius_only():
     assert value("auc_minimal_hand", comp) == pytest.approx(1.0)
     assert score(PROTOCOLS["auc_20_50"], comp).missing == "the root of the alignment, middle_mcp, is not labelled"
     assert score(PROTOCOLS["thesis:error_3d"], comp).missing.startswith("no normalised 3D label")
+
+
+def test_minimal_hand_packs_the_labelled_tips_of_a_frame_before_it_averages():
+    """Two frames: four tips that are right, and the little finger's, which is not; and two tips, both right.
+
+    By finger the little one is wrong in its only frame: 4 of 5 fingers are right. By place the wrong one is the only
+    fifth tip there is: 4 of 5 again. Take the index tip of the first frame away: the wrong one is its fourth tip.
+    """
+    comp = only(comparison(2, error_mm=0.0), TIPS)
+    annotated = comp.annotated_3d.copy()
+    annotated[1] = False
+    annotated[1, [INDEX["thumb_tip"], INDEX["index_tip"]]] = True
+    annotated[0, INDEX["index_tip"]] = False
+    spoilt = replace(comp, annotated_3d=annotated)
+    credit = label_credit(PROTOCOLS["auc_minimal_hand"].on_tips(), np.where(annotated, 0.0, np.nan))
+
+    assert np.isfinite(credit).sum(0).tolist() == [2, 2, 1, 1, *[0] * 17]
+    assert score(PROTOCOLS["auc_minimal_hand"], spoilt).labels == 6
+
+
+def test_dexter_gets_the_window_0_to_100_by_the_tips_own_alignment_and_says_so():
+    comp = only(comparison(error_mm=0.0), TIPS)
+    found = score(PROTOCOLS["auc_0_100"], replace(comp, prediction_3d=comp.prediction_3d + 7.0))
+    moved = replace(comp, prediction_3d=comp.prediction_3d + np.array([7.0, 0, 0]))
+    absolute = score(PROTOCOLS["auc_0_100:absolute"], moved)
+
+    assert found.value == pytest.approx(1.0)
+    assert found.note == "fingertips alone, laid on their centroid and mean radius"
+    assert absolute.value == pytest.approx(0.93)
+    assert absolute.note == ""
 
 
 def test_minimal_hand_drops_frames_with_fewer_than_two_tips():
