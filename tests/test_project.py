@@ -77,16 +77,20 @@ def test_the_readmes_tree_is_true():
             assert (ROOT / line.split()[0]).is_dir(), line
 
 
-def test_python_in_the_readme_runs_on_a_converted_dataset(converted, tmp_path, monkeypatch):
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_python_in_the_readme_runs_on_converted_datasets(converted, tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "data" / "shards").mkdir(parents=True)
-    (tmp_path / "data" / "shards" / "stereo").symlink_to(converted("stereo"))
+    for name in ("stereo", "rhd"):
+        (tmp_path / "data" / "shards" / name).symlink_to(converted(name))
     monkeypatch.chdir(tmp_path)
 
     names: dict = {}
-    exec(block, names)
+    for block in blocks:
+        exec(block, names)
 
-    assert names["canvas"].shape == (192, 192, 3)
+    assert len(blocks) == 2
+    assert (tmp_path / "hand.png").is_file()
+    assert names["hand"].image.shape == (192, 192, 3)
     assert names["xyz"].shape[1:] == (21, 3)
 
 
