@@ -4,7 +4,7 @@ Columns (`data["keypoints_2d"]`, `to_pandas`) are the stored arrays, in pixels o
 counts in the pixels of its own `image`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, MissingError
+from handdata.shards.conditions import mask_of, order_of
 from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
 from handdata.shards.reader import INDEX, ShardReader
 from handdata.shards.sampling import permute
-from handdata.shards.schema import FIELDS, LABELS, UNKNOWN, BoxSource, Flag
+from handdata.shards.schema import FIELDS
 from handdata.shards.shard_list import ShardList, evenly
+from handdata.shards.stored_hand import read_hand
 from handdata.skeleton import HAND_SIDES
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ _NAMES = {"sequence": "sequences", "camera": "cameras"}  # columns that number a
 _EXTRA = ("id", "side", "split", "dataset")  # columns of ours, all text
 _PIXELS = ("image", "foreground", "mask")
 COLUMNS = (*_EXTRA, *(field.name for field in FIELDS))
-_OF_HAND = tuple(field.name for field in LABELS if field.name not in {"row_hash", *_NAMES})
 
 
 class Dataset:
@@ -97,16 +98,9 @@ class Dataset:
         return int(self.shards.reader(0).attributes["canvas_size"]) if len(self.shards) else 0
 
     def __repr__(self) -> str:
-        splits = ", ".join(f"{split} {count:,}" for split, count in _tally(self["split"]))
-        facts = [f"{len(self):,} hands" + (f" ({splits})" if splits else ""), f"canvas {self.canvas} px", self.origin]
-        facts += [f"licence: {text}" for text in self._licences()]
-        return f"<Dataset {self.name}: {'; '.join(fact for fact in facts if fact)}>"
+        from handdata.shards.description import describe  # noqa: PLC0415  # reads manifests, only to print
 
-    def _licences(self) -> list[str]:
-        from handdata import manifest  # noqa: PLC0415  # only whoever prints a dataset needs it
-
-        known = [name for name in dict.fromkeys(self.shards.datasets) if name in manifest.names()]
-        return list(dict.fromkeys(manifest.load(name).licence for name in known))
+        return describe(self)
 
     # -------------------------------------------------------------------------------------------- choosing
 
@@ -167,38 +161,8 @@ class Dataset:
         """
         keep = np.ones(len(self), bool)
         for name, value in wanted.items():
-            keep &= self._mask(name, value)
+            keep &= mask_of(self, name, value)
         return self.take(np.flatnonzero(keep))
-
-    def _mask(self, name: str, value: Any) -> NDArray[np.bool_]:
-        column = self.column(name)
-        if callable(value):
-            mask = np.asarray(value(column))
-            if mask.shape != (len(self),) or mask.dtype != np.bool_:
-                raise ValueError(f"{name}: the function must return a mask of {len(self)} values, got {mask.shape}")
-            return mask
-        if column.ndim > 1:
-            raise ValueError(f"{name} is an array per hand: give a function of it that returns a mask")
-        several = isinstance(value, Collection) and not isinstance(value, str | bytes)
-        values = [UNKNOWN if item is None else item for item in (value if several else [value])]
-        if column.dtype.kind == "U" and name != "id":
-            self._check_values(name, values)
-        if column.dtype.kind == "S":
-            values = [item.encode() if isinstance(item, str) else item for item in values]
-        return np.isin(column, np.array(values, column.dtype) if values else np.zeros(0, column.dtype))
-
-    def _check_values(self, name: str, values: Sequence[Any]) -> None:
-        """Refuse a name that occurs nowhere in the shards: it would choose nothing, in silence."""
-        known = {
-            "side": lambda: set(HAND_SIDES),
-            "split": lambda: set(self.shards.splits),
-            "dataset": lambda: set(self.shards.datasets),
-        }.get(name, lambda: set(self.codes(name)[1]))()
-        for value in values:
-            if value not in known:
-                near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
-                fix = f"The nearest is {near[0]!r}." if near else ""
-                raise ConfigError(f"{name} of {self.name}", expected="one that occurs", got=repr(value), fix=fix)
 
     def split(self, name: str) -> "Dataset":
         """Return the hands of one split, "train", "val" or "test".
@@ -221,13 +185,7 @@ class Dataset:
         values = self.column(column)
         if values.ndim > 1:
             raise ValueError(f"{column} is an array per hand; sort by a column of single values")
-        order = np.argsort(values, kind="stable")
-        if descending:
-            order = len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
-            if values.dtype.kind == "f":
-                missing = np.isnan(values[order])
-                order = np.concatenate([order[~missing], order[missing]])
-        return self.take(order)
+        return self.take(order_of(values, descending=descending))
 
     def sample(self, n: int, *, seed: int = 0) -> "Dataset":
         """Return `n` hands drawn at random, each at most once; the same ones for the same seed.
@@ -387,44 +345,9 @@ class Dataset:
         return number % len(self)
 
     def _hand(self, number: int) -> Hand:
-        shards, rows = self.locate(np.array([number]))
-        shard, row = int(shards[0]), int(rows[0])
-        reader = self.shards.reader(shard)
-        label = {name: reader.view(name)[row] for name in _OF_HAND}
-        _check_enums(label, f"{reader.path}[{row}]")
-        shipped = Hand(
-            image=None,
-            size=(int(label["image_size"][0]), int(label["image_size"][1])),
-            side=HAND_SIDES[int(label["hand_side"])],
-            keypoints_2d=label["keypoints_2d"],
-            keypoints_3d=label["keypoints_3d"],
-            keypoints_3d_normalized=label["keypoints_3d_normalized"],
-            scale_mm=float(label["scale_mm"]),
-            annotated_2d=np.array(label["annotated_2d"]),
-            annotated_3d=np.array(label["annotated_3d"]),
-            in_frame=np.array(label["in_frame"]),
-            visible=np.array(label["visible"]),
-            K=label["K"],
-            box=label["bbox_xyxy"],
-            box_source=BoxSource(int(label["bbox_source"])),
-            crop_box=label["crop_xyxy"],
-            palm_center_2d=label["palm_center_2d"],
-            palm_center_3d=label["palm_center_3d"],
-            has_object={1: True, 0: False}.get(int(label["has_object"])),
-            id=bytes(label["sample_id"]).decode(),
-            dataset=self.shards.datasets[shard],
-            split=self.shards.splits[shard],
-            sequence=reader.sequences[int(reader.view("sequence")[row])],
-            camera=reader.cameras[int(reader.view("camera")[row])],
-            frame=int(label["frame"]),
-            flags=Flag(int(label["flags"])),
-        )
-        bits, mask = reader.foreground, reader.mask
-        return shipped.on_canvas(
-            np.array(reader.images[row]),
-            label["source_to_canvas"],
-            foreground=None if bits is None else np.unpackbits(bits[row], axis=-1).astype(np.bool_),
-            mask=None if mask is None else np.array(mask[row]),
+        shard, row = (int(place[0]) for place in self.locate(np.array([number])))
+        return read_hand(
+            self.shards.reader(shard), row, dataset=self.shards.datasets[shard], split=self.shards.splits[shard]
         )
 
 
@@ -478,20 +401,3 @@ def concat(datasets: Sequence[Dataset]) -> Dataset:
         for start, data in zip(starts[:-1], datasets, strict=True)
     ]
     return Dataset(ShardList.join([data.shards for data in datasets]), np.concatenate(rows))
-
-
-def _check_enums(label: dict[str, Any], where: str) -> None:
-    """Refuse a stored number that names nothing.
-
-    Raises:
-        DataError: so it is.
-    """
-    for name, count in (("hand_side", len(HAND_SIDES)), ("bbox_source", len(BoxSource))):
-        if not 0 <= int(label[name]) < count:
-            fix = "Convert that dataset again."
-            raise DataError(f"{where}[{name}]", expected=f"0 to {count - 1}", got=str(int(label[name])), fix=fix)
-
-
-def _tally(values: NDArray[np.str_]) -> list[tuple[str, int]]:
-    names, counts = np.unique(values, return_counts=True)
-    return [(str(name), int(count)) for name, count in zip(names, counts, strict=True)]

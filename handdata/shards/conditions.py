@@ -1,0 +1,56 @@
+"""Which hands `Dataset.where` keeps, and in which order `Dataset.sort` puts them."""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError
+from handdata.shards.schema import UNKNOWN
+from handdata.skeleton import HAND_SIDES
+
+if TYPE_CHECKING:
+    from handdata.shards.dataset import Dataset
+
+
+def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
+    """Return which hands have a column as wanted, (N,); errors as of `Dataset.where`."""
+    column = data.column(name)
+    if callable(value):
+        mask = np.asarray(value(column))
+        if mask.shape != (len(data),) or mask.dtype != np.bool_:
+            raise ValueError(f"{name}: the function must return a mask of {len(data)} values, got {mask.shape}")
+        return mask
+    if column.ndim > 1:
+        raise ValueError(f"{name} is an array per hand: give a function of it that returns a mask")
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes)
+    values = [UNKNOWN if item is None else item for item in (value if several else [value])]
+    if column.dtype.kind == "U" and name != "id":
+        _check_names(data, name, values)
+    if column.dtype.kind == "S":
+        values = [item.encode() if isinstance(item, str) else item for item in values]
+    return np.isin(column, np.array(values) if values else np.zeros(0, column.dtype))
+
+
+def _check_names(data: "Dataset", name: str, values: Sequence[Any]) -> None:
+    """Refuse a name that occurs nowhere in the shards: it would choose nothing, in silence."""
+    fixed = {"side": HAND_SIDES, "split": data.shards.splits, "dataset": data.shards.datasets}
+    known = set(fixed[name] if name in fixed else data.codes(name)[1])
+    for value in values:
+        if value not in known:
+            near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
+            fix = f"The nearest is {near[0]!r}." if near else ""
+            raise ConfigError(f"{name} of {data.name}", expected="one that occurs", got=repr(value), fix=fix)
+
+
+def order_of(values: NDArray[Any], *, descending: bool) -> NDArray[np.intp]:
+    """Return the order of some values, (N,); equal ones stay in order, NaN comes last."""
+    if not descending:
+        return np.argsort(values, kind="stable")
+    order = len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
+    if values.dtype.kind != "f":
+        return order
+    missing = np.isnan(values[order])
+    return np.concatenate([order[~missing], order[missing]])
