@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 _NAMES = {"sequence": "sequences", "camera": "cameras"}  # columns that number a shard's own table of names
-_EXTRA = ("id", "side", "split", "dataset")  # columns of ours, all text
 _PIXELS = ("image", "foreground", "mask")
-COLUMNS = (*_EXTRA, *(field.name for field in FIELDS))
+COLUMNS = ("id", "side", "split", "dataset", *(field.name for field in FIELDS))  # the first four are text of ours
 
 
 class Dataset:
@@ -56,8 +55,6 @@ class Dataset:
         self.rows = rows  # positions among all rows of `shards`; None: all of them in order
         self._columns: dict[str, NDArray[Any]] = {}
         self._codes: dict[str, tuple[NDArray[np.intp], list[str]]] = {}
-
-    # -------------------------------------------------------------------------------------------- what it is
 
     def __len__(self) -> int:
         return self.shards.total if self.rows is None else len(self.rows)
@@ -336,8 +333,6 @@ class Dataset:
 
     def __reduce__(self) -> tuple[type["Dataset"], tuple[ShardList, Rows | None]]:
         return (Dataset, (self.shards, self.rows))
-
-    # -------------------------------------------------------------------------------------------- one hand
 
     def _position(self, number: int) -> int:
         if not -len(self) <= number < len(self):
