@@ -1,4 +1,4 @@
-"""Goal 5: start of training, `stats` and `verify --quick` over 1,000 shards, each from a fresh process.
+"""Goal 5: start of training, `stats` and `verify --quick` over 1,000 shards, and of the library, from fresh processes.
 
 python benchmarks/start.py
 """
@@ -23,6 +23,17 @@ with Loader(open_mixture([Path(sys.argv[1])], "train"), 64, threads=2) as loader
     batch = next(loader.epoch(0))
 print(len(batch))
 """
+
+# in the process itself: what importing and opening add to Python's own start
+LIBRARY = """
+import sys, time
+start = time.perf_counter()
+import handdata as hd
+imported = time.perf_counter()
+hand = hd.open(sys.argv[1])
+print(imported - start, time.perf_counter() - start)
+"""
+LIBRARY_LIMITS_S = {"import handdata": 0.05, "import handdata and hd.open": 0.3}
 
 
 def main() -> None:
@@ -56,7 +67,18 @@ def main() -> None:
         result.rows[name] = {"s": statistics.median(seconds)}
         if name != "import torch alone":
             result.aims.append(Aim(name, statistics.median(seconds), LIMIT_S, at_least=False, unit="s"))
+    measured = [library_times(folder) for _ in range(max(5, options.rounds))]
+    for (name, limit), seconds in zip(LIBRARY_LIMITS_S.items(), zip(*measured, strict=True), strict=True):
+        result.rows[name] = {"s": statistics.median(seconds)}
+        result.aims.append(Aim(name, statistics.median(seconds), limit, at_least=False, unit="s"))
     result.finish(as_json=options.json)
+
+
+def library_times(folder: Path) -> tuple[float, float]:
+    """Seconds until handdata is imported, and until a dataset is open, in a fresh process."""
+    done = subprocess.run([sys.executable, "-c", LIBRARY, str(folder)], capture_output=True, text=True, check=True)
+    imported, opened = (float(word) for word in done.stdout.split())
+    return imported, opened
 
 
 def write_many(folder: Path, shards: int, rows: int) -> None:
