@@ -18,7 +18,7 @@ LIMIT_S = 5.0
 FIRST_BATCH = """
 import sys
 from pathlib import Path
-from handdata.train.data import Loader, open_mixture
+from handdata.train.loader.loaders import Loader, open_mixture
 with Loader(open_mixture([Path(sys.argv[1])], "train"), 64, threads=2) as loader:
     batch = next(loader.epoch(0))
 print(len(batch))
