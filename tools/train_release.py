@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from release_hands import CHUNK, EMPTY, HANDS, chunks, render_chunk
-from safetensors.torch import save_file
 
 from handdata.errors import HanddataError
 from handdata.evaluation.alignment import align_procrustes
@@ -30,6 +29,7 @@ from handdata.model.checkpoint import Trained, load_network, read
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.pixels import normalize
+from handdata.model.released import write_file
 from handdata.pictures.decode import read_image, resample_square
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
@@ -73,7 +73,7 @@ def main() -> None:
         with (options.home / "curve.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
-        write_weights(options.home / "compact.safetensors", read(run / "checkpoints/last"))
+        write_file(options.home / "compact.safetensors", read(run / "checkpoints/last"), row)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -161,15 +161,6 @@ def apply(trained: Trained, images: Sequence[NDArray[np.uint8]]) -> Reading:
     parts: list[Any] = [network(normalize(part)) for part in levels.split(32)]
     whole = type(parts[0])(*(torch.cat(values) for values in zip(*parts, strict=True)))
     return family.read(whole, trained.model, family.read_outs(trained.model)[0])
-
-
-def write_weights(path: Path, trained: Trained) -> None:
-    """Write the averaged weights, float16 where they are floats."""
-    halves = {n: v.half() if v.is_floating_point() else v for n, v in trained.weights.items()}
-    facts = {"recipe": trained.recipe, "epoch": str(trained.epoch)}
-    partial = path.with_name(f"{path.name}.partial")
-    save_file({name: value.contiguous() for name, value in halves.items()}, partial, metadata=facts)
-    partial.rename(path)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from handdata.evaluation.absolute import Size
     from handdata.model.place import Lens
 
+OWN = "compact"  # weights that come with the package
+
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]")
 @click.argument("pictures", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
@@ -68,6 +70,8 @@ def predict_command(
 ) -> None:
     """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
 
+    Without RUN, where the first word is a picture, the weights that come with the package are used: compact.
+
     The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D; the pictures with the
     skeleton drawn on go to a folder. The model looks at --box, or at the largest centred square of the picture.
     With --focal, --fov or --camera they are placed before the camera too, in millimetres; the depth is proportional to
@@ -76,24 +80,26 @@ def predict_command(
 
     \b
     Example:
+      handdata predict hand.jpg
       handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
       handdata predict demo hand.jpg --fov 68 --hand-size adult
       handdata predict best --onnx best.onnx
     """
-    from handdata.model.checkpoint import read
     from handdata.model.found import SUFFIXES, as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.model import BATCH, Model
     from handdata.model.place import place
+    from handdata.model.released import find_trained
     from handdata.pictures.decode import image_size
     from handdata.progress import meter, say
 
+    run, pictures = _run_or_own(run, pictures, SUFFIXES)
     if not pictures and not onnx:
         raise click.UsageError("give PICTURES, or --onnx FILE.")
     if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
     lens, size = _lens_and_size(focal, fov, camera, hand_size)
     folder = run_path(data_root, run)
-    trained = read(folder)
+    trained = find_trained(folder)
     if onnx:
         from handdata.model.onnx import write_onnx
 
@@ -102,7 +108,7 @@ def predict_command(
             return
     paths = _picture_files(pictures, SUFFIXES)
     edges = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
-    target, model, hands = out or folder / "predicted", Model(trained, device), []
+    target, model, hands = out or (folder if folder.is_dir() else Path()) / "predicted", Model(trained, device), []
     names = overlay_names(paths)
     with _in_this_commands_words(box), meter("predicting", len(paths)) as bar:
         for first in range(0, len(paths), BATCH):
@@ -138,6 +144,11 @@ def _lens_and_size(
     if camera is not None:
         return read_lens(camera), size
     return Lens(focal_px=focal, fov_deg=fov) if given else None, size
+
+
+def _run_or_own(run: Path, pictures: tuple[Path, ...], suffixes: Sequence[str]) -> tuple[Path, tuple[Path, ...]]:
+    """Take a first word that is a picture for one, and the weights that come with the package for the run."""
+    return (Path(OWN), (run, *pictures)) if run.suffix.lower() in suffixes and run.is_file() else (run, pictures)
 
 
 def _picture_files(given: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:

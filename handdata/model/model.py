@@ -9,15 +9,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import ConfigError
 from handdata.evaluation.predictions import from_crop_fractions
 from handdata.geometry import crop_affine, crop_intrinsics, mirror_intrinsics, mirror_pixels, mirror_points, view_turn
-from handdata.model.checkpoint import Trained, load_network, read
+from handdata.model.checkpoint import Trained, load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.pixels import normalize
 from handdata.model.place import place, size_of
+from handdata.model.released import find_trained
 from handdata.paths import find_root
 from handdata.pictures.decode import read_image, resample_square
 from handdata.shards.hand import Hand
@@ -33,7 +34,8 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
     """Load a trained model.
 
     Args:
-        name: folder of a run or of a checkpoint, or the name of a run under runs/.
+        name: folder of a run or of a checkpoint, the name of a run under runs/, or that of weights that come with
+            the package ("compact").
         device: "auto", "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -47,14 +49,8 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
         >>> model.size
         32
     """
-    folder = Path(name)
-    named = find_root(None).runs / folder
-    if not folder.exists() and named.is_dir():
-        folder = named
-    if not folder.exists():
-        fix = "Give the folder of a run; `handdata runs` lists them."
-        raise MissingError(name, expected="a run or a checkpoint", got="nothing there", fix=fix)
-    return Model(read(folder), device)
+    named = find_root(None).runs / name
+    return Model(find_trained(named if named.is_dir() and not Path(name).exists() else name), device)
 
 
 class Model:

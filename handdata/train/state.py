@@ -14,6 +14,7 @@ from handdata.model.encoder import Encoder
 from handdata.model.families import family_of
 from handdata.model.families.family import Family
 from handdata.model.networks import Ways
+from handdata.model.released import find_trained
 from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
 from handdata.train.config import Config
@@ -85,8 +86,8 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
     if config.start.weights and init_from is None:
         load_encoder(encoder_of(network), config.start.weights)
     if init_from is not None:
-        start = checkpoint.load(init_from)
-        fill(network, start.best_weights, where=f"--init-from {start.path}")
+        start = find_trained(init_from)
+        fill(network, start.weights, where=f"--init-from {start.path}")
     freeze(network, config.start.encoder)
     network.to(device)
     if config.loop.channels_last:

@@ -1,0 +1,73 @@
+"""Weights that come with the package: one file that says all that applying it needs."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from handdata.cli import group
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model import released
+from handdata.model.checkpoint import Trained
+from handdata.model.config import ModelConfig
+from handdata.model.families import family_of
+from handdata.model.model import Model, load_model
+from handdata.model.networks import PLAIN
+from handdata.model.released import find_trained, read_file, read_released, released_names, write_file
+
+
+@pytest.fixture
+def trained():
+    model = ModelConfig(kind="compact", size=64, width=0.25)
+    torch.manual_seed(0)
+    weights = {name: value.clone() for name, value in family_of("compact").make(model, PLAIN).state_dict().items()}
+    return Trained(path=Path("made"), model=model, weights=weights, recipe="compact", epoch=3, turn=True)
+
+
+@pytest.fixture
+def shipped(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(released, "FOLDER", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    write_file(tmp_path / "weights/compact.safetensors", trained, {"samples": 9})
+    return tmp_path / "weights"
+
+
+def test_a_file_is_read_as_it_was_written_to_half_precision(trained, tmp_path):
+    write_file(tmp_path / "x.safetensors", trained, {"samples": 9})
+    found = read_file(tmp_path / "x.safetensors")
+
+    assert (found.model, found.recipe, found.epoch, found.turn) == (trained.model, "compact", 3, True)
+    for name, value in trained.weights.items():
+        torch.testing.assert_close(found.weights[name], value, rtol=1e-3, atol=1e-4)
+    assert (tmp_path / "x.safetensors").stat().st_size < 3 * sum(v.numel() for v in trained.weights.values())
+
+
+def test_weights_are_found_by_name_and_answer_as_those_they_are_of(shipped, trained):
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    named, own = load_model("compact", "cpu")(picture), Model(trained, "cpu")(picture)
+
+    assert released_names() == ["compact"]
+    np.testing.assert_allclose(named.keypoints_2d, own.keypoints_2d, atol=0.5)
+
+
+def test_what_is_not_there_or_not_ours_is_told(shipped, tmp_path):
+    with pytest.raises(ConfigError, match=r"weights that come with the package \(compact\), got no such name"):
+        read_released("large")
+    with pytest.raises(MissingError, match="a run or a checkpoint or one of compact, which come with the package"):
+        find_trained("large")
+    (tmp_path / "other.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match="weights with their settings"):
+        find_trained(tmp_path / "other.safetensors")
+
+
+def test_predict_without_a_run_uses_them(shipped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((60, 80, 3), 90, np.uint8))
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "predict", "photo.jpg", "--device", "cpu"])
+
+    assert result.exit_code == 0, result.output
+    assert '"sample_id": "photo.jpg"' in result.stdout
+    assert (tmp_path / "predicted/photo.png").is_file()
