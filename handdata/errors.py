@@ -1,4 +1,4 @@
-"""Errors a user can act on.
+"""Errors that a user can act on.
 
 HanddataError
 ├── DataError       a file or value is not what the format says

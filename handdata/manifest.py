@@ -1,4 +1,4 @@
-"""Facts of a dataset, read from manifests/<dataset>.toml: citation, licence, cameras, splits, counts, errata.
+"""Facts about a dataset, read from manifests/<dataset>.toml: citation, licence, cameras, splits, counts, errata.
 
 No converter repeats a fact that stands there. The folder lies beside the package in a checkout and inside the wheel.
 Its subfolder `own` describes what is no published dataset: your own labels, background pictures.

@@ -1,4 +1,4 @@
-"""Where things lie when the user names no path.
+"""Default paths of data, shards and runs.
 
     <root>/data/native/<dataset>    the archives as unpacked, or what `handdata synth` wrote
     <root>/data/shards/<dataset>    converted

@@ -1,4 +1,4 @@
-"""Processes that work for a parent: they ignore Ctrl-C (the parent decides) and end when the parent is gone."""
+"""Worker processes: they ignore Ctrl-C (the parent decides) and end with their parent."""
 
 import ctypes
 import multiprocessing

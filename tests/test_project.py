@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from handdata import manifest
-from handdata.cli import COMMANDS
+from handdata.cli import COMMANDS, group
 from handdata.converters import CONVERTERS
 from handdata.shards.schema import FIELDS
 from handdata.synth.native import NATIVE_WRITERS
@@ -92,6 +93,43 @@ def test_python_in_the_readme_runs_on_converted_datasets(converted, tmp_path, mo
     assert (tmp_path / "hand.png").is_file()
     assert names["hand"].image.shape == (192, 192, 3)
     assert names["xyz"].shape[1:] == (21, 3)
+
+
+# ------------------------------------------------------------------------------------------------ voice
+
+# phrases that CONTRIBUTING.md, "How handdata speaks", replaces by plainer ones
+OLD_PHRASES = re.compile(
+    r"\bis none\b|\bone's own\b|has to beat|workers that live|asked of no loss"
+    r"|\b(?:box|row|module|object|hash|curve|writer|script|line|task|samples|upload|us|ms|GB) an? "
+    r"(?:frame|sample|row|hand|dataset|picture|file|keypoint|channel|epoch|step|batch|stage|class|sequence)\b",
+    re.IGNORECASE,
+)
+
+
+def old_phrases(text):
+    return [found[0] for found in OLD_PHRASES.finditer(text)]
+
+
+def test_old_phrases_are_recognised():
+    text = "one box a frame, a row a hand, none where there is none; one box per frame, a hand in a frame"
+
+    assert old_phrases(text) == ["box a frame", "row a hand", "is none"]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_a_page_speaks_plainly(page):
+    assert old_phrases(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_begins_with_a_verb_or_a_noun_and_speaks_plainly(name):
+    command = group.get_command(None, name)
+    texts = [
+        param.help or "" for param in command.get_params(click.Context(command)) if isinstance(param, click.Option)
+    ]
+
+    assert [text for text in texts if re.match(r"(Of|Instead)\b", text)] == []
+    assert old_phrases(" ".join([command.help, *texts])) == []
 
 
 # ------------------------------------------------------------------------------------------------ parts

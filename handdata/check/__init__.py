@@ -1,1 +1,1 @@
-"""Trust: look at native files and shards, and say what is missing or wrong."""
+"""Checks of native files and shards: what is missing or wrong."""

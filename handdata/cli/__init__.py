@@ -1,4 +1,4 @@
-"""The command line: parse, one call, print. A module a group of commands; each is imported when it is first used."""
+"""The command line: parse, make one call, print. One module per group of commands; each is imported when it is first used."""
 
 import errno
 import importlib
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return one command, None if there is none of that name."""
+        """Import and return one command, None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name].split(":")
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
 @click.option("--data-root", type=click.Path(path_type=Path), help=DATA_ROOT_HELP)
 @click.pass_context
 def group(ctx: click.Context, data_root: Path | None) -> None:
-    """Hand-pose datasets as one schema, and what is needed to train, score and report on them.
+    """Read hand-pose datasets in one format; train, score and report on them.
 
     \b
     The main job, on a machine without any archive:

@@ -21,21 +21,33 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
 
 @click.command("annotate-bbox")
 @click.argument("target", required=False)
-@click.option("--images", type=click.Path(path_type=Path), help="Any folder of pictures, instead of TARGET.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to use in place of TARGET.")
 @click.option("--out", type=click.Path(path_type=Path), help="Table to write [default: data/boxes/TARGET.csv]")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
-@click.option("--headless", is_flag=True, help="No page: track from --init and --keyframes, write the table, end.")
+@click.option(
+    "--headless", is_flag=True, help="Work without a page: track from --init and --keyframes, write the table."
+)
 @click.option("--init", metavar="X,Y,W,H", help="Box on the first picture, px.")
 @click.option(
-    "--keyframes", type=click.Path(path_type=Path), help="Table of more boxes drawn; empty = absent from there."
+    "--keyframes",
+    type=click.Path(path_type=Path),
+    help="Table of more drawn boxes; an empty box: hand absent from there on.",
 )
 @click.option(
-    "--import", "import_path", type=click.Path(path_type=Path), help="Begin from a CSV, CVAT, COCO or MOT file."
+    "--import", "import_path", type=click.Path(path_type=Path), help="Start from a CSV, CVAT, COCO or MOT file."
 )
-@click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the table in this format and end.")
-@click.option("--tracker", type=click.Choice(["kcf", "medianflow"]), default="kcf", show_default=True)
+@click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the table in this format, then stop.")
+@click.option(
+    "--tracker",
+    type=click.Choice(["kcf", "medianflow"]),
+    default="kcf",
+    show_default=True,
+    help="Tracker to follow the hand.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8766, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8766, show_default=True, help="Port; 0 takes a free one."
+)
 @json_option
 @data_root_option
 @click.pass_obj
@@ -55,9 +67,9 @@ def annotate_bbox_command(
     port: int,
     as_json: bool,
 ) -> None:
-    """Put one hand box on every frame of TARGET, a dataset's sequence such as dexter/Grasp2.
+    """Draw one hand box per frame of TARGET, a sequence of a dataset such as dexter/Grasp2.
 
-    Opens a page: draw a box, watch it being tracked, redraw where it is wrong. ? on the page shows the keys.
+    Opens a page: draw a box, watch the tracker follow the hand, and redraw where it is wrong. Press ? to see the keys.
 
     \b
     Examples:

@@ -10,11 +10,13 @@ from handdata.paths import DataRoot
 
 @click.command("browse")
 @click.argument("path", metavar="PATH|NAME")
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="One split [default: all].")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Use only this split [default: all].")
 @click.option("--transformed", is_flag=True, help="Show augmented crops as the network sees them.")
 @click.option("--recipe", default="", help="Augment as this recipe does [default: the published ranges].")
-@click.option("--count", type=click.IntRange(1, 400), default=24, show_default=True, help="Samples to show.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the augmentation; another seed, other views.")
+@click.option("--count", type=click.IntRange(1, 400), default=24, show_default=True, help="Number of samples to show.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the augmentation; another seed shows other views."
+)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write [default: browse-<name>.png]."
 )

@@ -27,7 +27,7 @@ MAX_LISTED = 24  # sequences or cameras on one line; --json and the page have al
 
 @click.command("verify")
 @click.argument("path", required=False)
-@click.option("--quick", is_flag=True, help="Read no pixels and the labels of at most 20,000 samples.")
+@click.option("--quick", is_flag=True, help="Check labels of at most 20,000 samples and no pixels.")
 @json_option
 @data_root_option
 @click.pass_obj
@@ -35,7 +35,7 @@ def verify_command(data_root: DataRoot, path: str | None, *, quick: bool, as_jso
     """Check converted shards: files, index, labels, and whether the labels describe hands.
 
     PATH is a folder of shards or the name of a dataset; without it every dataset under data/shards is checked. Findings go
-    to standard output; the exit code is 1 if there are any.
+    to standard output; with findings the exit code is 1.
 
     \b
     Example:
@@ -96,7 +96,7 @@ def _console() -> "Console":
 @data_root_option
 @click.pass_obj
 def stats_command(data_root: DataRoot, path: str, *, html: Path | None, as_json: bool) -> None:
-    """Count what is in converted shards, and how the hands are posed, turned and sized.
+    """Count what converted shards hold; show the distribution of poses, orientations and sizes.
 
     PATH is a folder of shards or the name of a dataset.
 
@@ -157,7 +157,7 @@ def _print_stats(stats: "Stats") -> None:
 def diff_command(data_root: DataRoot, a: str, b: str, *, as_json: bool) -> None:
     """Compare two conversions by content, sample by sample; the exit code is 1 if they differ.
 
-    A and B are folders of shards or names of datasets. Shard cuts and order do not matter.
+    A and B are folders of shards or names of datasets. The order of samples and the cut into shards do not matter.
 
     \b
     Example:
@@ -195,7 +195,7 @@ def _diff_lines(diff: "Diff") -> "Iterator[str]":
 @data_root_option
 @click.pass_obj
 def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
-    """Show what the datasets are, and which of them are converted.
+    """List the datasets and show which of them are converted.
 
     \b
     Example:
@@ -227,7 +227,7 @@ def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
 @data_root_option
 @click.pass_obj
 def doctor_command(data_root: DataRoot, /, dataset: str | None, root: Path | None, as_json: bool, **asked: Any) -> None:
-    """Look at this machine, or at a DATASET's unpacked archive; the exit code is 1 if something is wrong.
+    """Check this machine, or the unpacked archive of DATASET; the exit code is 1 if something is wrong.
 
     DATASET is one of DATASETS.
 

@@ -22,26 +22,36 @@ if TYPE_CHECKING:
 
 @click.command("convert", cls=DatasetCommand, datasets=tuple(CONVERTERS))
 @click.argument("dataset")
-@click.option("--root", type=click.Path(path_type=Path), help="Native files [default: data/native/DATASET]")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Shards [default: data/shards/DATASET]")
-@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Only this split.")
-@click.option("--sequences", help="Only these, by name: A,B.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="Folder of the native files [default: data/native/DATASET]"
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write shards to [default: data/shards/DATASET]",
+)
+@click.option(
+    "--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Convert only this split."
+)
+@click.option("--sequences", help="Convert only these sequences: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
 @click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")
-@click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; counted and named.")
-@renamed_option("--num-jobs", "--num-shards", type=click.IntRange(min=1), help="Jobs of a job array [default: 1]")
-@renamed_option("--job", "--shard-index", type=click.IntRange(min=0), help="This job's number, from 0.")
+@click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; they are counted and named.")
+@renamed_option(
+    "--num-jobs", "--num-shards", type=click.IntRange(min=1), help="Number of jobs in a job array [default: 1]"
+)
+@renamed_option("--job", "--shard-index", type=click.IntRange(min=0), help="Number of this job, from 0.")
 @click.option("--scheduler", help="Address of a Dask scheduler to run on (pip install 'handdata[dask]').")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 @json_option
 @data_root_option
 @click.pass_obj
 def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any) -> None:
     """Convert DATASET's native files to shards.
 
-    DATASET is one of DATASETS; custom (your own, with --annotations); backgrounds (a folder of pictures); or all (every
-    one that lies under data/native). `handdata convert DATASET --help` shows that dataset's options alone.
+    DATASET is one of DATASETS; custom (your own pictures, with --annotations); backgrounds (a folder of pictures); or
+    all (every dataset under data/native). `handdata convert DATASET --help` shows that dataset's options alone.
 
     \b
     Examples:

@@ -40,14 +40,14 @@ OTHER = Rendering("ganerated-gritty", "ganerated", frames=300, seed=2, style="gr
 
 
 @click.command("demo")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu or cuda.")
 @data_root_option
 @click.pass_obj
 def demo_command(data_root: DataRoot, workers: int | None, device: str) -> None:
     """Render hands, convert, train a small model, evaluate it and print the path of the report.
 
-    Needs no archive and no GPU; a few minutes on two cores. The numbers are of rendered hands.
+    Needs no archive and no GPU; takes a few minutes on two cores. All numbers come from rendered hands.
 
     \b
     Example:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from handdata.evaluation.results import SetResult
 
 RESULTS = "results.json"
-# options that --predictions has no use for, and that a run has none for
+# options that make no sense with --predictions, and with a run
 _WITH_RUN = ("sequences", "limit", "augmented", "repeats", "batch", "device")
 _WITH_PREDICTIONS = ("out",)
 _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  # areas and shares have none
@@ -38,7 +38,7 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
     "--predictions",
     "given",
     type=click.Path(path_type=Path),
-    help="Score this .h5, .csv or .json of any program instead of running a model; see docs/evaluation.md.",
+    help="Score this .h5, .csv or .json file of any program; no model is run. See docs/evaluation.md.",
 )
 @click.option(
     "--shards",
@@ -46,21 +46,33 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
     metavar="[PATH...]",
     help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: all but train]")
-@click.option("--sequences", help="Only these, by name: A,B.")
-@click.option("--limit", type=click.IntRange(min=1), help="The first so many samples of each dataset.")
-@click.option("--protocol", "protocols", multiple=True, help="Print only these, repeatable; all are stored.")
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test"]), help="Score only this split [default: all but train]"
+)
+@click.option("--sequences", help="Score only these sequences: A,B.")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each dataset.")
+@click.option("--protocol", "protocols", multiple=True, help="Print only this protocol (repeatable); all are stored.")
 @renamed_option(
-    "--read-out", "--readout", help="From heatmaps to 2D positions [default: the first that the predictions hold]"
+    "--read-out", "--readout", help="Read-out from heatmaps to 2D positions [default: the first in the predictions]"
 )
 @click.option(
-    "--augmented", is_flag=True, help="Draw the published augmentation (Table 4.6b), whatever the run was trained with."
+    "--augmented",
+    is_flag=True,
+    help="Apply the published augmentation (Table 4.6b), whatever the run was trained with.",
 )
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Of an augmented evaluation.")
-@click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Changes no number.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Repeats of an augmented evaluation."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Samples per batch; the scores do not depend on it.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the augmentation.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="results.json of --predictions.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the scores of --predictions.")
 @data_root_option
 @json_option
 @click.pass_obj
@@ -82,10 +94,10 @@ def evaluate_command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score RUN (a name or folder) on converted datasets; every sample once, in fixed order.
+    """Score RUN (a name or folder) on converted datasets, each sample once, in a fixed order.
 
-    Writes predictions.h5 and results.json into the run, or results.json beside --predictions. With --limit a whole
-    evaluation stays; then it is results-limited.json.
+    Writes predictions.h5 and results.json into the run, or results.json beside --predictions. With --limit the scores
+    go to results-limited.json where the run has a whole evaluation, which stays as it is.
 
     \b
     Examples:
@@ -119,7 +131,7 @@ def evaluate_command(
                               limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
         target, results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=read_out)
         if target.name != RESULTS:
-            say(f"{folder / RESULTS} keeps the whole evaluation; this one of --limit {limit} is apart, in no report")
+            say(f"{folder / RESULTS} keeps the whole evaluation; the scores of --limit {limit} lie apart, in no report")
     asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside
     if as_json:
         rows = [row for one in asked for row in _rows(one, chosen)]

@@ -13,11 +13,15 @@ PICTURES = ("png", "jpg")
 
 @click.command("export")
 @click.argument("path")
-@click.option("--format", "kind", type=click.Choice(FORMATS), default="coco", show_default=True, help="What to write.")
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS), default="coco", show_default=True, help="Format to write."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split [default: all].")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Export only this split [default: all].")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each split.")
-@click.option("--pictures", type=click.Choice(PICTURES), default="png", show_default=True, help="png is exact.")
+@click.option(
+    "--pictures", type=click.Choice(PICTURES), default="png", show_default=True, help="Picture format; png is exact."
+)
 @data_root_option
 @click.pass_obj
 def export_command(
@@ -25,7 +29,7 @@ def export_command(
 ) -> None:
     """Write converted shards in another program's format.
 
-    PATH is a folder of shards or the name of a dataset. Pictures are the canvases, labels are in their pixels.
+    PATH is a folder of shards or the name of a dataset. The pictures are the canvases; the labels are in canvas pixels.
 
     \b
     Example:

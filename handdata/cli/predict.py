@@ -26,31 +26,37 @@ OWN = "compact"  # weights that come with the package
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
 )
 @click.option(
-    "--hand", type=click.Choice(["left", "right"]), default="left", show_default=True, help="The person's hand."
+    "--hand", type=click.Choice(["left", "right"]), default="left", show_default=True, help="Side of the person's hand."
 )
-@click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Of the hand, px, in every picture.")
+@click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Box of the hand in every picture, px.")
 @click.option(
     "--read-out",
     "rule",
     type=click.Choice(["thresholded", "expectation", "maximum"]),
-    help="From heatmaps to keypoints [default: the model's own]",
+    help="Read-out from heatmaps to keypoints [default: the model's own]",
 )
 @click.option(
     "--onnx",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write the model to this file; alone, only that.",
+    help="Write the model to this file; without pictures, nothing else is done.",
 )
 @click.option("--focal", type=click.FloatRange(min=0, min_open=True), help="Focal length of the camera, px.")
 @click.option(
-    "--fov", type=click.FloatRange(0, 180, min_open=True, max_open=True), help="Its horizontal field of view, degrees."
+    "--fov",
+    type=click.FloatRange(0, 180, min_open=True, max_open=True),
+    help="Horizontal field of view of the camera, degrees.",
 )
-@click.option("--camera", type=click.Path(dir_okay=False, path_type=Path), help="JSON with its 3 x 3 intrinsics K, px.")
+@click.option(
+    "--camera",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON file with the 3 x 3 intrinsics K of the camera, px.",
+)
 @click.option(
     "--hand-size",
     metavar="MM|adult",
-    help="Wrist to middle knuckle; with a camera it gives millimetres [default: adult]",
+    help="Length from wrist to middle knuckle; with a camera it gives millimetres [default: adult]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @data_root_option
 @click.pass_obj
 def predict_command(
@@ -70,13 +76,13 @@ def predict_command(
 ) -> None:
     """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
 
-    Without RUN, where the first word is a picture, the weights that come with the package are used: compact.
+    If the first word is a picture, RUN is left out and the weights that come with the package are used: compact.
 
-    The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D; the pictures with the
-    skeleton drawn on go to a folder. The model looks at --box, or at the largest centred square of the picture.
-    With --focal, --fov or --camera they are placed before the camera too, in millimetres; the depth is proportional to
-    the hand size that is assumed, one picture cannot tell a small hand that is near from a large one that is far.
-    With --onnx the model itself goes to a file that ONNX runtimes read: a crop's bytes in, keypoints out.
+    The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D. Copies of the pictures
+    with the skeleton drawn go to a folder. The model sees --box, or the largest centred square of the picture.
+    With --focal, --fov or --camera the keypoints are also given in millimetres in the camera's frame. Their depth is
+    proportional to the assumed hand size: one picture cannot tell a small, near hand from a large, distant one.
+    With --onnx the model goes to a file for ONNX runtimes: the bytes of a crop in, keypoints out.
 
     \b
     Example:

@@ -23,14 +23,14 @@ FORMATS = ("html", "csv")
     type=click.Choice(FORMATS),
     default="html",
     show_default=True,
-    help="csv prints the tables' cells: of --reference if given, else of the runs.",
+    help="Output: a page, or the table cells as csv (of --reference if given, else of the runs).",
 )
 @data_root_option
 @click.pass_obj
 def report_command(
     data_root: DataRoot, runs: tuple[str, ...], out: Path | None, reference: Path | None, form: str
 ) -> None:
-    """Put RUNS (names or folders; all by default) beside the published numbers, on one page that works offline.
+    """Compare RUNS (names or folders; default: all) with the published numbers, on one page that works offline.
 
     Writes index.html, report.md, tables.csv and tables.tex and prints the page's path.
 
@@ -46,7 +46,7 @@ def report_command(
 
     given = read_reference(reference) if reference else None
     if given and given.ignored:
-        say(f"no result of an experiment, left out: {', '.join(given.ignored)}")
+        say(f"left out, not results of an experiment: {', '.join(given.ignored)}")
     if form == "csv":
         values = given.values if given else cells_of_runs(find_runs(data_root, runs))
         click.echo(to_csv(values), nl=False)

@@ -17,24 +17,28 @@ ALL = "all"
 
 @click.command("synth", cls=NamingCommand)
 @click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False, metavar="[NAME]")
-@click.option("--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Samples a dataset, in all.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--style", type=click.Choice(get_args(Style)), default="clean", show_default=True, help="Look of it all.")
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Number of samples per dataset."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--style", type=click.Choice(get_args(Style)), default="clean", show_default=True, help="Look of the pictures."
+)
 @click.option(
     "--size",
     type=click.Choice(["small", "full"]),
     default="full",
     show_default=True,
-    help="small: a coarse mesh without antialiasing, for tests.",
+    help="Mesh; small: coarse and without antialiasing, for tests.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Parent folder [default: data/native]")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes [default: all cores]")
-@click.option("--faults", default="", help="Plant faults of real archives: a comma-separated list, or all.")
-@click.option("--preview", type=click.IntRange(min=1), help="Write a contact sheet of this many hands instead.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
+@click.option("--faults", default="", help="Add faults seen in real archives: a comma-separated list, or all.")
+@click.option("--preview", type=click.IntRange(min=1), help="Write only a contact sheet with this many hands.")
 @click.option(
     "--backgrounds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pictures to stand behind the hands [default: painted rooms and textures]",
+    help="Folder of background pictures [default: painted rooms and textures]",
 )
 @data_root_option
 @click.pass_obj
@@ -51,12 +55,12 @@ def synth_command(
     preview: int | None,
     backgrounds: Path | None,
 ) -> None:
-    """Render hands with labels and write them in NAME's own layout, as if its archive had been unpacked.
+    """Render hands with labels and write them in the layout of dataset NAME, like its unpacked archive.
 
     NAME is one of DATASETS, or all.
 
-    The same command writes the same bytes, whatever the number of workers; stopped, it goes on where it was. Rendered
-    hands are no replacement for the real archives: what is measured on them says so.
+    The same command writes the same bytes for any number of workers. Run it again after an interruption and it goes on
+    where it stopped. Rendered hands do not replace the real archives; every result measured on them says so.
 
     \b
     Examples:

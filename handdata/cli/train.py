@@ -42,27 +42,34 @@ class ManyValues(click.Command):
     help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
 @click.option("--recipe", default="best", show_default=True, help="Name of a recipe, or a .toml file.")
-@click.option("--mix", multiple=True, metavar="A|B|C|NAME=WEIGHT...", help="How often each dataset is drawn.")
-@click.option("--name", help="Of the run, in runs/ [default: the recipe's]")
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--cache", type=click.Choice(["none", "device"]), help="device: keep the training set there, if it fits.")
-@click.option("--weights", help="Of the encoder: ResNet34_Weights.IMAGENET1K_V1, a .pth or .safetensors file, or none.")
+@click.option("--mix", multiple=True, metavar="A|B|C|NAME=WEIGHT...", help="Mixture: how often each dataset is drawn.")
+@click.option("--name", help="Name of the run, under runs/ [default: the recipe's name]")
+@click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed [default: the recipe's]")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--cache", type=click.Choice(["none", "device"]), help="Memory for the training set; device: the GPU's, if it fits."
+)
+@click.option(
+    "--weights", help="Weights of the encoder: ResNet34_Weights.IMAGENET1K_V1, a .pth or .safetensors file, or none."
+)
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
-    help="Run (name or folder) or checkpoint to start from; it must fit.",
+    help="Run (name or folder) or checkpoint to take all weights from; they must fit.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
-@click.option("--chain", is_flag=True, help="Train the recipes that this one starts from first.")
+@click.option("--resume", is_flag=True, help="Continue exactly from the run's last checkpoint.")
+@click.option("--chain", is_flag=True, help="First train the recipes that this one starts from.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting of the recipe, e.g. optim.lr=0.01."
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe, e.g. optim.lr=0.01."
 )
 @click.option(
-    "--evaluate/--no-evaluate", default=True, show_default=True, help="Score the run on what it did not train on."
+    "--evaluate/--no-evaluate",
+    default=True,
+    show_default=True,
+    help="Score the run on the splits it was not trained on.",
 )
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard's files.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard files too.")
 @data_root_option
 @click.pass_obj
 def train_command(
@@ -193,7 +200,7 @@ def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequen
     if scored:
         evaluate_run(run, Selection(folders=scored, held_out=True, sequences=sequences), device=device)
     else:
-        say(f"{run}: not scored, the shards hold nothing but train splits")
+        say(f"{run}: not scored: the shards have train splits only")
 
 
 def _settings(

@@ -1,1 +1,1 @@
-"""Conversion: the engine that turns a plan into shards. No dataset names."""
+"""Conversion: turns the plan of a converter into shards. No dataset names."""

@@ -1,4 +1,4 @@
-"""Native layouts to samples: one module a dataset, found by its name."""
+"""Native layouts to samples: one module per dataset, found by its name."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast

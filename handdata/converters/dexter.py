@@ -52,13 +52,11 @@ class DexterOptions(Options):
 
     split_scheme: str = option(
         "default",
-        "Leak-free, or one of the two published ones: Grasp2 or Rotate validates.",
+        "Split: leak-free, or one of the two published ones, which validate on Grasp2 or Rotate.",
         choices=("default", "reference", "reference-rotate"),
     )
     boxes: Path | None = boxes_option()
-    projection: str = option(
-        "calibrated", "Projection by the calibration, or as the thesis has it.", choices=PROJECTIONS
-    )
+    projection: str = option("calibrated", "Projection: by the calibration, or as in the thesis.", choices=PROJECTIONS)
 
 
 OPTIONS = DexterOptions

@@ -60,7 +60,7 @@ class Dexter1Options(Options):
 
     camera: str = option("", "Camera [default: tof]", choices=(TOF, *COLOR_CAMERAS, "all"))
     boxes: Path | None = boxes_option()
-    calibration: Path | None = option(None, "TOML with the colour cameras' projection.")
+    calibration: Path | None = option(None, "TOML file with the projection of the colour cameras.")
 
 
 OPTIONS = Dexter1Options

@@ -70,7 +70,7 @@ class Options:
     """
 
     sequences: tuple[str, ...] = ()
-    split_scheme: str = option("default", "Leak-free, or as published.", choices=("default", "reference"))
+    split_scheme: str = option("default", "Split: leak-free, or as published.", choices=("default", "reference"))
     boxes: Path | None = None
     boxes_default: Path | None = None
     with_segmentation: bool = False
@@ -83,7 +83,7 @@ def boxes_option() -> Any:
 
 def with_segmentation_option() -> Any:
     """Offer to keep the segmentation."""
-    return option(default=False, text="Keep the full mask, not its bits alone.")
+    return option(default=False, text="Keep the full mask, not only its foreground bits.")
 
 
 def declared(kind: type[Options]) -> list[Declared]:

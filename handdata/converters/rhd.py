@@ -51,7 +51,9 @@ Annotation = Mapping[str, NDArray[Any]]
 class RHDOptions(Options):
     """What this dataset alone can be asked."""
 
-    hands: str = option("visible", "Hands that give samples: with a flag, the larger one, or both.", choices=HANDS)
+    hands: str = option(
+        "visible", "Hands to convert: those with visible keypoints, the larger one, or both.", choices=HANDS
+    )
     with_segmentation: bool = with_segmentation_option()
 
 

@@ -39,7 +39,9 @@ class StereoOptions(Options):
 
     camera: str = option("", "Camera [default: sk]", choices=(*FAMILIES, "all"))
     boxes: Path | None = boxes_option()
-    derive_wrist: str = option("", "Extrapolate the wrist from the palm; flagged.", choices=tuple(WRIST_FORMULAS))
+    derive_wrist: str = option(
+        "", "Derive the wrist from the palm; such samples are flagged.", choices=tuple(WRIST_FORMULAS)
+    )
 
 
 OPTIONS = StereoOptions

@@ -49,7 +49,9 @@ class SynthHandsOptions(Options):
 
     camera: str = option("", "Camera [default: color]", choices=(*FAMILIES, "all"))
     boxes: Path | None = boxes_option()
-    key_tolerance: int = option(0, "Levels a pixel may be off the key colour and still be background.", within=(0, 64))
+    key_tolerance: int = option(
+        0, "Largest difference from the key colour that still counts as background, in levels.", within=(0, 64)
+    )
     with_segmentation: bool = with_segmentation_option()
 
 

@@ -1,1 +1,1 @@
-"""Files: who may write where, files that appear whole, and tables read from text."""
+"""Files: locks, files written whole or not at all, and tables read from text."""

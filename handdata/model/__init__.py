@@ -1,1 +1,1 @@
-"""The models: networks, weights and read-outs; applying one needs nothing of training."""
+"""The models: networks, weights and read-outs; applying one needs no training code."""

@@ -1,1 +1,1 @@
-"""Pictures: decoded, cut, resampled and drawn on; arrays in, arrays out, but for the reading of files."""
+"""Pictures: decode, cut, resample and draw; arrays in, arrays out, except for reading files."""

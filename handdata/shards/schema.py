@@ -75,7 +75,7 @@ FIELDS: tuple[Field, ...] = (
     Field("row_hash", (), "uint64", "", "xxh3-64 of the sample's bytes in all other arrays, in this order"),
     Field("source_to_canvas", (2, 3), "float64", "px", "Affine from source pixels to canvas pixels"),
     Field("crop_xyxy", (4,), "float32", "px", "The tight square training crop in source pixels; its rule is in the attribute `options`"),
-    Field("bbox_xyxy", (4,), "float32", "px", "Hand box in source pixels; NaN where there is none"),
+    Field("bbox_xyxy", (4,), "float32", "px", "Hand box in source pixels; NaN if there is no box"),
     Field("bbox_source", (), "uint8", "enum", "0 none, 1 keypoints, 2 dataset, 3 person, 4 tracker, 5 interpolated"),
     Field("keypoints_2d", (K21, 2), "float32", "px", "In source pixels; NaN where not annotated; may lie outside the image"),
     Field("keypoints_3d", (K21, 3), "float32", "mm", "In the frame of the camera that took `image`; NaN where not annotated"),

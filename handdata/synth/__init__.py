@@ -1,1 +1,1 @@
-"""Rendered, labelled hands, and one writer a dataset that puts them in its native layout."""
+"""Rendered, labelled hands, and one writer per dataset for its native layout."""
