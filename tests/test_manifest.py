@@ -84,6 +84,15 @@ def test_cameras_are_cameras(name):
         )
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_wrong_points_are_of_keypoints_and_frames_there_are(name):
+    facts = manifest.load(name)
+    for entry in facts.extra.get("wrong_points", ()):
+        assert set(entry) == {"sequence", "frame", "point"}
+        assert entry["point"] in facts.keypoints
+        assert 0 <= entry["frame"] < facts.counts[entry["sequence"]]
+
+
 def test_what_no_field_holds_is_kept_as_extra(folder):
     (folder / "made.toml").write_text(MADE)
 

@@ -109,6 +109,9 @@ def _dataset(f: Manifest) -> list[str]:
     if files:
         lines += ["", "| files, by the end of their path | in the whole archive |", "|---|---|"]
         lines += [f"| `{pattern}` | {count:,} |" for pattern, count in files.items()]
+    wrong = [f"{w['sequence']} {w['frame']} {w['point']}" for w in f.extra.get("wrong_points", ())]
+    if wrong:
+        lines += ["", f"Labels left out as wrong (sequence, frame, point): {', '.join(wrong)}."]
     for heading, entries in (("Known errata", f.errata), ("Sources", f.sources)):
         if entries:
             lines += ["", f"{heading}:", "", *(f"- {entry}" for entry in entries)]

@@ -14,6 +14,7 @@ from handdata.conversion.state import fingerprint
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan
+from handdata.converters.read.errata import describe, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS
@@ -28,10 +29,12 @@ def plan_all(dataset: str, root: Path, options: Options) -> Plan:
     Raises:
         HanddataError: see `Converter.plan`; also a file that the system cannot read.
     """
+    facts = manifest.load(dataset)
     try:
-        return CONVERTERS[dataset].plan(root, manifest.load(dataset), options)
+        plan = CONVERTERS[dataset].plan(root, facts, options)
     except OSError as error:
         raise unreadable(error, root) from None
+    return replace(plan, readings=(*plan.readings, *describe(plan.items, wrong_points(facts))))
 
 
 def make_plan(

@@ -15,6 +15,7 @@ from handdata.conversion.state import begin, remember
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.errata import without, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, with_box
 from handdata.errors import DataError, HanddataError
@@ -122,11 +123,12 @@ def checked_reader(dataset: str, root: Path, options: Options) -> Reader:
         options: of the conversion.
     """
     facts, boxes = manifest.load(dataset), made_boxes(options)
+    wrong = wrong_points(facts)
     bare = CONVERTERS[dataset].reader(root, facts, options)
 
     def read(item: Item) -> Sample:
         try:
-            sample = with_box(bare(item), item, boxes)
+            sample = without(with_box(bare(item), item, boxes), item, wrong)
         except OSError as error:
             raise unreadable(error, root / item.image) from None
         check_sample(sample, f"{root}/{item.image}")

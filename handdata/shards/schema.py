@@ -45,6 +45,7 @@ class Flag(IntFlag):
     WRIST_DERIVED = 2
     PROJECTION_APPROXIMATE = 4
     IMAGE_PADDED = 8
+    POINT_LEFT_OUT = 16  # a single label known to be wrong, not annotated here
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ FIELDS: tuple[Field, ...] = (
     Field("camera", (), "int32", "", "Index into the file's string table `cameras`"),
     Field("frame", (), "int32", "", "Frame number as shipped"),
     Field("sample_id", (), f"S{SAMPLE_ID_BYTES}", "ASCII", "Unique in its dataset and the same in every run"),
-    Field("flags", (), "uint32", "bits", "1 label published as wrong, 2 wrist derived, 4 projection approximate, 8 image padded"),
+    Field("flags", (), "uint32", "bits", "1 label published as wrong, 2 wrist derived, 4 projection approximate, 8 image padded, 16 a label known to be wrong left out"),
 )  # fmt: skip
 FIELD = {field.name: field for field in FIELDS}
 LABELS = tuple(field for field in FIELDS if field.name not in {"image", "foreground", "mask"})

@@ -116,3 +116,36 @@ def offset_across(part: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.nd
     relative = np.stack([u, v], axis=1) - a
     halfway = np.abs(relative @ along / length - 0.5) < 0.25
     return (normal, -float((relative @ normal)[halfway].mean())) if halfway.sum() >= 8 else None
+
+
+# ------------------------------------------------------------------------------------------------ Dexter1
+
+TOF_K = (224.0, 230.0, 160.0, 120.0)
+DEXTER1 = ("adbadd", "flexex1", "pinch")  # the sequences whose labels are public
+
+
+def dexter1_tree(root: Path) -> Path:
+    """Make a tree of the real label files, with depth drawn under the labels: a patch of their depth round each."""
+    folder = samples("dexter1")
+    for name in DEXTER1:
+        text = (folder / f"{name}.txt").read_text()
+        sequence = root / "data" / name
+        (sequence / "annotations").mkdir(parents=True)
+        (sequence / "annotations/Pos3D.txt").write_text(text)
+        (sequence / "tof/depth").mkdir(parents=True)
+        blocks = [block.splitlines() for block in text.strip().split("\n\n")]
+        for number, block in enumerate(blocks):
+            points = np.array([[float(value) for value in line.split(",")] for line in block])
+            cv2.imwrite(str(sequence / f"tof/depth/{525438341000 + 40 * number}.png"), depth_of(points, number))
+    return root
+
+
+def depth_of(points: np.ndarray, number: int) -> np.ndarray:
+    """Draw 320 x 240 depth, mm: 32001 where there is none, and a patch at each labelled point."""
+    depth = np.full((240, 320), 32001, np.uint16)
+    depth[number % 240, number % 320] = 999  # no two pictures are alike
+    fx, fy, cx, cy = TOF_K
+    for x, y, z in points[(points < 32001).all(axis=1)]:
+        u, v = round(cx - fx * x / z), round(cy - fy * y / z)
+        depth[max(v - 3, 0) : v + 4, max(u - 3, 0) : u + 4] = z
+    return depth

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from handdata.check.verify import verify
+from handdata.conversion.plan import plan_all
 from handdata.conversion.run import convert
+from handdata.converters.dexter1 import Dexter1Options
 from handdata.geometry import project
+from handdata.shards.dataset import open_dataset
+from handdata.shards.schema import Flag
 from tests.converters import real
 from tests.converters.conftest import plan_of, samples_of
 
@@ -56,3 +60,52 @@ def test_rhd_real_labels_reproject_and_lie_in_the_middle_of_the_fingers(tmp_path
     offset, parts = real.rhd_offset(labels, uv_of)
     assert parts > 250
     assert np.abs(offset).max() <= 0.25
+
+
+# ------------------------------------------------------------------------------------------------ Dexter1
+
+
+@pytest.fixture(scope="module")
+def real_dexter1(tmp_path_factory):
+    return real.dexter1_tree(tmp_path_factory.mktemp("real") / "dexter1")
+
+
+def test_dexter1_labels_are_whole_pixels_of_the_camera(real_dexter1):
+    """x to the left, y up, and the intrinsics: every label is where somebody clicked."""
+    samples = samples_of("dexter1", real_dexter1)
+    uv = np.stack([sample.keypoints_2d for sample in samples.values()])
+    known = np.isfinite(uv).all(-1)
+
+    assert len(samples) == 425 + 515 + 341
+    assert np.abs(uv[known] - np.round(uv[known])).max() < 6.1e-4
+    thumb, *_, little = samples["pinch/tof/0051"].keypoints_2d[[4, 8, 12, 16, 20]]
+    assert thumb == pytest.approx((263, 135), abs=1e-3)
+    assert little == pytest.approx((190, 76), abs=1e-3)
+    assert np.isnan(samples["pinch/tof/0000"].keypoints_2d).all()  # six sentinels
+
+
+@pytest.mark.slow
+def test_dexter1_wrong_tips_are_left_out_and_found_where_they_are_not(real_dexter1, tmp_path, monkeypatch):
+    listed = {("adbadd", 288, 20), ("adbadd", 289, 20), ("adbadd", 292, 20), ("adbadd", 293, 20), ("flexex1", 448, 4)}
+    convert("dexter1", real_dexter1, tmp_path / "mended", canvas=64)
+    assert verify(tmp_path / "mended").findings == []
+
+    monkeypatch.setattr("handdata.conversion.rows.wrong_points", lambda _: {})
+    convert("dexter1", real_dexter1, tmp_path / "as-shipped", canvas=64)
+    (finding,) = verify(tmp_path / "as-shipped").findings
+    assert (finding.check, finding.count) == ("depth", len(listed))
+
+    mended, shipped = (open_dataset(tmp_path / name) for name in ("mended", "as-shipped"))
+    ids = [i.decode() for i in mended.labels("sample_id")]
+    lost = shipped.labels("annotated_3d") & ~mended.labels("annotated_3d")
+    assert {(ids[row].split("/")[0], int(ids[row].split("/")[2]), k) for row, k in np.argwhere(lost)} == listed
+    assert np.array_equal(lost, shipped.labels("annotated_2d") & ~mended.labels("annotated_2d"))
+    flagged = (mended.labels("flags") & Flag.POINT_LEFT_OUT) != 0
+    assert np.array_equal(flagged, lost.any(-1))
+    assert not (mended.labels("flags") & Flag.LABEL_WRONG).any()  # the other tips of the frame count
+
+
+def test_dexter1_says_how_many_labels_are_left_out(real_dexter1):
+    plan = plan_all("dexter1", real_dexter1, Dexter1Options())
+
+    assert dict(plan.readings)["labels known to be wrong"].startswith("5 points of 5 frames are left out")
