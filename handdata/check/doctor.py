@@ -21,16 +21,15 @@ from handdata.conversion.rows import ShardTask, build_row, checked_reader, optio
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
-from handdata.converters.read.layout import is_litter, matches
+from handdata.converters.read.packaging import is_litter
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import image_size
 from handdata.shards.schema import DEFAULT_CANVAS, FIELDS
 
-LEVELS_UP, LEVELS_DOWN = 4, 3  # from a folder of pictures, of SynthHands at the most
+SUMS = ("frames", "sequences", "annotated_frames")  # counts of a manifest that are of the whole, not of a part
 MAX_NAMED = 5  # unreadable samples known beforehand
-MAX_FOLDERS = 2000  # looked into when searching for the right level
 TRIED, TRIED_S = 64, 8.0  # samples read to see that they can be and how fast, and for how long at most
 SIZED = 64  # files of a pattern whose size is read
 
@@ -96,7 +95,7 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
     try:
         plan = plan_all(dataset, root, options)
     except HanddataError as error:
-        diagnosis.findings += [*_other_level(root, facts), str(error)]
+        diagnosis.findings.append(str(error))
         return diagnosis
     diagnosis.root = str(plan.root)
     if plan.root != root:
@@ -114,7 +113,9 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
     if mark:
         diagnosis.findings += _rendered_faults(mark, plan)
     else:
-        diagnosis.findings += _count_faults(diagnosis.tree, parts, facts)
+        part = _part_of_archive(parts, facts)
+        diagnosis.notes += [part] if part else []
+        diagnosis.findings += _count_faults(diagnosis.tree, parts, facts, is_part=bool(part))
     sizes = list(_size_faults(plan, facts))
     diagnosis.findings += sizes
     _estimate(diagnosis, plan, options, shards, tell=not sizes)
@@ -136,34 +137,6 @@ def preview(dataset: str, plan: Plan, options: Options, shards: Path, canvas: in
     diagnosis.tree, _ = _compare_tree(plan.root, manifest.load(dataset))
     _estimate(diagnosis, plan, options, shards, canvas)
     return diagnosis
-
-
-def _other_level(root: Path, facts: Manifest) -> list[str]:
-    """Look for the dataset above and below the folder that was named."""
-    above = [path for path in root.absolute().parents[:LEVELS_UP] if matches(path, facts.required)]
-    if above:
-        return [f"{root} is too deep: the dataset's own folder is {above[0]}. Use --root {above[0]}."]
-    below = next((path for path in _folders_below(root) if matches(path, facts.required)), None)
-    if below is not None and below.parent != root:  # convert looks one level below by itself
-        return [f"{root} is too high: the dataset's own folder is {below}. Use --root {below}."]
-    return []
-
-
-def _folders_below(root: Path) -> Iterator[Path]:
-    layer, looked = [root], 0
-    for _ in range(LEVELS_DOWN):
-        layer = [
-            p
-            for folder in layer
-            if folder.is_dir()
-            for p in sorted(folder.iterdir())
-            if p.is_dir() and not is_litter(p.name)
-        ]
-        for folder in layer:
-            looked += 1
-            if looked > MAX_FOLDERS:
-                return
-            yield folder
 
 
 def _mark(root: Path) -> dict[str, Any]:
@@ -220,9 +193,18 @@ def _lone_files(tree: list[Line]) -> Iterator[str]:
             yield f"{missing}, {most.pattern} {most.found}. Unpack the archive again."
 
 
-def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest) -> Iterator[str]:
+def _part_of_archive(parts: Counter[str], facts: Manifest) -> str:
+    """Say which whole parts of an archive are there where others are not; "" where all are, or one is not whole."""
+    named = {name: count for name, count in facts.counts.items() if name not in SUMS}
+    there = [name for name in named if parts[name]]
+    if not there or len(there) == len(named) or any(parts[name] != named[name] for name in there):
+        return ""
+    return f"a part of the archive: {len(there)} of {len(named)}, whole ({', '.join(there)})"
+
+
+def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest, *, is_part: bool) -> Iterator[str]:
     for line in tree:
-        if line.found < line.expected - line.slack and not line.optional:
+        if line.found < line.expected - line.slack and not line.optional and not is_part:
             yield f"{line.pattern}: {line.found} of {line.expected} files. Unpack the archive's other parts as well."
         elif line.found > line.expected + line.slack:
             yield f"{line.pattern}: {line.found} files, the archive has {line.expected}. Is another dataset among them?"

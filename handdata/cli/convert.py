@@ -1,7 +1,7 @@
 """handdata convert: native files to shards."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,8 +121,8 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
             job=(asked["job"] or 0, asked["num_jobs"] or 1),
             executor=executor,
         )
-    for sample, why in result.skipped.items():
-        say(f"{name}: skipped {sample}: {why}")
+    for line in _skipped_lines(result.skipped):
+        say(f"{name}: skipped {line}")
     notes = [f", {len(result.skipped)} skipped" if result.skipped else ""]
     notes.append(f", {result.num_kept} kept from before" if result.num_kept else "")
     notes.append("" if result.complete else "; other jobs of the array still have shards to write")
@@ -140,6 +140,15 @@ def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, 
         "readings": dict(result.plan.readings),
         "complete": result.complete,
     }
+
+
+def _skipped_lines(skipped: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each cause: a label file that cannot be read costs all its samples."""
+    by_cause: dict[str, list[str]] = {}
+    for sample, why in skipped.items():
+        by_cause.setdefault(why, []).append(sample)
+    for why, samples in by_cause.items():
+        yield f"{samples[0]}: {why}" if len(samples) == 1 else f"{len(samples)}, {samples[0]} to {samples[-1]}: {why}"
 
 
 def _preview(name: str, root: Path, out: Path, options: "Options", asked: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from handdata import __version__, manifest
 from handdata.boxes import has_tables
+from handdata.conversion.passed_over import passed_over
 from handdata.conversion.rows import ShardTask, optional_arrays, run_tag
 from handdata.conversion.state import fingerprint
 from handdata.converters import CONVERTERS
@@ -16,6 +17,7 @@ from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan
 from handdata.converters.read.errata import describe, wrong_points
 from handdata.converters.read.faults import unreadable
+from handdata.converters.read.made_boxes import made_boxes, require_matches
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS
 
@@ -34,7 +36,10 @@ def plan_all(dataset: str, root: Path, options: Options) -> Plan:
         plan = CONVERTERS[dataset].plan(root, facts, options)
     except OSError as error:
         raise unreadable(error, root) from None
-    return replace(plan, readings=(*plan.readings, *describe(plan.items, wrong_points(facts))))
+    boxes = require_matches(made_boxes(options), plan.items, options) if plan.items else ""
+    notes = [note for note in (passed_over(plan, options, facts), boxes) if note]
+    readings = (*plan.readings, *describe(plan.items, wrong_points(facts)))
+    return replace(plan, readings=readings, warnings=(*plan.warnings, *notes))
 
 
 def make_plan(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan, Reader
-from handdata.converters.read.layout import is_litter
 from handdata.converters.read.naming import ascii_id
+from handdata.converters.read.packaging import is_litter
 from handdata.errors import MissingError
 from handdata.manifest import Manifest
 from handdata.pictures.crops import centered_square

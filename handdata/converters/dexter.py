@@ -12,6 +12,7 @@ whether an object is there.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from handdata.boxes import BoxTable
 from handdata.converters.options import Options, boxes_option, option
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
@@ -33,7 +35,8 @@ from handdata.converters.read.fingertips import (
 )
 from handdata.converters.read.layout import choose, data_folder, locate, numbered
 from handdata.converters.read.made_boxes import made_boxes
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.converters.read.packaging import no_sequence
+from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
 from handdata.pictures.decode import read_image
@@ -70,30 +73,38 @@ def plan(root: Path, manifest: Manifest, options: DexterOptions) -> Plan:
     items: list[Item] = []
     notes: list[str] = []
     absent: list[str] = []
+    faults: dict[str, HanddataError] = {}
     for sequence in choose(options.sequences, split_of, "sequences"):
         pictures = _pictures(root, sequence)
         label = _label_path(root, sequence)
         if not require_both(sequence, len(pictures), _color_folder(root, sequence), (label,)):
             absent.append(sequence)
             continue
-        paired, leftover = pair(sequence, pictures, len(read_lines(label)), "label lines")
+        lines, fault = tried(partial(read_lines, label), label)
+        paired, leftover = pair(sequence, pictures, None if lines is None else len(lines), "label lines")
         notes += leftover
         for row, path in paired.items():
             image = path.relative_to(root).as_posix()
             items.append(Item(f"{sequence}/{row + 1:04d}", split_of[sequence], sequence, CAMERA, row + 1, image, row))
+            if fault is not None:
+                faults[items[-1].id] = fault
     if not items:
-        raise MissingError(data_folder(root), expected="pictures Color_<NNNN>.bmp with a label line each", got="none")
+        raise no_sequence(data_folder(root), list(split_of), "pictures Color_<NNNN>.bmp with a label line each")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
     boxes = made_boxes(options)
     notes += _check_boxes(boxes, root, manifest, options, items) if boxes else []
+    boxed = boxes is not None and any(boxes.find(item.sequence, Path(item.image).name) for item in items)
+    readable = [item for item in items if item.id not in faults]
     readings = (
-        ("missing tips", _count_missing(root, manifest, items)),
-        ("2D against 3D labels", _compare_2d(root, manifest, items)),
-        ("crops", "from hand boxes" if boxes else "round the fingertips: no --boxes, none made with annotate-bbox"),
+        ("missing tips", _count_missing(root, manifest, readable)),
+        ("2D against 3D labels", _compare_2d(root, manifest, readable)),
+        ("crops", "from hand boxes" if boxed else "round the fingertips: no box of these pictures"),
     )
     labels = tuple(sorted({_label_path(root, item.sequence).relative_to(root).as_posix() for item in items}))
-    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+    return Plan(
+        root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings, faults=faults
+    )
 
 
 def reader(root: Path, manifest: Manifest, options: DexterOptions) -> Reader:
@@ -186,7 +197,7 @@ def _readable(root: Path, manifest: Manifest, items: Iterable[Item]) -> Iterator
     for item in items:
         try:
             yield item, read_points(root, manifest, item)[0]
-        except DataError:
+        except (DataError, OSError):
             continue
 
 
@@ -196,9 +207,9 @@ def _compare_2d(root: Path, manifest: Manifest, items: Sequence[Item]) -> str:
     distances: dict[str, list[float]] = {}
     for item, native in _readable(root, manifest, items):
         label = _label_path(root, item.sequence, 2)
-        lines = read_lines(label) if label.is_file() else ()
+        lines = tried(partial(read_lines, label), label)[0] if label.is_file() else None
         try:
-            uv = parse_row(lines[item.ref], 2, len(manifest.keypoints), label)[:NUM_TIPS]
+            uv = parse_row((lines or ())[item.ref], 2, len(manifest.keypoints), label)[:NUM_TIPS]
         except (DataError, IndexError):
             continue  # nothing is made from it
         if len(uv):

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.options import Options, boxes_option, option
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     Points,
     in_front,
@@ -33,8 +34,9 @@ from handdata.converters.read.fingertips import (
     read_lines,
     require_both,
 )
-from handdata.converters.read.layout import choose, data_folder, locate
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.converters.read.layout import choose, data_folder, locate, unique
+from handdata.converters.read.packaging import no_sequence
+from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest
 from handdata.pictures.decode import read_image, read_raw
@@ -76,14 +78,16 @@ def plan(root: Path, manifest: Manifest, options: Dexter1Options) -> Plan:
     items: list[Item] = []
     notes: list[str] = []
     absent: list[str] = []
+    faults: dict[str, HanddataError] = {}
     for sequence in choose(options.sequences, split_of, "sequences"):
         for camera in cameras:
-            found, leftover = _frames(root, manifest, sequence, camera, split_of[sequence])
+            found, leftover, fault = _frames(root, manifest, sequence, camera, split_of[sequence])
             items += found
+            faults |= {item.id: fault for item in found if fault is not None}
             notes += leftover
             absent += [] if found else [f"{sequence}/{camera}"]
     if not items:
-        raise MissingError(data_folder(root), expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+        raise no_sequence(data_folder(root), list(split_of), f"pictures of {', '.join(cameras)} with labels")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
     origin, told = pixel_origin(root, manifest)
@@ -91,7 +95,9 @@ def plan(root: Path, manifest: Manifest, options: Dexter1Options) -> Plan:
     readings = _readings(cameras, _cameras(manifest, options, origin))
     if TOF in cameras:
         readings += (("pixels of the labels", told),)
-    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+    return Plan(
+        root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings, faults=faults
+    )
 
 
 def reader(root: Path, manifest: Manifest, options: Dexter1Options) -> Reader:
@@ -244,7 +250,7 @@ def pixel_origin(root: Path, manifest: Manifest) -> tuple[int, str]:
     for sequence in (name for members in manifest.sequences.values() for name in members):
         if not _label_path(root, sequence).is_file():
             continue
-        with suppress(DataError):  # the plan names it, if the sequence was asked for
+        with suppress(DataError, OSError):  # the plan names it, if the sequence was asked for
             pictures, _ = _depth_pictures(root, sequence, manifest)
             for xyz, depth in _probes(pictures, _label_path(root, sequence), manifest):
                 total += len(xyz)
@@ -280,27 +286,35 @@ def _label_path(root: Path, sequence: str) -> Path:
     return data_folder(root) / sequence / "annotations" / "Pos3D.txt"
 
 
-def _frames(root: Path, manifest: Manifest, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
-    """List one sequence through one camera, and say what is left over."""
-    folder = data_folder(root) / sequence
+def _frames(
+    root: Path, manifest: Manifest, sequence: str, camera: str, split: str
+) -> tuple[list[Item], list[str], HanddataError | None]:
+    """List one sequence through one camera; say what is left over, and why its labels cannot be read if so."""
+    folder, label = data_folder(root) / sequence, _label_path(root, sequence)
+    blocks, fault = tried(partial(read_blocks, label), label) if label.exists() else ((), None)
     odd: list[str] = []
-    if camera == TOF:
+    if camera == TOF and fault is None:
         pictures, odd = _depth_pictures(root, sequence, manifest)
+    elif camera == TOF:
+        pictures = dict(enumerate(_depth_files(folder)))
     else:
         pictures = _color_pictures(folder, camera)
     others = any((folder / name).is_dir() for name in ("tof/depth", "multicam"))
-    if not pictures and others and (_label_path(root, sequence)).is_file():
-        return [], []
-    if not require_both(sequence, len(pictures), folder, (_label_path(root, sequence),)):
-        return [], []
-    paired, notes = pair(
-        f"{sequence}/{camera}", pictures, len(read_blocks(_label_path(root, sequence))), "label blocks"
-    )
+    if not pictures and others and label.exists():
+        return [], [], None
+    if not require_both(sequence, len(pictures), folder, (label,)):
+        return [], [], None
+    count = None if blocks is None else len(blocks)
+    paired, notes = pair(f"{sequence}/{camera}", pictures, count, "label blocks")
     items = [
         Item(f"{sequence}/{camera}/{row:04d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
         for row, path in paired.items()
     ]
-    return items, notes + odd
+    return items, notes + odd, fault
+
+
+def _depth_files(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / TOF / "depth").glob("*.png") if path.stem.isdecimal())
 
 
 def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> tuple[dict[int, Path], list[str]]:
@@ -312,7 +326,7 @@ def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> tuple[dict
         Pictures by their block; what is odd about it, a sentence each.
     """
     folder = data_folder(root) / sequence
-    paths = sorted((folder / TOF / "depth").glob("[0-9]*.png"))
+    paths = _depth_files(folder)
     by_order = dict(enumerate(paths))
     label = _label_path(root, sequence)
     if not paths or not label.is_file():
@@ -349,7 +363,7 @@ def _probes(pictures: Mapping[int, Path], label: Path, manifest: Manifest) -> It
     for row in sorted({*rows[:: max(1, len(rows) // PROBES)], *rows[-1:]}):
         try:
             xyz, depth = to_tof(read_block(label, row, manifest), manifest), _read_depth(pictures[row])
-        except DataError:
+        except (DataError, OSError):
             continue  # the reader names it
         yield xyz[np.isfinite(xyz).all(axis=1)], depth
 
@@ -365,7 +379,7 @@ def _color_pictures(folder: Path, camera: str) -> dict[int, Path]:
     """Number the pictures of a colour camera by the six digits at the end of their stamp."""
     name = re.compile(rf"\d*(\d{{6}})_{camera}\.png")
     found = sorted((folder / "multicam" / camera).glob(f"*_{camera}.png"))
-    return {int(match[1]): path for path in found if (match := name.fullmatch(path.name))}
+    return dict(unique(sorted((int(match[1]), path) for path in found if (match := name.fullmatch(path.name)))))
 
 
 def _read_depth(path: Path) -> NDArray[np.uint16]:

@@ -12,12 +12,14 @@ sample, with or without tips.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from handdata.converters.options import Options, boxes_option, option
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
@@ -29,7 +31,8 @@ from handdata.converters.read.fingertips import (
     say_agreement,
 )
 from handdata.converters.read.layout import choose, data_folder, locate, numbered
-from handdata.errors import DataError, MissingError
+from handdata.converters.read.packaging import no_sequence
+from handdata.errors import DataError, HanddataError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
 from handdata.pictures.decode import read_image
@@ -39,6 +42,8 @@ from handdata.skeleton import LEFT, to_canonical
 CANVAS_SCALE = 1.5
 CROP_RULE = "a square round the annotated tips; the centre with fewer than two"
 COLOR, COLOR_ON_DEPTH = "color", "color_on_depth"
+PROBES = 4  # pictures of a sequence that are looked at
+BLACK = 0.1  # share of pixels of no colour at all, which only registered pictures have
 ZERO_MM = 1e-6  # -0 as other readers test it
 INVALID_MM = 32001  # the sensor's mark for no depth in MPI's other sets, and in the authors' own demo
 LABELS_2D, LABELS_3D = "annotation.txt", "annotation.txt_3D.txt"
@@ -65,21 +70,26 @@ def plan(root: Path, manifest: Manifest, options: EgoDexterOptions) -> Plan:
     items: list[Item] = []
     notes: list[str] = []
     absent: list[str] = []
+    faults: dict[str, HanddataError] = {}
     for sequence in choose(options.sequences, split_of, "sequences"):
         for camera in cameras:
-            found, leftover = _frames(root, sequence, camera, split_of[sequence])
+            found, leftover, fault = _frames(root, sequence, camera, split_of[sequence])
             items += found
+            faults |= {item.id: fault for item in found if fault is not None}
             notes += leftover
             absent += [] if found else [f"{sequence}/{camera}"]
     if not items:
-        raise MissingError(data_folder(root), expected=f"pictures of {', '.join(cameras)} with labels", got="none")
+        raise no_sequence(data_folder(root), list(split_of), f"pictures of {', '.join(cameras)} with labels")
     if absent:
         notes.insert(0, f"absent: {', '.join(absent)}")
     sequences = sorted({item.sequence for item in items})
     base = data_folder(root).relative_to(root)
     labels = tuple((base / sequence / name).as_posix() for sequence in sequences for name in (LABELS_2D, LABELS_3D))
-    readings = _look_at_tips(root, manifest, items)
-    return Plan(root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings)
+    _require_color(root, items)
+    readings = _look_at_tips(root, manifest, [item for item in items if item.id not in faults])
+    return Plan(
+        root=root, items=tuple(items), label_files=labels, warnings=tuple(notes), readings=readings, faults=faults
+    )
 
 
 def reader(root: Path, manifest: Manifest, options: EgoDexterOptions) -> Reader:  # noqa: ARG001 - the item names its camera
@@ -99,6 +109,27 @@ def reader(root: Path, manifest: Manifest, options: EgoDexterOptions) -> Reader:
         )
 
     return read
+
+
+def _require_color(root: Path, items: list[Item]) -> None:
+    """Refuse pictures of color_on_depth that lie in color/: their labels would miss the hands by 40 px.
+
+    They are of one size, but black where the depth camera measures nothing.
+
+    Raises:
+        DataError: so it is in every picture of a sequence that was looked at.
+    """
+    by_folder: dict[str, list[str]] = {}
+    for item in items:
+        if item.camera == COLOR:
+            by_folder.setdefault(item.image.rpartition("/")[0], []).append(item.image)
+    for folder, pictures in by_folder.items():
+        some = pictures[:: max(1, len(pictures) // PROBES)][:PROBES]
+        images = [image for name in some if (image := tried(partial(read_image, root / name), name)[0]) is not None]
+        if images and all((image == 0).all(axis=-1).mean() > BLACK for image in images):
+            got = f"{len(images)} of {len(images)} looked at black where the depth camera measures nothing"
+            fix = f"Name them {COLOR_ON_DEPTH}/image_<NNNNN>_{COLOR_ON_DEPTH}.png and pass --camera {COLOR_ON_DEPTH}."
+            raise DataError(root / folder, expected="the colour camera's pictures", got=got, fix=fix)
 
 
 def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
@@ -124,25 +155,27 @@ def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
     return uv, xyz
 
 
-def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
-    """List one sequence through one camera, and say what is left over."""
+def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str], HanddataError | None]:
+    """List one sequence through one camera; say what is left over, and why its labels cannot be read if so."""
     folder = data_folder(root) / sequence
     pictures = _pictures(folder, camera)
     labels = (folder / LABELS_2D, folder / LABELS_3D)
     if not pictures and any(_pictures(folder, other) for other in (COLOR, COLOR_ON_DEPTH)):
-        return [], []
+        return [], [], None
     if not require_both(sequence, len(pictures), folder / camera, labels):
-        return [], []
-    num_2d, num_3d = (len(read_lines(path)) for path in labels)
+        return [], [], None
+    read = [tried(partial(read_lines, path), path) for path in labels]
+    fault = next((why for _, why in read if why is not None), None)
+    counts = [len(lines) for lines, _ in read if lines is not None]
     name = f"{sequence}/{camera}"
-    paired, notes = pair(name, pictures, min(num_2d, num_3d), "label lines")
-    if num_2d != num_3d:
-        notes.append(f"{name}: {num_2d} lines in {LABELS_2D}, {num_3d} in {LABELS_3D}")
+    paired, notes = pair(name, pictures, min(counts) if fault is None else None, "label lines")
+    if fault is None and counts[0] != counts[1]:
+        notes.append(f"{name}: {counts[0]} lines in {LABELS_2D}, {counts[1]} in {LABELS_3D}")
     items = [
         Item(f"{name}/{row:05d}", split, sequence, camera, row, path.relative_to(root).as_posix(), row)
         for row, path in paired.items()
     ]
-    return items, notes
+    return items, notes, fault
 
 
 def _pictures(folder: Path, camera: str) -> dict[int, Path]:

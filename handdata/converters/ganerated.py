@@ -12,9 +12,11 @@ so the crop's camera is f' = scale f, c' = scale (c - (u, v)). The formula is ke
 maps pixel centres would add (scale - 1) / 2 px, less than the labels can tell.
 """
 
+import math
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.reference_split import reference_split
 from handdata.errors import DataError, HanddataError, MissingError
@@ -35,16 +38,23 @@ from handdata.skeleton import LEFT, ROOT, WRIST, to_canonical
 CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "the whole picture, which is a crop (docs/method.md 3.2)"
 PICTURE = "_color_composed.png"
-LABELS = ("_joint2D.txt", "_joint_pos.txt", "_joint_pos_global.txt", "_crop_params.txt")
+COUNTS = {"_joint2D.txt": 42, "_joint_pos.txt": 63, "_joint_pos_global.txt": 63, "_crop_params.txt": 3}  # numbers
+LABELS = tuple(COUNTS)
 FILE = re.compile(
     r"(\d{4})(_color_composed\.png|_joint2D\.txt|_joint_pos\.txt|_joint_pos_global\.txt|_crop_params\.txt)"
 )
-NORMALIZED_TOLERANCE = 1e-3  # of joint_pos, whose text has a few decimals
-# joint2D against the projected joint_pos_global: half a pixel of the crop, and of the original half for a rounded
-# corner and half for which part of a pixel (u, v) is; more is another frame's label.
-MAX_RESIDUAL_PX, MAX_RESIDUAL_ORIGINAL_PX = 0.5, 1.0
+# What rounding can do to a label; more is another frame's. joint_pos, with one decimal: each number 0.05 off, and the
+# wrist's distance 0.09. joint2D against the projected joint_pos_global: 0.5 px for whole pixels of the crop, and of the
+# original, times the scale, 1 for a corner cut to whole pixels, 0.5 for which part of a pixel (u, v) is, 1.5 for whole
+# millimetres at 200 mm, 1 for a scale with two decimals.
+MAX_NORMALIZED_OFF = 0.1
+MAX_RESIDUAL_PX, MAX_RESIDUAL_ORIGINAL_PX = 0.5, 4.0
+EXACT_NORMALIZED = 1e-3  # further off, joint_pos_global is normalised instead: it says the same with more digits
+MEASURED = 256  # frames whose residuals are told
 PROBES = 8  # labels tried until one can be read
-METRES_BELOW = 1.0  # wrist to middle MCP: no hand is a millimetre or a metre long
+# joint_pos_global by its size, wrist to middle MCP: 50 to 130 mm of a person's hand, a thousand or ten times less else
+UNITS = (("metres", 1.0, 1000.0), ("centimetres", 16.0, 10.0), ("mm", math.inf, 1.0))  # name, longest, mm in one
+
 OPTIONS = Options
 
 
@@ -55,7 +65,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     frames: dict[str, dict[str, set[str]]] = {}  # partition -> frame -> kinds of file
     for name in manifest.extra["classes"]:
         for folder in sorted((root / base / name).glob("*")) if (root / base / name).is_dir() else ():
-            if found := _files(folder):
+            if folder.name.isdecimal() and (found := _files(folder)):
                 frames[f"{name}/{folder.name}"] = found
     kept = choose(options.sequences, frames, "sequences")
     splits, warnings = _splits(frames, manifest, options)
@@ -81,6 +91,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
         readings=(
             ("joint2D", "scale (K P / Pz - (u, v)), checked in every frame"),
             ("unit of joint_pos_global", _unit(root, items)),
+            *_residuals(root, items, manifest),
         ),
     )
 
@@ -94,6 +105,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
         uv_path, normalized_path, global_path, crop_path = (stem + kind for kind in LABELS)
         uv = read_numbers(uv_path, 42).reshape(21, 2)
         normalized = _checked(read_numbers(normalized_path, 63).reshape(21, 3), normalized_path)
+        is_exact = _normalized_off(normalized) <= EXACT_NORMALIZED
         xyz = _to_mm(read_numbers(global_path, 63).reshape(21, 3))
         crop = read_numbers(crop_path, 3)
         K = _crop_camera(original, crop, crop_path)
@@ -105,7 +117,7 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
             hand_side=LEFT,
             keypoints_2d=to_canonical(uv, manifest.keypoints),
             keypoints_3d=to_canonical(xyz, manifest.keypoints),
-            keypoints_3d_normalized=to_canonical(normalized, manifest.keypoints),
+            keypoints_3d_normalized=to_canonical(normalized, manifest.keypoints) if is_exact else None,
             K=K,
             crop_xyxy=crops.centered_square(image.shape[1], image.shape[0]),
             has_object=int(item.sequence.startswith("withObject/")),
@@ -114,13 +126,14 @@ def reader(root: Path, manifest: Manifest, options: Options) -> Reader:  # noqa:
     return read
 
 
-def _in_metres(xyz: NDArray[np.float64]) -> bool:
-    return bool(np.linalg.norm(xyz[WRIST] - xyz[ROOT]) < METRES_BELOW)
+def _unit_of(xyz: NDArray[np.float64]) -> tuple[str, float]:
+    """Return the unit of joint_pos_global and the mm in one. The archive does not name it; a hand's size tells it."""
+    size = float(np.linalg.norm(xyz[WRIST] - xyz[ROOT]))
+    return next((name, factor) for name, longest, factor in UNITS if size < longest)
 
 
 def _to_mm(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return joint_pos_global in mm. The archive does not name its unit; only a hand's size tells it."""
-    return xyz * 1000 if _in_metres(xyz) else xyz
+    return xyz * _unit_of(xyz)[1]
 
 
 def _unit(root: Path, items: Sequence[Item]) -> str:
@@ -128,9 +141,9 @@ def _unit(root: Path, items: Sequence[Item]) -> str:
     for item in items[:PROBES]:
         try:
             xyz = read_numbers(root / f"{item.image.removesuffix(PICTURE)}{LABELS[2]}", 63).reshape(21, 3)
-        except HanddataError:
+        except (HanddataError, OSError):
             continue
-        return "metres, by the size of the hand" if _in_metres(xyz) else "mm, by the size of the hand"
+        return f"{_unit_of(xyz)[0]}, by the size of the hand"
     return "unknown: no label could be read"
 
 
@@ -179,18 +192,51 @@ def _crop_camera(K: NDArray[np.float64], crop: NDArray[np.float64], path: str) -
     return cropped
 
 
+def _normalized_off(normalized: NDArray[np.float64]) -> float:
+    """Return how far joint_pos is from having its middle MCP at 0 and its wrist at distance 1."""
+    return max(float(np.abs(normalized[ROOT]).max()), abs(float(np.linalg.norm(normalized[WRIST])) - 1))
+
+
 def _checked(normalized: NDArray[np.float64], path: str) -> NDArray[np.float64]:
-    """Return joint_pos if its middle MCP is the origin and its wrist at distance 1 (docs/method.md 12, Minor).
+    """Return joint_pos if its middle MCP is the origin and its wrist at distance 1, but for rounding.
 
     Raises:
         DataError: it is not.
     """
-    root, reach = float(np.abs(normalized[ROOT]).max()), float(np.linalg.norm(normalized[WRIST]))
-    if root > NORMALIZED_TOLERANCE or abs(reach - 1) > NORMALIZED_TOLERANCE:
+    if _normalized_off(normalized) > MAX_NORMALIZED_OFF:
+        root, reach = float(np.abs(normalized[ROOT]).max()), float(np.linalg.norm(normalized[WRIST]))
         got = f"{root:.4g} off it and {reach:.4g}"
         fix = "Unpack that file again, or pass --skip-bad to leave the frame out."
         raise DataError(f"{path}:1", expected="the middle MCP at 0 and the wrist at distance 1", got=got, fix=fix)
     return normalized
+
+
+def _residuals(root: Path, items: Sequence[Item], manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """Say how far joint2D is from the projected joint_pos_global, and joint_pos from its own rule, in some frames."""
+    original = manifest.cameras["original"].K
+    px: list[float] = []
+    units: list[float] = []
+    for item in items[:: max(1, len(items) // MEASURED)]:
+        stem = f"{root}/{item.image.removesuffix(PICTURE)}"
+        numbers = [tried(partial(read_numbers, stem + kind, count), stem)[0] for kind, count in COUNTS.items()]
+        uv, normalized, xyz, crop = numbers
+        if uv is None or normalized is None or xyz is None or crop is None or crop[2] <= 0:
+            continue  # the reader names it
+        projected = project(_to_mm(xyz.reshape(21, 3)), _crop_camera(original, crop, stem))
+        px.append(float(np.abs(uv.reshape(21, 2) - projected).max()))
+        units.append(_normalized_off(normalized.reshape(21, 3)))
+    known = np.array(px)[np.isfinite(px)]
+    if not len(known):
+        return ()
+    return (
+        ("joint2D against joint_pos_global", f"{_spread(known)} px in {len(known)} frames looked at"),
+        ("joint_pos against its rule", f"{_spread(np.array(units))} of the hand's size"),
+    )
+
+
+def _spread(values: NDArray[np.float64]) -> str:
+    median, most = np.percentile(values, (50, 95))
+    return f"median {median:.2g}, 95 % {most:.2g}, largest {values.max():.2g}"
 
 
 def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], limit: float, path: str) -> None:

@@ -15,7 +15,7 @@ one is out of sight or behind the camera: points behind it have no 2D, points fa
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from handdata.converters.options import Options, option, with_segmentation_option
 from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import pickle_numpy
+from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
+from handdata.converters.read.packaging import near_names, no_label
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import in_frame, project
 from handdata.manifest import Manifest
@@ -68,27 +70,38 @@ def plan(root: Path, manifest: Manifest, options: RHDOptions) -> Plan:
     sets = {name: split for split, members in manifest.sequences.items() for name in members}
     items: list[Item] = []
     warnings: list[str] = []
+    faults: dict[str, HanddataError] = {}
     found = [name for name in choose(options.sequences, sets, "sequences") if (root / name).is_dir()]
     for name in found:
-        numbers, notes = _pictures(root, name)
+        numbers, notes, fault = _pictures(root, name)
         warnings += notes
-        hands = _hands(root, name, numbers, options.hands, manifest.extra["mask"])
+        if fault is None:
+            hands = _hands(root, name, numbers, options.hands, manifest.extra["mask"])
+        else:
+            hands = [(LEFT, RIGHT)] * len(numbers)
         without = sum(not sides for sides in hands)
         if without:
             warnings.append(f"{without} of {len(numbers)} pictures of {name} show no hand by their flags: no sample")
-        items += [
+        here = [
             Item(
                 f"{name}/{number:05d}/{HAND_SIDES[side]}", sets[name], name, "color", number, _color(name, number), side
             )
             for number, sides in zip(numbers, hands, strict=True)
             for side in sides
         ]
+        items += here
+        faults |= {item.id: fault for item in here if fault is not None}
     if not items:
         fix = "Unpack RHD_v1-1.zip again, or choose other --sequences or --hands."
         raise MissingError(root, expected="labelled pictures of what was asked for", got="none", fix=fix)
     absent = [name for name in sets if name not in found and (not options.sequences or name in options.sequences)]
     warnings += [f"absent: {', '.join(absent)}"] if absent else []
-    behind = [item.id for item in items if _is_behind(_annotations(root / _anno(item.sequence))[item.frame], item.ref)]
+    readable = [name for name in found if tried(partial(_annotations, root / _anno(name)), root)[1] is None]
+    behind = [
+        item.id
+        for item in items
+        if item.sequence in readable and _is_behind(_annotations(root / _anno(item.sequence))[item.frame], item.ref)
+    ]
     if behind:
         some = ", ".join(behind[:MAX_NAMED]) + (", ..." if len(behind) > MAX_NAMED else "")
         warnings.append(f"{len(behind)} hands lie wholly behind the camera and have no 2D: {some}")
@@ -102,7 +115,8 @@ def plan(root: Path, manifest: Manifest, options: RHDOptions) -> Plan:
         labels_of=lambda item: (_mask_name(item.sequence, item.frame),),
         has_foreground=not without_mask,
         warnings=tuple(warnings),
-        readings=(("hands", options.hands), ("2D against 3D labels", _agreement(root, found, manifest))),
+        faults=faults,
+        readings=(("hands", options.hands), ("2D against 3D labels", _agreement(root, readable, manifest))),
     )
 
 
@@ -182,8 +196,8 @@ def _mask_name(name: str, number: int) -> str:
     return f"{name}/mask/{number:05d}.png"
 
 
-def _pictures(root: Path, name: str) -> tuple[list[int], list[str]]:
-    """Return the numbers of the labelled pictures that are there, and what is absent.
+def _pictures(root: Path, name: str) -> tuple[list[int], list[str], HanddataError | None]:
+    """Return the numbers of the labelled pictures that are there, what is absent, and why labels cannot be read.
 
     Raises:
         MissingError: no labels, no pictures, or a picture without a label.
@@ -191,18 +205,21 @@ def _pictures(root: Path, name: str) -> tuple[list[int], list[str]]:
     folder, label = root / name / "color", root / _anno(name)
     there = {number for number, _ in numbered(folder, r"(\d{5})\.png")} if folder.is_dir() else set()
     fix = "Unpack RHD_v1-1.zip again."
-    if not label.is_file():
-        raise MissingError(label, expected="the labels of a set", got=f"{len(there)} pictures, no such file", fix=fix)
-    labelled = set(_annotations(label))
+    if not label.exists():
+        raise no_label(label, "the labels of a set", len(there), fix)
+    table, fault = tried(partial(_annotations, label), label)
+    labelled = there if table is None else set(table)
     if not there:
-        got = f"{len(labelled)} labels and no picture"
+        near = near_names(folder, [r"\d+\.png"])
+        got = f"{len(labelled)} labels and no picture" if near == "none" else near
+        fix = fix if near == "none" else "Name them <5 digits>.png."
         raise MissingError(folder, expected="the pictures <5 digits>.png", got=got, fix=fix)
     if there - labelled:
         first = min(there - labelled)
         raise MissingError(label, expected=f"a label for color/{first:05d}.png", got=f"{len(labelled)} others", fix=fix)
     gaps = sorted(labelled - there)
     note = [f"absent: {len(gaps)} of {len(labelled)} pictures of {name}, the first {gaps[0]:05d}.png"] if gaps else []
-    return sorted(there), note
+    return sorted(there), note, fault
 
 
 def _annotations(path: Path) -> dict[int, Any]:
@@ -296,7 +313,7 @@ def _dominant(path: Path, parts: Mapping[str, Any]) -> int:
     except MissingError:
         fix = "Unpack the mask pictures, or choose --hands visible."
         raise MissingError(path, expected="the segmentation, to find the dominant hand", got="none", fix=fix) from None
-    except HanddataError:
+    except (HanddataError, OSError):
         return RIGHT  # damaged: the reader names it
     left, right = (((mask >= first) & (mask <= last)).sum() for first, last in (parts["left"], parts["right"]))
     return LEFT if left > right else RIGHT

@@ -7,8 +7,9 @@ Native layout (zips of B1-B3 have no top folder, so sequences may also lie at th
 SK labels are in the depth camera's frame, BB labels in the left BumbleBee's. Slot 0 is the palm centre, not the wrist.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from handdata.converters.options import Options, boxes_option, option
 from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import mat5
+from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
+from handdata.converters.read.packaging import near_names, no_label, no_sequence
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.manifest import Manifest
@@ -63,18 +66,14 @@ def plan(root: Path, manifest: Manifest, options: StereoOptions) -> Plan:
     for split, members in manifest.sequences.items():
         for sequence in (name for name in members if name in wanted):
             for camera in cameras:
-                found, missing = _frames(root, sequence, camera, split)
+                found, missing, why = _frames(root, sequence, camera, split)
                 items += found
                 absent += missing
-                if found:
-                    labels.add(label := _label_path(sequence, camera))
-                    count = len(_hand_para(root / label))
-                    past = (item for item in found if item.ref >= count)
-                    faults |= {item.id: _unlabelled(root / label, item, count) for item in past}
+                faults |= why
+                labels |= {_label_path(sequence, camera)} if found else set()
     if not items:
-        expected = f"pictures named {', '.join(FAMILIES[c][1] + '_<i>.png' for c in cameras)} with labels"
-        raise MissingError(root, expected=expected, got="none", fix="Unpack B*.zip and labels.zip, or choose --camera.")
-    warnings = (f"absent: {', '.join(absent)}",) if absent else ()
+        raise _no_pictures(root, cameras, every)
+    warnings = (f"absent: {', '.join(dict.fromkeys(absent))}",) if absent else ()
     label_files = tuple(sorted(labels))
     return Plan(root=root, items=tuple(items), label_files=label_files, warnings=warnings, faults=faults)
 
@@ -125,6 +124,23 @@ def reader(root: Path, manifest: Manifest, options: StereoOptions) -> Reader:
     return read
 
 
+def _no_pictures(root: Path, cameras: Sequence[str], sequences: Sequence[str]) -> MissingError:
+    """Return the fault of a tree without pictures of the cameras asked for; it may hold another family alone."""
+    others = {
+        camera: count
+        for camera, (family, stem) in FAMILIES.items()
+        if (count := sum(1 for _ in root.glob(f"**/{stem}_*.png"))) and any(root.glob(f"labels/*_{family}.mat"))
+    }
+    expected = f"pictures named {', '.join(FAMILIES[c][1] + '_<i>.png' for c in cameras)} with labels"
+    if others:
+        got = "only " + ", ".join(f"{count} of {camera}" for camera, count in others.items())
+        return MissingError(root, expected=expected, got=got, fix=f"Convert with --camera {next(iter(others))}.")
+    folder = root / "images" if (root / "images").is_dir() else root
+    fault = no_sequence(folder, sequences, expected)
+    fix = fault.fix or "Unpack B*.zip and labels.zip, or choose --camera."
+    return MissingError(root, expected=expected, got=fault.got, fix=fix)
+
+
 class _Labels(NamedTuple):
     """One sequence in one camera, all F frames at once: between two pictures a call costs more than its sums."""
 
@@ -148,8 +164,10 @@ def _label_path(sequence: str, camera: str) -> str:
     return f"labels/{sequence}_{FAMILIES[camera][0]}.mat"
 
 
-def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[Item], list[str]]:
-    """List one sequence of one camera, and name what is absent of it.
+def _frames(
+    root: Path, sequence: str, camera: str, split: str
+) -> tuple[list[Item], list[str], dict[str, HanddataError]]:
+    """List one sequence of one camera; name what is absent of it, and why items cannot be read by their id.
 
     Raises:
         MissingError: pictures without the label, or an empty picture folder.
@@ -159,19 +177,19 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
     places = [folder for place in places for folder in (place / sequence, place)]  # a zip unpacked into its own name
     found = [(place, numbered(place, rf"{stem}_(\d+)\.png")) for place in places if place.is_dir()]
     if not found:
-        return [], [f"{sequence} (no pictures)"]
+        return [], [f"{sequence} (no pictures)"], {}
     folder, frames = next((pair for pair in found if pair[1]), found[0])
     label = root / _label_path(sequence, camera)
     if not frames:
         if not any(numbered(folder, rf"{other}_(\d+)\.png") for _, other in FAMILIES.values()):
-            raise MissingError(
-                folder, expected=f"the pictures {stem}_<i>.png", got="none", fix=f"Unpack {sequence}.zip."
-            )
-        return [], [f"{sequence}/{stem}"]
-    if not label.is_file():
-        got, fix = f"{len(frames)} pictures and no such file", "Unpack labels.zip beside images/."
-        raise MissingError(label, expected="the labels of a sequence", got=got, fix=fix)
-    count = len(_hand_para(label))
+            got = near_names(folder, [rf"{stem}_\d+\.png"])
+            fix = f"Unpack {sequence}.zip." if got == "none" else f"Name them {stem}_<i>.png."
+            raise MissingError(folder, expected=f"the pictures {stem}_<i>.png", got=got, fix=fix)
+        return [], [f"{sequence}/{stem}"], {}
+    if not label.exists():
+        raise no_label(label, "the labels of a sequence", len(frames), "Unpack labels.zip beside images/.")
+    para, fault = tried(partial(_hand_para, label), label)
+    count = len(para) if para is not None else 0
     gaps = sorted(set(range(count)) - {number for number, _ in frames})
     note = [f"{len(gaps)} of {count} pictures of {sequence}/{stem}, the first {stem}_{gaps[0]}.png"] if gaps else []
     relative, name = folder.relative_to(root).as_posix(), stem.removesuffix("_color")
@@ -179,7 +197,8 @@ def _frames(root: Path, sequence: str, camera: str, split: str) -> tuple[list[It
         Item(f"{sequence}/{name}/{i:04d}", split, sequence, camera, i, f"{relative}/{path.name}", i)
         for i, path in frames
     ]
-    return items, note
+    past = (item for item in items if item.ref >= count)
+    return items, note, {item.id: fault or _unlabelled(label, item, count) for item in past}
 
 
 def _unlabelled(label: Path, item: Item, count: int) -> MissingError:

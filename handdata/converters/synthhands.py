@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,9 +22,11 @@ from numpy.typing import NDArray
 
 from handdata.converters.options import Options, boxes_option, option, with_segmentation_option
 from handdata.converters.protocol import Item, Plan, Reader
+from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, read_numbers
+from handdata.converters.read.packaging import near_names
 from handdata.converters.read.reference_split import reference_split
-from handdata.errors import MissingError
+from handdata.errors import DataError, MissingError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
 from handdata.pictures import crops
@@ -39,6 +42,10 @@ KINDS = (*FAMILIES, LABEL)
 SUFFIX = {"color": ".png", "color_on_depth": ".png", LABEL: ".txt"}
 # A file's kind is all that follows the first underscore: "color" never matches "color_on_depth".
 FILE = re.compile(r"(\d{8})_(color|color_on_depth|joint_pos)\.(?:png|txt)")
+PROBES = 8  # pictures whose key colour is looked at
+NEAR_KEY, PERCENT = 48, 98.0  # levels off the key that a copy with losses may be; of those pixels, covered by an advice
+MOSTLY = 0.99  # share of the pixels near the key that are the key itself without losses; a JPEG has 0 to 0.97
+NEAR = (r"\d+_color\.png", r"\d+_color_on_depth\.png")
 
 Numbers = dict[str, set[str]]  # of one folder: kind -> the frames' 8 digits
 
@@ -70,7 +77,8 @@ def plan(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Plan:
     if not families:
         there = ", ".join(kind for kind in KINDS if any(numbers[kind] for numbers in folders.values())) or "nothing"
         expected, fix = f"pictures named <8 digits>_{wanted[0]}.png", "Unpack SynthHands.zip again, or choose --camera."
-        raise MissingError(root, expected=expected, got=f"only {there}", fix=fix)
+        near = next((found for folder in folders if (found := near_names(root / folder, NEAR)) != "none"), "")
+        raise MissingError(root, expected=expected, got=near or f"only {there}", fix=fix)
     split_of, warnings = _splits(folders, manifest, options)
     items = [
         Item(f"{folder}/{n}_{family}", split_of(folder, n), sequence, family, int(n), f"{folder}/{n}_{family}.png")
@@ -81,11 +89,14 @@ def plan(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Plan:
         for n in sorted(numbers[family] | numbers[LABEL])
     ]
     warnings += _absences(root, manifest, folders, wanted, options)
+    pictures = [item.image for item in items if item.camera == "color"]
+    readings = (("key colour", _key_colour(root, pictures, manifest, options)),) if pictures else ()
     return Plan(
         root=root,
         items=tuple(items),
         has_foreground="color" in families,
         warnings=tuple(warnings),
+        readings=readings,
         labels_of=lambda item: (f"{item.image.removesuffix(f'{item.camera}.png')}{LABEL}.txt",),
     )
 
@@ -117,6 +128,33 @@ def reader(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Reader
         )
 
     return read
+
+
+def _key_colour(root: Path, pictures: Sequence[str], manifest: Manifest, options: SynthHandsOptions) -> str:
+    """Say whether the key colour is exact in a few pictures: copies with losses have colours near it instead.
+
+    Raises:
+        DataError: it is not, and further off than --key-tolerance allows: no background would be found.
+    """
+    key = np.array(manifest.extra["key_color"], np.int16)
+    looked = exact = near = 0
+    off: list[NDArray[np.int16]] = []
+    for name in pictures[:: max(1, len(pictures) // PROBES)][:PROBES]:
+        image, _ = tried(partial(read_image, f"{root}/{name}"), name)
+        if image is None:
+            continue  # the reader names it
+        distance = np.abs(image.astype(np.int16) - key).max(axis=-1)
+        looked, exact = looked + 1, exact + int((distance == 0).sum())
+        near += int((distance <= NEAR_KEY).sum())
+        off.append(distance[distance <= NEAR_KEY])
+    if not near or exact > MOSTLY * near:
+        return f"exact in {looked} pictures looked at" if near else f"none in {looked} pictures looked at"
+    levels = int(np.ceil(np.percentile(np.concatenate(off), PERCENT)))
+    if levels > options.key_tolerance:
+        got = f"colours up to {levels} levels off it in {looked} pictures looked at: a copy with losses"
+        fix = f"Take the archive's own PNG files, or pass --key-tolerance {levels}."
+        raise DataError(root, expected=f"the key colour {key.tolist()} exactly, behind the hand", got=got, fix=fix)
+    return f"a copy with losses: within {levels} levels in {looked} pictures looked at"
 
 
 def _sequence(folder: str) -> str:

@@ -54,8 +54,13 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
 
 
 def read_raw(path: Path | str) -> NDArray[Any]:
-    """Read a picture as stored: depth (H, W) uint16, masks (H, W) uint8, or colour in OpenCV's order B, G, R."""
-    return _decode(path, cv2.IMREAD_UNCHANGED)
+    """Read a picture as stored: depth (H, W) uint16, masks (H, W) uint8, or colour in OpenCV's order B, G, R.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not a whole PNG or BMP file; a JPEG has other values than were stored.
+    """
+    return _decode(path, cv2.IMREAD_UNCHANGED, exact=True)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -140,8 +145,11 @@ def touches_outside(box_xyxy: NDArray[Any], width: int, height: int) -> bool:
     return left < 0 or top < 0 or right > width or bottom > height
 
 
-def _decode(path: Path | str, flags: int) -> NDArray[Any]:
+def _decode(path: Path | str, flags: int, *, exact: bool = False) -> NDArray[Any]:
     data = read_bytes(path)
+    if exact and data.startswith(_JPEG):
+        got = "a JPEG, which changes values"
+        raise DataError(path, expected="a picture without losses", got=got, fix="Take the archive's own file.")
     fault = _fault(data)
     image = None if fault else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:

@@ -93,13 +93,14 @@ def test_a_fault_one_level_below_is_not_blamed_on_the_level(stereo, tmp_path):
 def test_two_levels_too_high_names_the_folder(stereo):
     found = look(stereo.parent.parent)
 
-    assert found.findings[0].startswith(f"{stereo.parent.parent} is too high: the dataset's own folder is {stereo}.")
+    assert found.findings[0].endswith(f"got the dataset's own folder further down, {stereo}. Use --root {stereo}.")
 
 
 def test_one_level_too_low_names_the_folder(stereo):
     found = look(stereo / "images")
 
-    assert found.findings[0].startswith(f"{stereo / 'images'} is too deep: the dataset's own folder is {stereo}.")
+    (finding,) = found.findings
+    assert finding.endswith(f"got a folder inside it: the dataset's own folder is {stereo}. Use --root {stereo}.")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,8 @@ def test_one_level_too_low_names_the_folder(stereo):
 def test_a_folder_of_pictures_is_known_to_be_too_deep(dataset, pictures, native_tree, tmp_path):
     folder = next(native_tree(dataset).glob(pictures))
 
-    assert f"{folder} is too deep: the dataset's own folder is" in diagnose(dataset, folder, tmp_path).findings[0]
+    (finding,) = diagnose(dataset, folder, tmp_path).findings
+    assert "got a folder inside it: the dataset's own folder is" in finding
 
 
 def test_nothing_there_says_where_to_get_it(tmp_path):

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from handdata import manifest
+from handdata.cli import group
 from handdata.converters import CONVERTERS
 from handdata.converters.protocol import Plan
 from handdata.shards.schema import Sample
@@ -49,3 +51,13 @@ def refused():
         return line
 
     return check
+
+
+@pytest.fixture
+def cli():
+    """Run the command line in this process; returns what click's runner has."""
+
+    def run(*arguments):
+        return CliRunner().invoke(group, [str(argument) for argument in arguments], catch_exceptions=False)
+
+    return run

@@ -7,8 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scipy.io import loadmat
+from scipy.io import loadmat, savemat
 
+from handdata import manifest
+from handdata.skeleton import INDEX
 from handdata.synth.native.python2_pickle import dumps
 
 SAMPLES = Path(os.environ.get("HANDDATA_REAL") or Path(__file__).resolve().parents[3] / "shared" / "samples")
@@ -149,3 +151,38 @@ def depth_of(points: np.ndarray, number: int) -> np.ndarray:
         u, v = round(cx - fx * x / z), round(cy - fy * y / z)
         depth[max(v - 3, 0) : v + 4, max(u - 3, 0) : u + 4] = z
     return depth
+
+
+# ------------------------------------------------------------------------------------------------ Stereo
+
+STEREO = "B1Counting"  # the sequence whose labels are public
+
+
+def stereo_tree(root: Path, frames: int) -> Path:
+    """Make a tree of the real BB labels and of SK labels made from bihand's, with frame 0 real and the others drawn.
+
+    bihand keeps the SK labels in the colour camera; the benchmark's README moves them back to the depth camera.
+    """
+    labels, cache = samples("stereo_labels"), np.load(samples("stereo_labels") / "bihand_SK_B1Counting.npz")
+    folder = root / "images" / STEREO
+    folder.mkdir(parents=True)
+    (root / "labels").mkdir()
+    shutil.copy(labels / f"{STEREO}_BB.mat", root / "labels")
+    savemat(root / f"labels/{STEREO}_SK.mat", {"handPara": sk_labels(cache["joints_m"]).transpose(2, 1, 0)})
+    real = {"BB_left": labels, "BB_right": labels, "SK_color": samples("stereo")}
+    for stem, place in real.items():
+        shutil.copy(place / f"{stem}_0.png", folder / f"{stem}_0.png")
+        for number in range(1, frames):
+            picture = np.full((480, 640, 3), 90, np.uint8)
+            picture[number % 480] = 200
+            cv2.imwrite(str(folder / f"{stem}_{number}.png"), picture)
+    return root
+
+
+def sk_labels(joints_m: np.ndarray) -> np.ndarray:
+    """Return (frames, 21, 3) mm as shipped: native order, the depth camera; slot 0, which has no palm, is the wrist."""
+    facts = manifest.load("stereo")
+    R = cv2.Rodrigues(np.array(facts.extra["rotation"]["vector"]))[0]
+    depth = joints_m.astype(np.float64) * 1000 @ R.T + facts.extra["rotation"]["translation_mm"]
+    slots = [0 if name == "palm_center" else INDEX[name] for name in facts.keypoints]
+    return depth[:, slots]

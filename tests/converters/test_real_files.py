@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.io import loadmat
 
+from handdata import manifest
 from handdata.check.verify import verify
 from handdata.conversion.plan import plan_all
 from handdata.conversion.run import convert
@@ -10,6 +12,7 @@ from handdata.converters.dexter1 import Dexter1Options
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import Flag
+from handdata.skeleton import INDEX, to_canonical
 from tests.converters import real
 from tests.converters.conftest import plan_of, samples_of
 
@@ -109,3 +112,60 @@ def test_dexter1_says_how_many_labels_are_left_out(real_dexter1):
     plan = plan_all("dexter1", real_dexter1, Dexter1Options())
 
     assert dict(plan.readings)["labels known to be wrong"].startswith("5 points of 5 frames are left out")
+
+
+# ------------------------------------------------------------------------------------------------ Stereo
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def real_stereo(tmp_path_factory):
+    return real.stereo_tree(tmp_path_factory.mktemp("real") / "stereo", FRAMES)
+
+
+def phalanx(xyz, finger):
+    a = INDEX[f"{finger}_mcp"]
+    return np.linalg.norm(np.diff(xyz[:, a : a + 4], axis=1), axis=-1)
+
+
+def test_stereo_bones_keep_their_lengths_in_the_official_order(real_stereo):
+    """The thesis exchanges DIP and tip of the little finger; its last two bones would change from frame to frame."""
+    labels = loadmat(real_stereo / "labels/B1Counting_BB.mat")["handPara"].transpose(2, 1, 0)
+    xyz = np.stack([to_canonical(frame, manifest.load("stereo").keypoints) for frame in labels])
+
+    assert labels.shape == (1500, 21, 3)
+    assert labels[0, 0] == pytest.approx((126.5023, 56.8432, 664.353), abs=1e-4)
+    assert phalanx(xyz, "middle") == pytest.approx(np.tile([40.0, 25.0, 21.0], (1500, 1)), abs=3e-3)
+    assert phalanx(xyz, "thumb") == pytest.approx(np.tile([30.0, 28.0, 26.0], (1500, 1)), abs=3e-3)
+    assert np.ptp(phalanx(xyz, "little"), axis=0).max() < 4e-3
+
+
+def test_stereo_labels_of_the_two_families_differ_by_one_rigid_motion(real_stereo):
+    """Both readers' frames are one hand's: BB in the left BumbleBee, SK in its colour camera."""
+    bb, sk = (samples_of("stereo", real_stereo, camera=camera) for camera in ("bb_left", "sk"))
+    a, b = (np.concatenate([s.keypoints_3d[1:] for s in family.values()]) for family in (bb, sk))
+    U, _, Vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    R = (U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt).T
+    assert np.linalg.norm((a - a.mean(0)) @ R.T - (b - b.mean(0)), axis=1).max() < 0.006
+
+
+def test_stereo_sk_equals_what_bihand_reads(real_stereo):
+    cache = np.load(real.samples("stereo_labels") / "bihand_SK_B1Counting.npz")
+    for frame, sample in enumerate(samples_of("stereo", real_stereo, camera="sk").values()):
+        fingers = slice(1, 21)
+        assert np.abs(sample.keypoints_3d[fingers] - 1000 * cache["joints_m"][frame, fingers]).max() < 1e-4
+        assert np.abs(sample.keypoints_2d[fingers] - cache["uv_px"][frame, fingers]).max() < 5e-5
+
+
+@pytest.mark.parametrize("camera", ["sk", "bb_left", "bb_right"])
+def test_stereo_the_real_frame_shows_skin_under_its_labels(real_stereo, camera):
+    """Along the fingers the picture is redder than it is blue; the wall behind is not."""
+    sample = next(iter(samples_of("stereo", real_stereo, camera=camera).values()))
+    bones = [(k, k + 1) for k in range(1, 20) if k % 4]
+    points = np.concatenate([np.linspace(sample.keypoints_2d[a], sample.keypoints_2d[b], 5) for a, b in bones])
+    u, v = np.rint(points).astype(int).T
+    assert ((u >= 0) & (u < 640) & (v >= 0) & (v < 480)).all()
+    under = sample.image[v, u].astype(int)
+    redder = (sample.image[..., 0].astype(int) - sample.image[..., 2]).ravel()
+    assert np.median(under[:, 0] - under[:, 2]) > np.percentile(redder, 75)

@@ -10,7 +10,9 @@ from scipy.io import savemat
 
 from handdata import manifest
 from handdata.check.doctor import diagnose
+from handdata.conversion.plan import make_plan
 from handdata.conversion.run import convert
+from handdata.converters.stereo import StereoOptions
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
@@ -212,7 +214,7 @@ def test_a_label_file_of_another_shape_is_one_clear_line(tree, refused, content,
     else:
         savemat(path, content)
 
-    line = refused(DataError, lambda: plan_of("stereo", root))
+    line = refused(DataError, lambda: make_plan("stereo", root, StereoOptions()))
     assert says in line
     assert "B1Counting_SK.mat" in line
 

@@ -15,7 +15,7 @@ WrongPoints = Mapping[tuple[str, int], tuple[int, ...]]  # (sequence, frame) -> 
 
 
 def wrong_points(manifest: Manifest) -> WrongPoints:
-    """Return the wrong points of a dataset, of the manifest's table `wrong_points`: sequence, frame as shipped, point."""
+    """Return the wrong points of a dataset, from the table `wrong_points` of its manifest."""
     found: dict[tuple[str, int], tuple[int, ...]] = {}
     for entry in manifest.extra.get("wrong_points", ()):
         place = entry["sequence"], entry["frame"]

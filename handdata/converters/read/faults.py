@@ -1,10 +1,13 @@
 """Faults of reading, told of the file that was read. No dataset names."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from handdata.errors import DataError
+from handdata.errors import DataError, HanddataError
 
+T = TypeVar("T")
 _FOUND = {
     errno.EISDIR: "a folder",
     errno.EACCES: "a file that may not be read",
@@ -22,3 +25,18 @@ def unreadable(error: OSError, path: Path | str) -> DataError:
     """
     got = _FOUND.get(error.errno or 0, error.strerror or type(error).__name__)
     return DataError(error.filename or path, expected="a file that can be read", got=got, fix=_FIX)
+
+
+def tried(read: Callable[[], T], path: Path | str) -> tuple[T | None, HanddataError | None]:
+    """Read something, or return why it cannot be read.
+
+    Args:
+        read: may raise.
+        path: of the file, where the system's error does not name one.
+    """
+    try:
+        return read(), None
+    except HanddataError as error:
+        return None, error
+    except OSError as error:
+        return None, unreadable(error, path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters.read.packaging import no_label
 from handdata.errors import DataError, MissingError
 
 NUM_TIPS = 5
@@ -25,7 +26,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
         MissingError: no such file.
         DataError: not text.
     """
-    if not path.is_file():
+    if not path.exists():
         fix = "Unpack the annotations beside the pictures."
         raise MissingError(path, expected="the labels of a sequence", got="no such file", fix=fix)
     return _read_lines(path, path.stat().st_mtime_ns, path.stat().st_size)
@@ -107,18 +108,22 @@ def in_front(xyz: Points, where: object) -> None:
         raise DataError(where, expected="a point in front of the camera", got=f"z = {np.nanmin(z):g} mm", fix=_FIX)
 
 
-def pair(sequence: str, pictures: Mapping[int, Path], num_labels: int, what: str) -> tuple[dict[int, Path], list[str]]:
+def pair(
+    sequence: str, pictures: Mapping[int, Path], num_labels: int | None, what: str
+) -> tuple[dict[int, Path], list[str]]:
     """Pair pictures with label rows by index, up to the shorter.
 
     Args:
         sequence: its name, for the notes.
         pictures: by the index of their row, from 0.
-        num_labels: rows of the label file.
+        num_labels: rows of the label file; None, where it cannot be read, keeps every picture.
         what: a row, e.g. "label lines".
 
     Returns:
         Pictures that have a row, by row, in order; what is left over, a sentence each.
     """
+    if num_labels is None:
+        return dict(sorted(pictures.items())), []
     paired = {row: pictures[row] for row in sorted(pictures) if 0 <= row < num_labels}
     notes = []
     if len(paired) < len(pictures):
@@ -155,7 +160,7 @@ def require_both(sequence: str, num_pictures: int, pictures: Path, labels: Seque
     Raises:
         MissingError: one without the other.
     """
-    there = [path.is_file() for path in labels]
+    there = [path.exists() for path in labels]
     if not num_pictures and not any(there):
         return False
     if not num_pictures:
@@ -163,6 +168,5 @@ def require_both(sequence: str, num_pictures: int, pictures: Path, labels: Seque
         raise MissingError(pictures, expected="the pictures of labelled frames", got="none", fix=fix)
     if not all(there):
         absent = labels[there.index(False)]
-        got = f"{num_pictures} pictures and no such file"
-        raise MissingError(absent, expected="the labels of a sequence", got=got, fix=f"Unpack {sequence} whole.")
+        raise no_label(absent, "the labels of a sequence", num_pictures, f"Unpack {sequence} whole.")
     return True

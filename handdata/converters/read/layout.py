@@ -2,26 +2,18 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters.read.packaging import is_litter, matches, what_lies
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.manifest import Manifest
 
 _BYTE_ORDER_MARK = "\xef\xbb\xbf"  # of UTF-8, read as latin-1
 _SEPARATORS = str.maketrans(",;", "  ")
-
-
-def matches(root: Path, patterns: Sequence[str]) -> bool:
-    """Tell whether a folder holds something for every glob pattern."""
-    return root.is_dir() and all(next(root.glob(pattern), None) is not None for pattern in patterns)
-
-
-def is_litter(name: str) -> bool:
-    """Tell whether an operating system or an archiver left a file or folder of this name: .DS_Store, __MACOSX, ._x."""
-    return name.startswith((".", "__MACOSX"))
 
 
 def data_folder(root: Path) -> Path:
@@ -38,7 +30,8 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
         alternatives: further sets of patterns that are as good (zips unpacked in another way).
 
     Raises:
-        MissingError: neither fits; the message says where to get the data and how to render some.
+        MissingError: neither fits; the message says what lies there and what to do, or where to get the data and how to
+            render some.
     """
     layouts = (manifest.required, *alternatives)
     folders = root.iterdir() if root.is_dir() else ()
@@ -49,6 +42,7 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
     wanted = " or ".join(" and ".join(patterns) for patterns in layouts)
     got = "a folder without them" if root.is_dir() else "a file: unpack it" if root.exists() else "no such folder"
     fix = f"Get the data at {manifest.homepage}, or render some with: handdata synth {manifest.name}"
+    got, fix = (what_lies(root, layouts) if root.is_dir() else None) or (got, fix)
     raise MissingError(root, expected=f"{manifest.title} ({wanted})", got=got, fix=fix)
 
 
@@ -70,10 +64,25 @@ def numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
 
     Raises:
         ValueError: the pattern has no group.
+        DataError: two files have one number.
     """
     regex = re.compile(pattern)
     found = [(match, path) for path in folder.iterdir() if (match := regex.fullmatch(path.name))]
-    return sorted((int(match[1]), path) for match, path in found)
+    return unique(sorted((int(match[1]), path) for match, path in found))
+
+
+def unique(numbered_paths: Sequence[tuple[int, Path]]) -> list[tuple[int, Path]]:
+    """Return sorted files by number if each has its own.
+
+    Raises:
+        DataError: two files have one number: which of them belongs to its label, nobody can tell.
+    """
+    for (one, path), (other, second) in pairwise(numbered_paths):
+        if one == other:
+            got = f"{path.name} and {second.name}"
+            fix = "Remove the one that is not of the archive."
+            raise DataError(path.parent, expected=f"one file of number {one}", got=got, fix=fix)
+    return list(numbered_paths)
 
 
 def read_numbers(path: Path | str, count: int) -> NDArray[np.float64]:

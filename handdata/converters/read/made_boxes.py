@@ -1,11 +1,13 @@
 """Hand boxes that somebody made, for any dataset with sequences. They decide the crop: docs/method.md 3.6."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from handdata.boxes import BoxTable, has_tables, load_boxes
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item
+from handdata.errors import ConfigError
 from handdata.shards.schema import BoxSource, Sample
 
 
@@ -19,6 +21,25 @@ def made_boxes(options: Options) -> BoxTable | None:
         return load_boxes(options.boxes)
     default = options.boxes_default
     return load_boxes(default) if default is not None and has_tables(default) else None
+
+
+def require_matches(boxes: BoxTable | None, items: Sequence[Item], options: Options) -> str:
+    """Refuse boxes asked for with `--boxes` of which none is of any picture.
+
+    Returns:
+        A warning where boxes found by themselves match nothing; "" if all is well.
+
+    Raises:
+        ConfigError: none of the pictures has one.
+    """
+    if boxes is None or any(boxes.find(i.sequence, Path(i.image).name) is not None for i in items if i.sequence):
+        return ""
+    first, named = items[0], next(iter(boxes.rows), ("", "none"))
+    if options.boxes is None:
+        return f"{options.boxes_default}: none of {len(boxes.rows)} boxes is of any of the pictures: not used"
+    expected = f"boxes of the pictures, such as {first.sequence}/{Path(first.image).name}"
+    got = f"{len(boxes.rows)} of others, the first {'/'.join(named)}"
+    raise ConfigError(f"--boxes {options.boxes}", expected=expected, got=got, fix="Name them as the pictures are.")
 
 
 def with_box(sample: Sample, item: Item, boxes: BoxTable | None) -> Sample:

@@ -65,7 +65,8 @@ def _write_frame(root: Path, spec: SequenceSpec, index: int, frame: Frame) -> No
     folder, stem = root / "data" / sequence, f"image_{index:05d}"
     color_on_depth = frame["color_on_depth"]
     write_picture(folder / f"color/{stem}_color.png", frame["color"].image)
-    write_picture(folder / f"color_on_depth/{stem}_color_on_depth.png", color_on_depth.image)
+    registered = np.where(color_on_depth.depth[..., None] > 0, color_on_depth.image, 0).astype(np.uint8)
+    write_picture(folder / f"color_on_depth/{stem}_color_on_depth.png", registered)  # black where nothing is measured
     write_picture(folder / f"depth/{stem}_depth.png", invalid_depth(color_on_depth.depth, NO_DEPTH))
     save_labels(root, sequence, index, tips_of(frame, "color_on_depth"))
 
