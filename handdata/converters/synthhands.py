@@ -44,7 +44,7 @@ SUFFIX = {"color": ".png", "color_on_depth": ".png", LABEL: ".txt"}
 FILE = re.compile(r"(\d{8})_(color|color_on_depth|joint_pos)\.(?:png|txt)")
 PROBES = 8  # pictures whose key colour is looked at
 NEAR_KEY, PERCENT = 48, 98.0  # levels off the key that a copy with losses may be; of those pixels, covered by an advice
-MOSTLY = 0.99  # share of the pixels near the key that are the key itself without losses; a JPEG has 0 to 0.97
+MOSTLY, HALF = 0.97, 0.5  # share of the pixels near the key that are it, without losses; where fewer, it is lost
 NEAR = (r"\d+_color\.png", r"\d+_color_on_depth\.png")
 
 Numbers = dict[str, set[str]]  # of one folder: kind -> the frames' 8 digits
@@ -131,10 +131,10 @@ def reader(root: Path, manifest: Manifest, options: SynthHandsOptions) -> Reader
 
 
 def _key_colour(root: Path, pictures: Sequence[str], manifest: Manifest, options: SynthHandsOptions) -> str:
-    """Say whether the key colour is exact in a few pictures: copies with losses have colours near it instead.
+    """Say whether the key colour is exact in a few pictures: copies with losses have colours near it as well.
 
     Raises:
-        DataError: it is not, and further off than --key-tolerance allows: no background would be found.
+        DataError: most is further off than --key-tolerance allows: no background would be found.
     """
     key = np.array(manifest.extra["key_color"], np.int16)
     looked = exact = near = 0
@@ -150,11 +150,12 @@ def _key_colour(root: Path, pictures: Sequence[str], manifest: Manifest, options
     if not near or exact > MOSTLY * near:
         return f"exact in {looked} pictures looked at" if near else f"none in {looked} pictures looked at"
     levels = int(np.ceil(np.percentile(np.concatenate(off), PERCENT)))
-    if levels > options.key_tolerance:
+    if levels > options.key_tolerance and exact < HALF * near:
         got = f"colours up to {levels} levels off it in {looked} pictures looked at: a copy with losses"
         fix = f"Take the archive's own PNG files, or pass --key-tolerance {levels}."
         raise DataError(root, expected=f"the key colour {key.tolist()} exactly, behind the hand", got=got, fix=fix)
-    return f"a copy with losses: within {levels} levels in {looked} pictures looked at"
+    said = f"a copy with losses: within {levels} levels in {looked} pictures looked at"
+    return said if levels <= options.key_tolerance else f"{said}; --key-tolerance {levels} takes them all"
 
 
 def _sequence(folder: str) -> str:

@@ -5,6 +5,7 @@ Each is read as what it is, or refused with what it is and what to do about it.
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -390,9 +391,12 @@ def test_a_key_colour_with_losses_is_told_from_an_exact_one(quality, native_copy
     for path in root.rglob("*_color.png"):
         lose(path, quality)
 
-    line = refused(DataError, lambda: plan_of("synthhands", root))
+    if quality == 95:  # hardly a pixel is of the key
+        line = refused(DataError, lambda: plan_of("synthhands", root))
+    else:
+        line = dict(plan_of("synthhands", root).readings)["key colour"]
     assert "a copy with losses" in line
-    levels = int(line.split("--key-tolerance ")[1].rstrip("."))
+    levels = int(re.search(r"--key-tolerance (\d+)", line)[1])
     said = dict(plan_of("synthhands", root, key_tolerance=levels).readings)["key colour"]
     assert said == f"a copy with losses: within {levels} levels in 8 pictures looked at"
 

@@ -99,13 +99,13 @@ def test_dexter1_wrong_tips_are_left_out_and_found_where_they_are_not(real_dexte
     assert (finding.check, finding.count) == ("depth", len(listed))
 
     mended, shipped = (open_dataset(tmp_path / name) for name in ("mended", "as-shipped"))
-    ids = [i.decode() for i in mended.labels("sample_id")]
-    lost = shipped.labels("annotated_3d") & ~mended.labels("annotated_3d")
+    ids = [i.decode() for i in mended["sample_id"]]
+    lost = shipped["annotated_3d"] & ~mended["annotated_3d"]
     assert {(ids[row].split("/")[0], int(ids[row].split("/")[2]), k) for row, k in np.argwhere(lost)} == listed
-    assert np.array_equal(lost, shipped.labels("annotated_2d") & ~mended.labels("annotated_2d"))
-    flagged = (mended.labels("flags") & Flag.POINT_LEFT_OUT) != 0
+    assert np.array_equal(lost, shipped["annotated_2d"] & ~mended["annotated_2d"])
+    flagged = (mended["flags"] & Flag.POINT_LEFT_OUT) != 0
     assert np.array_equal(flagged, lost.any(-1))
-    assert not (mended.labels("flags") & Flag.LABEL_WRONG).any()  # the other tips of the frame count
+    assert not (mended["flags"] & Flag.LABEL_WRONG).any()  # the other tips of the frame count
 
 
 def test_dexter1_says_how_many_labels_are_left_out(real_dexter1):

@@ -243,7 +243,7 @@ def test_points_at_or_behind_the_camera_have_no_2d_and_do_not_widen_the_crop(tre
     depths = np.full(21, 500.0)
     depths[[4, 8, 12]] = 0.0, -80.0, 2.0  # native: thumb MCP, index MCP, middle MCP just in front
     convert("rhd", tree({0: reaching_back(LEFT, depths)}), tmp_path / "out")
-    (reader,) = open_dataset(tmp_path / "out").readers
+    (reader,) = open_dataset(tmp_path / "out").shards.readers
 
     lost = [INDEX["thumb_mcp"], INDEX["index_mcp"]]
     assert np.flatnonzero(~reader["annotated_2d"][0]).tolist() == lost
