@@ -4,7 +4,7 @@
     {"op": "keyframe", "set": {"0": {"kind": "person", "box": [275.0, 126.0, 248.0, 248.0]}}}
     {"op": "undo", "count": 1}
 
-One JSON object a line. A last line that was cut off by a crash was never acknowledged and is dropped.
+One JSON object per line. A last line that was cut off by a crash was never acknowledged and is dropped.
 """
 
 import errno
@@ -89,7 +89,7 @@ def _read(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     if lines and lines[0] != header:
         for key, value in header.items():
             if lines[0].get(key) != value:
-                fix = "Open the pictures it was made on, or move the journal away to begin anew."
+                fix = "Open the pictures it was made on, or move the journal away to start again."
                 raise DataError(f"{path}:1[{key}]", expected=str(value), got=str(lines[0].get(key)), fix=fix)
     return lines[1:]
 

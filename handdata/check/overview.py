@@ -1,4 +1,4 @@
-"""One line a dataset: what it is by its manifest (the thesis' Table 2.1), and what of it is converted."""
+"""One line per dataset: the facts of its manifest (the thesis' Table 2.1), and whether it is converted."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -137,8 +137,8 @@ def _headless(
             session.close()
     journal = path.with_suffix(".journal")
     if journal.exists():
-        fix = "Give another --out, or move the journal away to begin anew."
-        raise ConfigError("--headless", expected=f"no work of a person's at {journal}", got="a journal", fix=fix)
+        fix = "Give another --out, or move the journal away to start again."
+        raise ConfigError("--headless", expected=f"no journal at {journal}", got="one with a person's work", fix=fix)
     marks = keyframes(pictures, parse_box(init, "--init") if init else None, keyframes_path)
     rows = track_sequence(pictures, marks, _settings(kind))
     write_boxes(path, rows)

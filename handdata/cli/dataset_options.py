@@ -89,7 +89,7 @@ def refuse_foreign(dataset: str | None, asked: Mapping[str, Any], datasets: Sequ
             theirs = [
                 n for n in datasets for d in declared_by(n) if _takes(d, declared.name, value if foreign else None)
             ]
-            what, whose = f"{value} is" if foreign else "is", f"not {dataset}" if dataset else "which none is named"
+            what, whose = f"{value} is" if foreign else "is", f"not {dataset}" if dataset else "and no dataset is named"
             raise click.BadParameter(f"{what} for {', '.join(theirs)}, {whose}", param_hint=declared.flag)
 
 

@@ -48,5 +48,5 @@ def dask_executor(address: str) -> Iterator[Executor]:
         except (KilledWorker, CommClosedError) as error:
             fix = "Look at the workers' logs, most often they lack memory; then run the same command again."
             raise DataError(
-                address, expected="workers that live", got=str(error).split("\n")[0] or "a lost scheduler", fix=fix
+                address, expected="running workers", got=str(error).split("\n")[0] or "a lost scheduler", fix=fix
             ) from error

@@ -172,7 +172,7 @@ def _run_in_pool(
                 yield futures[future], future.result()
     except BrokenProcessPool as error:
         fix = "Run the same command again, with fewer --workers; finished shards are kept."
-        raise DataError(f"convert {dataset}", expected="workers that live", got="a killed one", fix=fix) from error
+        raise DataError(f"convert {dataset}", expected="running workers", got="a killed one", fix=fix) from error
     finally:
         _stop(pool)
         for task in tasks:
@@ -200,7 +200,7 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
         raise DataError(out, expected="a folder that can be written", got=str(error.strerror)) from None
     index, count = job
     fix = "Wait for it to end, or convert into another folder with --out."
-    busy = BusyError(out, expected="a folder nobody converts into", got="another conversion", fix=fix)
+    busy = BusyError(out, expected="a folder that is not in use", got="another conversion in it", fix=fix)
     with (out / LOCK).open("a+") as common, (out / f"{LOCK}-{index}").open("a+") as own:
         if hold(common, busy, shared=count > 1):
             hold(own, busy)
@@ -236,7 +236,7 @@ def _refuse_foreign(out: Path, tasks: Sequence[ShardTask]) -> None:
             begin(task.path)
         elif name not in own and task.path.exists():
             fix = "Choose another --out, or move that file away."
-            raise ConfigError(task.path, expected="no file, or a shard", got="a file of somebody else's", fix=fix)
+            raise ConfigError(task.path, expected="no file, or a shard", got="a file of another program", fix=fix)
 
 
 @contextmanager

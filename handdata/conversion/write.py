@@ -1,4 +1,4 @@
-"""Make shards of hands that are in memory: the public way to write a dataset of one's own."""
+"""Make shards of hands that are in memory: the public way to write your own dataset."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

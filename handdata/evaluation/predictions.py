@@ -211,7 +211,7 @@ def _read_h5(path: Path) -> Predictions:
 
 
 def _read_csv(path: Path) -> Predictions:
-    """Read one row a keypoint: sample_id, keypoint, then u,v and/or x,y,z and/or nx,ny,nz; dataset if more than one.
+    """Read one row per keypoint: sample_id, keypoint, then u,v and/or x,y,z and/or nx,ny,nz; dataset if more than one.
 
     The keypoint palm_center has x,y,z alone. hand_side and left,top,right,bottom (the hand box) are a sample's: any of
     its rows may hold them.
@@ -326,4 +326,4 @@ def _collected(samples: Mapping[tuple[str, str], Mapping[str, Floats]], options:
 
 
 def _fault(where: object, expected: str, got: str) -> DataError:
-    return DataError(where, expected=expected, got=got, fix="docs/evaluation.md has the layouts of predictions.")
+    return DataError(where, expected=expected, got=got, fix="See docs/evaluation.md for the layouts of predictions.")

@@ -91,7 +91,7 @@ def score_predictions(
         raise DataError(
             source or "predictions",
             expected="sample ids of " + (", ".join(str(folder) for folder in folders) or "a shard folder"),
-            got=f"ids such as {predictions.sample_id[0]}, none of which is there",
+            got=f"other ids, such as {predictions.sample_id[0]}",
             fix="Name the shards that were predicted with --shards.",
         )
     return Results(
@@ -248,7 +248,7 @@ def _counts(
 
 
 def _baseline(comparison: Comparison) -> dict[str, float | None]:
-    """Return the errors of always answering with the mean pose of this very set: what learning has to beat."""
+    """Return the baseline: the errors of a model that always predicts the mean pose of this set."""
     labels = comparison.annotated_2d[..., None]
     fractions = (comparison.truth_2d - comparison.crop_xyxy[:, None, :2]) / comparison.crop_side[:, None, None]
     return {
@@ -308,7 +308,7 @@ def _readout(predictions: Predictions, name: str | None) -> str:
     if name is None:
         return given[0] if given else ""
     if name not in given:
-        raise ConfigError("--readout", expected=f"one of {', '.join(given) or 'none'}", got=name)
+        raise ConfigError("--read-out", expected=f"one of {', '.join(given) or 'none'}", got=name)
     return name
 
 

@@ -32,7 +32,7 @@ def hold(opened: IOBase | int, busy: BusyError, *, shared: bool = False) -> bool
     except BlockingIOError:
         raise busy from None
     except OSError as error:
-        say(f"{busy.where}: not locked ({error.strerror}): let nobody else work on it meanwhile")
+        say(f"{busy.where}: not locked ({error.strerror}): make sure that nobody else uses it meanwhile")
         return False
     return True
 
@@ -57,7 +57,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         raise WriteError(folder, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
     try:
         fix = "Wait for it to end, or choose another folder."
-        hold(held, BusyError(folder, expected="a folder nobody works in", got=f"another {what} in it", fix=fix))
+        hold(held, BusyError(folder, expected="a folder that is not in use", got=f"another {what} in it", fix=fix))
         try:
             yield
         finally:
@@ -79,7 +79,7 @@ def signed(path: Path) -> Iterator[None]:
         note.seek(0)
         holder = note.read().strip() or "another process"
         fix = "Close that one first, or take another sequence."
-        hold(note, BusyError(path, expected="nobody else at work on it", got=holder, fix=fix))
+        hold(note, BusyError(path, expected="a sequence that is not in use", got=holder, fix=fix))
         note.truncate(0)
         note.write(f"process {os.getpid()} on {os.uname().nodename}")
         note.flush()

@@ -111,7 +111,7 @@ def read_object(path: Path, wanted: Wanted, *, nan: bool = False) -> dict[str, A
 
 
 def read_json_lines(path: Path, wanted: Wanted) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line; errors as of `read_json`."""
+    """Read a file of one JSON object per line; errors as of `read_json`."""
     return [
         as_object(parse_json(line, f"{path}:{number}", wanted), f"{path}:{number}", wanted)
         for number, line in enumerate(read_text(path, wanted).split("\n"), start=1)

@@ -180,7 +180,9 @@ def _claim(path: Path) -> tuple[Path, int]:
             if number == _TRIES:
                 os.close(handle)
                 fix = "Wait for it to end, then run this again, or choose another place."
-                raise BusyError(path, expected="a file that nobody writes", got="another writer", fix=fix) from None
+                raise BusyError(
+                    path, expected="a file that is not being written", got="another writer", fix=fix
+                ) from None
             time.sleep(_WAIT_S)
         except OSError:  # a network disk without locks
             os.close(handle)

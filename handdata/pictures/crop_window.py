@@ -1,4 +1,4 @@
-"""Where the crop lies and how the labels follow it: one affine a sample, in float64 on the host. Pure NumPy.
+"""Where the crop lies and how the labels follow it: one affine per sample, in float64 on the host. Pure NumPy.
 
 From source pixels to crop pixels goes one affine, `crop . turn . mirror`:
     mirror  a right hand becomes a left one: u -> W - 1 - u, x -> -x

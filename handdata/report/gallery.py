@@ -88,7 +88,7 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
 
 
 def mosaic(folder: Path) -> tuple[str, str]:
-    """Draw the 21 heatmaps of one sample over its picture, one tile a keypoint in the order of `skeleton.KEYPOINTS`.
+    """Draw the 21 heatmaps of one sample over its picture, one tile per keypoint in the order of `skeleton.KEYPOINTS`.
 
     Returns:
         A data URI ("" if the run kept no heatmaps), and a caption or what is missing.

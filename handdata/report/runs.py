@@ -27,7 +27,7 @@ class Run:
         config: config.json, the resolved recipe.
         environment: environment.json: versions, device, command.
         shards: shards.json: what it was trained on.
-        log: log.jsonl, one entry an epoch.
+        log: log.jsonl, one entry per epoch.
         results: results.json; None before it is evaluated.
         missing: what the folder lacks and which command makes it.
     """

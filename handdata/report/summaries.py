@@ -24,7 +24,7 @@ _SUBSET_ORDER = ("all", "without_middle_mcp", "no_object", "object", "left", "ri
 
 
 def overview(runs: Sequence[Run]) -> Table:
-    """Return the first table of the page: one row a run and set."""
+    """Return the first table of the page: one row per run and set."""
     rows = []
     for run, one in scored_sets(runs):
         errors = one.errors.get("all", {})

@@ -42,7 +42,7 @@ def _check_names(data: "Dataset", name: str, values: Sequence[Any]) -> None:
         if value not in known:
             near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
             fix = f"The nearest is {near[0]!r}." if near else ""
-            raise ConfigError(f"{name} of {data.name}", expected="one that occurs", got=repr(value), fix=fix)
+            raise ConfigError(f"{name} of {data.name}", expected="a value in the dataset", got=repr(value), fix=fix)
 
 
 def order_of(values: NDArray[Any], *, descending: bool) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""What stands behind the hand: a pool of procedural pictures a style, or the user's own, cropped and graded afresh."""
+"""What stands behind the hand: a pool of procedural pictures per style, or the user's own, cropped and graded."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ from handdata.synth.color import Colors, decode
 from handdata.synth.frame import Style
 from handdata.synth.style import LOOKS
 
-POOL_SIZE = 64  # pictures a style; drawn once a process, seen through countless crops
+POOL_SIZE = 64  # pictures per style; drawn once per process, seen through countless crops
 POOL_PX = 384
 MAX_SIDE_PX = 900  # of the user's pictures, once loaded
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

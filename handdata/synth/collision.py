@@ -1,4 +1,4 @@
-"""Does a hand run through itself? Nineteen capsules, one a bone, whose radii are measured on the mesh."""
+"""Does a hand run through itself? Nineteen capsules, one per bone, whose radii are measured on the mesh."""
 
 from dataclasses import dataclass
 from functools import cache

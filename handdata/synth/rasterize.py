@@ -1,4 +1,4 @@
-"""A z-buffer rasteriser in plain numpy: triangles to rows, rows to fragments, one integer maximum a pixel.
+"""A z-buffer rasteriser in plain numpy: triangles to rows, rows to fragments, one integer maximum per pixel.
 
 Within a triangle, barycentrics and 1 / z are affine in the pixel's x and y; so every row of a triangle has an exact
 span of pixels. A fragment is a 64-bit key, the bits of its float32 1 / z above the number of its row, and the nearest

@@ -1,4 +1,4 @@
-"""Render a scene: the surface once, then a view a camera. numpy only.
+"""Render a scene: the surface once, then one view per camera. numpy only.
 
 Every pixel has a sample at its centre, which alone decides depth, mask and parts. Pixels on an edge also take the four
 samples at their corners, shared with their neighbours: half of the colour from the centre, an eighth from each corner.

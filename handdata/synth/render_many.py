@@ -1,4 +1,4 @@
-"""Render many frames on many cores: one task a frame, written by the worker that rendered it.
+"""Render many frames on many cores: one task per frame, written by the worker that rendered it.
 
 The result never depends on the number of workers, since a frame is a function of its spec and index alone. Workers
 are spawned, not forked: safe beside torch and OpenCV threads; `write` must be picklable (a module-level function or a
@@ -74,8 +74,8 @@ def _render_in_pool(tasks: Sequence[Task], write: Write, workers: int, title: st
         except BrokenProcessPool as error:
             raise DataError(
                 title,
-                expected="every worker to live until its frames are written",
-                got="a worker that was killed, most often for want of memory",
+                expected="running workers",
+                got="a killed one, most often for lack of memory",
                 fix="Run the same command again, with fewer --workers; finished frames are kept.",
             ) from error
         finally:

@@ -88,7 +88,7 @@ class DataConfig:
     weights: dict[str, float] = field(default_factory=dict)  # by dataset, instead of `mix`
     val_sequences: tuple[str, ...] = ()  # validate on these, train on all others, whatever split they are in
     backgrounds: str = ""  # a converted pool of pictures; "" paints some, "none" leaves what is there
-    batch: int = 64  # samples a step, all processes together
+    batch: int = 64  # samples per step, all processes together
     loader_threads: int = 2
     cache: Literal["none", "device"] = "none"  # "device" keeps the training set there
     turn: bool = False  # 3D in the axes of the view through the crop's middle, where the camera is known

@@ -71,7 +71,7 @@ class Selection:
 
 @dataclass
 class _Rows:
-    """What is collected, a list entry a batch."""
+    """What is collected, one list entry per batch."""
 
     dataset: list[str] = field(default_factory=list)
     sample_id: list[str] = field(default_factory=list)

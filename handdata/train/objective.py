@@ -23,11 +23,11 @@ from handdata.progress import say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.config import Compile, Config
 
-# Compiling costs about 45 s and saves 11 ms a step at batch 256 (5,730 against 7,710 samples/s on an H100):
+# Compiling costs about 45 s and saves 11 ms per step at batch 256 (5,730 against 7,710 samples/s on an H100):
 # even after 3,900 steps. "auto" compiles trainings more than twice as long.
 AUTO_STEPS = 10_000
 # At batch 64 "auto" replays CUDA graphs: 6,100 samples/s, 3,410 compiled without, 3,650 eager (the same).
-GRAPHS_BELOW = 256  # samples a step; between 64 and 256 nothing was measured
+GRAPHS_BELOW = 256  # samples per step; between 64 and 256 nothing was measured
 REPLAYING: tuple[Compile, ...] = ("reduce-overhead", "max-autotune")
 TRIALS = 3  # steps before the first one counts: compile, record graphs, replay them
 # How far compiled sums may be from eager ones, relative and absolute: only a wrong program is further.

@@ -3,7 +3,7 @@
 runs/<name>/config.json        the resolved recipe
             environment.json   versions, device, processes, command
             shards.json        what it was trained on: folders, counts, hashes
-            log.jsonl          one object an epoch
+            log.jsonl          one object per epoch
             checkpoints/{last,best}/
             results.json, predictions.h5    written by evaluation
 """
@@ -116,7 +116,7 @@ def last_of(run: Path) -> Path:
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return one row a run: name, recipe, model, epochs done, best and last validation totals, whether it is scored."""
+    """Return one row per run: name, recipe, model, epochs done, best and last validation totals, scored or not."""
     rows = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not (path / "config.json").is_file():

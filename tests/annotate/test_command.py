@@ -116,7 +116,7 @@ def test_headless_never_writes_over_a_persons_work(run: Run, tmp_path: Path) -> 
 
     done = run("--headless", "--init", "50,50,30,30")
     assert done.returncode == 1
-    assert "expected no work of a person's" in done.stderr
+    assert "expected no journal at" in done.stderr
     assert (tmp_path / "made.csv").read_bytes() == before
 
 

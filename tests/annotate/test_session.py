@@ -234,7 +234,7 @@ def test_the_second_person_on_a_sequence_gets_a_clear_refusal(session: Session) 
     )
     said = subprocess.run([sys.executable, "-c", code, session.path], capture_output=True, text=True, check=True).stdout
 
-    assert "expected nobody else at work on it, got process" in said
+    assert "expected a sequence that is not in use, got process" in said
     with pytest.raises(BusyError):
         Session(session.pictures, session.path)
     session.close()

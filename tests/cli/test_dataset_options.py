@@ -81,7 +81,7 @@ def test_the_doctor_takes_the_options_of_its_dataset(native_tree):
         (("convert", "synthhands", "--key-tolerance", "65"), "65 is not in the range 0<=x<=64"),
         (("convert", "custom", "--annotations", "/nowhere.csv"), "does not exist"),
         (("convert", "nothing", "--hands", "all"), "'nothing' is not one of stereo, dexter"),
-        (("doctor", "--hands", "all"), "is for rhd, which none is named"),
+        (("doctor", "--hands", "all"), "is for rhd, and no dataset is named"),
     ],
     ids=str,
 )  # fmt: skip

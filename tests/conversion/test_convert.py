@@ -196,7 +196,9 @@ def test_a_file_system_that_locks_nothing_is_said_once_and_written_to(job, root,
     monkeypatch.setattr(fcntl, "flock", without)
     convert("stereo", root, tmp_path / "out", job=job)
 
-    assert capsys.readouterr().err.count("out: not locked (No locks available): let nobody else work on it") == 1
+    assert (
+        capsys.readouterr().err.count("out: not locked (No locks available): make sure that nobody else uses it") == 1
+    )
     assert list((tmp_path / "out").glob("*.h5"))
 
 
@@ -387,7 +389,7 @@ def test_a_file_of_somebody_elses_under_a_shards_name_is_refused_and_stays(root,
     out.mkdir()
     (out / "train-00000.h5").write_text("precious")
     with pytest.raises(
-        ConfigError, match=r"train-00000.h5: expected no file, or a shard, got a file of somebody else's"
+        ConfigError, match=r"train-00000.h5: expected no file, or a shard, got a file of another program"
     ):
         convert("stereo", root, out)
 

@@ -273,7 +273,7 @@ def test_an_unknown_protocol_is_named_with_the_known_ones(full):
 
 
 def test_predictions_of_another_dataset_are_refused(full, tips):
-    with pytest.raises(DataError, match="none of which is there"):
+    with pytest.raises(DataError, match="got other ids, such as"):
         score_predictions(made_predictions([tips]), [full.folder])
 
 

@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(dataset, tmp_path):
 
 
 def test_a_second_export_to_a_folder_is_refused_while_the_first_works(dataset, tmp_path):
-    with alone(tmp_path / "out", "export"), pytest.raises(BusyError, match="out: expected a folder nobody works in"):
+    with alone(tmp_path / "out", "export"), pytest.raises(BusyError, match="out: expected a folder that is not in use"):
         export(dataset, tmp_path / "out", "coco")
 
 

@@ -56,5 +56,5 @@ def test_where_nothing_can_be_locked_a_line_says_so_and_the_work_goes_on(lock, t
     with lock(tmp_path / "run"):
         pass
 
-    said = f"{tmp_path / 'run'}: not locked (Operation not supported): let nobody else work on it meanwhile\n"
+    said = f"{tmp_path / 'run'}: not locked (Operation not supported): make sure that nobody else uses it meanwhile\n"
     assert capsys.readouterr().err == said

@@ -120,7 +120,7 @@ def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path):
 
 def test_a_second_writer_of_one_file_is_refused_and_the_first_goes_on(tmp_path):
     other = begun(tmp_path / "page.html")
-    with pytest.raises(BusyError, match=r"page.html: expected a file that nobody writes, got another writer"):
+    with pytest.raises(BusyError, match=r"page.html: expected a file that is not being written, got another writer"):
         write_bytes(tmp_path / "page.html", b"mine")
     write_bytes(tmp_path / "other.html", b"another file")
 

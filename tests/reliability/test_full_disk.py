@@ -45,7 +45,9 @@ def test_an_evaluation_leaves_nothing_at_whatever_size_the_room_ends(trained, ru
 def test_a_second_evaluation_of_a_run_is_refused_before_it_predicts(trained, run):
     before = files(run)
     with whole(run / "results.json"):
-        with pytest.raises(BusyError, match=r"results.json: expected a file that nobody writes, got another writer"):
+        with pytest.raises(
+            BusyError, match=r"results.json: expected a file that is not being written, got another writer"
+        ):
             evaluate_run(run, Selection(folders=[trained.shards], split="val"), device="cpu")
         (run / "kept").touch()
         raised = files(run)
@@ -63,6 +65,6 @@ def test_two_commands_for_one_run_at_once_end_with_one_whole_result_and_one_line
     for process, (_, errors) in zip(started, ended, strict=True):
         assert "Traceback" not in errors
         if process.returncode:
-            assert errors.splitlines()[-1].startswith(f"handdata: {run}/results.json: expected a file that nobody")
+            assert errors.splitlines()[-1].startswith(f"handdata: {run}/results.json: expected a file that is not")
     assert read_results(run / "results.json").sets
     assert len(read_predictions(run / "predictions.h5")) == 6

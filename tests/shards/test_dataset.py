@@ -213,9 +213,9 @@ def test_where_by_whether_there_is_an_object(folder):
     ("wanted", "line"),
     [
         ({"sequences": "a"}, r"columns of made: expected a column, got 'sequences'\. The nearest is 'sequence'"),
-        ({"sequence": "c"}, r"sequence of made: expected one that occurs, got 'c'\."),
+        ({"sequence": "c"}, r"sequence of made: expected a value in the dataset, got 'c'\."),
         ({"side": "Left"}, r"The nearest is 'left'"),
-        ({"split": ["val", "test"]}, "expected one that occurs, got 'test'"),
+        ({"split": ["val", "test"]}, "expected a value in the dataset, got 'test'"),
     ],
 )
 def test_a_wrong_name_is_told_with_the_nearest(folder, wanted, line):

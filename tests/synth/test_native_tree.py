@@ -128,7 +128,7 @@ def test_two_renderings_into_one_folder_are_refused(tmp_path):
     other = os.open(tmp_path / "rhd", os.O_RDONLY)
     try:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(BusyError, match="expected a folder nobody works in, got another rendering in it"):
+        with pytest.raises(BusyError, match="expected a folder that is not in use, got another rendering in it"):
             write_native("rhd", tmp_path / "rhd", 1, seed=0, small=True)
     finally:
         os.close(other)

@@ -1,4 +1,4 @@
-"""What the three fingertip sets of MPI share: tables of points as text, one row a frame. No dataset names.
+"""What the three fingertip sets of MPI share: tables of points as text, one row per frame. No dataset names.
 
 A table is read as bare rows; a row is parsed where its sample is read, so that one damaged row costs one sample.
 """

@@ -115,7 +115,7 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
         datasets: names of the shard folders, in order.
 
     Returns:
-        One weight a dataset, or None when every sample is equally likely.
+        One weight per dataset, or None when every sample is equally likely.
 
     Raises:
         ConfigError: an unknown mix, or names that are not the datasets given.

@@ -38,7 +38,7 @@ _PROBES = 32  # pages looked at to decide whether a shard is in memory
 class OpenShard:
     """The pixels and labels of one shard; opened in the process that reads.
 
-    A row's pixels are read by `pread`, not over a mapping: 16 us a row of 192 px whether it was read before or not,
+    A row's pixels are read by `pread`, not over a mapping: 16 us per row of 192 px whether it was read before or not,
     where a mapping takes 14 us again and 22 us the first time, in page faults (measured). A file that is cut short
     meanwhile is an error and not a signal.
 
