@@ -41,10 +41,10 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding("index", str(path), f"not an index of {VERSION}")]
     broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or not _fits(entry, _ENTRY)]
     if broken:
-        what = "a shard's entry lacks a key or holds another kind of value"
+        what = "entry of a shard without a key, or with a value of the wrong kind"
         return {}, [Finding("index", str(path), what, len(broken), len(index["shards"]))]
     if not _fits(index, _INDEX) or not all(isinstance(facts, dict) for facts in index["splits"].values()):
-        return {}, [Finding("index", str(path), f"damaged index: one of {', '.join(_INDEX)} is of another kind")]
+        return {}, [Finding("index", str(path), f"damaged index: wrong kind of value in one of {', '.join(_INDEX)}")]
     return index, list(_index_faults(folder, index))
 
 
@@ -72,7 +72,7 @@ def _index_faults(folder: Path, index: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("index", str(folder), "shards that the index does not list", len(stray), 0, examples(stray))
     partial = sorted(p.name for p in folder.glob(f"*{PARTIAL}"))
     if partial:
-        yield Finding("index", str(folder), "partial files of a dead conversion", len(partial), 0, examples(partial))
+        yield Finding("index", str(folder), "partial files of a stopped conversion", len(partial), 0, examples(partial))
 
 
 def open_shards(

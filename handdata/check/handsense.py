@@ -189,7 +189,7 @@ def _side_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     first = by_sequence[:3].tolist()
     where = ", ".join(name for name in first if name) or "the dataset"
     where += f" and {len(by_sequence) - 3} more sequences" if len(by_sequence) > 3 else ""
-    what = "chirality: the fingers bend as on the other hand than hand_side says: mirrored, or the sides are exchanged"
+    what = "chirality: the fingers bend like those of the other hand: mirrored labels, or hand_side exchanged"
     yield Finding("chirality", where, what, count, total, examples(rows.ids[wrong]))
 
 
@@ -242,5 +242,5 @@ def _bone_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     wrong &= (rows["flags"] & 1) == 0  # published as wrong: known
     if wrong.any():
         names = [KEYPOINTS[k] for k in np.argsort(-keypoints[wrong].sum(0))[:3] if keypoints[wrong][:, k].any()]
-        what = f"bone lengths no hand has, most often at {', '.join(names)}"
+        what = f"impossible bone lengths, most often at {', '.join(names)}"
         yield Finding("bones", "keypoints_3d", what, int(wrong.sum()), len(rows), examples(rows.ids[wrong]))

@@ -150,7 +150,7 @@ FAULTS = [
     (exchange_sides, "chirality", "the sides are exchanged"),
     (another_cameras_K, "reprojection", "wrong camera's K"),
     (move_one_keypoint, "reprojection", "single keypoints off by 30 px (largest 30): ring_pip"),
-    (move_one_keypoint_in_3d, "bones", "bone lengths no hand has"),
+    (move_one_keypoint_in_3d, "bones", "impossible bone lengths"),
     (sentinel_let_through, "depth", "depth outside"),
     (mask_does_not_follow, "schema", "annotated_2d is not where keypoints_2d is finite"),
     (canvas_of_another_crop, "schema", "source_to_canvas does not show crop_xyxy"),
@@ -341,7 +341,7 @@ def test_stray_and_partial_files_are_named(folder):
     found = {(f.what, f.examples) for f in verify(folder, quick=True).findings}
 
     assert ("shards that the index does not list", ("val-00007.h5",)) in found
-    assert ("partial files of a dead conversion", ("val-00008.h5.17.partial",)) in found
+    assert ("partial files of a stopped conversion", ("val-00008.h5.17.partial",)) in found
 
 
 # ------------------------------------------------------------------------------------------------ copies

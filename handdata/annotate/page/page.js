@@ -106,8 +106,8 @@ function hint() {
   const begun = state.frames.some((frame) => frame?.[4]);
   const { box, source, settled } = cell();
   let text = "";
-  if (!begun) text = "Drag a box over the hand. Then Enter tracks on while you watch.";
-  else if (!box && source === "lost" && settled) text = "Lost here. Draw the box, or O if the hand is gone.";
+  if (!begun) text = "Drag a box over the hand. Then press Enter to track while you watch.";
+  else if (!box && source === "lost" && settled) text = "Lost here. Draw the box, or press O if the hand is gone.";
   $("hint").hidden = !text || play.on;
   $("hint").textContent = text;
 }

@@ -131,7 +131,7 @@ def _is_whole(root: Path, request: Request) -> bool:
             differ = ", ".join(
                 f"{key} {mark.get(key)}" for key, value in _facts(request).items() if mark.get(key) != value
             )
-            raise ConfigError(root, expected="this same rendering or no folder", got=f"one with {differ}", fix=fix)
+            raise ConfigError(root, expected="the same rendering or no folder", got=f"one with {differ}", fix=fix)
         return whole
     if root.is_dir() and any(not path.name.endswith(ENDING) for path in root.iterdir()):  # a mark cut short is ours
         raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
