@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
-from handdata.annotate.tracking import Board
+from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import Box
 from handdata.geometry import iou, xywh_to_xyxy
 from handdata.synth.frame import Camera, SequenceSpec
@@ -204,7 +204,7 @@ def unattended(sequence: Sequence, spacing: int, method: str) -> list[float]:
     labelled, truth = sequence.labelled, sequence.truth
     keys = sorted({*labelled[::spacing], labelled[-1]})
     if method == "ours":
-        board = Board(list_pictures(sequence.folder), TrackerSettings())
+        board = SequenceTracks(list_pictures(sequence.folder), TrackerSettings())
         marks = {frame: person(truth[frame]) for frame in keys}
         while (job := board.next_job(marks, 0)) is not None:
             board.do(job)

@@ -24,7 +24,7 @@ FLAT = 0.10  # how much dearer a sample may become
 class Repeated:
     """A stand-in for a converted dataset of any size: the same rows over and over, each with an id of its own."""
 
-    name, splits, index, folder = "standin", ("test",), {"origin": "rendered"}, "repeated rows in memory"
+    name, splits, origin, folder = "standin", ("test",), "rendered", "repeated rows in memory"
 
     def __init__(self, samples: int) -> None:
         rng = np.random.default_rng(0)
@@ -48,11 +48,12 @@ class Repeated:
     def __len__(self) -> int:
         return len(self._row)
 
-    def labels(self, name: str) -> np.ndarray[Any, Any]:
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        if name == "sequence":
+            return self._sequence
+        if name == "camera":
+            return np.zeros(len(self), "U3")
         return self._own[name] if name in self._own else self._rows[name][self._row]
-
-    def strings(self, name: str) -> np.ndarray[Any, Any]:
-        return self._sequence if name == "sequence" else np.zeros(len(self), "U3")
 
 
 def predicted(dataset: Repeated) -> Predictions:
