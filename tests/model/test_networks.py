@@ -10,9 +10,9 @@ import torch
 
 from handdata.model import networks as models
 from handdata.model.kinds import KINDS
-from handdata.model.networks import HandNet, bones_to_keypoints
+from handdata.model.networks import HandNet, bones_to_keypoints, keypoints_to_bones
 from handdata.model.read_out import expectation
-from handdata.skeleton import BONES, INDEX, ROOT
+from handdata.skeleton import INDEX, ROOT
 
 PARAMETERS = {"direct": 31_223_903, "latent": 31_223_903, "tree": 31_223_300}  # docs/method.md 6.2
 BLOCKS = {  # docs/method.md 6.1 and 6.2
@@ -157,11 +157,6 @@ def test_a_keypoint_is_the_sum_of_the_bones_on_its_way():
     expected = -bones[0, 8] + bones[0, 0] + bones[0, 1] + bones[0, 2]  # P3 = -B8 + B0 + B1 + B2, docs/method.md 6.4
     torch.testing.assert_close(xyz[0, INDEX["thumb_dip"]], expected)
     torch.testing.assert_close(xyz[0, INDEX["wrist"]], -bones[0, 8])
-
-
-def keypoints_to_bones(xyz):
-    """Each keypoint less its parent."""
-    return xyz[:, 1:] - xyz[:, [start for start, _ in BONES]]
 
 
 def test_keypoints_to_bones_and_back_is_the_identity_at_the_root():
