@@ -31,7 +31,7 @@ STRIDE = 4  # of the maps
 LEAST = 0.2  # across the knuckles, in units of wrist to middle MCP: below it the frame means nothing
 
 
-class Lifted(NamedTuple):
+class LiftingPrediction(NamedTuple):
     """What the network says of a batch.
 
     Attributes:
@@ -66,13 +66,13 @@ class LiftingNet(nn.Module):
         """What published weights fill, and what a recipe may freeze."""
         return self.pyramid.encoder
 
-    def forward(self, image_B3HW: Tensor) -> Lifted:
+    def forward(self, image_B3HW: Tensor) -> LiftingPrediction:
         """Return maps, pose and view of (B, 3, n, n) normalised images."""
         maps = torch.sigmoid(self.logits(self.pyramid(image_B3HW).up3).float() + self.logit_offset)
         seen = maps.detach()  # as published: lifting does not bend the maps
         canonical = self.pose(seen).float().unflatten(1, (NUM_KEYPOINTS, 3))
         view = nearest_rotation(self.view(seen).float().unflatten(1, (3, 3)))
-        return Lifted(maps, (canonical[..., None] * view[:, None]).sum(2), canonical, view)
+        return LiftingPrediction(maps, (canonical[..., None] * view[:, None]).sum(2), canonical, view)
 
 
 def _stream(model: ModelConfig, outputs: int) -> nn.Sequential:
@@ -114,7 +114,7 @@ def view_of(xyz_BK3: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(good[:, None, None], frame, torch.eye(3, device=frame.device, dtype=frame.dtype)), good
 
 
-def sums(prediction: Lifted, labels: Labels, loss: LossConfig) -> tuple[Ratio, ...]:
+def sums(prediction: LiftingPrediction, labels: Labels, loss: LossConfig) -> tuple[Ratio, ...]:
     """Return the losses of maps, canonical pose, view and pose."""
     flat, deep = labels.present_2d_BK, labels.present_3d_BK
     px, py = profiles(labels.uv_BK2, prediction.maps_BKHW.shape[-1], 1.0)
@@ -130,7 +130,7 @@ def sums(prediction: Lifted, labels: Labels, loss: LossConfig) -> tuple[Ratio, .
     )
 
 
-def read(prediction: Lifted, _: ModelConfig, rule: str) -> Reading:
+def read(prediction: LiftingPrediction, _: ModelConfig, rule: str) -> Reading:
     """Return positions of the maps and the lifted pose."""
     maps = prediction.maps_BKHW
     uv = read_out(maps, cast(ReadOut, rule))
