@@ -1,4 +1,4 @@
-"""Labelled fingertips in the pictures being boxed: a box that leaves one out is wrong, and that costs nobody a look."""
+"""Labelled fingertips in the pictures being boxed: a box that misses one is wrong, which is found without looking."""
 
 import re
 from pathlib import Path

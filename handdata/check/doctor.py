@@ -1,4 +1,4 @@
-"""Is a native archive unpacked as it should be: where, what is there of it, which reading, how much work it is."""
+"""Check how a native archive is unpacked: where it lies, what is there, how it is read, how much work it is."""
 
 import json
 import os

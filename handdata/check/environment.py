@@ -86,7 +86,9 @@ def probe(name: str, script: str) -> Check:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Check(name, "found", f"does not load within {PROBE_SECONDS} s", "See what the disk and the cores do.")
+        return Check(
+            name, "found", f"does not load within {PROBE_SECONDS} s", "Check the load of the disk and the cores."
+        )
     if done.returncode == 0:
         return Check(name, "ok", done.stdout.strip())
     reason = (done.stderr.strip().splitlines() or [f"ended with signal {-done.returncode}"])[-1]
@@ -102,7 +104,7 @@ def opencv_builds(installed: frozenset[str] | None = None) -> Check:
     listed = ", ".join(sorted(installed)) or "none"
     if len(installed) > 1:
         fix = f"pip uninstall -y {' '.join(sorted(installed))} && pip install opencv-contrib-python"
-        return Check("OpenCV builds", "found", f"{listed} write over each other", fix)
+        return Check("OpenCV builds", "found", f"{listed} overwrite each other", fix)
     return Check("OpenCV builds", "ok", listed)
 
 

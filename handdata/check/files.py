@@ -41,7 +41,7 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding("index", str(path), f"not an index of {VERSION}")]
     broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or not _fits(entry, _ENTRY)]
     if broken:
-        what = "entry of a shard without a key, or with a value of the wrong kind"
+        what = "a shard's entry without a key, or with a value of the wrong kind"
         return {}, [Finding("index", str(path), what, len(broken), len(index["shards"]))]
     if not _fits(index, _INDEX) or not all(isinstance(facts, dict) for facts in index["splits"].values()):
         return {}, [Finding("index", str(path), f"damaged index: wrong kind of value in one of {', '.join(_INDEX)}")]

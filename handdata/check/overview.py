@@ -1,4 +1,4 @@
-"""One line per dataset: the facts of its manifest (the thesis' Table 2.1), and whether it is converted."""
+"""One line per dataset: the facts of its manifest (the thesis' Table 2.1), and how much of it is converted."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

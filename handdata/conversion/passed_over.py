@@ -1,4 +1,4 @@
-"""Files and folders that are passed over, with names that are nearly right: said, so that nobody believes them read."""
+"""Files and folders that are not read although their names are nearly right: they are reported."""
 
 import os
 from collections.abc import Mapping

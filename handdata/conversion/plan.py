@@ -67,7 +67,7 @@ def make_plan(
     items = [item for item in plan.items if not splits or item.split in splits]
     if not plan.items:
         fix = "Unpack the archive whole, or choose other --sequences or --camera."
-        raise MissingError(plan.root, expected="labelled pictures of what was asked for", got="none", fix=fix)
+        raise MissingError(plan.root, expected="labelled pictures that match the request", got="none", fix=fix)
     if not items:
         there = ", ".join(sorted({item.split for item in plan.items}))
         raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))

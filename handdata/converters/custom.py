@@ -78,10 +78,10 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
 
 def _notes(table: Annotations, absent: Sequence[str]) -> Iterator[str]:
     if table.ignored:
-        yield f"ignored points, none of the 21: {', '.join(table.ignored)}"
+        yield f"ignored points, not among the 21: {', '.join(table.ignored)}"
     if table.others:
         names = ", ".join(table.others)
-        yield f"left out: {sum(table.others.values())} annotations of what is no hand: {names}"
+        yield f"left out: {sum(table.others.values())} annotations of other things than hands: {names}"
     if absent:
         yield f"absent: {len(absent)} of {len(table.rows)} labelled pictures, the first {absent[0]}"
 

@@ -93,7 +93,7 @@ def plan(root: Path, manifest: Manifest, options: RHDOptions) -> Plan:
         faults |= {item.id: fault for item in here if fault is not None}
     if not items:
         fix = "Unpack RHD_v1-1.zip again, or choose other --sequences or --hands."
-        raise MissingError(root, expected="labelled pictures of what was asked for", got="none", fix=fix)
+        raise MissingError(root, expected="labelled pictures that match the request", got="none", fix=fix)
     absent = [name for name in sets if name not in found and (not options.sequences or name in options.sequences)]
     warnings += [f"absent: {', '.join(absent)}"] if absent else []
     readable = [name for name in found if tried(partial(_annotations, root / _anno(name)), root)[1] is None]
@@ -274,7 +274,7 @@ def _agreement(root: Path, names: Sequence[str], manifest: Manifest) -> str:
             distances.append(np.abs(uv - projected)[near].max(axis=1))
     off = np.concatenate([*distances, np.empty(0)])
     if not len(off):
-        return "not told: no label inside a picture could be read"
+        return "not checked: no label inside a picture could be read"
     far = int((off > OFF_PX).sum())
     if far:
         return f"{far} of {len(off)} keypoints looked at are more than {OFF_PX:g} px apart, the largest {off.max():.1f}"

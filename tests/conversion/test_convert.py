@@ -360,7 +360,7 @@ def test_a_sequence_without_pictures_is_told(tmp_path):
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"")
 
-    with pytest.raises(MissingError, match="native: expected labelled pictures of what was asked for, got none"):
+    with pytest.raises(MissingError, match="native: expected labelled pictures that match the request, got none"):
         make_plan("synthhands", tmp_path / "native", SynthHandsOptions(sequences=("female_object/seq01",)))
 
 

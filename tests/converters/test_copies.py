@@ -370,7 +370,7 @@ def test_boxes_found_by_themselves_that_match_nothing_are_said_not_to_be_used(na
     (tmp_path / "Rigid.csv").write_text("img_name,x,y,w,h\nRigid/color/Color_9999.bmp,10,10,50,50\n")
 
     plan = make_plan("dexter", native_tree("dexter"), options("dexter", boxes_default=tmp_path))
-    assert f"{tmp_path}: none of 1 boxes is of any of the pictures: not used" in plan.warnings
+    assert f"{tmp_path}: none of the 1 boxes belongs to these pictures: not used" in plan.warnings
     assert dict(plan.readings)["crops"] == "round the fingertips: no box of these pictures"
 
 

@@ -210,7 +210,7 @@ def test_annotations_of_other_things_are_left_out_and_counted(tmp_path):
     plan = plan_of("custom", tmp_path, annotations=table)
 
     assert len(plan.items) == 1
-    assert plan.warnings == ("left out: 3 annotations of what is no hand: cup, person",)
+    assert plan.warnings == ("left out: 3 annotations of other things than hands: cup, person",)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (240, 320)], ids=["resized", "turned"])
@@ -393,7 +393,7 @@ def test_points_that_are_none_of_ours_are_named(tmp_path):
 
     plan = plan_of("custom", tmp_path, annotations=table)
 
-    assert plan.warnings == ("ignored points, none of the 21: nose",)
+    assert plan.warnings == ("ignored points, not among the 21: nose",)
 
 
 def test_an_edited_file_is_read_again(tmp_path):

@@ -177,7 +177,7 @@ def test_the_2d_labels_confirm_the_axes_where_they_are_there(tmp_path):
     said = dict(plan_of("dexter", root).readings)["2D against 3D labels"]
     assert said == "median 0.0 px apart, 0 of 5 tips more than 10 px"
     (root / "data/Rigid/annotations/Rigid2D.txt").unlink()
-    assert dict(plan_of("dexter", root).readings)["2D against 3D labels"] == "not told: no tip has both"
+    assert dict(plan_of("dexter", root).readings)["2D against 3D labels"] == "not checked: no tip has both"
 
 
 def test_absent_sequences_are_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Faults of reading, told of the file that was read. No dataset names."""
+"""Errors while reading, with the name of the file. No dataset names."""
 
 import errno
 from collections.abc import Callable

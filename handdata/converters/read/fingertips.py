@@ -147,7 +147,7 @@ def say_agreement(distances: Mapping[str, Sequence[float]]) -> str:
     known = {name: np.array(values)[np.isfinite(values)] for name, values in distances.items()}
     every = np.concatenate([*known.values(), np.empty(0)])
     if not len(every):
-        return "not told: no tip has both"
+        return "not checked: no tip has both"
     far = {name: int((values > FAR_PX).sum()) for name, values in known.items()}
     where = ", ".join(f"{name} {count}" for name, count in far.items() if count)
     said = f"median {np.median(every):.1f} px apart, {sum(far.values())} of {len(every)} tips more than {FAR_PX:g} px"

@@ -36,7 +36,7 @@ def require_matches(boxes: BoxTable | None, items: Sequence[Item], options: Opti
         return ""
     first, named = items[0], next(iter(boxes.rows), ("", "none"))
     if options.boxes is None:
-        return f"{options.boxes_default}: none of {len(boxes.rows)} boxes is of any of the pictures: not used"
+        return f"{options.boxes_default}: none of the {len(boxes.rows)} boxes belongs to these pictures: not used"
     expected = f"boxes of the pictures, such as {first.sequence}/{Path(first.image).name}"
     got = f"{len(boxes.rows)} of others, the first {'/'.join(named)}"
     raise ConfigError(f"--boxes {options.boxes}", expected=expected, got=got, fix="Name them as the pictures are.")

@@ -1,4 +1,4 @@
-"""volume: a 3D heatmap a keypoint, coarse in depth first and finer stage by stage.
+"""volume: one 3D heatmap per keypoint, coarse in depth first and finer stage by stage.
 
 Shape letters: B batch, K the 21 keypoints, Z depth cells, H, W rows and columns of a map, n side of the input.
 
