@@ -1,6 +1,7 @@
 """Families: the seam holds with a new one, and each trains, resumes, is scored, applied and exported by name."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from handdata.evaluation.predictions import read_predictions
 from handdata.geometry import rotation_from_vector
 from handdata.model.checkpoint import Trained, read
 from handdata.model.config import LossConfig, ModelConfig
-from handdata.model.families import FAMILIES, bones, family_of
+from handdata.model.families import FAMILIES, bones, family_of, feedback
 from handdata.model.families.lifting import nearest_rotation, view_of
 from handdata.model.families.projection import project
 from handdata.model.families.projection import render as project_render
@@ -32,9 +33,18 @@ from tests.train.made_training import TINY, job_of, made_inputs, made_set
 
 CPU = torch.device("cpu")
 OWN = sorted(set(FAMILIES) - set(KINDS))  # with a smoke recipe of their own name
-PARAMETERS = {"direct": 31_223_903, "latent": 31_223_903, "tree": 31_223_300, "compact": 3_923_302,
-              "two_and_half": 24_552_896, "bones": 31_223_300,
-              "lifting": 27_638_173, "projection": 21_773_670, "volume": 26_467_993}  # fmt: skip
+PARAMETERS = {
+    "direct": 31_223_903,
+    "latent": 31_223_903,
+    "tree": 31_223_300,
+    "two_and_half": 24_552_896,
+    "lifting": 27_638_173,
+    "projection": 21_773_670,
+    "volume": 26_467_993,
+    "feedback": 21_495_233,
+    "bones": 31_223_300,
+    "compact": 3_923_302,
+}
 RECIPE = """about = "A toy"
 [model]
 kind = "toy"
@@ -305,3 +315,29 @@ def test_volume_reads_its_own_gaussians():
 
     torch.testing.assert_close(found, uv, rtol=0, atol=0.02 / 32)
     torch.testing.assert_close(deep, z - z[:, 9:10], rtol=0, atol=0.03 * 4 / 32)
+
+
+def test_feedback_steps_are_bounded_and_its_targets_lead_to_the_truth():
+    step_ = torch.randn(4, 21, 5) * torch.logspace(-3, 1, 4)[:, None, None]
+    short = feedback.bounded(step_)
+    assert (torch.linalg.vector_norm(short[..., :2], dim=-1) <= feedback.LONGEST_2D + 1e-6).all()
+    assert (torch.linalg.vector_norm(short[..., 2:], dim=-1) <= feedback.LONGEST_3D + 1e-6).all()
+    torch.testing.assert_close(short[0], step_[0])
+
+    true, answer, errors = torch.rand(1, 21, 5), torch.full((1, 21, 5), 0.5), []
+    for _ in range(feedback.STEPS + 1):
+        errors.append(float((true - answer).norm()))
+        answer = answer + feedback.bounded(true - answer)
+    assert all(after < before for before, after in pairwise(errors))
+
+
+def test_feedback_has_no_loss_where_every_step_is_the_perfect_one():
+    labels = made_inputs(2, 32).labels
+    true = torch.cat((labels.uv_BK2, labels.xyz_BK3), -1)
+    answers = [torch.full_like(true, 0.4)]
+    for _ in range(feedback.STEPS):
+        answers.append(answers[-1] + feedback.bounded(true - answers[-1]))
+    steps = torch.stack(answers, 1)
+    sums = feedback.sums(feedback.Steps(steps[..., :2], steps[..., 2:]), labels, LossConfig())
+
+    assert all(float(ratio.total) == pytest.approx(0, abs=1e-8) for ratio in sums)

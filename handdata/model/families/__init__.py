@@ -22,6 +22,7 @@ FAMILIES: dict[str, str] = {  # `model.kind` -> the module of its family
     "lifting": "handdata.model.families.lifting",
     "projection": "handdata.model.families.projection",
     "volume": "handdata.model.families.volume",
+    "feedback": "handdata.model.families.feedback",
     "bones": "handdata.model.families.bones",
     "compact": "handdata.model.families.compact",
 }
