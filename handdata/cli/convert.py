@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @json_option
 @data_root_option
 @click.pass_obj
-def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any) -> None:
+def convert_command(data_root: DataRoot, /, dataset: str, as_json: bool, **asked: Any) -> None:
     """Convert DATASET's native files to shards.
 
     DATASET is one of DATASETS; custom (your own pictures, with --annotations); backgrounds (a folder of pictures); or
@@ -64,8 +64,8 @@ def convert_command(data: DataRoot, /, dataset: str, as_json: bool, **asked: Any
         raise click.BadParameter(f"{dataset!r} is not one of {', '.join(names)}.", param_hint="DATASET")
     _check_options(dataset, asked)
     if dataset == BACKGROUNDS:
-        _paint_backgrounds(data, asked)
-    results = [_convert_one(name, data, asked) for name in (_present(data) if dataset == ALL else [dataset])]
+        _paint_backgrounds(data_root, asked)
+    results = [_convert_one(name, data_root, asked) for name in (_present(data_root) if dataset == ALL else [dataset])]
     for result in results:
         if not as_json:
             click.echo(result.pop("line"))
@@ -85,26 +85,26 @@ def _check_options(dataset: str, asked: dict[str, Any]) -> None:
         refuse_foreign(dataset, asked, tuple(CONVERTERS))
 
 
-def _present(data: DataRoot) -> list[str]:
+def _present(data_root: DataRoot) -> list[str]:
     """Return the datasets that lie under data/native; name those that do not."""
-    present = [name for name in DATASETS if data.native(name).is_dir()]
+    present = [name for name in DATASETS if data_root.native(name).is_dir()]
     absent = ", ".join(name for name in DATASETS if name not in present)
     say(f"convert all: {', '.join(present) or 'nothing'}" + (f"; absent: {absent}" if absent else ""))
     if not present:
         fix = "Unpack the archives there, or render some with: handdata synth all"
-        raise MissingError(data.native("<dataset>"), expected="native files", got="none", fix=fix)
+        raise MissingError(data_root.native("<dataset>"), expected="native files", got="none", fix=fix)
     return present
 
 
-def _convert_one(name: str, data: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
+def _convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
     from handdata.conversion.run import convert
 
     if asked["scheduler"]:  # its workers may run in another folder
-        data = DataRoot(data.root.absolute())
+        data_root = DataRoot(data_root.root.absolute())
         asked = {key: value.absolute() if isinstance(value, Path) else value for key, value in asked.items()}
-    root, out = asked["root"] or data.native(name), asked["out"] or data.shards(name)
-    options = _options(name, data, asked)
+    root, out = asked["root"] or data_root.native(name), asked["out"] or data_root.shards(name)
+    options = _options(name, data_root, asked)
     if asked["dry_run"]:
         return _preview(name, root, out, options, asked)
     with _executor(asked["scheduler"]) as executor:
@@ -176,9 +176,9 @@ def _preview(name: str, root: Path, out: Path, options: "Options", asked: dict[s
     return {"line": line, **record, **said, **foreseen}
 
 
-def _options(name: str, data: DataRoot, asked: dict[str, Any]) -> "Options":
+def _options(name: str, data_root: DataRoot, asked: dict[str, Any]) -> "Options":
     sequences = tuple(part for part in (asked["sequences"] or "").split(",") if part)
-    return options_of(name, asked, sequences=sequences, boxes_default=data.boxes(name))
+    return options_of(name, asked, sequences=sequences, boxes_default=data_root.boxes(name))
 
 
 @contextmanager
@@ -193,10 +193,10 @@ def _executor(scheduler: str | None) -> Iterator[Executor | None]:
         yield executor
 
 
-def _paint_backgrounds(data: DataRoot, asked: dict[str, Any]) -> None:
+def _paint_backgrounds(data_root: DataRoot, asked: dict[str, Any]) -> None:
     """Paint pictures to convert where the user has none."""
     from handdata.shards.backgrounds import write_painted
 
-    folder = data.native(BACKGROUNDS)
+    folder = data_root.native(BACKGROUNDS)
     if asked["root"] is None and not folder.is_dir() and not asked["dry_run"]:
         say(f"backgrounds: no --root and no {folder}: {len(write_painted(folder))} pictures painted there")
