@@ -189,7 +189,7 @@ def _side_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     first = by_sequence[:3].tolist()
     where = ", ".join(name for name in first if name) or "the dataset"
     where += f" and {len(by_sequence) - 3} more sequences" if len(by_sequence) > 3 else ""
-    what = "chirality: the fingers bend like those of the other hand: mirrored labels, or hand_side exchanged"
+    what = "chirality: the fingers bend like those of the other hand: mirrored, or the sides are exchanged"
     yield Finding("chirality", where, what, count, total, examples(rows.ids[wrong]))
 
 
