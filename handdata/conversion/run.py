@@ -24,10 +24,11 @@ from handdata.conversion.state import begin, finished, forget, own_partials, own
 from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
-from handdata.errors import BusyError, ConfigError, DataError
+from handdata.errors import BusyError, ConfigError, DataError, HanddataError
 from handdata.files.locks import hold
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
+from handdata.shards.index import read_index
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker
@@ -99,6 +100,7 @@ def convert(
         say(f"{dataset}: {warning}")
     for what, found in plan.readings:
         say(f"{dataset}: {what}: {found}")
+    _refuse_other(out, dataset)
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
         _refuse_foreign(out, tasks)
@@ -246,6 +248,21 @@ def _in_turn(out: Path) -> Iterator[None]:
         with suppress(OSError):  # where nothing can be locked, `_locked` has said so
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _refuse_other(out: Path, dataset: str) -> None:
+    """Refuse a folder that holds another dataset: its shards would be removed.
+
+    Raises:
+        ConfigError: so it does.
+    """
+    try:
+        held = read_index(out)["dataset"]
+    except HanddataError:  # nothing there, or nothing that can be read
+        return
+    if held != dataset:
+        fix = "Choose another --out, or remove that folder."
+        raise ConfigError(out, expected=f"a folder for {dataset}", got=f"the dataset {held}", fix=fix)
 
 
 def _finished(tasks: Sequence[ShardTask]) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from handdata import __version__
+from handdata.conversion.plan import check_canvas
 from handdata.conversion.rows import canvas_row, check_sample
 from handdata.errors import ConfigError, DataError
 from handdata.files.locks import alone
@@ -70,6 +71,9 @@ def write_dataset(
         ([147.56097412109375, 150.0], ('train',))
     """
     path = Path(folder)
+    check_canvas(canvas)
+    if not 1 <= canvas_scale <= 16:
+        raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))
     with alone(path, "writing"):
         before = _before(path, name, canvas, canvas_scale)
         writer = _Folder(path, name, canvas, canvas_scale, shard_hands)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, MissingError
+from handdata.paths import find_root
 from handdata.shards.conditions import mask_of, order_of
 from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
@@ -98,8 +99,6 @@ class Dataset:
         from handdata.shards.description import describe  # noqa: PLC0415  # reads manifests, only to print
 
         return describe(self)
-
-    # -------------------------------------------------------------------------------------------- choosing
 
     @overload
     def __getitem__(self, key: int | np.integer[Any]) -> Hand: ...
@@ -206,8 +205,6 @@ class Dataset:
         starts = np.cumsum([0, *shards.counts])
         return Dataset(shards, starts[place] + row)
 
-    # -------------------------------------------------------------------------------------------- columns
-
     def column(self, name: str) -> NDArray[Any]:
         """Return a column, (N, ...), read-only: a stored array (docs/schema.md), or `id`, `side`, `split`, `dataset`.
 
@@ -282,14 +279,12 @@ class Dataset:
             raise ValueError("few_shards is for a dataset as opened")
         return Dataset(self.shards.select(evenly(len(self.shards), n)))
 
-    # -------------------------------------------------------------------------------------------- out
-
     def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return a table, one row per hand, indexed by id.
 
         Args:
             columns: those wanted; None takes every column but pixels and hashes. Columns of arrays hold one array per
-                hand; `hand_side` and `has_object` are words and truth values.
+                hand; `side` says `hand_side` in words, `has_object` is a truth value.
         """
         from handdata.shards.table import to_pandas  # noqa: PLC0415  # pandas takes half a second to import
 
@@ -350,7 +345,7 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
     """Open a converted dataset.
 
     Args:
-        folder: holds the shards and index.json.
+        folder: holds the shards and index.json; or a name, for data/shards/NAME under HANDDATA_ROOT or here.
         split: "train", "val" or "test"; None opens all.
 
     Raises:
@@ -364,6 +359,8 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
         ((21, 2), 3)
     """
     path = Path(folder)
+    if not path.exists() and path.name == str(folder) and (named := find_root(None).shards(path.name)).is_dir():
+        path = named
     index = read_index(path)
     splits = sorted({entry["split"] for entry in index["shards"]})
     if split is not None and split not in splits:
@@ -388,6 +385,8 @@ def concat(datasets: Sequence[Dataset]) -> Dataset:
         >>> len(hd.concat([data, data[:2]])) - len(data)
         2
     """
+    if not all(isinstance(data, Dataset) for data in datasets):
+        raise TypeError("concat takes a list of datasets: concat([hd.open(...), hd.open(...)])")
     if not datasets:
         raise ValueError("no datasets to join")
     starts = np.cumsum([0, *(data.shards.total for data in datasets)])

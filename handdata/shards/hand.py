@@ -188,6 +188,8 @@ class Hand:
         """
         from handdata.shards.hand_pictures import draw  # noqa: PLC0415  # OpenCV is slow to load
 
+        if scale is not None and scale < 1:
+            raise ValueError(f"scale must be 1 or more, got {scale}")
         ground = self.image if image is None else _checked_image(image)
         if ground is None:
             raise ValueError("the picture as shipped is not kept in shards: give one with image=, or draw the hand")
@@ -204,8 +206,10 @@ class Hand:
         Raises:
             ValueError: there is no picture, or no size.
         """
-        if self.image is None or size < 1 or not scale > 0:
-            raise ValueError(f"a crop needs a picture, a size and a scale above 0, got size {size}, scale {scale}")
+        sized = isinstance(size, int | np.integer) and size > 0
+        if self.image is None or not sized or not 0 < scale < np.inf or not np.isfinite(rotate):
+            got = f"size {size!r}, rotate {rotate!r}, scale {scale!r}"
+            raise ValueError(f"a crop needs a picture, a whole size, a finite rotate and a scale above 0, got {got}")
         from handdata.shards.hand_pictures import cut  # noqa: PLC0415  # OpenCV is slow to load
 
         return cut(self, self.image, size, rotate=rotate, scale=scale)
@@ -257,7 +261,7 @@ class Hand:
             "keypoints_2d": apply_affine(A, self.keypoints_2d),
             "K": crop_intrinsics(self.K, A),
             "box": _box_through(A, self.box),
-            "crop_box": _box_through(A, self.crop_box),
+            "crop_box": square_of(_box_through(A, self.crop_box)),
             "palm_center_2d": apply_affine(A, self.palm_center_2d[None])[0],
             "source_to_image": compose_affine(A, self.source_to_image),
             "shipped": self.source,

@@ -145,6 +145,8 @@ class ShardList:
         if not self.paths:
             return np.zeros((0, *FIELD[name].shape_at(0)), FIELD[name].dtype)
         if rows is None:
+            rows = np.arange(self.total) if name in {"image", "foreground", "mask"} else None
+        if rows is None:
             return np.concatenate([self._array(shard, name) for shard in range(len(self))])
         if not len(rows):
             return self._array(0, name)[:0]
@@ -156,6 +158,11 @@ class ShardList:
             self._array(int(number), name)[row[order[first:end]]]
             for number, first, end in zip(present, firsts.tolist(), ends, strict=True)
         ]
+        shapes = {part.shape[1:] for part in parts}
+        if len(shapes) > 1:
+            got = ", ".join(sorted(f"{shape}" for shape in shapes))
+            fix = "Convert the datasets with the same --canvas, or read them one by one."
+            raise DataError(f"column {name}", expected="arrays of one shape", got=got, fix=fix)
         gathered = np.concatenate(parts)
         result = np.empty_like(gathered)
         result[order] = gathered

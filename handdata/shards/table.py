@@ -13,22 +13,22 @@ from handdata.files.whole import whole
 from handdata.shards.dataset import Dataset
 from handdata.shards.schema import LABELS
 
-_LEFT_OUT = ("row_hash", "sample_id")  # the second is the index
-_WORDS = ("dataset", "split", "sequence", "camera", "hand_side")
+_LEFT_OUT = ("row_hash", "sample_id", "hand_side")  # the id is the index, `side` says the last in words
+_WORDS = ("dataset", "split", "sequence", "camera", "side")
 
 
 def to_pandas(data: Dataset, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return one row per hand; see `Dataset.to_pandas`."""
     chosen = columns
     if chosen is None:
-        chosen = ("dataset", "split", *(field.name for field in LABELS if field.name not in _LEFT_OUT))
+        chosen = ("dataset", "split", "side", *(field.name for field in LABELS if field.name not in _LEFT_OUT))
     index = pd.Index(data["id"].astype(object), name="id")
     return pd.DataFrame({name: _series(data, name, index) for name in chosen}, index=index)
 
 
 def _series(data: Dataset, name: str, index: pd.Index) -> Any:
-    values = data["side" if name == "hand_side" else name]
-    if name in _WORDS or name == "side":
+    values = data[name]
+    if name in _WORDS:
         return pd.Series(pd.Categorical(values), index=index)
     if name == "has_object":
         known = pd.array(values == 1, dtype="boolean")

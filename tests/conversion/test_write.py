@@ -108,3 +108,17 @@ def test_another_dataset_is_not_written_over(tmp_path):
 
     with pytest.raises(ConfigError, match=r"expected yours, canvases of 192 px, scale 1\.5, got mine"):
         write_dataset(tmp_path, [made(1)], name="yours", split="val")
+
+
+def test_a_conversion_of_another_dataset_does_not_replace_it(tmp_path, native_tree):
+    write_dataset(tmp_path / "mine", [made(0)], name="mine")
+
+    with pytest.raises(ConfigError, match=r"expected a folder for stereo, got the dataset mine\."):
+        hd.convert("stereo", native_tree("stereo"), tmp_path / "mine")
+    assert len(open_dataset(tmp_path / "mine")) == 1
+
+
+@pytest.mark.parametrize(("canvas", "scale"), [(100, 1.5), (-8, 1.5), (96, -1), (96, 0)])
+def test_canvases_that_cannot_be_are_refused(tmp_path, canvas, scale):
+    with pytest.raises(ConfigError):
+        write_dataset(tmp_path / "mine", [made(0)], name="mine", canvas=canvas, canvas_scale=scale)

@@ -302,3 +302,23 @@ def test_a_summary_counts_by_split(folder):
 
 def test_its_text_says_what_it_is(folder):
     assert repr(open_dataset(folder)[:6]) == "<Dataset made: 6 hands (train 5, val 1); canvas 32 px>"
+
+
+def test_words_for_a_column_of_numbers_are_told(folder):
+    with pytest.raises(ValueError, match="hand_side holds numbers; `side` holds words, got 'left'"):
+        open_dataset(folder).where(hand_side="left")
+    with pytest.raises(ValueError, match="scale_mm holds numbers, got 'big'"):
+        open_dataset(folder).where(scale_mm="big")
+
+
+def test_a_name_stands_for_its_folder_under_the_data_root(folder, tmp_path, monkeypatch):
+    (tmp_path / "root" / "data" / "shards").mkdir(parents=True)
+    (tmp_path / "root" / "data" / "shards" / "made").symlink_to(folder)
+    monkeypatch.setenv("HANDDATA_ROOT", str(tmp_path / "root"))
+
+    assert len(open_dataset("made")) == 9
+
+
+def test_joining_takes_datasets(folder):
+    with pytest.raises(TypeError, match="concat takes a list of datasets"):
+        concat(["somewhere"])

@@ -170,3 +170,11 @@ def test_an_unknown_attribute_names_the_nearest():
 def test_public_names_are_the_classes(data):
     assert hd.Hand is Hand
     assert isinstance(data[0], hd.Hand)
+
+
+@pytest.mark.parametrize("how", [{"rotate": np.nan}, {"scale": 0}, {"scale": np.inf}])
+def test_a_crop_of_nothing_is_refused(how):
+    with pytest.raises(ValueError, match="a crop needs a picture"):
+        whole().crop(64, **how)
+    with pytest.raises(ValueError, match="a crop needs a picture"):
+        whole().crop("64")

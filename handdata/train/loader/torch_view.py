@@ -36,6 +36,7 @@ class Targets(NamedTuple):
         visible: (21,) int8, 1 visible, 0 hidden, -1 not known.
         K: (3, 3) float32 intrinsics of the crop, px; NaN where not known.
         mirrored: bool, a right hand that is shown as a left one.
+        crop_to_source: (2, 3) float64 affine from px of the crop, `uv * size`, to px of the picture as shipped.
         number: int64, of the hand in the dataset.
     """
 
@@ -46,6 +47,7 @@ class Targets(NamedTuple):
     visible: Tensor
     K: Tensor
     mirrored: Tensor
+    crop_to_source: Tensor
     number: Tensor
 
 
@@ -60,6 +62,8 @@ class TorchView(torch.utils.data.Dataset[tuple[Tensor, Targets]]):
     ) -> None:
         if augment is not None and augment not in AUGMENTATIONS:
             raise ConfigError("augment", expected=f"one of {', '.join(AUGMENTATIONS)}, or None", got=repr(augment))
+        if not isinstance(size, int) or size < 8:
+            raise ConfigError("size", expected="a whole number of px, 8 or more", got=repr(size))
         self._data, self._size, self._seed, self._normalize = data, size, seed, normalize
         self._augment, self._mirror = augment, mirror
         self._epoch = 0
@@ -120,6 +124,7 @@ class TorchView(torch.utils.data.Dataset[tuple[Tensor, Targets]]):
             torch.from_numpy(batch.labels["visible"]),
             torch.from_numpy(inputs.K_B33.astype(np.float32)),
             torch.from_numpy(inputs.mirrored_B),
+            torch.from_numpy(np.linalg.inv(inputs.source_to_crop_B33)[:, :2]),
             torch.from_numpy(numbers),
         )
         return [(image[i], Targets(*(column[i] for column in columns))) for i in range(len(numbers))]

@@ -134,3 +134,18 @@ def test_uv_lies_on_the_dots_of_the_picture(folders):
     np.testing.assert_allclose(
         apply_affine(hand.source_to_image, hand.source.keypoints_2d), hand.keypoints_2d, atol=1e-9
     )
+
+
+def test_uv_goes_back_to_the_picture_as_shipped_whatever_was_drawn(folders):
+    data = open_dataset(folders[1])
+    view = data.torch(size=SIZE, augment="strong", seed=2)
+    for number in range(4):
+        _, targets = view[number]
+        back = apply_affine(targets.crop_to_source.numpy(), targets.uv.double().numpy() * SIZE)
+        np.testing.assert_allclose(back, data[number].source.keypoints_2d, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [-1, 0, "64", None])
+def test_a_size_that_is_none_is_refused(folders, size):
+    with pytest.raises(ConfigError, match="a whole number of px, 8 or more"):
+        open_dataset(folders[0]).torch(size=size)
