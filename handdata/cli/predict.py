@@ -26,7 +26,11 @@ OWN = "compact"  # weights that come with the package
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
 )
 @click.option(
-    "--hand", type=click.Choice(["left", "right"]), default="left", show_default=True, help="Side of the person's hand."
+    "--hand",
+    type=click.Choice(["left", "right", "auto"]),
+    default="left",
+    show_default=True,
+    help="The person's hand; auto: as the model sees it, where it tells sides apart (compact).",
 )
 @click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Box of the hand in every picture, px.")
 @click.option(

@@ -26,6 +26,7 @@ from handdata.skeleton import HAND_SIDES
 
 Side = Literal["left", "right"]
 Picture = ArrayLike | Path | str
+AUTO = "auto"
 BATCH = 32  # pictures the network sees at a time, at most
 _BOX = "a box is left, top, right, bottom in px of the picture"
 
@@ -105,7 +106,8 @@ class Model:
             image: (H, W, 3) uint8 RGB, the path of a picture, or a list of either.
             box_xyxy: left, top, right, bottom of the hand, px; it is grown to a square. None: the largest square in
                 the middle of the picture. For a list of pictures a list of boxes, or None.
-            side: "left" or "right", the person's hand; for a list of pictures one for all, or a list.
+            side: "left" or "right", the person's hand, or "auto" where the model tells them apart; for a list of
+                pictures one for all, or a list.
             K: (3, 3) intrinsics of the picture, px; then 3D is in the axes of its camera, where the model was trained
                 so. One for all pictures of a list, or a list.
             hand_size: mm from wrist to middle knuckle, or "adult"; with K it gives `keypoints_3d` in mm, to which it
@@ -144,11 +146,12 @@ class Model:
         rule: str | None,
     ) -> list[Hand]:  # fmt: skip
         for side in sides:
-            if side not in HAND_SIDES:
-                raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, got {side!r}")
+            if side not in (*HAND_SIDES, AUTO):
+                raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, {AUTO}, got {side!r}")
         images = [_opened(picture) for picture in pictures]
         places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
         squares = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
+        sides = self._settled(images, squares, sides)
         shown = np.stack(
             [_shown(image, square, side, self.size) for image, square, side in zip(images, squares, sides, strict=True)]
         )
@@ -170,6 +173,28 @@ class Model:
             )
             for i in range(len(images))
         ]
+
+    def _settled(
+        self, images: Sequence[NDArray[np.uint8]], squares: Sequence[NDArray[np.float64]], sides: Sequence[str]
+    ) -> list[str]:
+        """Return the sides, "auto" settled by showing the hand both ways round: it is seen as a left one in the better.
+
+        Raises:
+            ValueError: the model does not tell sides apart.
+        """
+        if AUTO not in sides:
+            return list(sides)
+        rights = []
+        for way in HAND_SIDES:
+            crops = [_shown(image, square, way, self.size) for image, square in zip(images, squares, strict=True)]
+            right = self._read(np.stack(crops), self.read_outs[0]).right_B
+            if right is None:
+                raise ValueError(
+                    f"side must be left or right: a {self.trained.model.kind} model does not tell them apart"
+                )
+            rights.append(right.cpu().numpy())
+        settled = [HAND_SIDES[int(mirrored < plain)] for plain, mirrored in zip(*rights, strict=True)]
+        return [own if side == AUTO else side for side, own in zip(sides, settled, strict=True)]
 
     @torch.no_grad()
     def _read(self, shown_BHW3: NDArray[np.uint8], rule: str) -> Reading:

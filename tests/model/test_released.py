@@ -71,3 +71,22 @@ def test_predict_without_a_run_uses_them(shipped, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert '"sample_id": "photo.jpg"' in result.stdout
     assert (tmp_path / "predicted/photo.png").is_file()
+
+
+def test_the_side_is_settled_by_the_way_round_that_looks_less_like_a_right_hand(trained, monkeypatch):
+    model = Model(trained, "cpu")
+    bright_left = np.zeros((64, 64, 3), np.uint8)
+    bright_left[:, :32] = 255
+    network = model._network
+
+    def answer(image):
+        """Says right where the left half of what is shown is the brighter one."""
+        seen = network(image)
+        half = image.shape[-1] // 2
+        sign = torch.sign(image[..., :half].mean((1, 2, 3)) - image[..., half:].mean((1, 2, 3)))
+        return seen._replace(seen_B2=torch.stack([sign, sign], -1))
+
+    monkeypatch.setattr(model, "_network", answer)
+    found = model([bright_left, bright_left[:, ::-1], bright_left], None, ["auto", "auto", "left"])
+
+    assert [hand.side for hand in found] == ["right", "left", "left"]
