@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from release_hands import CHUNK, EMPTY, HANDS, chunks, render_chunk
 
 from handdata.errors import HanddataError
-from handdata.evaluation.alignment import align_procrustes
+from handdata.evaluation.alignment import Hands, procrustes
 from handdata.model.checkpoint import Trained, load_network, read
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
@@ -137,7 +137,12 @@ def score_real(trained: Trained, folder: Path) -> dict[str, float]:
     found = (reading.uv_BK2.numpy() + 0.5 / size) * side - 0.5
     off = np.linalg.norm(found - np.array([sample["keypoints_2d"] for sample in samples]), axis=-1) / side
     xyz = np.array([sample["keypoints_3d_mm"] for sample in samples])
-    aligned = align_procrustes(reading.xyz_BK3.double().numpy(), xyz, np.ones(xyz.shape[:2], bool))
+    normalized, every = reading.xyz_BK3.double().numpy(), np.ones(xyz.shape[:2], bool)
+    unknown = np.full(len(xyz), np.nan)
+    hands = Hands(
+        millimetres=normalized, normalized=normalized, truth=xyz, mask=every, scale_mm=unknown, use_normalized=True
+    )
+    aligned, _ = procrustes(hands)
     row = {
         "real_2d": off.mean(),
         "real_pck10": (off < 0.1).mean(),

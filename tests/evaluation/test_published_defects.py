@@ -12,7 +12,7 @@ from handdata.shards.dataset import open_dataset
 from tests.made_runs import made_predictions, made_shards
 
 TESTS = Path(__file__).parents[1]
-METHOD = (TESTS.parent / "docs" / "docs/method.md").read_text(encoding="utf-8")
+METHOD = (TESTS.parent / "docs" / "method.md").read_text(encoding="utf-8")
 REPAIRED = re.findall(r"^\| ([DLE]\d+) \| .* \| repaired\b.* \|$", METHOD, re.MULTILINE)
 
 
