@@ -72,7 +72,8 @@ def run_demo(data_root: DataRoot, *, workers: int, device: str = "auto") -> Path
     from handdata.report.runs import find_runs
     from handdata.synth.native import write_native
     from handdata.train.config import load_config
-    from handdata.train.evaluate import Selection, evaluate_run
+    from handdata.train.evaluate import evaluate_run
+    from handdata.train.selection import Selection
 
     run = data_root.runs / NAME
     own = DataRoot(run)

@@ -113,18 +113,22 @@ def evaluate_command(
     from handdata.evaluation.protocols import choose_protocols
     from handdata.evaluation.results import write_results
     from handdata.evaluation.score import score_predictions
+    from handdata.evaluation.seen import seen_by
 
     chosen = choose_protocols(protocols)
     folders = _folders(data, shards, split)
     splits = [split] if split else None
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
+        predictions = read_predictions(given)
         results = score_predictions(
-            read_predictions(given), folders, splits=splits, readout=read_out, seed=seed, source=str(given)
-        )
+            predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),
+            seen=seen_by(predictions.options),
+        )  # fmt: skip
         write_results(target, results)
     else:
-        from handdata.train.evaluate import Selection, evaluate_run
+        from handdata.train.evaluate import evaluate_run
+        from handdata.train.selection import Selection
 
         folder = _run_folder(data, str(run))
         selection = Selection(folders=folders, split=split, held_out=True, sequences=sequences.split(",") if sequences else (),
@@ -211,7 +215,7 @@ def _rows(one: "SetResult", protocols: "Sequence[Protocol]") -> list[dict[str, o
 
 def _sets(one: "SetResult") -> dict[str, object]:
     """Return what was scored of one set, as plain values."""
-    facts = ("dataset", "split", "shards", "origin", "augmented", "repeats")
+    facts = ("dataset", "split", "shards", "origin", "augmented", "repeats", "trained_on", "left_out")
     return {**{name: getattr(one, name) for name in facts}, "counts": dict(one.counts)}
 
 

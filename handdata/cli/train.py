@@ -192,15 +192,18 @@ def runs_command(data_root: DataRoot, as_json: bool) -> None:
 
 
 def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequence[str]) -> None:
-    """Score a finished run where there is something held out, so that `handdata report` has its numbers."""
-    from handdata.shards.dataset import open_dataset
-    from handdata.train.evaluate import Selection, evaluate_run
+    """Score a finished run on what it was not trained on, so that `handdata report` has its numbers.
 
-    scored = [folder for folder in folders if set(open_dataset(folder).splits) - {"train"}]
-    if scored:
-        evaluate_run(run, Selection(folders=scored, held_out=True, sequences=sequences), device=device)
+    A training that left sequences out is scored on these.
+    """
+    from handdata.train.evaluate import evaluate_run
+    from handdata.train.selection import Selection, has_held_out
+
+    selection = Selection(folders=folders, held_out=True, sequences=sequences)
+    if has_held_out(run, selection):
+        evaluate_run(run, selection, device=device)
     else:
-        say(f"{run}: not scored: the shards have train splits only")
+        say(f"{run}: not scored: all samples of these shards were trained on")
 
 
 def _settings(

@@ -67,6 +67,8 @@ class SetResult:
     origin: str  # "rendered" hands of `handdata synth`, "published" data, one's "own", or "unknown"
     augmented: bool = False  # random augmentation was on (Table 4.6b)
     repeats: int = 1
+    trained_on: int | None = None  # scored samples that the weights were trained on; None: not known
+    left_out: int | None = None  # samples of the split that are not scored because the weights were trained on them
     counts: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, ErrorTable]] = field(default_factory=dict)  # subset -> quantity
     sequences: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)  # name -> quantity -> mean
@@ -79,9 +81,14 @@ class SetResult:
     gallery: tuple[GalleryItem, ...] = ()
 
     def gaps(self) -> list[str]:
-        """Say in words what was not predicted, if anything; what the file does not hold at all is no gap."""
+        """Say in words what is not as it should be: samples trained on, samples and labels without a prediction.
+
+        What the predictions do not hold at all is no gap.
+        """
         samples, without = (self.counts.get(name, 0) for name in ("samples", "without_prediction"))
-        lines = [f"{without} of {samples} samples have no prediction"] if without else []
+        lines = [f"TRAINED ON: {self.trained_on} of {samples} samples"] if self.trained_on else []
+        lines += [f"left out: {self.left_out} samples that were trained on"] if self.left_out else []
+        lines += [f"{without} of {samples} samples have no prediction"] if without else []
         for kind in ("2d", "3d"):
             labels, lacking = (self.counts.get(f"labels_{kind}{end}", 0) for end in ("", "_unpredicted"))
             if 0 < lacking < labels:

@@ -22,6 +22,7 @@ from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.protocol import Protocol, Score
 from handdata.evaluation.protocols import PROTOCOLS, choose_protocols
 from handdata.evaluation.results import Curve, ErrorTable, GalleryItem, Results, SetResult
+from handdata.evaluation.seen import Seen
 from handdata.evaluation.totals import score_all
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import Flag
@@ -60,6 +61,7 @@ def score_predictions(
     seed: int = 0,
     source: str = "",
     whole: bool = True,
+    seen: Seen | None = None,
 ) -> Results:
     """Score predictions against every split of the given shard folders that they touch.
 
@@ -74,6 +76,8 @@ def score_predictions(
         source: the predictions' file, for the record.
         whole: every sample of a split counts, predicted or not; False scores the predicted ones only, for predictions
             of a selection.
+        seen: what the weights were trained on; None where nobody knows. With no `splits`, samples of it that have no
+            prediction are left out instead of being wrong.
 
     Raises:
         ConfigError: an unknown protocol or read-out.
@@ -85,7 +89,7 @@ def score_predictions(
     for folder in folders:
         index = open_dataset(folder)
         for split in [name for name in index.splits if splits is None or name in splits]:
-            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole)
+            result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole, seen=seen)
             sets += [result] if result else []
     if not sets:
         raise DataError(
@@ -112,13 +116,16 @@ def _score_set(
     protocols: Sequence[Protocol],
     *,
     whole: bool,
+    seen: Seen | None,
 ) -> SetResult | None:
     """Score one split; None if no prediction is of it."""
     rows, found = match_samples(dataset, predictions)
     if not (rows >= 0).any():
         return None
-    if not whole:
-        rows, found = rows[rows >= 0], found[rows >= 0]
+    known = seen.rows(dataset)[found] if seen else np.zeros(len(found), bool)
+    left_out = int((known & (rows < 0)).sum())
+    kept = rows >= 0 if not whole else (rows >= 0) | ~known
+    rows, found, known = rows[kept], found[kept], known[kept]
     comparison = compare(dataset, predictions, rows, found, readout)
     excluded = (dataset["flags"][found] & Flag.LABEL_WRONG) != 0
     distance = {name: measure(protocol, comparison) for name, protocol in _QUANTITIES.items()}
@@ -132,7 +139,7 @@ def _score_set(
     augmented = predictions.truth is not None
     scored = [p for p in protocols if not augmented or p.family == "thesis"]
     scores = _scores(scored, comparison, published)
-    kept = _scores(scored, comparison.take(~excluded), published.take(~excluded)) if excluded.any() else {}
+    without = _scores(scored, comparison.take(~excluded), published.take(~excluded)) if excluded.any() else {}
     return SetResult(
         dataset=dataset.name,
         split=split,
@@ -140,6 +147,8 @@ def _score_set(
         origin=dataset.origin or UNKNOWN_ORIGIN,
         augmented=augmented,
         repeats=1 if predictions.truth is None else len(np.unique(predictions.truth.repeat)),
+        trained_on=int(known.sum()) if seen else None,
+        left_out=left_out if seen else None,
         counts=_counts(comparison, rows, excluded, predictions, dataset),
         errors={subset: {n: error_table(np.where(mask, d, np.nan)) for n, d in distance.items()}
                 for subset, mask in subsets.items()},
@@ -150,7 +159,7 @@ def _score_set(
                             accuracy=tuple(map(float, metrics.accuracy_curve(distance[name], thresholds))))
                 for name, thresholds in _CURVES.items() if np.isfinite(distance[name]).any()},
         protocols=scores,
-        protocols_without_excluded=kept,
+        protocols_without_excluded=without,
         baseline=_baseline(comparison),
         spread=_spread(distance, predictions, rows),
         gallery=_gallery(distance, dataset["sample_id"][found]),

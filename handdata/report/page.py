@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from handdata import __version__
 from handdata.evaluation import metrics
-from handdata.evaluation.results import QUANTITIES
+from handdata.evaluation.results import QUANTITIES, SetResult
 from handdata.files.whole import write_text
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say, track
@@ -120,17 +120,21 @@ def summary_lines(runs: Sequence[Run], reference: Reference | None) -> list[str]
     counted = (_counted(len(runs), "run"), _counted(len(scored), "scored set"), _counted(len(names), "dataset"))
     lines = [f"{counted[0]}, {counted[1]} of {counted[2]} ({', '.join(names) or 'none'})."]
     lines += [line for name in names if (line := _lowest(name, scored))]
+    lines += [line for run, one in scored if (line := _not_held_out(run, one))]
     if reference:
         lines.append(f"The author's own files fill {len(reference.values)} cells of Tables 4.1 to 4.9.")
     return lines
 
 
 def _lowest(dataset: str, scored: Sequence[summaries.Scored]) -> str:
-    """Return who has the lowest 2D error on a dataset, "" if nobody; who left samples out is not compared."""
+    """Return who has the lowest 2D error on a dataset, "" if nobody.
+
+    Who left samples out is not compared, nor who was trained on some.
+    """
     known = [
         (error, run, one)
         for run, one in scored
-        if one.dataset == dataset and not one.augmented and "2d" in one.errors.get("all", {})
+        if one.dataset == dataset and not one.augmented and not run.has_seen(one) and "2d" in one.errors.get("all", {})
         if (error := one.errors["all"]["2d"].total_micro) is not None
     ]
     most: dict[str, int] = {}
@@ -144,6 +148,14 @@ def _lowest(dataset: str, scored: Sequence[summaries.Scored]) -> str:
     baseline = one.baseline.get("2d")
     against = f", {error / baseline:.2f} times the mean pose's {baseline:.3f}" if baseline else ""
     return f"Lowest 2D error on {dataset} ({what}): {error:.3f} of the crop side, run {run.name}{against}."
+
+
+def _not_held_out(run: Run, one: SetResult) -> str:
+    """Say that a set was trained on, "" if it was not."""
+    if not run.has_seen(one):
+        return ""
+    counted = f"{one.trained_on} of {one.counts.get('samples', 0)} samples" if one.trained_on else "some samples"
+    return f"Not held out: {run.name} was trained on {counted} of {one.dataset} {one.split}."
 
 
 def _counted(number: int, noun: str) -> str:

@@ -3,17 +3,19 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from handdata import manifest
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.results import Results, SetResult, read_results
+from handdata.evaluation.seen import Seen, read_seen
 from handdata.paths import DataRoot
 from handdata.report.cells import EXPERIMENTS
 
 MODEL_NUMBERS = {"direct": 1, "latent": 2, "tree": 3}  # `model.kind` of config.json -> the thesis' Model 1, 2, 3
+TRAINED_ON = ", TRAINED ON"  # behind the name of a set that is not held out
 _EXPERIMENT = re.compile(r"(e\d{3})(?:-|$)")
 
 
@@ -29,6 +31,7 @@ class Run:
         shards: shards.json: what it was trained on.
         log: log.jsonl, one entry per epoch.
         results: results.json; None before it is evaluated.
+        seen: what it and the runs before it were trained on.
         missing: what the folder lacks and which command makes it.
     """
 
@@ -40,6 +43,7 @@ class Run:
     log: Sequence[Mapping[str, Any]]
     results: Results | None
     missing: tuple[str, ...]
+    seen: Seen = field(default_factory=Seen)
 
     @property
     def recipe(self) -> str:
@@ -75,11 +79,19 @@ class Run:
 
     def set_name(self, one: SetResult) -> str:
         """Return "<dataset> <split>", and the folder where the run was scored on two of that name."""
-        return f"{one.dataset} {one.split}{self._folder_of(one)}"
+        return f"{one.dataset} {one.split}{self._folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''}"
 
     def column(self, one: SetResult) -> str:
         """Return "<run> (<split>)", the head of a column about one dataset, and the folder where it takes one."""
-        return f"{self.name} ({one.split}{self._folder_of(one)})"
+        return f"{self.name} ({one.split}{self._folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''})"
+
+    def has_seen(self, one: SetResult) -> bool:
+        """Tell whether samples of a scored set were trained on, by its record where the results do not say."""
+        if one.trained_on is not None:
+            return one.trained_on > 0
+        return self.seen.covers_some(
+            dataset=one.dataset, split=one.split, sequences=list(one.sequences), origin=one.origin
+        )
 
     def _folder_of(self, one: SetResult) -> str:
         def key(result: SetResult) -> tuple[str, str, bool]:
@@ -135,6 +147,7 @@ def read_run(folder: Path) -> Run:
         shards=_object(folder / "shards.json").get("datasets", []),
         log=log,
         results=results,
+        seen=read_seen(folder),
         missing=tuple(f"{name} (`{make}`)" for name, make in missing.items() if not (folder / name).is_file()),
     )
 

@@ -212,11 +212,10 @@ def _set_name(run: Run, one: SetResult) -> str:
 
 
 def _coverage(run: Run, one: SetResult) -> list[str]:
-    """Say how many labels lie outside the crop and how many samples were not predicted, if any."""
+    """Say what was trained on, what lies outside the crop and what was not predicted, if anything."""
     outside, labels = one.counts.get("labels_2d_outside_crop", 0), one.counts.get("labels_2d", 0)
-    unseen = one.counts.get("without_prediction", 0)
-    lines = [f"{run.name}: {outside} of {labels} 2D labels lie outside the crop (D10)."] if outside else []
-    return lines + ([f"{run.name}: {unseen} samples have no prediction: wrong in every area."] if unseen else [])
+    gaps = [f"{run.name}: {line}." for line in one.gaps()]
+    return gaps + ([f"{run.name}: {outside} of {labels} 2D labels lie outside the crop (D10)."] if outside else [])
 
 
 def _here(dataset: Dataset) -> tuple[str, str, str]:

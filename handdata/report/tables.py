@@ -173,7 +173,7 @@ def _set_for(run: Run, dataset: str, part: str) -> SetResult | None:
     augmented = part == "val_augment"
     order = _PREFERRED.get(part, _OTHERWISE)
     sets = [one for one in run.sets if one.dataset == dataset and one.augmented == augmented]
-    sets = [one for one in sets if _subset(one, part) in one.errors]
+    sets = [one for one in sets if _subset(one, part) in one.errors and not run.has_seen(one)]
     return min(sets, key=lambda one: order.index(one.split), default=None)
 
 

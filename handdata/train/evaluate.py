@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from handdata.errors import ConfigError, HanddataError, MissingError
+from handdata.errors import HanddataError
 from handdata.evaluation.predictions import (
     AugmentedTruth,
     Predictions,
@@ -26,47 +26,24 @@ from handdata.evaluation.predictions import (
 )
 from handdata.evaluation.results import Results, keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
+from handdata.evaluation.seen import read_seen, seen_by
 from handdata.files.whole import whole
 from handdata.model.checkpoint import load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
 from handdata.model.pixels import MEAN, STD
 from handdata.progress import meter
-from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import make_views
 from handdata.train.checkpoint import Checkpoint
 from handdata.train.config import AugmentSetting, Config
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
-from handdata.train.loader.proportions import slot_map
+from handdata.train.selection import Selection, refuse_same, say_left_out, select
 
 FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time
 PREDICTION_SUFFIXES = (".h5", ".csv", ".json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which samples are predicted, and how they are looked at.
-
-    Attributes:
-        folders: converted datasets.
-        split: "train", "val" or "test"; None takes all.
-        held_out: with no split named, leave out "train" of datasets that have another.
-        sequences: only these; empty takes all.
-        limit: the first so many of each dataset; 0 takes all.
-        augmented: draw the published augmentation, which Table 4.6b is about, whatever the run was trained with.
-        repeats: of the whole set, with other draws each time; only with `augmented`.
-    """
-
-    folders: Sequence[Path]
-    split: str | None = None
-    held_out: bool = False
-    sequences: Sequence[str] = ()
-    limit: int = 0
-    augmented: bool = False
-    repeats: int = 1
 
 
 @dataclass
@@ -120,7 +97,9 @@ def evaluate(
     folders = [Path(folder) for folder in ([shards] if isinstance(shards, Path | str) else shards)]
     if path.suffix in PREDICTION_SUFFIXES:
         splits = None if split is None else [split]
-        return score_predictions(read_predictions(path), folders, splits=splits, seed=seed, source=str(path))
+        given = read_predictions(path)
+        seen = seen_by(given.options)
+        return score_predictions(given, folders, splits=splits, seed=seed, source=str(path), seen=seen)
     selection = Selection(folders=folders, split=split, held_out=True)
     return evaluate_run(path, selection, device=device, seed=seed)[1]
 
@@ -154,6 +133,8 @@ def evaluate_run(
         HanddataError: no checkpoint, no such shards or split, no samples; another evaluation of that run.
     """
     saved = checkpoint.load(run)
+    selection = replace(selection, seen=read_seen(run))
+    say_left_out(selection)
     target, ending = run / "results.json", "-augmented" if selection.augmented else ""
     before = _results_before(target)
     if selection.limit and before and not before.options.get("limit"):
@@ -166,8 +147,9 @@ def evaluate_run(
         write_mosaic(run / "mosaic.npz", saved, selection)
         splits = None if selection.split is None else [selection.split]
         scored = score_predictions(
-            predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False
-        )
+            predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False,
+            seen=selection.seen if selection.seen.sets else None,
+        )  # fmt: skip
         results = keep_other_kind(scored, before)
         file.write(results_json(results))
     return target, results
@@ -193,7 +175,7 @@ def predict(
     """
     where = choose_device(device)
     mixtures = select(selection)
-    _refuse_same(mixtures)
+    refuse_same(mixtures)
     network = load_network(saved.trained, where)
     rows = _Rows()
     for mixture in mixtures:
@@ -243,58 +225,6 @@ def forward(network: nn.Module, image_B3HW: Tensor, config: Config) -> Any:
             prediction = network(whole)
         predictions.append([values[: len(image)] for values in prediction])
     return type(prediction)(*(torch.cat(parts) for parts in zip(*predictions, strict=True)))
-
-
-def select(selection: Selection) -> list[Mixture]:
-    """Open the selected samples, a mixture for each folder that has any: their canvases may differ in size.
-
-    Raises:
-        MissingError: there are none.
-    """
-    mixtures: list[Mixture] = []
-    for folder in selection.folders:
-        parts = [part for part in _parts(folder, selection) if len(part)]
-        if parts:
-            mixtures.append(Mixture(parts, slot_map([len(part) for part in parts])))
-    if not mixtures:
-        where = ", ".join(str(folder) for folder in selection.folders) or "--shards"
-        raise MissingError(
-            where, expected="samples to predict", got="none", fix="Name other shards, split or sequences."
-        )
-    return mixtures
-
-
-def _refuse_same(mixtures: Sequence[Mixture]) -> None:
-    """Refuse folders whose predictions could not be told apart.
-
-    Raises:
-        ConfigError: two of them hold a sample of one dataset and id.
-    """
-    seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
-    for mixture in mixtures if len(mixtures) > 1 else ():
-        part, ids = mixture.datasets[0], np.concatenate([part.ids for part in mixture.datasets])
-        for folder, others in seen.setdefault(part.name, []):
-            if len(same := np.intersect1d(ids, others)):
-                got = f"{part.name}/{same[0].decode()} in {folder} and in {part.folder}"
-                fix = "Score one folder at a time: their predictions could not be told apart."
-                raise ConfigError("--shards", expected="each sample once", got=got, fix=fix)
-        seen[part.name].append((part.folder, ids))
-
-
-def _parts(folder: Path, selection: Selection) -> list[Dataset]:
-    wholes = _splits(folder, selection)
-    if selection.sequences:
-        wholes = [whole[np.isin(whole["sequence"], list(selection.sequences))] for whole in wholes]
-    return [whole[: selection.limit] if selection.limit else whole for whole in wholes]
-
-
-def _splits(folder: Path, selection: Selection) -> list[Dataset]:
-    """Open the selected splits of one dataset."""
-    found = open_dataset(folder, selection.split)
-    others = [split for split in found.splits if split != "train"]
-    if selection.split is not None or not selection.held_out or not others:
-        return [found]
-    return [open_dataset(folder, split) for split in others]
 
 
 def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:

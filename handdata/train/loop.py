@@ -114,7 +114,8 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
         resume(state, run.path, config)
     wait()  # nobody writes before everybody has read
     if rank() == 0:
-        run.start(config, [*train_set.datasets, *(val_set.datasets if val_set else [])], environment(device))
+        held = val_set.datasets if val_set else []
+        run.start(config, train_set.datasets, held, environment(device), job.init_from)
         run.cut_log(state.position.epoch)
     views = make_views(config, train_set, device, train=True)
     val_views = make_views(config, val_set, device, train=False) if val_set else None

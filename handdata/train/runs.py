@@ -2,7 +2,7 @@
 
 runs/<name>/config.json        the resolved recipe
             environment.json   versions, device, processes, command
-            shards.json        what it was trained on: folders, counts, hashes
+            shards.json        what it and the runs before it were trained on: folders, counts, hashes, sequences
             log.jsonl          one object per epoch
             checkpoints/{last,best}/
             results.json, predictions.h5    written by evaluation
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.evaluation.seen import records_of, trained_facts
 from handdata.files.whole import write_text
 from handdata.model.config import LAST
 from handdata.shards.dataset import Dataset
@@ -41,12 +42,34 @@ class RunFolder:
             return False
         return True
 
-    def start(self, config: Config, datasets: Sequence[Dataset], environment: Mapping[str, Any]) -> None:
-        """Make the folder and write what is known before the first step."""
+    def start(
+        self,
+        config: Config,
+        train: Sequence[Dataset],
+        val: Sequence[Dataset],
+        environment: Mapping[str, Any],
+        start: Path | None = None,
+    ) -> None:
+        """Make the folder and write what is known before the first step.
+
+        Args:
+            config: resolved recipe.
+            train: what is trained on.
+            val: what is validated on.
+            environment: versions, device, command.
+            start: run or checkpoint whose weights it starts from: what these have seen is recorded too.
+        """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         _write(self.path / "config.json", config.to_dict())
         _write(self.path / "environment.json", environment)
-        _write(self.path / "shards.json", {"datasets": [shard_facts(dataset) for dataset in datasets]})
+        trained = [trained_facts(dataset, config.data.val_sequences) for dataset in train]
+        before = [*records_of(start), *records_of(self.path)]  # its own where it goes on, perhaps on other shards
+        facts = {
+            "datasets": [shard_facts(dataset) for dataset in (*train, *val)],
+            "trained": trained,
+            "before": [one for place, one in enumerate(before) if one not in (*trained, *before[:place])],
+        }
+        _write(self.path / "shards.json", facts)
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one epoch."""

@@ -25,9 +25,10 @@ from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import read_out
 from handdata.skeleton import BONES
 from handdata.train.config import load_config
-from handdata.train.evaluate import Selection, evaluate_run
+from handdata.train.evaluate import evaluate_run
 from handdata.train.loop import step, train
 from handdata.train.runs import list_runs
+from handdata.train.selection import Selection
 from handdata.train.state import build
 from tests.train.made_training import TINY, job_of, made_inputs, made_set
 

@@ -10,7 +10,8 @@ from handdata.errors import BusyError, WriteError
 from handdata.evaluation.predictions import read_predictions, write_predictions
 from handdata.evaluation.results import read_results
 from handdata.files.whole import whole
-from handdata.train.evaluate import Selection, evaluate_run
+from handdata.train.evaluate import evaluate_run
+from handdata.train.selection import Selection
 
 
 @pytest.fixture

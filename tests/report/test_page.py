@@ -17,6 +17,7 @@ from made_runs import made_run, made_shards
 from handdata.cli.report import report_command
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.results import ErrorTable
+from handdata.evaluation.seen import Seen, SeenSet
 from handdata.paths import DataRoot
 from handdata.report.drawings import error_skeleton, skeleton_overlay, three_views
 from handdata.report.page import summary_lines, write_report
@@ -363,3 +364,34 @@ def test_two_folders_of_one_dataset_and_split_are_told_apart_by_their_folder(tmp
     assert (run.set_name(one), run.column(one)) == ("stereo val", "both (val)")
     assert [both.column(part) for part in both.sets] == ["both (val, stereo)", "both (val, stereo-gritty)"]
     assert [row[2] for row in overview([both]).rows] == ["stereo val, stereo", "stereo val, stereo-gritty"]
+
+
+# ------------------------------------------------------------------------------------------------ held out or not
+
+
+def with_sets(run, **facts):
+    """Return a run whose scored sets say other things of themselves."""
+    return replace(run, results=replace(run.results, sets=tuple(replace(one, **facts) for one in run.sets)))
+
+
+def test_a_set_that_was_trained_on_leads_nothing_fills_no_cell_and_is_called_so(data):
+    first, own = find_runs(data, ("first", "own"))
+    spoilt = with_sets(first, trained_on=3)
+    lines = summary_lines([spoilt, own], None)
+
+    assert any("run own" in line for line in lines if line.startswith("Lowest 2D error on synthhands"))
+    assert not any(line.startswith("Lowest 2D error on stereo") for line in lines)
+    assert (
+        f"Not held out: first was trained on 3 of {spoilt.sets[0].counts['samples']} samples of synthhands val."
+        in lines
+    )
+    assert "ours" not in " ".join(thesis_table("4.7", [spoilt], None).header)
+    assert "synthhands val, TRAINED ON" in " ".join(cell for row in overview([spoilt]).rows for cell in row)
+
+
+def test_results_that_do_not_say_are_held_against_the_runs_record(data):
+    """An older e022: trained on all of Dexter+Object but Grasp2, and scored on all of it."""
+    (first,) = find_runs(data, ("first",))
+    seen = Seen(sets=(SeenSet(dataset="dexter", left_out=frozenset({"Grasp2"}), by_sequence=True),))
+    older = with_sets(replace(first, seen=seen), trained_on=None)
+    assert [one.dataset for one in older.sets if older.has_seen(one)] == ["dexter"]

@@ -195,7 +195,7 @@ def test_a_second_training_of_one_run_is_refused(root):
         result = handdata(root, "train", "--recipe", "best-smoke", "--name", "held", "--device", "cpu", *SMALL)
 
     assert isinstance(result.exception, BusyError)
-    assert "runs/held: expected a folder nobody works in, got another training in it" in str(result.exception)
+    assert "runs/held: expected a folder that is not in use, got another training in it" in str(result.exception)
     assert not (root / "runs/held").exists()
 
 
@@ -206,7 +206,7 @@ def test_a_chain_does_not_train_what_another_is_training(root, tmp_path):
         )
 
     assert isinstance(result.exception, BusyError)
-    assert "runs/e010-smoke: expected a folder nobody works in" in str(result.exception)
+    assert "runs/e010-smoke: expected a folder that is not in use" in str(result.exception)
 
 
 def test_a_checkpoint_that_finds_no_room_is_one_line(root):

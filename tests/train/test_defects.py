@@ -10,11 +10,12 @@ from handdata.model.losses import divide, loss_2d, loss_3d
 from handdata.model.networks import HandNet
 from handdata.train import checkpoint
 from handdata.train.config import load_config
-from handdata.train.evaluate import Selection, predict, select
+from handdata.train.evaluate import predict
 from handdata.train.loader.loaders import EvalLoader
 from handdata.train.loader.sources import open_sources
 from handdata.train.loop import step, train
 from handdata.train.optim import Schedule
+from handdata.train.selection import Selection, select
 from handdata.train.state import build, freeze
 from tests.made_runs import made_shards
 from tests.train.made_training import job_of, made_inputs, made_set, tiny

@@ -1,0 +1,181 @@
+"""What weights have been trained on, held against what is scored: nothing they have seen counts as held out.
+
+A run's shards.json records it: for each dataset the shards by the hash of their content, their splits, the sequences
+that were left out, and the same of the runs that it started from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import DataError
+from handdata.files.text import Wanted, read_object
+from handdata.shards.dataset import Dataset
+
+Mask = NDArray[np.bool_]
+RECORD = "shards.json"
+_WANTED = Wanted(what="what a run was trained on", fix="Restore it or train that run again.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenSet:
+    """What was trained on of one dataset.
+
+    Attributes:
+        dataset: its name.
+        origin: whose hands: rendered ones are not the published ones of the same name; "" where it is not recorded.
+        hashes: content hashes of the shards that were trained on.
+        others: content hashes of the other shards of that conversion.
+        splits: of the shards that were trained on.
+        sequences: that were trained on, "" of an older record.
+        left_out: sequences of these shards that were not trained on.
+        by_sequence: the training was told which sequences to leave out, and took all others whatever their split.
+    """
+
+    dataset: str
+    origin: str = ""
+    hashes: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    splits: frozenset[str] = frozenset()
+    sequences: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
+    by_sequence: bool = False
+
+    def covers(self, *, split: str, sequence: str, content: str) -> bool:
+        """Tell whether a sample was trained on, by its split, its sequence and the content hash of its shard.
+
+        A shard that the training did not know is another conversion or another rendering of the dataset: real pictures
+        are the same ones then, so they are told by their sequence; rendered ones are new, but for those of the splits
+        that were trained on, which nobody could tell.
+        """
+        if content in self.others:
+            return False
+        if content in self.hashes or self.by_sequence:
+            return sequence not in self.left_out
+        return split in self.splits or (self.origin != "rendered" and sequence in self.sequences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What weights were trained on, their own run and those before it."""
+
+    sets: tuple[SeenSet, ...] = ()
+
+    def rows(self, dataset: Dataset) -> Mask:
+        """Tell which hands of a dataset were trained on: (N,) bool."""
+        mine = [one for one in self.sets if one.dataset == dataset.name and one.origin in ("", dataset.origin)]
+        seen = np.zeros(len(dataset), bool)
+        if not mine or not len(dataset):
+            return seen
+        hashes = {entry["file"]: _content(entry) for entry in dataset.index["shards"]}
+        contents = [hashes.get(path.name, "") for path in dataset.shards.paths]
+        shard = dataset.locate(np.arange(len(dataset)))[0]
+        number, names = dataset.codes("sequence")
+        for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
+            facts = {"split": dataset.shards.splits[place], "sequence": names[sequence], "content": contents[place]}
+            if any(one.covers(**facts) for one in mine):
+                seen[(shard == place) & (number == sequence)] = True
+        return seen
+
+    def takes_sequences(self, dataset: str) -> bool:
+        """Tell whether a dataset was trained on by sequence: its splits say nothing of what is held out."""
+        return any(one.by_sequence for one in self.sets if one.dataset == dataset)
+
+    def covers_some(self, *, dataset: str, split: str, sequences: Sequence[str], origin: str) -> bool:
+        """Tell whether some of a scored set was trained on, as far as its results say what they are of."""
+        mine = [one for one in self.sets if one.dataset == dataset and one.origin in ("", origin)]
+        return any(bool(set(sequences) - one.left_out) if one.by_sequence else split in one.splits for one in mine)
+
+
+def trained_facts(dataset: Dataset, left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what shards.json records of a dataset that is trained on.
+
+    Args:
+        dataset: the hands that are trained on.
+        left_out: sequences that the training was told to leave out.
+    """
+    files = {path.name for path in dataset.shards.paths}
+    entries = dataset.index["shards"]
+    return {
+        "dataset": dataset.name,
+        "origin": dataset.origin,
+        "folder": str(dataset.folder),
+        "splits": list(dataset.splits),
+        "sequences": sorted(set(dataset["sequence"].tolist())),
+        "left_out": sorted(left_out),
+        "shards": [_content(entry) for entry in entries if entry["file"] in files],
+        "other_shards": [_content(entry) for entry in entries if entry["file"] not in files],
+    }
+
+
+def read_seen(run: Path) -> Seen:
+    """Return what a run, or the run of a checkpoint, was trained on; nothing where that is not recorded.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    try:
+        return Seen(sets=tuple(_set(facts) for facts in records_of(run)))
+    except (TypeError, KeyError, AttributeError) as error:
+        got, fix = f"a damaged record ({error})", "Restore it or train that run again."
+        raise DataError(run / RECORD, expected="what was trained on", got=got, fix=fix) from error
+
+
+def seen_by(options: Mapping[str, Any]) -> Seen | None:
+    """Return what the weights behind a file of predictions were trained on, by its options; None if nobody knows."""
+    made_by = options.get("checkpoint")
+    seen = read_seen(Path(made_by)) if isinstance(made_by, str) else Seen()
+    return seen if seen.sets else None
+
+
+def records_of(run: Path | None) -> list[dict[str, Any]]:
+    """Return what a run, or the run of a checkpoint, records of its own training sets and of those before it."""
+    places = () if run is None else (run, run.parent, run.parent.parent)
+    folder = next((path for path in places if (path / RECORD).is_file()), None)
+    if folder is None:
+        return []
+    content = _read(folder / RECORD)
+    trained = content["trained"] if "trained" in content else _older(content, _read(folder / "config.json"))
+    return [*trained, *content.get("before", [])]
+
+
+def _set(facts: Mapping[str, Any]) -> SeenSet:
+    return SeenSet(
+        dataset=str(facts["dataset"]),
+        origin=str(facts.get("origin", "")),
+        hashes=frozenset(facts["shards"]) - {""},
+        others=frozenset(facts["other_shards"]) - {""},
+        splits=frozenset(facts["splits"]),
+        sequences=frozenset(facts["sequences"]),
+        left_out=frozenset(facts["left_out"]),
+        by_sequence=bool(facts["left_out"]),
+    )
+
+
+def _older(content: Mapping[str, Any], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the record of a run that was made before training and validation sets were told apart."""
+    left_out = list(config.get("data", {}).get("val_sequences", []))
+    return [
+        {
+            "dataset": facts["dataset"],
+            "splits": facts["splits"] if left_out else ["train"],
+            "sequences": [],
+            "left_out": left_out,
+            "shards": [_content(shard) for shard in facts["shards"] if left_out or shard["split"] == "train"],
+            "other_shards": [],
+        }
+        for facts in content.get("datasets", [])
+    ]
+
+
+def _content(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("content_sha256") or entry.get("sha256") or "")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON object of a run; {} where it is not there."""
+    return read_object(path, _WANTED) if path.is_file() else {}

@@ -1,0 +1,122 @@
+"""Which samples an evaluation looks at: folders, splits, sequences, and nothing trained on unless it is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.seen import Seen, read_seen
+from handdata.progress import say
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.train.loader.loaders import Mixture
+from handdata.train.loader.proportions import slot_map
+
+LISTED = 8  # names of sequences in one line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which samples are predicted, and how they are looked at.
+
+    Attributes:
+        folders: converted datasets.
+        split: "train", "val" or "test"; None takes all.
+        held_out: with no split and no sequences named, leave out what `seen` was trained on, and "train" of datasets
+            that have another split.
+        sequences: only these; empty takes all.
+        limit: the first so many of each dataset; 0 takes all.
+        augmented: draw the published augmentation, which Table 4.6b is about, whatever the run was trained with.
+        repeats: of the whole set, with other draws each time; only with `augmented`.
+        seen: what the weights were trained on.
+    """
+
+    folders: Sequence[Path]
+    split: str | None = None
+    held_out: bool = False
+    sequences: Sequence[str] = ()
+    limit: int = 0
+    augmented: bool = False
+    repeats: int = 1
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether what was trained on is left out."""
+        return self.held_out and self.split is None and not self.sequences
+
+
+def select(selection: Selection) -> list[Mixture]:
+    """Open the selected samples, a mixture for each folder that has any: their canvases may differ in size.
+
+    Raises:
+        MissingError: there are none.
+    """
+    mixtures: list[Mixture] = []
+    for folder in selection.folders:
+        parts = [part for part in _parts(folder, selection) if len(part)]
+        if parts:
+            mixtures.append(Mixture(parts, slot_map([len(part) for part in parts])))
+    if not mixtures:
+        where = ", ".join(str(folder) for folder in selection.folders) or "--shards"
+        fix = "Name other shards, split or sequences."
+        if selection.leaves_out and selection.seen.sets:
+            fix = "What is there was trained on: name other shards, or score it all the same by --split or --sequences."
+        raise MissingError(where, expected="samples to predict", got="none", fix=fix)
+    return mixtures
+
+
+def refuse_same(mixtures: Sequence[Mixture]) -> None:
+    """Refuse folders whose predictions could not be told apart.
+
+    Raises:
+        ConfigError: two of them hold a sample of one dataset and id.
+    """
+    seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
+    for mixture in mixtures if len(mixtures) > 1 else ():
+        part, ids = mixture.datasets[0], np.concatenate([part.ids for part in mixture.datasets])
+        for folder, others in seen.setdefault(part.name, []):
+            if len(same := np.intersect1d(ids, others)):
+                got = f"{part.name}/{same[0].decode()} in {folder} and in {part.folder}"
+                fix = "Score one folder at a time: their predictions could not be told apart."
+                raise ConfigError("--shards", expected="each sample once", got=got, fix=fix)
+        seen[part.name].append((part.folder, ids))
+
+
+def _parts(folder: Path, selection: Selection) -> list[Dataset]:
+    wholes = _splits(folder, selection)
+    if selection.sequences:
+        wholes = [whole[np.isin(whole["sequence"], list(selection.sequences))] for whole in wholes]
+    if selection.leaves_out:
+        wholes = [whole[~selection.seen.rows(whole)] for whole in wholes]
+    return [whole[: selection.limit] if selection.limit else whole for whole in wholes]
+
+
+def _splits(folder: Path, selection: Selection) -> list[Dataset]:
+    """Open the selected splits of one dataset."""
+    found = open_dataset(folder, selection.split)
+    others = [split for split in found.splits if split != "train"]
+    by_sequence = selection.seen.takes_sequences(found.name)
+    if selection.split is not None or not selection.held_out or not others or by_sequence:
+        return [found]
+    return [open_dataset(folder, split) for split in others]
+
+
+def has_held_out(run: Path, selection: Selection) -> bool:
+    """Tell whether a selection holds samples that a run was not trained on."""
+    selection = replace(selection, seen=read_seen(run))
+    return any(len(part) for folder in selection.folders for part in _parts(folder, selection))
+
+
+def say_left_out(selection: Selection) -> None:
+    """Name what is left out because the weights were trained on it."""
+    for folder in selection.folders if selection.leaves_out else ():
+        whole = open_dataset(folder)
+        known = selection.seen.rows(whole)
+        if known.any():
+            names = sorted(set(whole["sequence"][known].tolist()))
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            listed = f"{', '.join(names[:LISTED])}{more}"
+            say(f"{whole.name}: {known.sum()} of {len(whole)} samples were trained on and are left out: {listed}")
