@@ -1,6 +1,8 @@
 """The tree is what a reader expects of it: few loose modules, plain names, one meaning of a name, imports downwards."""
 
 import ast
+import importlib
+import re
 import tomllib
 from collections import defaultdict
 from functools import cache
@@ -82,3 +84,16 @@ def test_the_import_contract_covers_every_module():
 
     assert contract["exhaustive"]
     assert named == {*LOOSE, *(path.parent.name for path in PACKAGE.glob("*/__init__.py"))}
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tools/*.py")]), ids=lambda p: p.stem
+)
+def test_what_benchmarks_and_tools_import_is_there(path):
+    """Also in the scripts that they start, which stand in texts."""
+    found = re.findall(r"^\s*from (handdata[\w.]*) import ([\w, ]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    names = [(module, part.split(" as ")[0].strip()) for module, parts in found for part in parts.split(",")]
+
+    for module, name in names:
+        if name and not hasattr(importlib.import_module(module), name):
+            importlib.import_module(f"{module}.{name}")
