@@ -11,7 +11,6 @@ all sequences in one file and reads as it is.
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.text import Wanted, parse_csv, parse_number, read_text
 from handdata.files.whole import write_text
 from handdata.geometry import xywh_to_xyxy
 
@@ -29,6 +29,7 @@ COLUMNS = (*PUBLISHED_COLUMNS, "source", "reviewed", "doubt")
 WITHOUT_BOX = ("absent", "lost")
 # source in the file -> the schema's bbox_source
 SOURCES = {"absent": 0, "lost": 0, "dataset": 2, "person": 3, "tracker": 4, "interpolated": 5}
+TABLE = Wanted(what="a table of boxes", fix="Save it as CSV in UTF-8.")
 PUBLISHED_SOURCE = "tracker"  # the published boxes are a tracker's with restarts by hand; the file does not say which
 
 Box = tuple[float, float, float, float]  # x, y, w, h in px
@@ -108,17 +109,13 @@ def read_boxes(path: Path) -> list[BoxRow]:
     """
     if not path.is_file():
         raise MissingError(path, expected="a table of boxes", got="no such file", fix="Check the path.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(path, expected="text in UTF-8", got=str(error), fix="Save it as CSV in UTF-8.") from error
-    return parse_boxes(text, str(path))
+    return parse_boxes(read_text(path, TABLE), str(path))
 
 
 def parse_boxes(text: str, where: str) -> list[BoxRow]:
     """Read a table of boxes from text; `where` names it in errors."""
-    reader = csv.reader(io.StringIO(text))
-    columns = [name.strip() for name in next(reader, [])]
+    lines = parse_csv(text, where, TABLE)
+    _, columns = next(lines, (1, []))
     if tuple(columns) not in (PUBLISHED_COLUMNS, COLUMNS):
         raise DataError(
             f"{where}:1",
@@ -127,26 +124,16 @@ def parse_boxes(text: str, where: str) -> list[BoxRow]:
             fix="Give the file this first line.",
         )
     rows: dict[str, BoxRow] = {}
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            row = _parse_row(cells, len(columns), f"{where}:{reader.line_num}")
-            if row.img_name in rows:
-                raise DataError(
-                    f"{where}:{reader.line_num}",
-                    expected="one row per picture",
-                    got=f"a second row of {row.img_name}",
-                    fix="Delete one of them.",
-                )
-            rows[row.img_name] = row
-    except csv.Error as error:
-        raise DataError(f"{where}:{reader.line_num}", expected="comma-separated text", got=str(error)) from error
+    for number, cells in lines:
+        row = _parse_row(cells, len(columns), f"{where}:{number}")
+        if row.img_name in rows:
+            got, fix = f"a second row of {row.img_name}", "Delete one of them."
+            raise DataError(f"{where}:{number}", expected="one row per picture", got=got, fix=fix)
+        rows[row.img_name] = row
     return list(rows.values())
 
 
 def _parse_row(cells: list[str], num_columns: int, where: str) -> BoxRow:
-    cells = [cell.strip() for cell in cells]
     if len(cells) != num_columns:
         raise DataError(where, expected=f"{num_columns} values", got=str(len(cells)), fix="Repair the line.")
     name = _valid_name(cells[0], where)
@@ -160,7 +147,10 @@ def _parse_row(cells: list[str], num_columns: int, where: str) -> BoxRow:
         raise DataError(f"{where}[source]", expected=f"{' or '.join(kinds)} with {given}", got=source or "nothing")
     if reviewed not in ("0", "1"):
         raise DataError(f"{where}[reviewed]", expected="0 or 1", got=reviewed or "nothing")
-    return BoxRow(name, box, source, reviewed == "1", _number(doubt, f"{where}[doubt]"))
+    share = parse_number(doubt, f"{where}[doubt]", TABLE)
+    if not 0 <= share <= 1:
+        raise DataError(f"{where}[doubt]", expected="a number from 0 to 1", got=doubt)
+    return BoxRow(name, box, source, reviewed == "1", share)
 
 
 def _valid_name(name: str, where: str) -> str:
@@ -172,20 +162,10 @@ def _valid_name(name: str, where: str) -> str:
 
 
 def _parse_box(cells: Sequence[str], where: str) -> Box:
-    x, y, w, h = (_number(cell, f"{where}[{column}]") for cell, column in zip(cells, "xywh", strict=True))
+    x, y, w, h = (parse_number(cell, f"{where}[{column}]", TABLE) for cell, column in zip(cells, "xywh", strict=True))
     if w <= 0 or h <= 0:
         raise DataError(where, expected="w and h above 0", got=f"{w} x {h}", fix="Leave all four empty for no box.")
     return x, y, w, h
-
-
-def _number(cell: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError as error:
-        raise DataError(where, expected="a number", got=cell or "nothing") from error
-    if not math.isfinite(value):
-        raise DataError(where, expected="a finite number", got=cell)
-    return value
 
 
 def format_boxes(rows: Iterable[BoxRow], columns: Sequence[str] = COLUMNS) -> str:

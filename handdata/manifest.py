@@ -5,7 +5,6 @@ Its subfolder `own` describes what is no published dataset: your own labels, bac
 """
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, DataError
+from handdata.files.text import Wanted, decode, parse_toml, read_bytes
 
 _PACKAGE = Path(__file__).resolve().parent
 OWN_FOLDER = "own"  # manifests of the user's own pictures
 _ORIGIN_PX = {"center": 0.0, "corner": 0.5}
 _FOLDERS = (_PACKAGE / "_manifests", _PACKAGE.parent / "manifests")
+
+_FILE = Wanted(what="a manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,11 @@ def load(name: str) -> Manifest:
     path = next((p for p in (_folder() / f"{name}.toml", _folder() / OWN_FOLDER / f"{name}.toml") if p.is_file()), None)
     if path is None:
         raise ConfigError("dataset", expected=f"one of {', '.join(names())}", got=name)
-    text = path.read_bytes()
+    data = read_bytes(path, _FILE)
+    facts = parse_toml(decode(data, path, _FILE), path, _FILE, finite=False)
     try:
-        return _parse(name, tomllib.loads(text.decode()), hashlib.sha256(text).hexdigest())
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        return _parse(name, facts, hashlib.sha256(data).hexdigest())
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(path, expected="a manifest", got=repr(error)) from error
 
 

@@ -87,10 +87,13 @@ def test_numbers_print_as_in_the_published_file() -> None:
 
 
 sides = st.floats(0.01, 5000, allow_nan=False)
+shares = st.floats(0, 1)
 boxes = st.tuples(st.floats(-500, 5000), st.floats(-500, 5000), sides, sides)
 rows = st.one_of(
-    st.builds(BoxRow, st.just(""), boxes, st.sampled_from(["person", "tracker", "interpolated"]), st.booleans(), sides),
-    st.builds(BoxRow, st.just(""), st.none(), st.sampled_from(["absent", "lost"]), st.booleans(), sides),
+    st.builds(
+        BoxRow, st.just(""), boxes, st.sampled_from(["person", "tracker", "interpolated"]), st.booleans(), shares
+    ),
+    st.builds(BoxRow, st.just(""), st.none(), st.sampled_from(["absent", "lost"]), st.booleans(), shares),
 )
 
 

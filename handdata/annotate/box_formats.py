@@ -8,6 +8,7 @@ from handdata.annotate.cvat_video import from_cvat, to_cvat
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, SOURCES, WITHOUT_BOX, Box, BoxRow, format_boxes, parse_boxes
 from handdata.errors import ConfigError, DataError
+from handdata.files.text import Wanted, as_object, parse_json
 
 # format -> (ending of the file, media type)
 FORMATS = {
@@ -18,6 +19,7 @@ FORMATS = {
     "mot": (".mot.txt", "text/plain"),
 }
 _HAND = 1
+_COCO = Wanted(what="COCO's images and annotations with bbox")
 
 
 def export_text(kind: str, rows: Sequence[BoxRow], pictures: Pictures) -> str:
@@ -97,8 +99,8 @@ def _coco_annotation(row: BoxRow, box: Box, image_id: int, number: int) -> dict[
 
 
 def _from_coco(text: str, where: str, pictures: Pictures) -> list[BoxRow]:
+    value = as_object(parse_json(text, where, _COCO), where, _COCO)
     try:
-        value = json.loads(text)
         rows = {image["id"]: _coco_empty(image) for image in value["images"]}
         boxed = set()
         for annotation in value["annotations"]:
@@ -107,7 +109,7 @@ def _from_coco(text: str, where: str, pictures: Pictures) -> list[BoxRow]:
                 raise DataError(where, expected="one box per image", got=f"two on {rows[key].img_name}")
             boxed.add(key)
             rows[key] = _coco_row(annotation, rows[key].img_name)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         expected = "COCO's images and annotations with bbox"
         raise DataError(where, expected=expected, got=f"{type(error).__name__} {error}") from error
     return _of_these(list(rows.values()), pictures, where)
@@ -146,7 +148,7 @@ def _from_mot(text: str, where: str, pictures: Pictures) -> list[BoxRow]:
             continue
         try:
             frame, (x, y, w, h) = int(cells[0]), (float(cell) for cell in cells[2:6])
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             expected = "frame,id,left,top,width,height,..."
             raise DataError(f"{where}:{line}", expected=expected, got=",".join(cells)[:60]) from error
         if frame not in rows or frame in seen or not (w > 0 and h > 0):
@@ -155,6 +157,8 @@ def _from_mot(text: str, where: str, pictures: Pictures) -> list[BoxRow]:
         seen.add(frame)
         doubt = round(1.0 - float(cells[6]), 3) if len(cells) > 6 and _is_share(cells[6]) else 0.0
         rows[frame] = BoxRow(rows[frame].img_name, (x, y, w, h), "tracker", doubt=doubt)
+    if not seen:  # it would replace every box by none
+        raise DataError(where, expected="at least one box", got="none", fix="Import another file.")
     return list(rows.values())
 
 

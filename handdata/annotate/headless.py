@@ -7,8 +7,9 @@ from handdata.annotate.marks import ABSENT, Mark, person
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
-from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, Box, BoxRow, parse_boxes
+from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, TABLE, Box, BoxRow, parse_boxes
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.files.text import read_text
 from handdata.progress import meter
 
 BY_NUMBER = ("frame", *PUBLISHED_COLUMNS[1:])
@@ -75,7 +76,7 @@ def parse_box(text: str, where: str) -> Box:
 def _read(pictures: Pictures, path: Path) -> dict[int, Box | None]:
     if not path.is_file():
         raise MissingError(path, expected="a table of keyframes", got="no such file", fix="Check the path.")
-    first, _, rest = path.read_text(encoding="utf-8-sig").partition("\n")
+    first, _, rest = read_text(path, TABLE).partition("\n")
     by_number = tuple(name.strip() for name in first.split(",")) == BY_NUMBER
     head = ",".join(PUBLISHED_COLUMNS) if by_number else first
     rows = parse_boxes(f"{head}\n{rest}", str(path))
@@ -91,7 +92,7 @@ def _read(pictures: Pictures, path: Path) -> dict[int, Box | None]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _on_picture(pictures: Pictures, box: Box, where: str) -> Box:

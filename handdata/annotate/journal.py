@@ -17,8 +17,13 @@ from typing import Any, Self
 
 from handdata.annotate.pictures import Pictures
 from handdata.errors import DataError
+from handdata.files.text import Wanted, as_object, decode, parse_json, read_bytes
+from handdata.files.whole import sync_folder
 
 VERSION = 1
+_LINE = Wanted(
+    what="an edit", fix="Restore the journal from a copy, or cut it off before this line.", largest=500_000_000
+)
 
 
 class Journal:
@@ -40,7 +45,7 @@ class Journal:
         self._file: FileIO = path.open("ab", buffering=0)
         if fresh:
             self._write(header)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one edit and wait until it is on the disk."""
@@ -81,11 +86,11 @@ def _header(pictures: Pictures) -> dict[str, Any]:
 
 
 def _read(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
-    data = path.read_bytes()
+    data = read_bytes(path, _LINE)
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         os.truncate(path, whole)
-    lines = [_parse(line, f"{path}:{number}") for number, line in enumerate(data[:whole].splitlines(), start=1)]
+    lines = [_parse(line, f"{path}:{number}") for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1)]
     if lines and lines[0] != header:
         for key, value in header.items():
             if lines[0].get(key) != value:
@@ -95,19 +100,4 @@ def _read(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict):
-        fix = "Restore the journal from a copy, or cut it off before this line."
-        raise DataError(where, expected="a JSON object", got=line[:40].decode(errors="replace"), fix=fix)
-    return entry
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return as_object(parse_json(decode(line, where, _LINE), where, _LINE), where, _LINE)

@@ -14,6 +14,7 @@ from handdata.boxes import SOURCES, WITHOUT_BOX, Box, BoxRow
 MarkKind = Literal["person", "absent", "kept", "imported"]
 Accepted = Literal["", "watched", "reviewed"]
 KEYFRAMES = ("person", "absent")
+FARTHEST = 1e5  # px: no box lies so far from its picture, or is so large
 REACTION_FRAMES = 60  # a mistake seen while watching is redrawn at most this many frames after it was played past
 
 
@@ -158,19 +159,33 @@ def patch_from_json(value: Any, num_frames: int) -> Patch:
         raise ValueError("no frames")
     patch: Patch = {}
     for key, cells in value.items():
-        frame = int(key)
+        frame = int(key) if key.isdecimal() and len(key) < 10 else -1
         if not 0 <= frame < num_frames:
-            raise ValueError(f"frame {frame} of {num_frames}")
+            raise ValueError(f"frame {key} of {num_frames}")
         patch[frame] = None if cells is None else _from_json(cells)
     return patch
 
 
 def _from_json(cells: Any) -> Mark:
+    if not isinstance(cells, list) or len(cells) != 5:
+        raise ValueError(f"mark {cells}")
     kind, box, source, accepted, doubt = cells
     known = kind in ("person", "absent", "kept", "imported") and accepted in ("", "watched", "reviewed")
-    if not known or source not in SOURCES or (box is None) != (source in WITHOUT_BOX):
+    if not known or source not in SOURCES or (box is None) != (source in WITHOUT_BOX) or not _is_share(doubt):
         raise ValueError(f"mark {cells}")
     if box is None:
         return Mark(kind, None, source, accepted, float(doubt))
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
+        raise ValueError(f"box {box}")
     x, y, w, h = (float(value) for value in box)
+    if not (w > 0 and h > 0 and all(abs(value) < FARTHEST for value in (x, y, w, h))):
+        raise ValueError(f"box {box}")
     return Mark(kind, (x, y, w, h), source, accepted, float(doubt))
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and bool(0 <= value <= 1)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

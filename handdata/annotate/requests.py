@@ -1,12 +1,13 @@
 """Read what the page asks for: JSON from the network becomes one call of the session, or a clear refusal. Pure."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from handdata.annotate.session import Session
 from handdata.errors import ConfigError
+from handdata.files.text import Wanted, as_object, decode, parse_json
 
+_EDIT = Wanted(what="an edit", error=ConfigError)
 Edit = Callable[[Session], Any]
 
 
@@ -19,12 +20,7 @@ def parse_edit(body: bytes) -> tuple[Edit, int]:
     Raises:
         ConfigError: it is none.
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError("edit", expected="JSON", got=str(error)[:80]) from error
-    if not isinstance(value, dict):
-        raise ConfigError("edit", expected="a JSON object", got=type(value).__name__)
+    value = as_object(parse_json(decode(body, "edit", _EDIT), "edit", _EDIT), "edit", _EDIT)
     op = value.get("op")
     if not isinstance(op, str) or op not in _READERS:
         raise ConfigError("edit[op]", expected=f"one of {', '.join(_READERS)}", got=str(op)[:80])

@@ -28,6 +28,7 @@ from handdata.annotate.requests import Edit, parse_edit, parse_number
 from handdata.annotate.session import Session
 from handdata.annotate.worker import Worker
 from handdata.errors import BusyError, ConfigError, HanddataError, WriteError
+from handdata.files.text import Wanted, decode
 from handdata.progress import say
 
 PAGE = {
@@ -102,10 +103,7 @@ class Annotator:
         """Replace all boxes by a file's."""
         kind = request.path_params["kind"]
         body = await _body(request, LARGEST_IMPORT)
-        try:
-            text = body.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ConfigError("the imported file", expected="text in UTF-8", got=str(error)) from error
+        text = decode(body, "the imported file", Wanted(what="boxes", error=ConfigError))
         return JSONResponse(await run_in_threadpool(self._import, kind, text))
 
     def _state(self, since: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """One sequence in work: what a person says about its boxes, kept safe, and what the tracker makes of it. No HTTP."""
 
-import math
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -137,8 +136,11 @@ class Session:
                 expected = f"rows of {self.pictures.img_names[0]} and so on"
                 raise DataError(where, expected=expected, got="none of these pictures", fix="Import another table.")
             for row in mine.values():
-                if not all(math.isfinite(value) for value in (*(row.box or ()), row.doubt)):
-                    raise DataError(f"{where}[{row.img_name}]", expected="finite numbers", got=str(row.box))
+                if row.box and not (min(row.box[2:]) > 0 and all(abs(value) < edits.FARTHEST for value in row.box)):
+                    expected = f"a box with a size, within {edits.FARTHEST:g} px"
+                    raise DataError(f"{where}[{row.img_name}]", expected=expected, got=str(row.box))
+                if not 0 <= row.doubt <= 1:
+                    raise DataError(f"{where}[{row.img_name}]", expected="a doubt from 0 to 1", got=str(row.doubt))
             self._commit("import", edits.imported(mine, self._history.marks))
             return len(mine)
 
@@ -189,7 +191,7 @@ class Session:
     def _checked(self, box: Box) -> Box:
         x, y, w, h = (round(float(value), 2) for value in box)
         size = f"a picture of {self.pictures.width} x {self.pictures.height} px"
-        whole = all(math.isfinite(value) and abs(value) < 1e5 for value in (x, y, w, h)) and w > 0 and h > 0
+        whole = all(abs(value) < edits.FARTHEST for value in (x, y, w, h)) and w > 0 and h > 0
         if not whole or not can_follow((x, y, w, h), self.pictures.width, self.pictures.height):
             raise ConfigError("box", expected=f"x,y,w,h on {size}", got=f"{x},{y},{w},{h}", fix="Draw it again.")
         return x, y, w, h

@@ -1,6 +1,5 @@
 """Check how a native archive is unpacked: where it lies, what is there, how it is read, how much work it is."""
 
-import json
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.converters.read.packaging import is_litter
 from handdata.errors import HanddataError
+from handdata.files.text import Wanted, read_object
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import image_size
@@ -141,10 +141,9 @@ def preview(dataset: str, plan: Plan, options: Options, shards: Path, canvas: in
 
 def _mark(root: Path) -> dict[str, Any]:
     try:
-        mark: dict[str, Any] = json.loads((root / RENDERED_MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(root / RENDERED_MARK, Wanted(what="the mark of a rendering"))
+    except HanddataError:
         return {}
-    return mark
 
 
 # ------------------------------------------------------------------------------------------------ tree and counts

@@ -1,6 +1,5 @@
 """Are the files of a dataset what its index says: there, whole, unchanged?"""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from handdata.check.copies import picture_hashes
 from handdata.check.findings import Finding, examples
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, HanddataError, MissingError
+from handdata.files.text import LARGE, Wanted, read_object
 from handdata.progress import meter
 from handdata.shards.reader import INDEX, PARTIAL, ShardReader, file_sha256
 from handdata.shards.schema import VERSION
@@ -31,13 +31,13 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
     """
     path = folder / INDEX
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        index = read_object(path, Wanted(what="an index of shards", largest=LARGE))
+    except MissingError:
         what = NOT_CONVERTED if any(folder.glob("*.h5")) or any(folder.glob(f"*{PARTIAL}")) else "no index.json"
         return {}, [Finding("index", str(path), what)]
-    except ValueError as error:
-        return {}, [Finding("index", str(path), f"damaged index: {error}")]
-    if not isinstance(index, dict) or index.get("schema") != VERSION or not isinstance(index.get("shards"), list):
+    except DataError as error:
+        return {}, [Finding("index", error.where, f"damaged index: expected {error.expected}, got {error.got}")]
+    if index.get("schema") != VERSION or not isinstance(index.get("shards"), list):
         return {}, [Finding("index", str(path), f"not an index of {VERSION}")]
     broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or not _fits(entry, _ENTRY)]
     if broken:

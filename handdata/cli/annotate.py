@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from handdata.cli.options import data_root_option, json_option, print_json
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, MissingError
+from handdata.files.text import Wanted, read_text
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -195,10 +196,7 @@ def _import(session: "Session", path: Path) -> None:
 
     if not path.is_file():
         raise MissingError(path, expected="a file of boxes", got="no such file", fix="Check the path.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(path, expected="text in UTF-8", got=str(error)) from error
+    text = read_text(path, Wanted(what="a file of boxes"))
     session.import_rows(import_text(guess_format(path.name), text, str(path), session.pictures), str(path))
 
 

@@ -5,7 +5,6 @@ options, code version) is as it was. The shards do not depend on the number of w
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
@@ -26,6 +25,7 @@ from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError
 from handdata.files.locks import hold
+from handdata.files.text import LARGE, Wanted, parse_json, read_object
 from handdata.paths import RENDERED_MARK
 from handdata.progress import Meter, meter, say
 from handdata.shards.index import read_index
@@ -288,7 +288,7 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "canvas_scale": task.attributes["canvas_scale"],
         "handdata_version": __version__,
         "manifest_sha256": task.attributes["manifest_sha256"],
-        "options": json.loads(str(task.attributes["options"])),
+        "options": parse_json(str(task.attributes["options"]), "options", Wanted(what="options")),
         "origin": find_origin(plan.root, dataset),
         "splits": splits,
         "shards": shards,
@@ -318,7 +318,6 @@ def _finish(out: Path, index: dict[str, Any], entries: Sequence[dict[str, Any]])
 
 def _index_there(out: Path) -> dict[str, Any]:
     try:
-        index = json.loads((out / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(out / INDEX, Wanted(what="an index of shards", largest=LARGE))
+    except HanddataError:
         return {}
-    return index if isinstance(index, dict) else {}

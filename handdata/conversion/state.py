@@ -9,14 +9,27 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from handdata.errors import HanddataError
+from handdata.files.tables import value_at
+from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import write_text
 from handdata.shards.reader import PARTIAL, STATE
 from handdata.shards.schema import SPLITS
 
+_STATE = Wanted(what="what a shard was made from", largest=LARGE)
+_ENTRY: Mapping[str, Any] = {
+    "file": str,
+    "split": str,
+    "num_samples": int,
+    "size": int,
+    "sha256": str,
+    "content_sha256": str,
+    "skipped": Mapping[str, str],
+}
 _OWN_PARTIAL = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}\.h5(\.\d+)?{re.escape(PARTIAL)}")
 
 
@@ -57,13 +70,16 @@ def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
 def finished(shard: Path, made_from: str) -> dict[str, Any] | None:
     """Return the entry of a shard that was finished from the same sources, else None."""
     try:
-        state: dict[str, Any] = json.loads(_path(shard).read_text(encoding="utf-8"))
-        entry: dict[str, Any] = state["entry"]
-        same = state["fingerprint"] == made_from
-    except (OSError, ValueError, KeyError):
+        state = read_object(_path(shard), _STATE)
+        entry: dict[str, Any] = value_at(state, "entry", Mapping[str, Any], where=_path(shard), default={})
+        for key, kind in _ENTRY.items():
+            value_at(entry, key, kind, where=_path(shard))
+    except HanddataError:
+        return None
+    if state.get("fingerprint") != made_from or not _ENTRY.keys() <= entry.keys():
         return None
     there = entry["num_samples"] == 0 or (shard.is_file() and shard.stat().st_size == entry["size"])
-    return entry if same and there else None
+    return entry if there else None
 
 
 def forget(shard: Path) -> None:

@@ -11,7 +11,6 @@ colour cameras' calibration is not published in a form anybody reads: see `read_
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from handdata.converters.read.fingertips import (
 from handdata.converters.read.layout import choose, data_folder, locate, unique
 from handdata.converters.read.packaging import no_sequence
 from handdata.errors import ConfigError, DataError, HanddataError
+from handdata.files.text import Wanted, read_toml
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest
 from handdata.pictures.decode import read_image, read_raw
@@ -205,21 +205,13 @@ def read_calibration(path: Path) -> dict[str, CameraFacts]:
     Raises:
         ConfigError: no such file, not TOML, or a table of another shape.
     """
-    fix = "See `handdata convert --help` and docs/datasets.md."
+    fix = "See `handdata convert dexter1 --help` and docs/datasets.md."
+    if not path.is_file():
+        raise ConfigError(path, expected="a calibration", got="no such file", fix=fix)
+    tables = read_toml(path, Wanted(what="a calibration", fix=fix, error=ConfigError))
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
         cameras = {name: _calibrated(table) for name, table in tables.items()}
-    except FileNotFoundError:
-        raise ConfigError(path, expected="a calibration", got="no such file", fix=fix) from None
-    except (
-        tomllib.TOMLDecodeError,
-        UnicodeDecodeError,
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
             path, expected="tables [cam<n>] with size, K and T_camera_tof", got=str(error), fix=fix
         ) from None

@@ -5,8 +5,10 @@ normalised units, never mirrored, whatever the model saw; the truth stays in the
 layouts. An augmented evaluation has a truth of its own, so its file carries it.
 """
 
-import csv
+import hashlib
+import io
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.text import (
+    LARGE,
+    Wanted,
+    as_object,
+    kind_of,
+    parse_json,
+    parse_number,
+    read_bytes,
+    read_csv,
+    read_object,
+)
 from handdata.files.whole import write_bytes
 from handdata.geometry import apply_affine, crop_affine
 from handdata.shards.schema import SAMPLE_ID_BYTES
 from handdata.skeleton import INDEX, LEFT, NUM_KEYPOINTS, RIGHT
 
 VERSION = "handdata-predictions/1"
+BLOCK_BYTES = 512  # the smallest user block of HDF5
 DEFAULT_INPUT_SIZE = 128
 OPTIONAL: Mapping[str, tuple[tuple[int, ...], type[np.generic]]] = {  # array -> shape of a sample's, type
     "keypoints_3d_normalized": ((NUM_KEYPOINTS, 3), np.float32),
@@ -47,6 +61,8 @@ CSV_COLUMNS = {
 }
 FOREIGN_READOUT = "given"  # the read-out name of predictions that other programs made
 Floats = NDArray[np.floating[Any]]  # float32 of our files; what others write keeps its digits
+FARTHEST = 1e9  # px or mm: beyond it, a number is no position, and sums of its squares are no numbers
+FORM = Wanted(what="predictions", fix="docs/evaluation.md has the layouts of predictions.", largest=LARGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +140,14 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     _check(predictions)
     names, index = np.unique(predictions.dataset, return_inverse=True)
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
-        file.attrs["schema"] = VERSION
         file.attrs["input_size"] = predictions.input_size
-        file.attrs["readouts"] = json.dumps(list(predictions.keypoints_2d))
-        file.attrs["options"] = json.dumps(dict(predictions.options), sort_keys=True)
+        texts = {
+            "schema": VERSION,
+            "readouts": json.dumps(list(predictions.keypoints_2d)),
+            "options": json.dumps(dict(predictions.options), sort_keys=True),
+        }
+        for name, text in texts.items():  # of fixed length: texts of any length lie where damage hangs HDF5
+            file.attrs[name] = np.bytes_(text)
         file["datasets"] = np.array([str(name).encode() for name in names])
         file["dataset"] = index.astype(np.uint8)
         file["sample_id"] = np.array([str(name).encode() for name in predictions.sample_id], f"S{SAMPLE_ID_BYTES}")
@@ -143,7 +163,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
                 file[f"truth/{name}"] = getattr(predictions.truth, name)
         file.flush()
         content = file.id.get_file_image()
-    write_bytes(path, content)
+    write_bytes(path, _block(content) + content)
+
+
+def _block(content: bytes) -> bytes:
+    """Return what stands before HDF5's own bytes, its "user block": what the file is, and the hash of the rest."""
+    return f"{VERSION} sha256 {hashlib.sha256(content).hexdigest()}\n".encode().ljust(BLOCK_BYTES, b"\0")
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -163,6 +188,8 @@ def read_predictions(path: Path) -> Predictions:
         _check(predictions)
     except ValueError as error:
         raise _fault(path, "arrays that fit each other", str(error)) from error
+    if predictions.input_size < 1:
+        raise _fault(f"{path}[input_size]", "at least 1", str(predictions.input_size))
     return predictions
 
 
@@ -190,24 +217,48 @@ def _repeats(predictions: Predictions) -> list[NDArray[np.int32]]:
 
 
 def _read_h5(path: Path) -> Predictions:
+    """Read our own file; HDF5, which a damaged file can hang or crash, sees it only if its hash fits."""
+    data = read_bytes(path, FORM)
+    block, content = data[:BLOCK_BYTES], data[BLOCK_BYTES:]
+    if block != _block(content):
+        older = data.startswith(b"\x89HDF")
+        got = "one of an older handdata, without a hash" if older else "a damaged file: its hash is another"
+        raise DataError(path, expected=f"a file of {VERSION}", got=got, fix="Run `handdata evaluate RUN` again.")
     try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("schema", "") != VERSION:
-                raise _fault(path, f"schema {VERSION}", str(file.attrs.get("schema", "none")))
-            names = np.array([name.decode() for name in file["datasets"][:]])
-            truth = {name: array[:] for name, array in file["truth"].items()} if "truth" in file else None
-            return Predictions(
-                dataset=names[file["dataset"][:]],
-                sample_id=np.char.decode(file["sample_id"][:], "ascii"),
-                keypoints_2d={name: file[f"keypoints_2d/{name}"][:] for name in json.loads(file.attrs["readouts"])},
-                crop_xyxy=file["crop_xyxy"][:],
-                input_size=int(file.attrs["input_size"]),
-                **{name: file[name][:] for name in OPTIONAL if name in file},
-                truth=AugmentedTruth(**truth) if truth else None,
-                options=json.loads(file.attrs["options"]),
-            )
-    except (OSError, KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
-        raise _fault(path, f"the arrays of {VERSION}", f"a damaged file ({str(error).splitlines()[0]})") from error
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return _from_h5(file, path)
+    except DataError:
+        raise
+    except Exception as error:  # HDF5 and NumPy have many ways to say that a file of this hash is nonsense
+        raise _fault(path, f"the arrays of {VERSION}", f"{type(error).__name__} {error}") from error
+
+
+def _from_h5(file: h5py.File, path: Path) -> Predictions:
+    def array(name: str) -> NDArray[Any]:
+        found = file[name]
+        if found.chunks is not None or found.nbytes > LARGE:
+            raise _fault(path, "contiguous arrays", f"{name} in chunks, or of {found.nbytes} bytes")
+        return np.asarray(found[:])
+
+    def attribute(name: str) -> str:
+        return bytes(file.attrs[name]).decode()
+
+    if attribute("schema") != VERSION:
+        raise _fault(path, f"schema {VERSION}", attribute("schema"))
+    readouts = parse_json(attribute("readouts"), f"{path}[readouts]", FORM)
+    names = np.array([name.decode() for name in array("datasets")])
+    optional = {name: array(name) for name in OPTIONAL if name in file}
+    truth = {name: array(f"truth/{name}") for name in file["truth"]} if "truth" in file else None
+    return Predictions(
+        dataset=names[array("dataset")],
+        sample_id=np.char.decode(array("sample_id"), "ascii"),
+        keypoints_2d={str(name): array(f"keypoints_2d/{name}") for name in readouts},
+        crop_xyxy=array("crop_xyxy"),
+        input_size=int(file.attrs["input_size"]),
+        truth=AugmentedTruth(**truth) if truth else None,
+        options=as_object(parse_json(attribute("options"), path, FORM), f"{path}[options]", FORM),
+        **optional,
+    )
 
 
 def _read_csv(path: Path) -> Predictions:
@@ -216,17 +267,24 @@ def _read_csv(path: Path) -> Predictions:
     The keypoint palm_center has x,y,z alone. hand_side and left,top,right,bottom (the hand box) are a sample's: any of
     its rows may hold them.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        columns = tuple(rows.fieldnames or ())
-        given = {name: keys for name, keys in CSV_COLUMNS.items() if set(keys) <= set(columns)}
-        if not set(CSV_KEYS) <= set(columns) or not given:
-            expected = "columns sample_id, keypoint and u, v (or x, y, z, or nx, ny, nz)"
-            raise _fault(f"{path}:1", expected, ", ".join(columns) or "nothing")
-        samples: dict[tuple[str, str], dict[str, Floats]] = {}
-        for line, row in enumerate(rows, start=2):
-            entry = samples.setdefault((row.get("dataset") or "", row["sample_id"]), _empty(given))
-            _take_row(entry, row, given, f"{path}:{line}")
+    lines = read_csv(path, FORM)
+    _, columns = next(lines, (1, []))
+    given = {name: keys for name, keys in CSV_COLUMNS.items() if set(keys) <= set(columns)}
+    if not set(CSV_KEYS) <= set(columns) or not given or len(set(columns)) < len(columns):
+        expected = "columns sample_id, keypoint and u, v (or x, y, z, or nx, ny, nz), each once"
+        raise _fault(f"{path}:1", expected, ", ".join(columns) or "nothing")
+    samples: dict[tuple[str, str], dict[str, Floats]] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for line, cells in lines:
+        where = f"{path}:{line}"
+        if len(cells) != len(columns):
+            raise _fault(where, f"{len(columns)} cells", str(len(cells)))
+        row = dict(zip(columns, cells, strict=True))
+        key, keypoint = (row.get("dataset", ""), row["sample_id"]), row["keypoint"]
+        if (*key, keypoint) in seen:
+            raise _fault(where, "each keypoint of a sample once", f"{keypoint} of {key[1]} again")
+        seen.add((*key, keypoint))
+        _take_row(samples.setdefault(key, _empty(given)), row, given, where)
     return _collected(samples, {})
 
 
@@ -248,26 +306,26 @@ def _take_row(entry: dict[str, Floats], row: Mapping[str, str], given: Mapping[s
 
 def _read_json(path: Path) -> Predictions:
     """Read {"schema": VERSION, "samples": [{"dataset", "sample_id", "keypoints_2d": 21 x [u, v], ...}]}."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _fault(path, "JSON", str(error)) from error
-    if not isinstance(content, dict) or content.get("schema") != VERSION:
-        got = str(content.get("schema", "none")) if isinstance(content, dict) else type(content).__name__
-        raise _fault(path, f"schema {VERSION}", got)
+    content = read_object(path, FORM, finite=False)
+    if content.get("schema") != VERSION:
+        raise _fault(path, f"schema {VERSION}", str(content.get("schema", "none")))
+    listed = content.get("samples")
+    if not isinstance(listed, list):
+        raise _fault(f"{path}[samples]", "a list of samples", kind_of(listed))
     samples: dict[tuple[str, str], dict[str, Floats]] = {}
-    for position, sample in enumerate(content.get("samples", [])):
+    for position, entry in enumerate(listed):
         where = f"{path}[samples][{position}]"
+        sample = as_object(entry, where, FORM)
         given = [name for name in SHAPES if sample.get(name) is not None]
-        if "sample_id" not in sample or not set(CSV_COLUMNS) & set(given):
+        if not isinstance(sample.get("sample_id"), str) or not set(CSV_COLUMNS) & set(given):
             raise _fault(
                 where, "sample_id and keypoints_2d, keypoints_3d or keypoints_3d_normalized", str(list(sample))
             )
-        key = (str(sample.get("dataset", "")), str(sample["sample_id"]))
+        key = (str(sample.get("dataset", "")), sample["sample_id"])
         if key in samples:
             raise _fault(where, "each sample once", f"{key[1]} twice")
         samples[key] = {name: _value(sample[name], name, f"{where}[{name}]") for name in given}
-    return _collected(samples, dict(content.get("options", {})))
+    return _collected(samples, as_object(content.get("options", {}), f"{path}[options]", FORM))
 
 
 def _value(value: Any, name: str, where: str) -> Floats:
@@ -284,20 +342,25 @@ def _value(value: Any, name: str, where: str) -> Floats:
     array = array if len(shape) > 1 else array[0]
     if array.shape != shape:
         raise _fault(where, f"shape {shape}", str(array.shape))
+    if np.nanmax(np.abs(array), initial=0) > FARTHEST:
+        raise _fault(where, f"numbers up to {FARTHEST:g}", f"{np.nanmax(np.abs(array)):g}")
     return array
 
 
 def _side(text: Any, where: str) -> Floats:
-    if text not in SIDES:
+    if not isinstance(text, str) or text not in SIDES:
         raise _fault(where, f"one of {', '.join(SIDES)}", repr(text))
     return np.array(SIDES[text])
 
 
-def _number(text: str | None, where: str) -> float:
-    try:
-        return float(text) if text else float("nan")
-    except ValueError as error:
-        raise _fault(where, "a number", repr(text)) from error
+def _number(text: str, where: str) -> float:
+    """Return the number of a cell, NaN of an empty one or of one that says so."""
+    if not text or text.lower() == "nan":
+        return math.nan
+    number = parse_number(text, where, FORM)
+    if abs(number) > FARTHEST:
+        raise _fault(where, f"numbers up to {FARTHEST:g}", text)
+    return number
 
 
 def _empty(given: Mapping[str, Sequence[str]]) -> dict[str, Floats]:

@@ -12,9 +12,12 @@ from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.protocol import Score
+from handdata.files.tables import read_tree
+from handdata.files.text import Wanted, read_object
 from handdata.files.whole import write_bytes
 
 VERSION = "handdata-results/1"
+_FORM = Wanted(what="results", fix="Run `handdata evaluate` again.", largest=200_000_000)
 QUANTITIES: Mapping[str, str] = {
     "2d": "crop side",  # distance in fractions of the crop side: the thesis' 2D error
     "2d_px": "px",  # distance in source pixels
@@ -139,46 +142,12 @@ def read_results(path: Path) -> Results:
         MissingError: no such file.
         DataError: not JSON, of another version, or with fields that are unknown or missing.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingError(path, expected="results", got="no file", fix="Run `handdata evaluate` first.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _fault(path, "JSON", str(error)) from error
-    version = content.get("schema") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise _fault(path, f"schema {VERSION}", str(version))
-    try:
-        return Results(**{**content, "sets": tuple(_set(one) for one in content["sets"])})
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _fault(path, f"the fields of {VERSION}", str(error)) from error
-
-
-def _set(content: dict[str, Any]) -> SetResult:
-    tables = {key: _tables(content[key]) for key in ("errors", "readouts")}
-    scores = {
-        key: {
-            name: Score(**{**score, "thresholds": tuple(score["thresholds"])}) for name, score in content[key].items()
-        }
-        for key in ("protocols", "protocols_without_excluded")
-    }
-    curves = {
-        quantity: Curve(thresholds=tuple(curve["thresholds"]), accuracy=tuple(curve["accuracy"]))
-        for quantity, curve in content["curves"].items()
-    }
-    spread = {name: tuple(values) for name, values in content["spread"].items()}
-    gallery = tuple(GalleryItem(**item) for item in content["gallery"])
-    return SetResult(**{**content, **tables, **scores, "curves": curves, "spread": spread, "gallery": gallery})
-
-
-def _tables(content: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, ErrorTable]]:
-    return {
-        name: {
-            quantity: ErrorTable(**{**one, "keypoint": tuple(one["keypoint"]), "labels": tuple(one["labels"])})
-            for quantity, one in tables.items()
-        }
-        for name, tables in content.items()
-    }
+    if not path.is_file():
+        raise MissingError(path, expected="results", got="no file", fix="Run `handdata evaluate` first.")
+    content = read_object(path, _FORM)
+    if content.get("schema") != VERSION:
+        raise _FORM.fault(path, f"schema {VERSION}", str(content.get("schema")))
+    return read_tree(Results, content, where=str(path), error=DataError)
 
 
 def _plain(value: Any) -> Any:
@@ -190,7 +159,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _fault(where: object, expected: str, got: str) -> DataError:
-    return DataError(where, expected=expected, got=got, fix="Run `handdata evaluate` again.")

@@ -100,14 +100,14 @@ def decode(data: bytes, where: object, wanted: Wanted) -> str:
 # ------------------------------------------------------------------------------------------------ JSON
 
 
-def read_json(path: Path, wanted: Wanted, *, nan: bool = False) -> Any:
+def read_json(path: Path, wanted: Wanted, *, finite: bool = True) -> Any:
     """Read a JSON file; errors as of `read_text` and `parse_json`."""
-    return parse_json(read_text(path, wanted), path, wanted, nan=nan)
+    return parse_json(read_text(path, wanted), path, wanted, finite=finite)
 
 
-def read_object(path: Path, wanted: Wanted, *, nan: bool = False) -> dict[str, Any]:
+def read_object(path: Path, wanted: Wanted, *, finite: bool = True) -> dict[str, Any]:
     """Read a JSON file that holds an object; errors as of `read_json`, and for anything else."""
-    return as_object(read_json(path, wanted, nan=nan), path, wanted)
+    return as_object(read_json(path, wanted, finite=finite), path, wanted)
 
 
 def read_json_lines(path: Path, wanted: Wanted) -> list[dict[str, Any]]:
@@ -136,21 +136,21 @@ def kind_of(value: Any) -> str:
     return "true or false" if isinstance(value, bool) else names.get(type(value), type(value).__name__)
 
 
-def parse_json(text: str, where: object, wanted: Wanted, *, nan: bool = False) -> Any:
+def parse_json(text: str, where: object, wanted: Wanted, *, finite: bool = True) -> Any:
     """Return the value of a JSON text.
 
     Args:
         text: as `decode` gives it.
         where: names it in errors.
         wanted: what it is to be.
-        nan: take NaN, which is no JSON, but which Python writes.
+        finite: refuse NaN and infinity, which are no JSON, but which Python writes; if not, the caller does.
 
     Raises:
         HanddataError: it is no JSON, or more than it may be: see the top of this file.
     """
     try:
-        value = json.loads(text, parse_constant=_nan if nan else _no_number, object_pairs_hook=_once)
-        _check_plain(value)
+        value = json.loads(text, parse_constant=_no_number if finite else float, object_pairs_hook=_once)
+        _check_plain(value, finite=finite)
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -162,7 +162,7 @@ def parse_json(text: str, where: object, wanted: Wanted, *, nan: bool = False) -
     except _NotPlainError as error:
         raise wanted.fault(where, error.expected, error.got) from None
     except ValueError:  # Python reads no number of more than 4,300 digits
-        raise wanted.fault(where, "whole numbers below 2^63", "a larger one") from None
+        raise wanted.fault(where, "a whole number below 2^63", "a larger one") from None
     return value
 
 
@@ -188,18 +188,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise _NotPlainError("finite numbers", name)
-
-
-def _nan(name: str) -> float:
-    return math.nan if name == "NaN" else _no_number(name)
+    raise _NotPlainError("a finite number", name)
 
 
 def _number(text: str) -> float:
     return _no_number(text) if math.isnan(number := float(text)) else number
 
 
-def _check_plain(value: Any) -> None:
+def _check_plain(value: Any, *, finite: bool) -> None:
     """Refuse infinite and large numbers, and lists and tables nested too deep; without recursion of our own.
 
     Raises:
@@ -212,8 +208,8 @@ def _check_plain(value: Any) -> None:
         for whole in level:
             parts = whole.values() if isinstance(whole, dict) else whole
             kinds = set(map(type, parts))
-            if float in kinds and (math.inf in parts or -math.inf in parts):
-                raise _NotPlainError("finite numbers", "an infinite one")
+            if finite and float in kinds and (math.inf in parts or -math.inf in parts):
+                raise _NotPlainError("a finite number", "inf")
             if int in kinds:
                 _check_whole(parts)
             if dict in kinds or list in kinds:
@@ -228,7 +224,7 @@ def _check_whole(parts: Iterable[Any]) -> None:
     for part in parts:
         if type(part) is int and not -LARGEST_WHOLE <= part < LARGEST_WHOLE:
             got = f"{part:.2e}" if abs(part) < 10**300 else "a larger one"
-            raise _NotPlainError("whole numbers below 2^63", got)
+            raise _NotPlainError("a whole number below 2^63", got)
 
 
 # ------------------------------------------------------------------------------------------------ TOML
@@ -239,15 +235,15 @@ def read_toml(path: Path, wanted: Wanted) -> dict[str, Any]:
     return parse_toml(read_text(path, wanted), path, wanted)
 
 
-def parse_toml(text: str, where: object, wanted: Wanted) -> dict[str, Any]:
-    """Return the table of a TOML text.
+def parse_toml(text: str, where: object, wanted: Wanted, *, finite: bool = True) -> dict[str, Any]:
+    """Return the table of a TOML text; `finite` as in `parse_json`.
 
     Raises:
         HanddataError: it is no TOML, or more than it may be: see the top of this file.
     """
     try:
-        table = tomllib.loads(text, parse_float=_number)
-        _check_plain(table)
+        table = tomllib.loads(text, parse_float=_number if finite else float)
+        _check_plain(table, finite=finite)
     except RecursionError:
         raise wanted.fault(where, f"TOML nested at most {DEEPEST} deep", "a deeper one") from None
     except _NotPlainError as error:
@@ -293,7 +289,7 @@ def parse_number(cell: str, where: object, wanted: Wanted) -> float:
     try:
         value = float(cell)
     except ValueError:
-        raise wanted.fault(where, "a number", cell or "nothing") from None
+        raise wanted.error(where, expected="a number", got=cell or "nothing") from None
     if not math.isfinite(value):
-        raise wanted.fault(where, "a finite number", cell)
+        raise wanted.error(where, expected="a finite number", got=cell)
     return value

@@ -3,7 +3,6 @@
 The layout of a checkpoint's folder is that of handdata.train.checkpoint, which writes it.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from handdata.errors import DataError, MissingError
 from handdata.files.tables import read_tree
+from handdata.files.text import Wanted, read_object
 from handdata.model.config import BEST, LAST, ModelConfig, Precision
 from handdata.model.device import set_products
 from handdata.model.families import family_of
@@ -21,6 +21,7 @@ from handdata.model.networks import PLAIN
 from handdata.model.weights import fill
 
 VERSION = "handdata-checkpoint/1"
+STATE = Wanted(what="the state of a checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def read(path: Path) -> Trained:
     """
     folder = find(path)
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = read_object(folder / "state.json", STATE, finite=False)
         if state.get("schema") != VERSION:
             raise DataError(folder / "state.json", expected=f"schema {VERSION}", got=str(state.get("schema")))
         config, loop = state["config"], state["config"]["loop"]

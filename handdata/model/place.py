@@ -1,16 +1,15 @@
 """From a found hand to millimetres: a camera, an assumed hand size, and what they leave open."""
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError
 from handdata.evaluation.absolute import ADULT, Size, lift_pose, rays_of
+from handdata.files.text import Wanted, read_json
 from handdata.shards.hand import Hand
 from handdata.skeleton import ROOT
 
@@ -54,11 +53,9 @@ def read_lens(path: Path) -> Lens:
         DataError: it holds no such list.
     """
     expected = "JSON of a 3 x 3 list, or an object with one as K"
+    content = read_json(path, Wanted(what=expected))
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
         K = np.array(content["K"] if isinstance(content, dict) else content, np.float64)
-    except FileNotFoundError:
-        raise MissingError(path, expected=expected, got="no file") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(path, expected=expected, got=f"something else ({error})") from error
     if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.files.tables import read_tree
+from handdata.files.text import Wanted, parse_json
 from handdata.files.whole import write_bytes
 from handdata.model.checkpoint import Trained, read
 from handdata.model.config import ModelConfig
@@ -72,7 +73,7 @@ def read_file(path: Path) -> Trained:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["handdata"])
+            facts = parse_json((file.metadata() or {})["handdata"], path, Wanted(what="weights with their settings"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
         return Trained(
             path=path,

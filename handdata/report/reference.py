@@ -2,23 +2,24 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.metrics import group_means
+from handdata.files.text import Wanted, read_object
 from handdata.report.cells import EXPERIMENTS, TOTAL, Cell, Source, thesis_cells
 from handdata.skeleton import NUM_KEYPOINTS
 
 _NAME = re.compile(r"(e\d{3})__(.+)_valuation\.json")
 _FIX = "Take the author's file as it is: <experiment>__<name>_valuation.json."
+_FILE = Wanted(what="named results", fix=_FIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,7 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
         DataError: not JSON, or an entry is not of the shape it should have.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, expected="JSON", got=str(error), fix=_FIX) from error
-    if not isinstance(content, dict):
-        raise DataError(path, expected="an object of named results", got=type(content).__name__, fix=_FIX)
+    content = read_object(path, _FILE, finite=False)
     dimensions = [name for name in ("2d", "3d") if f"error_keypoint_{name}" in content]
     return Evaluation(
         keypoint={name: _keypoints(path, f"error_keypoint_{name}", content) for name in dimensions},
@@ -137,13 +133,19 @@ def _keypoints(path: Path, key: str, content: Mapping[str, Any]) -> NDArray[np.f
 
 def _curve(path: Path, key: str, content: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
     thresholds, accuracy = content.get("thres_range"), content[key]
-    if not isinstance(thresholds, list) or not isinstance(accuracy, list) or len(thresholds) != len(accuracy):
-        raise DataError(f"{path}[{key}]", expected="as many numbers as thres_range", got=repr(accuracy)[:40], fix=_FIX)
-    return thresholds, accuracy
+    for values in (thresholds, accuracy):
+        if not isinstance(values, list) or len(values) != len(accuracy) or not all(map(_is_number, values)):
+            got = repr(values)[:40]
+            raise DataError(f"{path}[{key}]", expected="as many numbers as thres_range", got=got, fix=_FIX)
+    return list(thresholds or []), accuracy
 
 
 def _total(path: Path, key: str, content: Mapping[str, Any]) -> float:
     value = content.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not _is_number(value):
         raise DataError(f"{path}[{key}]", expected="a number", got=repr(value), fix=_FIX)
     return float("nan") if value == -1 else float(value)
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,6 +1,5 @@
 """What a run's folder holds, as far as it is there. Whatever is missing is named, never filled in."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,14 @@ from handdata import manifest
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.results import Results, SetResult, read_results
 from handdata.evaluation.seen import Seen, read_seen
+from handdata.files.tables import value_at
+from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.paths import DataRoot
 from handdata.report.cells import EXPERIMENTS
 
 MODEL_NUMBERS = {"direct": 1, "latent": 2, "tree": 3}  # `model.kind` of config.json -> the thesis' Model 1, 2, 3
 TRAINED_ON = ", TRAINED ON"  # behind the name of a set that is not held out
+_FILE = Wanted(what="a file of a run", fix="Restore it or delete the run.", largest=500_000_000)
 _EXPERIMENT = re.compile(r"(e\d{3})(?:-|$)")
 
 
@@ -132,7 +134,9 @@ def read_run(folder: Path) -> Run:
         DataError: a file is damaged.
     """
     results = read_results(folder / "results.json") if (folder / "results.json").is_file() else None
-    log = _lines(folder / "log.jsonl")
+    log = read_json_lines(folder / "log.jsonl", _FILE) if (folder / "log.jsonl").is_file() else []
+    config, shards = _object(folder / "config.json"), _object(folder / "shards.json")
+    _check(folder, config, log)
     missing = {
         "config.json": f"handdata train --name {folder.name}",
         "log.jsonl": f"handdata train --name {folder.name}",
@@ -142,9 +146,9 @@ def read_run(folder: Path) -> Run:
     return Run(
         name=folder.name,
         folder=folder,
-        config=_object(folder / "config.json"),
+        config=config,
         environment=_object(folder / "environment.json"),
-        shards=_object(folder / "shards.json").get("datasets", []),
+        shards=[_trained_on(facts, folder / "shards.json") for facts in _datasets(shards, folder / "shards.json")],
         log=log,
         results=results,
         seen=read_seen(folder),
@@ -167,21 +171,38 @@ def _folder(data: DataRoot, name: str) -> Path:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = _parse(path.read_text(encoding="utf-8"), path)
-    if not isinstance(content, dict):
-        raise DataError(path, expected="an object", got=type(content).__name__, fix="Restore it or delete the run.")
-    return content
+    return read_object(path, _FILE) if path.is_file() else {}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [_parse(line, f"{path}:{number}") for number, line in enumerate(text.splitlines(), start=1)]
+def _check(folder: Path, config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse settings and epochs that the pages cannot show.
+
+    Raises:
+        DataError: names the place.
+    """
+    for path in ("name", "model.kind", "augment.kind"):
+        value_at(config, path, str, where=folder / "config.json")
+    for number, entry in enumerate(log, start=1):
+        where = f"{folder / 'log.jsonl'}:{number}"
+        value_at(entry, "epoch", int, where=where)
+        for part in ("train", "val"):
+            value_at(entry, part, Mapping[str, float | None], where=where)
+        for key in ("samples_per_s", "data_wait"):
+            value_at(entry, key, float, where=where)
+        if "epoch" not in entry or "train" not in entry:
+            raise DataError(where, expected="an epoch and its training losses", got=", ".join(entry), fix=_FILE.fix)
 
 
-def _parse(text: str, where: object) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(where, expected="JSON", got=str(error), fix="Restore it or delete the run.") from error
+def _datasets(shards: Mapping[str, Any], where: Path) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = value_at(
+        shards, "datasets", tuple[Mapping[str, Any], ...], where=where, default=()
+    )
+    return found
+
+
+def _trained_on(facts: Mapping[str, Any], where: Path) -> Mapping[str, Any]:
+    for key in ("dataset", "folder"):
+        value_at(facts, key, str, where=where)
+    value_at(facts, "splits", tuple[str, ...], where=where)
+    value_at(facts, "shards", tuple[Mapping[str, Any], ...], where=where)
+    return facts

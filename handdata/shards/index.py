@@ -1,10 +1,10 @@
 """index.json: what a folder of shards holds. It is written last, so its presence means that the dataset is complete."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
+from handdata.files.text import LARGE, Wanted, read_object
 from handdata.shards.reader import INDEX, STATE
 from handdata.shards.schema import VERSION
 
@@ -18,15 +18,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     path = folder / INDEX
     fix = "Convert that dataset again."
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise _not_converted(folder) from None
-    except ValueError as error:
-        raise DataError(path, expected="JSON", got=str(error), fix=fix) from None
-    if not isinstance(index, dict) or index.get("schema") != VERSION:
-        got = f"schema {index.get('schema')}" if isinstance(index, dict) else "a list"
-        raise DataError(path, expected=f"schema {VERSION}", got=got, fix=fix)
+    if not path.is_file():
+        raise _not_converted(folder)
+    index = read_object(path, Wanted(what="an index of shards", fix=fix, largest=LARGE))
+    if index.get("schema") != VERSION:
+        raise DataError(path, expected=f"schema {VERSION}", got=f"schema {index.get('schema')}", fix=fix)
     if not _lists_shards(index):
         raise DataError(path, expected="a dataset's name and its shards", got="an index without them", fix=fix)
     return index

@@ -23,7 +23,8 @@ from torch.optim import Optimizer
 from handdata import __version__
 from handdata.errors import DataError, WriteError
 from handdata.files.tables import read_tree
-from handdata.model.checkpoint import VERSION, Trained, find
+from handdata.files.text import read_object
+from handdata.model.checkpoint import STATE, VERSION, Trained, find
 from handdata.train.config import Config
 
 
@@ -137,7 +138,7 @@ def load(path: Path) -> Checkpoint:
     """
     folder = find(path)
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = read_object(folder / "state.json", STATE, finite=False)
         if state.get("schema") != VERSION:
             raise DataError(folder / "state.json", expected=f"schema {VERSION}", got=str(state.get("schema")))
         average = folder / "average.safetensors"

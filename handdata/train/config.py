@@ -6,7 +6,6 @@ values of the wrong kind are refused. The resolved tree is stored in the run and
 Source of the published values: docs/method.md 9.2, with the defects of its section 12 resolved.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -16,11 +15,13 @@ from typing import Any, Literal
 
 from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
+from handdata.files.text import Wanted, decode, parse_toml, read_text
 from handdata.model.config import LossConfig, ModelConfig, Precision
 from handdata.model.families import check_kind
 from handdata.train.augment.settings import LIMITS, PUBLISHED, AugmentConfig, published_configs, strong_configs
 
 RECIPES = resources.files("handdata.train") / "recipes"
+RECIPE = Wanted(what="a recipe", largest=1_000_000, error=ConfigError)
 Compile = Literal["off", "auto", "default", "reduce-overhead", "max-autotune"]
 
 
@@ -161,10 +162,11 @@ def check(config: Config) -> Config:
         raise ConfigError(
             f"recipe {config.name}[model.size]", expected="a multiple of 32 px", got=str(config.model.size)
         )
-    if not 0 <= config.optim.ema_decay < 1:
-        raise ConfigError(
-            f"recipe {config.name}[optim.ema_decay]", expected="0 <= decay < 1", got=str(config.optim.ema_decay)
-        )
+    optim = config.optim
+    for key, share in (("ema_decay", optim.ema_decay), ("momentum", optim.momentum), ("betas", max(optim.betas)),
+                       ("betas", min(optim.betas))):  # fmt: skip
+        if not 0 <= share < 1:
+            raise ConfigError(f"recipe {config.name}[optim.{key}]", expected="0 <= value < 1", got=str(share))
     for name, fields_given in (("every", config.augment.every), *config.augment.override.items()):
         read_tree(AugmentConfig, fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
         _check_ranges(fields_given, where=f"recipe {config.name}", path=f"augment.{name}.")
@@ -185,7 +187,17 @@ def _check_counts(config: Config) -> None:
         "optim.lr": config.optim.lr,
         "model.width": config.model.width,
     }
-    others = {"data.loader_threads": config.data.loader_threads, "loop.val_batches": config.loop.val_batches}
+    optim = config.optim
+    others = {
+        "data.loader_threads": config.data.loader_threads,
+        "loop.val_batches": config.loop.val_batches,
+        "optim.weight_decay": optim.weight_decay,
+        "optim.warmup_steps": optim.warmup_steps,
+        "optim.final_lr": optim.final_lr,
+        "optim.plateau_factor": optim.plateau_factor,
+        "optim.plateau_patience": optim.plateau_patience,
+        "optim.clip_norm": optim.clip_norm,
+    }
     for key, value in {**positive, **others}.items():
         if value < 0 or (key in positive and value == 0):
             expected = "more than 0" if key in positive else "0 or more"
@@ -206,15 +218,13 @@ def _check_ranges(fields_given: Mapping[str, Any], *, where: str, path: str) -> 
 def _read_recipe(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if recipe in seen:
         raise ConfigError(f"recipe {recipe}[extends]", expected="a recipe that does not lead back here", got=seen[-1])
-    text = _recipe_text(recipe)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe {recipe}", expected="TOML", got=str(error)) from error
+    table = parse_toml(_recipe_text(recipe), f"recipe {recipe}", RECIPE)
     parent = table.pop("extends", "")
+    if not isinstance(parent, str):
+        raise ConfigError(f"recipe {recipe}[extends]", expected="the name of a recipe", got=repr(parent))
     if not parent:
         return table
-    base = _read_recipe(str(parent), (*seen, recipe))
+    base = _read_recipe(parent, (*seen, recipe))
     base.pop("name", None)
     return merge(base, table)
 
@@ -224,13 +234,13 @@ def _recipe_text(recipe: str) -> str:
         path = Path(recipe)
         if not path.is_file():
             raise ConfigError(recipe, expected="a recipe file", got="nothing there", fix=_known())
-        return path.read_text(encoding="utf-8")
+        return read_text(path, RECIPE)
     if recipe not in recipe_names():
         near = get_close_matches(recipe, recipe_names(), n=1, cutoff=0.0)[0]
         raise ConfigError(
             "--recipe", expected="a recipe's name or a .toml file", got=repr(recipe), fix=f"Nearest: {near}. {_known()}"
         )
-    return (RECIPES / f"{recipe}.toml").read_text(encoding="utf-8")
+    return decode((RECIPES / f"{recipe}.toml").read_bytes(), recipe, RECIPE)
 
 
 def _known() -> str:
@@ -243,15 +253,17 @@ def _settings_table(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals or not key:
             raise ConfigError("--set", expected="key=value, such as optim.lr=0.01", got=repr(setting))
-        value = _value(text)
+        value = _value(key, text)
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         table = merge(table, value)
     return table
 
 
-def _value(text: str) -> Any:
+def _value(key: str, text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}", f"--set {key}", RECIPE)["value"]
+    except ConfigError as error:
+        if error.expected != "TOML":
+            raise
         return text  # a bare word is a text: --set loss.loss_2d=l2

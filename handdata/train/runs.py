@@ -14,12 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.seen import records_of, trained_facts
+from handdata.files.tables import value_at
+from handdata.files.text import Wanted, read_json_lines, read_object, read_text
 from handdata.files.whole import write_text
 from handdata.model.config import LAST
+from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
+
+_CONFIG = Wanted(what="the settings of a run", fix="Restore it or delete the run.")
+_LOG = Wanted(what="a run's epochs", fix="Delete that line.", largest=500_000_000)
 
 
 @dataclass(frozen=True)
@@ -83,21 +89,13 @@ class RunFolder:
             DataError: a line is no JSON.
         """
         path = self.path / "log.jsonl"
-        if not path.is_file():
-            return []
-        entries = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                entries.append(json.loads(line))
-            except ValueError as error:
-                raise DataError(f"{path}:{number}", expected="JSON", got=line[:60], fix="Delete that line.") from error
-        return entries
+        return read_json_lines(path, _LOG) if path.is_file() else []
 
     def cut_log(self, epochs: int) -> None:
         """Keep the first epochs only: those before the checkpoint that is resumed."""
         path = self.path / "log.jsonl"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = read_text(path, _LOG).splitlines(keepends=True)
             write_text(path, "".join(lines[:epochs]))
 
 
@@ -139,28 +137,36 @@ def last_of(run: Path) -> Path:
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return one row per run: name, recipe, model, epochs done, best and last validation totals, scored or not."""
+    """Return one row per run: name, recipe, model, epochs done, best and last validation totals, scored or not.
+
+    A run whose files are damaged is said and left out.
+    """
     rows = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if not (path / "config.json").is_file():
-            continue
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        entries = RunFolder(path).read_log()
-        totals = [entry["val"]["total"] for entry in entries if entry.get("val")]
-        rows.append(
-            {
-                "name": path.name,
-                "recipe": config["name"],
-                "model": config["model"]["kind"],
-                "epochs": len(entries),
-                "of": config["loop"]["epochs"],
-                "val_best": min(totals, default=None),
-                "val_last": totals[-1] if totals else None,
-                "scored": (path / "results.json").is_file(),
-                "resumable": RunFolder(path).is_resumable,
-            }
-        )
+        if (path / "config.json").is_file():
+            try:
+                rows.append(_row(path))
+            except HanddataError as error:
+                say(str(error))
     return rows
+
+
+def _row(path: Path) -> dict[str, Any]:
+    where = path / "config.json"
+    config, entries = read_object(where, _CONFIG), RunFolder(path).read_log()
+    totals = [value_at(entry, "val.total", float, where=path / "log.jsonl") for entry in entries]
+    totals = [total for total in totals if total is not None]
+    return {
+        "name": path.name,
+        "recipe": value_at(config, "name", str, where=where, default=""),
+        "model": value_at(config, "model.kind", str, where=where, default=""),
+        "epochs": len(entries),
+        "of": value_at(config, "loop.epochs", int, where=where),
+        "val_best": min(totals, default=None),
+        "val_last": totals[-1] if totals else None,
+        "scored": (path / "results.json").is_file(),
+        "resumable": RunFolder(path).is_resumable,
+    }
 
 
 def _write(path: Path, value: Any) -> None:

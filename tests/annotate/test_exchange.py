@@ -106,7 +106,7 @@ COCO = '{"images": [{"id": 1, "file_name": "img_0.png"}], "annotations": [%s]}'
         ("cvat", CVAT.replace('xbr="50"', 'xbr="5"'), r"\[frame 2\]"),
         ("cvat", CVAT.replace('xbr="50"', 'xbr="nan"'), r"\[frame 2\]"),
         ("cvat", CVAT.replace('xbr="50" ', ""), "expected box with frame"),
-        ("coco", "{", "expected COCO"),
+        ("coco", "{", "t:1: expected JSON"),
         ("coco", "[]", "expected COCO"),
         ("coco", '{"images": [], "annotations": []}', r"expected images such as img_0\.png"),
         ("coco", COCO % '{"image_id": 2}', "KeyError"),

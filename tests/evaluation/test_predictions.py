@@ -118,13 +118,13 @@ def test_json_of_another_program(tmp_path):
     [
         ("a.csv", "sample_id,joint,u,v\n", r"a.csv:1: expected columns sample_id, keypoint and u, v"),
         ("a.csv", "sample_id,keypoint,u,v\nS,pinky,1,2\n", r"a.csv:2: expected a keypoint .* got pinky"),
-        ("a.csv", "sample_id,keypoint,u,v\nS,wrist,1,two\n", r"a.csv:2: expected a number, got 'two'"),
+        ("a.csv", "sample_id,keypoint,u,v\nS,wrist,1,two\n", r"a.csv:2: expected a number, got two"),
         ("a.csv", "sample_id,keypoint,u,v\n", r"a.csv: expected arrays that fit each other, got no samples"),
-        ("a.json", "{", r"a.json: expected JSON"),
+        ("a.json", "{", r"a.json:1: expected JSON"),
         ("a.json", '{"schema": "coco"}', r"a.json: expected schema handdata-predictions/1, got coco"),
         ("a.json", '{"schema": "handdata-predictions/1", "samples": [{"sample_id": "S", "keypoints_2d": [[1, 2]]}]}',
          r"a.json\[samples\]\[0\]\[keypoints_2d\]: expected shape \(21, 2\), got \(1, 2\)"),
-        ("a.h5", "no HDF5", r"a.h5: expected the arrays of handdata-predictions/1, got a damaged file"),
+        ("a.h5", "no HDF5", r"a.h5: expected a file of handdata-predictions/1, got a damaged file"),
         ("a.pkl", "", r"a.pkl: expected a .h5, .csv or .json file, got .pkl"),
     ],
 )  # fmt: skip

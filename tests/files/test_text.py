@@ -96,10 +96,10 @@ def test_the_kind_of_the_error_is_the_callers():
         ("[" * 100_000, "t: expected JSON nested at most 64 deep, got a deeper one. Save it again."),
         ("[" * 70 + "]" * 70, "t: expected JSON nested at most 64 deep, got a deeper one. Save it again."),
         ('{"a": 1, "b": 2, "a": 3}', "t: expected each key once, got a twice. Save it again."),
-        ("[NaN]", "t: expected finite numbers, got NaN. Save it again."),
-        ("[-Infinity]", "t: expected finite numbers, got -Infinity. Save it again."),
-        ("[1e400]", "t: expected finite numbers, got an infinite one. Save it again."),
-        ("[9223372036854775808]", "t: expected whole numbers below 2^63, got 9.22e+18. Save it again."),
+        ("[NaN]", "t: expected a finite number, got NaN. Save it again."),
+        ("[-Infinity]", "t: expected a finite number, got -Infinity. Save it again."),
+        ("[1e400]", "t: expected a finite number, got inf. Save it again."),
+        ("[9223372036854775808]", "t: expected a whole number below 2^63, got 9.22e+18. Save it again."),
         ('["\\ud800"]', "t: expected JSON of characters, got half of one. Save it again."),
     ],
 )
@@ -109,11 +109,9 @@ def test_what_is_no_plain_json_is_told(text, told):
 
 def test_a_number_of_any_length_is_one_short_line():
     assert line(parse_json, "[" + "9" * 100_000 + "]", "t", TABLE).startswith(
-        "t: expected whole numbers below 2^63, got a larger one."
+        "t: expected a whole number below 2^63, got a larger one."
     )
-    assert line(parse_json, "[" + "9" * 100_000 + ".5]", "t", TABLE).startswith(
-        "t: expected finite numbers, got an infinite one."
-    )
+    assert line(parse_json, "[" + "9" * 100_000 + ".5]", "t", TABLE).startswith("t: expected a finite number, got inf.")
 
 
 def test_large_numbers_that_are_none_too_large_are_read():
@@ -122,9 +120,10 @@ def test_large_numbers_that_are_none_too_large_are_read():
     assert parse_json(json.dumps(values), "t", TABLE) == values
 
 
-def test_nan_is_read_where_it_is_wanted():
-    assert math.isnan(parse_json("[NaN]", "t", TABLE, nan=True)[0])
-    assert "got Infinity" in line(parse_json, "[Infinity]", "t", TABLE, nan=True)
+def test_what_is_not_finite_is_read_where_it_is_wanted():
+    assert math.isnan(parse_json("[NaN]", "t", TABLE, finite=False)[0])
+    assert parse_json("[Infinity, 1e400]", "t", TABLE, finite=False) == [math.inf, math.inf]
+    assert parse_toml("a = -inf", "t", TABLE, finite=False) == {"a": -math.inf}
 
 
 def test_the_deepest_that_is_read():
@@ -176,11 +175,11 @@ def test_lines_of_json_are_told_by_their_number(tmp_path):
         ("a = 1\na = 2", "t:2: expected TOML, got Cannot overwrite a value"),
         ("a = " + "[" * 5000, "t: expected TOML nested at most 64 deep"),
         (".".join("a" * 100) + " = 1", "t: expected TOML nested at most 64 deep"),
-        ("a = inf", "t: expected finite numbers, got an infinite one"),
-        ("a = [{b = nan}]", "t: expected finite numbers, got nan"),
-        ("a = 9223372036854775808", "t: expected whole numbers below 2^63, got 9.22e+18"),
+        ("a = inf", "t: expected a finite number, got inf"),
+        ("a = [{b = nan}]", "t: expected a finite number, got nan"),
+        ("a = 9223372036854775808", "t: expected a whole number below 2^63, got 9.22e+18"),
         ("a = " + "9" * 5000, "t: expected TOML, got Exceeds the limit"),
-        ("a = 0x" + "f" * 5000, "t: expected whole numbers below 2^63, got a larger one"),
+        ("a = 0x" + "f" * 5000, "t: expected a whole number below 2^63, got a larger one"),
         ("a = 2000-13-01", "t"),
     ],
 )
@@ -213,5 +212,5 @@ def test_json_is_read_from_a_file(tmp_path):
 
 def test_a_cell_is_a_finite_number():
     assert parse_number("1e3", "t:4", TABLE) == 1000
-    assert line(parse_number, "inf", "t:4[x]", TABLE) == "t:4[x]: expected a finite number, got inf. Save it again."
-    assert line(parse_number, "", "t:4[x]", TABLE) == "t:4[x]: expected a number, got nothing. Save it again."
+    assert line(parse_number, "inf", "t:4[x]", TABLE) == "t:4[x]: expected a finite number, got inf."
+    assert line(parse_number, "", "t:4[x]", TABLE) == "t:4[x]: expected a number, got nothing."

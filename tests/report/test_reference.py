@@ -124,7 +124,7 @@ def test_a_missing_keypoint_enters_no_mean_e15(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1]", "expected an object of named results, got list"),
+        ("[1]", "expected named results, a JSON object, got a list"),
         ("{", "expected JSON"),
         (
             '{"error_keypoint_2d": [1, 2], "error_total_2d": 0.1}',

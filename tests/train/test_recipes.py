@@ -98,7 +98,7 @@ def test_a_setting_on_top_reaches_the_whole_chain():
         ("optim.betas=[0.9]", "expected a list of 2"),
         ("model.size=100", "a multiple of 32"),
         ("data.batch=0", "more than 0"),
-        ("optim.ema_decay=1.0", "0 <= decay < 1"),
+        ("optim.ema_decay=1.0", "0 <= value < 1"),
         ("augment.every.rotation=3", "The nearest name is augment.every.rotation_deg."),
         ("model.kind=latent", "'coordinates' for the latent model"),
         ("lr", "key=value"),
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_toml_is_refused_with_its_line(tmp_path):
     path = tmp_path / "broken.toml"
     path.write_text("[optim\n")
 
-    with pytest.raises(ConfigError, match=r"broken\.toml: expected TOML"):
+    with pytest.raises(ConfigError, match=r"broken\.toml:1: expected TOML"):
         load_config(str(path))
 
 

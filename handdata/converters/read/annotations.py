@@ -3,14 +3,11 @@
 A row that cannot be read keeps its fault, so that it costs one sample and is named where that sample is read.
 """
 
-import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +16,14 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.point_names import PALM, match_names, names_a_point
 from handdata.errors import DataError, HanddataError, MissingError
+from handdata.files.text import LARGE, Wanted, read_csv, read_object
 from handdata.geometry import xywh_to_xyxy
 from handdata.shards.schema import SPLITS, UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 MM_PER_UNIT = {"mm": 1.0, "m": 1000.0}
 _FIX = "See docs/custom.md, or pass --skip-bad to leave it out."
+_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 _POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
 Array = NDArray[np.float64]
@@ -98,26 +97,22 @@ def read_annotations(path: Path) -> Annotations:
 
 @lru_cache(maxsize=2)
 def _read(path: Path, _changed: int, _size: int) -> Annotations:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(path, expected="text in UTF-8", got="other bytes", fix="Save it in UTF-8.") from None
     if path.suffix.lower() not in (".json", ".csv"):
         raise DataError(path, expected="annotations (.json or .csv)", got=path.suffix or "no suffix")
-    return (_read_coco if path.suffix.lower() == ".json" else _read_csv)(text, path)
+    return (_read_coco if path.suffix.lower() == ".json" else _read_csv)(path)
 
 
 # ------------------------------------------------------------------------------------------------ COCO
 
 
-def _read_coco(text: str, path: Path) -> Annotations:
+def _read_coco(path: Path) -> Annotations:
+    content = read_object(path, _FILE, finite=False)
     try:
-        content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         categories = {c["id"]: c for c in content["categories"]}
         info, annotations = dict(content.get("info") or {}), list(content["annotations"])
         named = {key: [str(name) for name in c["keypoints"]] for key, c in categories.items() if c.get("keypoints")}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         fix = "See docs/custom.md for the parts it needs."
         raise DataError(
             path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
@@ -190,13 +185,9 @@ def _coco_hand(facts: Mapping[str, Any], slots: Sequence[int | None]) -> HandLab
 # ------------------------------------------------------------------------------------------------ CSV
 
 
-def _read_csv(text: str, path: Path) -> Annotations:
-    reader = csv.DictReader(StringIO(text), strict=True)
-    try:
-        columns = [column.strip() for column in reader.fieldnames or []]
-    except csv.Error as error:
-        raise DataError(f"{path}:1", expected="comma-separated names of columns", got=str(error)) from None
-    reader.fieldnames = columns
+def _read_csv(path: Path) -> Annotations:
+    lines = read_csv(path, _FILE)
+    _, columns = next(lines, (1, []))
     if "image" not in columns or len(set(columns)) < len(columns):
         got = ", ".join(columns)[:120] or "an empty file"
         raise DataError(
@@ -206,17 +197,13 @@ def _read_csv(text: str, path: Path) -> Annotations:
     names = list(dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in ("", "box")))
     points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
     rows = []
-    try:
-        for cells in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in cells or None in cells.values():
-                rows.append(_broken(where, f"{len(columns)} cells", "more" if None in cells else "fewer"))
-                continue
-            facts = {key: value.strip() for key, value in cells.items() if value and value.strip()}
-            if facts:
-                rows.append(_row(facts.get("image", ""), facts, where, partial(_csv_hand, points=points)))
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}", expected="comma-separated text", got=str(error)) from None
+    for number, cells in lines:
+        where = f"{path}:{number}"
+        if len(cells) != len(columns):
+            rows.append(_broken(where, f"{len(columns)} cells", str(len(cells))))
+            continue
+        facts = {key: value for key, value in zip(columns, cells, strict=True) if value}
+        rows.append(_row(facts.get("image", ""), facts, where, partial(_csv_hand, points=points)))
     ignored = tuple(name for name, slot in points.items() if slot is None)
     return Annotations(rows=tuple(rows), ignored=ignored, others={})
 

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.packaging import no_label
 from handdata.errors import DataError, MissingError
+from handdata.files.text import Wanted, read_text
 
 NUM_TIPS = 5
 FAR_PX = 10.0  # of the depth picture; annotators click whole pixels, so more is a wrong label or another camera's
 _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
+_TABLE = Wanted(what="a table of points as text", fix=_FIX, largest=100_000_000)
 Points = NDArray[np.float64]
 
 
@@ -34,10 +36,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def _read_lines(path: Path, _changed: int, _size: int) -> tuple[str, ...]:
-    try:
-        return tuple(path.read_text(encoding="utf-8-sig").splitlines())
-    except UnicodeDecodeError:
-        raise DataError(path, expected="a table of points as text", got="other bytes", fix=_FIX) from None
+    return tuple(read_text(path, _TABLE).splitlines())
 
 
 def parse_point(text: str, dims: int, where: object) -> list[float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.files.locks import alone
+from handdata.files.text import Wanted, read_object
 from handdata.files.whole import ENDING, whole, write_bytes, write_text
 from handdata.paths import RENDERED_MARK
 from handdata.synth.frame import Camera, Style
@@ -140,11 +141,8 @@ def _is_whole(root: Path, request: Request) -> bool:
 
 
 def _read_mark(path: Path, fix: str) -> dict[str, Any]:
-    try:
-        mark = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # not JSON, or not UTF-8
-        mark = None
-    if not isinstance(mark, dict) or "whole" not in mark:
+    mark = read_object(path, Wanted(what="the mark of a rendering", fix=fix, error=ConfigError))
+    if not isinstance(mark.get("whole"), bool):
         raise ConfigError(path, expected="the mark of a rendering", got="something else", fix=fix)
     return mark
 
