@@ -23,7 +23,7 @@ from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.paths import RENDERED_MARK
 from tests.converters.conftest import plan_of
 
-PICTURES = (".png", ".bmp", ".jpg")
+PICTURES = (".png", ".bmp")
 
 
 def options(dataset, **asked):
@@ -310,7 +310,7 @@ def forbid(path):
 
 
 @pytest.mark.parametrize("damage", [to_folder, to_utf16, forbid])
-@pytest.mark.parametrize("dataset", LABELS)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_a_label_file_that_cannot_be_read_is_named_or_left_out(dataset, damage, native_copy, tmp_path):
     name, hang = LABELS[dataset]
     root = native_copy(dataset)
