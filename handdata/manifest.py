@@ -60,7 +60,6 @@ class Manifest:
         counts: expected numbers, e.g. pictures by sequence.
         required: glob patterns, relative to the native root, that must match something.
         pixel_origin: "center" or "corner" of the first pixel: what is (0, 0) in native 2D labels and intrinsics.
-        in_thesis: whether it is one of the seven of the thesis' Table 2.1.
         visibility_rule: the source's own words on visibility; "" if it does not say.
         errata: known faults of the archive or of what is written about it, each with its source.
         sources: where the facts are from.
@@ -81,7 +80,6 @@ class Manifest:
     required: tuple[str, ...]
     visibility_rule: str = ""
     pixel_origin: str = "center"
-    in_thesis: bool = False
     cameras: Mapping[str, CameraFacts] = field(default_factory=dict)
     sequences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -104,11 +102,6 @@ class Manifest:
 def names() -> list[str]:
     """Return the published datasets that have a manifest, sorted."""
     return sorted(path.stem for path in _folder().glob("*.toml"))
-
-
-def in_order() -> list[str]:
-    """Return the published datasets as tables list them: the seven of the thesis, then the others, each by name."""
-    return sorted(names(), key=lambda name: (not load(name).in_thesis, name))
 
 
 @cache
@@ -147,7 +140,6 @@ def _parse(name: str, facts: dict[str, Any], sha256: str) -> Manifest:
         **lists,
         visibility_rule=rule,
         pixel_origin=origin,
-        in_thesis=bool(facts.pop("in_thesis", False)),
         cameras=cameras,
         sequences=sequences,
         counts=counts,

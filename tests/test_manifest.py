@@ -125,11 +125,3 @@ def test_a_broken_manifest_is_named(folder, text):
 
     with pytest.raises(DataError, match=r"made\.toml(: expected a manifest|:19: expected TOML)"):
         manifest.load("made")
-
-
-def test_the_thesis_seven_come_first():
-    order = manifest.in_order()
-
-    assert set(order[:7]) == {"stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated"}
-    assert sorted(order) == manifest.names()
-    assert [manifest.load(name).in_thesis for name in order] == [True] * 7 + [False] * (len(order) - 7)

@@ -194,7 +194,7 @@ def test_the_wheel_lists_the_datasets(installed, tmp_path):
 
     entries = json.loads(ask(installed, script, tmp_path))
 
-    assert [entry["name"] for entry in entries] == manifest.in_order()
+    assert [entry["name"] for entry in entries] == manifest.names()
 
 
 @pytest.mark.slow

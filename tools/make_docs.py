@@ -75,21 +75,19 @@ def schema_page() -> str:
 
 def datasets_page() -> str:
     """Describe the datasets from their manifests."""
-    facts = [manifest.load(name) for name in manifest.in_order()]
+    facts = [manifest.load(name) for name in manifest.names()]
     lines = [
         "# The datasets",
         "",
         NOTE,
-        "handdata does not ship the datasets: ask for each one where it is published. Those marked + are not in the",
-        "thesis' Table 2.1.",
+        "handdata does not ship the datasets: ask for each one where it is published.",
         "",
     ]
     lines += ["| name | | frames | keypoints | hand | view | comment |", "|---|---|---|---|---|---|---|"]
     for f in facts:
         comment, frames = f.extra.get("comment", ""), f.counts.get("frames", 0)
         keypoints = describe_keypoints(f)
-        mark = "" if f.in_thesis else " +"
-        lines.append(f"| `{f.name}`{mark} | {f.kind} | {frames:,} | {keypoints} | {f.hand} | {f.view} | {comment} |")
+        lines.append(f"| `{f.name}` | {f.kind} | {frames:,} | {keypoints} | {f.hand} | {f.view} | {comment} |")
     for f in facts:
         lines += ["", *_dataset(f)]
     return "\n".join(lines) + "\n"

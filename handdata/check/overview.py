@@ -33,7 +33,6 @@ class Entry:
         comment: a phrase.
         licence: a phrase.
         homepage: where to ask for the data.
-        in_thesis: whether it is in Table 2.1.
         native: whether native files lie at the default place.
         converted: split -> samples of the shards at the default place; empty: none.
         state: "", "converted", "unfinished" or what is wrong with them.
@@ -50,7 +49,6 @@ class Entry:
     comment: str
     licence: str
     homepage: str
-    in_thesis: bool = False
     native: bool = False
     converted: dict[str, int] = field(default_factory=dict)
     state: str = ""
@@ -61,8 +59,8 @@ class Entry:
 
 
 def overview(data: DataRoot) -> list[Entry]:
-    """Describe every dataset with a manifest, the thesis' seven first, and the shards the user made besides."""
-    known = manifest.in_order()
+    """Describe every dataset with a manifest, in name order, and the shards the user made besides."""
+    known = manifest.names()
     entries = [_describe(manifest.load(name), data) for name in known]
     others = [folder.name for folder in data.all_shards() if folder.name not in known]
     return entries + [_own(name, data) for name in others]
@@ -114,7 +112,6 @@ def _describe(facts: Manifest, data: DataRoot) -> Entry:
         comment=str(facts.extra.get("comment", "")),
         licence=facts.licence,
         homepage=facts.homepage,
-        in_thesis=facts.in_thesis,
         native=data.native(facts.name).is_dir(),
         converted=converted,
         state=state,

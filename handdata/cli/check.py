@@ -209,15 +209,14 @@ def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
     if as_json:
         print_json([entry.as_json() for entry in entries])
         return
-    table = Table(title="Datasets (R real, S synthetic; + not in the thesis)", title_justify="left", show_lines=True)
+    table = Table(title="Datasets (R real, S synthetic)", title_justify="left", show_lines=True)
     for name in ("name", "", "frames", "keypoints", "hand", "view", "cameras", "comment", "converted"):
         table.add_column(name, justify="right" if name == "frames" else "left", overflow="fold")
     for e in entries:
         state = "\n".join(f"{split} {count}" for split, count in e.converted.items()) or e.state or "no"
         frames = f"{e.frames:,}" if e.frames else ""
         cameras = "\n".join(e.cameras)
-        name = e.name if e.in_thesis or not e.frames else f"{e.name} +"
-        table.add_row(name, e.kind[:1].upper(), frames, e.keypoints, e.hand, e.view, cameras, e.comment, state)
+        table.add_row(e.name, e.kind[:1].upper(), frames, e.keypoints, e.hand, e.view, cameras, e.comment, state)
     _console().print(table, markup=False)
 
 

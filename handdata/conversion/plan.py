@@ -61,7 +61,7 @@ def make_plan(
     if not isinstance(options, CONVERTERS[dataset].OPTIONS):
         raise TypeError(f"{dataset} takes {CONVERTERS[dataset].OPTIONS.__name__}, got {type(options).__name__}")
     plan = plan_all(dataset, root, options)
-    if options.with_segmentation and not (plan.has_foreground or plan.has_mask):
+    if options.with_segmentation and not plan.has_foreground:
         raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
     _check_ids(plan.items)
     items = [item for item in plan.items if not splits or item.split in splits]

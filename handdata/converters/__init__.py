@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from handdata.converters.protocol import Converter
 
-DATASETS = (
-    "stereo",
-    "dexter",
-    "dexter1",
-    "egodexter",
-    "synthhands",
-    "rhd",
-    "ganerated",
-    "freihand",
-)  # published; a word a dataset
+DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")  # published; a word a dataset
 OWN = ("custom", "backgrounds")  # pictures nobody published as a dataset of hands
 
 

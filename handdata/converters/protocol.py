@@ -51,7 +51,6 @@ class Plan:
         items: samples in their final order; those of one split keep this order in its shards.
         label_files: relative paths of label files the items depend on, beside their pictures.
         has_foreground: the shards get the `foreground` array.
-        has_mask: pictures have a segmentation that `--with-segmentation` keeps; it is none of the background.
         warnings: what is absent or odd, a sentence each, for the terminal and index.json.
         labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
@@ -62,7 +61,6 @@ class Plan:
     items: tuple[Item, ...]
     label_files: tuple[str, ...] = ()
     has_foreground: bool = False
-    has_mask: bool = False
     warnings: tuple[str, ...] = ()
     labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()

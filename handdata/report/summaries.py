@@ -65,13 +65,10 @@ def datasets_table(folders: Sequence[Path]) -> tuple[Table, list[Dataset], list[
             opened[dataset.name] = dataset
         except HanddataError as error:
             missing.append(str(error))
-    rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.in_order(), *opened))]
+    rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.names(), *opened))]
     header = ("dataset", "pictures", "size, published", "samples here", "keypoints, published",
               "labelled here (2D / 3D)", "view", "shards here hold")  # fmt: skip
-    notes = (
-        "SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (docs/method.md D12).",
-        "+: not in the thesis.",
-    )
+    notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (docs/method.md D12).",)
     table = plain_table("2.1", "The datasets", header, rows, stubs=len(header), notes=notes)
     return table, list(opened.values()), missing
 
@@ -81,7 +78,6 @@ def _dataset_row(name: str, here: Dataset | None) -> tuple[str, ...]:
                        for metric in ("dataset_size", "number_of_keypoints"))  # fmt: skip
     facts = manifest.load(name) if name in manifest.names() else None
     title, kind, view = (facts.title, facts.kind, facts.view) if facts else (name, DASH, DASH)
-    title += " +" if facts and not facts.in_thesis else ""
     ours, labelled, holds = _here(here) if here else ("no shards here", DASH, DASH)
     return (title, kind, size, ours, keypoints, labelled, view, holds)
 

@@ -34,12 +34,6 @@ OWN = {
 EVERY_OWN = {flag for flags in OWN.values() for flag in flags}
 
 
-def own(dataset):
-    """The options that a dataset declares itself, or differently from every other."""
-    general = declared(Options)
-    return [option for option in declared(CONVERTERS[dataset].OPTIONS) if option not in general]
-
-
 def call(*arguments):
     return CliRunner().invoke(group, [str(argument) for argument in arguments], terminal_width=200)
 
@@ -66,7 +60,7 @@ def test_without_a_dataset_every_option_is_shown_by_dataset():
 
     assert flags_in(text) >= {*GENERAL, *EVERY_OWN}
     headings = [line.strip() for line in text.splitlines() if line.startswith("Options of ")]
-    assert headings == [f"Options of {name}:" for name in CONVERTERS if own(name)]
+    assert headings == [f"Options of {name}:" for name in CONVERTERS if OWN[name]]
 
 
 def test_the_doctor_takes_the_options_of_its_dataset(native_tree):
@@ -109,7 +103,7 @@ ASKED = {  # every flag there has ever been, with what it may be
 }
 
 
-@pytest.mark.parametrize("dataset", ASKED)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_every_flag_is_read(dataset, native_tree, tmp_path):
     asked = ("--root", native_tree(dataset), "--out", tmp_path / "out", "--limit", 3, "--workers", 1, "--canvas", 64)
 

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handdata.synth.frame import Style
-from handdata.synth.native import dexter, dexter1, egodexter, freihand, ganerated, rhd, stereo, synthhands
+from handdata.synth.native import dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
 from handdata.synth.native.tree import Request
 
 NATIVE_WRITERS: dict[str, Callable[[Path, Request, int], int]] = {
     "dexter": dexter.write,
     "dexter1": dexter1.write,
     "egodexter": egodexter.write,
-    "freihand": freihand.write,
     "ganerated": ganerated.write,
     "rhd": rhd.write,
     "stereo": stereo.write,
