@@ -7,7 +7,7 @@ scored as often as it takes to last a second.
 
 import time
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from machine import Aim, Result, arguments
@@ -25,6 +25,7 @@ class Repeated:
     """A stand-in for a converted dataset of any size: the same rows over and over, each with an id of its own."""
 
     name, splits, origin, folder = "standin", ("test",), "rendered", "repeated rows in memory"
+    index: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, samples: int) -> None:
         rng = np.random.default_rng(0)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from handdata import __version__
-from handdata.conversion.plan import check_canvas
 from handdata.conversion.rows import canvas_row, check_sample
 from handdata.errors import ConfigError, DataError
 from handdata.files.locks import alone
@@ -71,7 +70,8 @@ def write_dataset(
         ([147.56097412109375, 150.0], ('train',))
     """
     path = Path(folder)
-    check_canvas(canvas)
+    if not isinstance(canvas, int) or canvas % 8 or not 8 <= canvas <= 1024:
+        raise ConfigError("canvas", expected="a multiple of 8 from 8 to 1024", got=str(canvas))
     if not 1 <= canvas_scale <= 16:
         raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))
     with alone(path, "writing"):

@@ -72,7 +72,9 @@ def test_a_damaged_mark_is_told_in_one_line(tmp_path, mark):
     (tmp_path / "dexter" / RENDERED_MARK).write_text(mark)
     result = synth("dexter", "--frames", "1", "--size", "small", "--out", str(tmp_path), root=tmp_path)
     assert isinstance(result.exception, ConfigError)
-    assert "expected the mark of a rendering, got something else" in str(result.exception)
+    line = str(result.exception)
+    assert ".handdata-synth.json" in line
+    assert "Choose another --out, or remove that folder first." in line
 
 
 def test_an_unknown_fault_is_told_with_the_known_ones(tmp_path):

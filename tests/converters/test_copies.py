@@ -161,7 +161,7 @@ PACKAGINGS = {  # dataset, what was done to it, what is said to lie there, what 
     ".PNG": ("stereo", in_upper_case("*.png"), "SK_color_0.PNG, ", "Name them SK_color_<i>.png."),
     "lower-case sequences": ("egodexter", lower_sequences, "got desk, fruits, kitchen and 1 more", "Desk, Fruits,"),
     "an unopened archive": ("stereo", zip_up, "got a.zip, not unpacked", "Unpack it in {root}."),
-    "two folders deeper": ("egodexter", nest_twice, "further down", "Use --root {root}/EgoDexter/EgoDexter."),
+    "two folders deeper": ("egodexter", nest_twice, "further down", "/EgoDexter/EgoDexter."),
     "RHD's .PNG": ("rhd", in_upper_case("color/*.png"), ".PNG", "Name them <5 digits>.png."),
     "SynthHands' .PNG": ("synthhands", in_upper_case("*.png"), "_color.PNG", ""),
     "RHD's ANNO": ("rhd", in_upper_case("anno_*", suffix_alone=False), "in another case", "Name it anno_"),
