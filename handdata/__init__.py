@@ -17,7 +17,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from handdata.check.overview import datasets
-    from handdata.conversion.run import convert
+    from handdata.conversion.carded import convert
+    from handdata.conversion.recut import recut
     from handdata.conversion.write import write_dataset
     from handdata.errors import HanddataError
     from handdata.exchange.export import export
@@ -35,8 +36,9 @@ _HOMES = {
     "concat": "shards.dataset:concat",
     "Dataset": "shards.dataset:Dataset",
     "Hand": "shards.hand:Hand",
+    "recut": "conversion.recut:recut",
     "write_dataset": "conversion.write:write_dataset",
-    "convert": "conversion.run:convert",
+    "convert": "conversion.carded:convert",
     "export": "exchange.export:export",
     "load_model": "model.model:load_model",
     "Model": "model.model:Model",
@@ -67,6 +69,7 @@ __all__ = [
     "export",
     "load_model",
     "open",
+    "recut",
     "write_dataset",
 ]
 

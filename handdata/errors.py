@@ -70,8 +70,18 @@ def printable(text: str) -> str:
     'a\\x1b[31m b'
     """
     start = " ".join(text[: 4 * LONGEST].split())
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
-    return shortened(escaped + ("..." if len(text) > 4 * LONGEST else ""), 2 * LONGEST)
+    return shortened(visible(start) + ("..." if len(text) > 4 * LONGEST else ""), 2 * LONGEST)
+
+
+def visible(text: str) -> str:
+    r"""Return text whose characters can all be seen: any other is escaped as in Python; line feeds and tabs stay.
+
+    >>> visible("a\x1b[31m b")
+    'a\\x1b[31m b'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str, length: int) -> str:

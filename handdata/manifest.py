@@ -52,7 +52,7 @@ class Manifest:
         homepage: where to ask for the data.
         kind: "real" or "synthetic".
         hand: "left", "right" or "both": the person's.
-        unit: of the native 3D labels, "mm" or "m".
+        unit: of the native 3D labels, "mm" or "m"; "none" where there are 2D labels alone.
         keypoints: native keypoint names in native order, mapped to ours by name.
         view: viewpoint, "egocentric" or "third person" or "both".
         cameras: by name.
@@ -60,6 +60,7 @@ class Manifest:
         counts: expected numbers, e.g. pictures by sequence.
         required: glob patterns, relative to the native root, that must match something.
         pixel_origin: "center" or "corner" of the first pixel: what is (0, 0) in native 2D labels and intrinsics.
+        in_thesis: whether it is one of the seven of the thesis' Table 2.1.
         visibility_rule: the source's own words on visibility; "" if it does not say.
         errata: known faults of the archive or of what is written about it, each with its source.
         sources: where the facts are from.
@@ -80,6 +81,7 @@ class Manifest:
     required: tuple[str, ...]
     visibility_rule: str = ""
     pixel_origin: str = "center"
+    in_thesis: bool = False
     cameras: Mapping[str, CameraFacts] = field(default_factory=dict)
     sequences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -104,12 +106,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.toml"))
 
 
+def in_order() -> list[str]:
+    """Return the published datasets as tables list them: the seven of the thesis, then the others, each by name."""
+    return sorted(names(), key=lambda name: (not load(name).in_thesis, name))
+
+
 @cache
 def load(name: str) -> Manifest:
     """Read the manifest of one dataset.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no dataset of that name.
         DataError: the file lacks a fact or holds a wrong one.
     """
     path = next((p for p in (_folder() / f"{name}.toml", _folder() / OWN_FOLDER / f"{name}.toml") if p.is_file()), None)
@@ -140,6 +147,7 @@ def _parse(name: str, facts: dict[str, Any], sha256: str) -> Manifest:
         **lists,
         visibility_rule=rule,
         pixel_origin=origin,
+        in_thesis=bool(facts.pop("in_thesis", False)),
         cameras=cameras,
         sequences=sequences,
         counts=counts,

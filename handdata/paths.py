@@ -3,6 +3,7 @@
     <root>/data/native/<dataset>    the archives as unpacked, or what `handdata synth` wrote
     <root>/data/shards/<dataset>    converted
     <root>/data/boxes/<dataset>     boxes a person made
+    <root>/data/keypoints/<dataset> keypoints a person placed
     <root>/runs/<name>              training runs
 
 The root is the current folder; `--data-root` or the environment variable HANDDATA_ROOT moves it.
@@ -34,6 +35,10 @@ class DataRoot:
         """Return the folder of one dataset's hand boxes."""
         return self.root / "data" / "boxes" / dataset
 
+    def keypoints(self, dataset: str) -> Path:
+        """Return the folder of one dataset's keypoints that a person placed."""
+        return self.root / "data" / "keypoints" / dataset
+
     def all_shards(self) -> list[Path]:
         """Return every shard folder that exists, in name order, complete or not."""
         parent = self.root / "data" / "shards"
@@ -43,6 +48,19 @@ class DataRoot:
     def runs(self) -> Path:
         """The folder of training runs."""
         return self.root / "runs"
+
+
+def run_named(name: Path | str) -> Path:
+    """Return the folder that a path means, or that of the run of that name if there is no such path."""
+    named = find_root().runs / name
+    return named if named.is_dir() and not Path(name).exists() else Path(name)
+
+
+def shards_named(name: Path | str) -> Path:
+    """Return the folder that a path means, or that of the converted dataset of that name if there is no such path."""
+    path = Path(name)
+    named = find_root().shards(path.name)
+    return named if named.is_dir() and not path.exists() and path.name == str(name) else path
 
 
 def find_root(given: Path | None = None) -> DataRoot:

@@ -16,13 +16,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from handdata.errors import visible
+
 T = TypeVar("T")
 PLAIN_INTERVAL_S = 10.0
 
 
 def say(message: str) -> None:
-    """Print one line to standard error."""
-    sys.stderr.write(message.rstrip("\n") + "\n")
+    """Print one line to standard error; what a terminal would obey is escaped: names of files may hold anything."""
+    sys.stderr.write(visible(message.rstrip("\n")) + "\n")
     sys.stderr.flush()
 
 

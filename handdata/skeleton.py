@@ -36,8 +36,9 @@ FINGER_COLORS: tuple[tuple[int, int, int], ...] = (
     (233, 64, 200),
     (235, 59, 47),
 )
-LEFT, RIGHT = 0, 1
+LEFT, RIGHT, SIDE_UNKNOWN = 0, 1, 2
 HAND_SIDES = ("left", "right")
+SIDE_NAMES = (*HAND_SIDES, "unknown")  # where a dataset does not say which hand it is
 
 # Published ways from a palm centre to a wrist: wrist = base + factor (palm - base), base the mean of these keypoints.
 # "ring", "middle" and "fingers" are what other readers of Stereo do; "halfway" is hand3d's palm of RHD.

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import Synchronized
@@ -57,6 +58,16 @@ def start_worker(counter: "Synchronized[int] | None", parent: int) -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def stop(pool: Executor) -> None:
+    """End the workers of a pool at once, whatever they are doing; nothing is left, even if Ctrl-C comes meanwhile."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    for process in processes:
+        process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.join()
 
 
 def count_step() -> None:

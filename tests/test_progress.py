@@ -35,3 +35,9 @@ def test_work_of_unknown_length_counts(capsys, monkeypatch):
         gauge.advance(7)
 
     assert capsys.readouterr().err == "scan: 7, 20 s\n"
+
+
+def test_what_a_terminal_would_obey_is_escaped(capsys):
+    progress.say("sequence \x1b]0;x\x07 left out")
+
+    assert capsys.readouterr().err == "sequence \\x1b]0;x\\x07 left out\n"

@@ -4,23 +4,26 @@ Network disks lock, if at all, among the processes of one machine only, and fold
 could be locked, and the work goes on.
 """
 
-import fcntl
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import IOBase
 from pathlib import Path
 
 from handdata.errors import BusyError, WriteError
+from handdata.files.flock import take
 from handdata.progress import say
+
+_TRIES = 20
 
 
 def hold(opened: IOBase | int, busy: BusyError, *, shared: bool = False) -> bool:
     """Lock an open file or folder for as long as it is open; return whether it could be, and say so if not.
 
     Args:
-        opened: a file, to be read and written: NFS shares a lock only if it can be read, and grants one's own only if
-            it can be written. Or the descriptor of a folder, which most network disks cannot lock.
+        opened: a file, open to read and write: NFS shares a lock only if it can be read, and grants one to a single
+            holder only if it can be written. Or the descriptor of a folder, which most network disks cannot lock.
         busy: raised where somebody else holds it; says which place it is.
         shared: with others who share it, not alone.
 
@@ -28,7 +31,7 @@ def hold(opened: IOBase | int, busy: BusyError, *, shared: bool = False) -> bool
         BusyError: somebody else holds it.
     """
     try:
-        fcntl.flock(opened, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
+        take(opened, shared=shared)
     except BlockingIOError:
         raise busy from None
     except OSError as error:
@@ -50,8 +53,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         WriteError: it cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY)
+        held = _opened(folder)
     except OSError as error:
         fix = "Choose another place."
         raise WriteError(folder, expected="a folder that can be written", got=str(error.strerror), fix=fix) from None
@@ -65,6 +67,15 @@ def alone(folder: Path, what: str) -> Iterator[None]:
                 folder.rmdir()
     finally:
         os.close(held)
+
+
+def _opened(folder: Path) -> int:
+    """Make a folder if need be and open it; somebody who held it may remove it in between, empty as it was."""
+    for _ in range(_TRIES):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return os.open(folder, os.O_RDONLY)
+    return os.open(folder, os.O_RDONLY)
 
 
 @contextmanager
@@ -81,6 +92,6 @@ def signed(path: Path) -> Iterator[None]:
         fix = "Close that one first, or take another sequence."
         hold(note, BusyError(path, expected="a sequence that is not in use", got=holder, fix=fix))
         note.truncate(0)
-        note.write(f"process {os.getpid()} on {os.uname().nodename}")
+        note.write(f"process {os.getpid()} on {platform.node()}")
         note.flush()
         yield

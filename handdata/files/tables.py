@@ -37,7 +37,7 @@ def read_tree(
 
 
 def value_at(table: Mapping[str, Any], path: str, kind: Any, *, where: object, default: Any = None) -> Any:
-    """Return the value at a dotted path of a table that nobody has checked, `default` where there is none or null.
+    """Return the value at a dotted path of a table that nobody has checked, `default` if it is absent or null.
 
     Args:
         table: as read from JSON.

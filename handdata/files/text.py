@@ -1,7 +1,8 @@
 """Text files, read once and checked before anything believes them: plain text, JSON, JSON lines, TOML and CSV.
 
-What comes out is whole and harmless: UTF-8 without a byte-order mark, one kind of line end, nothing nested deeper than
-DEEPEST, every key once, every number finite and below 2^63. Whatever else a file holds is one error that names the file
+What comes out is whole and harmless: UTF-8 without a byte-order mark, one kind of line end, no control character (which
+a terminal would obey where a name is printed), nothing nested deeper than DEEPEST, every key once, every number finite
+and below 2^63. Whatever else a file holds is one error that names the file
 and, where one can be told, the line.
 """
 
@@ -23,6 +24,9 @@ SMALL, LARGE = 16_000_000, 2_000_000_000  # bytes: settings and tables of one se
 DEEPEST = 64  # levels of lists and tables in each other
 LARGEST_WHOLE = 2**63  # whole numbers lie below it, as NumPy holds them
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character outside the first 65,536
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r"}) + b"\x7f"
+_CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")
+_SPELLED = re.compile(r"\\b|\\u00(?:0[0-8EeFf]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])")  # a control character in JSON
 _MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -91,10 +95,46 @@ def decode(data: bytes, where: object, wanted: Wanted) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         got = f"a byte 0x{data[error.start]:02x} of another encoding"
         raise wanted.fault(f"{where}:{line}", "text in UTF-8", got) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise wanted.fault(f"{where}:{line}", "text in UTF-8", "a NUL character")
+    if len(data.translate(None, _CONTROLS)) < len(data) or b"\xc2" in data:
+        _refuse_controls(text, where, wanted, lines=True)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refuse_controls(text: str, where: object, wanted: Wanted, *, lines: bool = False) -> None:
+    found = _CONTROL.search(text)
+    if found:
+        place = f"{where}:{text.count(chr(10), 0, found.start()) + 1}" if lines else where
+        got = "a NUL character" if found[0] == "\0" else f"the control character 0x{ord(found[0]):02x}"
+        raise wanted.fault(place, "text in UTF-8", got)
+
+
+def check_characters(text: str, value: Any, where: object, wanted: Wanted) -> None:
+    """Refuse control characters and halves of characters that the JSON text of a value spells.
+
+    Raises:
+        HanddataError: so it does.
+    """
+    if _SPELLED.search(text):
+        for part in _texts(value):
+            _refuse_controls(part, where, wanted)
+    if _HALF.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise wanted.fault(where, "JSON of characters", "half of one") from None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, keys too."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            waiting += [*part, *part.values()]
+        elif isinstance(part, list):
+            waiting += part
 
 
 # ------------------------------------------------------------------------------------------------ JSON
@@ -151,12 +191,9 @@ def parse_json(text: str, where: object, wanted: Wanted, *, finite: bool = True)
     try:
         value = json.loads(text, parse_constant=_no_number if finite else float, object_pairs_hook=_once)
         _check_plain(value, finite=finite)
-        if _HALF.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
+        check_characters(text, value, where, wanted)
     except json.JSONDecodeError as error:
         raise wanted.fault(_line(where, error.lineno), "JSON", f"{error.msg} at column {error.colno}") from None
-    except UnicodeEncodeError:
-        raise wanted.fault(where, "JSON of characters", "half of one") from None
     except RecursionError:
         raise wanted.fault(where, f"JSON nested at most {DEEPEST} deep", "a deeper one") from None
     except _NotPlainError as error:
@@ -248,7 +285,7 @@ def parse_toml(text: str, where: object, wanted: Wanted, *, finite: bool = True)
         raise wanted.fault(where, f"TOML nested at most {DEEPEST} deep", "a deeper one") from None
     except _NotPlainError as error:
         raise wanted.fault(where, error.expected, error.got) from None
-    except ValueError as error:  # no TOML; a whole number of 5,000 digits; a date that is none
+    except ValueError as error:  # no TOML; a whole number of 5,000 digits; an impossible date
         place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         last = text.rstrip().count("\n") + 1
         line = f":{place[1] or last}" if place else ""
@@ -284,7 +321,7 @@ def parse_number(cell: str, where: object, wanted: Wanted) -> float:
     """Return the finite number of a cell.
 
     Raises:
-        HanddataError: it is none.
+        HanddataError: it is not a finite number.
     """
     try:
         value = float(cell)

@@ -6,9 +6,9 @@ known by being free. It is removed when a file is next written into that folder.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
+import platform
 import stat
 import time
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from handdata.errors import BusyError, WriteError
+from handdata.files.flock import take
 
 ENDING = ".handdata.partial"  # ours alone: nothing else is ever removed
 _LONGEST_NAME = 230  # bytes, with the ending: file systems take 255
@@ -54,22 +55,6 @@ def whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         _appear(path, partial, handle, sync=sync)
 
 
-@contextmanager
-def whole_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to, for libraries that open files themselves; else as `whole`.
-
-    A library's own error about that path is the caller's to word.
-    """
-    with _claimed(path) as (partial, handle):
-        try:
-            yield partial
-        except OSError as error:
-            if error.filename in (None, str(partial)):
-                raise write_error(path, error) from None
-            raise
-        _appear(path, partial, handle, sync=True)
-
-
 def write_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     """Write a file at once; errors as of `whole`."""
     with whole(path, sync=sync) as file:
@@ -85,6 +70,16 @@ def write_error(path: Path, error: OSError) -> WriteError:
     """Return what to say of a file that could not be written."""
     fix = "Make room, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
     return WriteError(path, expected="a file that can be written", got=error.strerror or str(error), fix=fix)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex sha256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -172,7 +167,7 @@ def _claim(path: Path) -> tuple[Path, int]:
     for number in count(1):
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(handle)
             if _is_same(partial, handle):  # it had not just got its name, or been swept
                 os.ftruncate(handle, 0)
                 return partial, handle
@@ -194,7 +189,7 @@ def _claim(path: Path) -> tuple[Path, int]:
 def _claim_unlocked(path: Path, partial: Path) -> tuple[Path, int]:
     """Open a partial file that no other process has, where nothing can be locked; such a one is never swept."""
     partial.unlink(missing_ok=True)
-    own = path.with_name(_partial_name(f"{path.name}.{os.uname().nodename}-{os.getpid()}-{next(_numbers)}"))
+    own = path.with_name(_partial_name(f"{path.name}.{platform.node()}-{os.getpid()}-{next(_numbers)}"))
     return own, os.open(own, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
@@ -232,7 +227,7 @@ def sweep(partial: Path) -> None:
     """
     handle = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(handle)
         if _is_same(partial, handle):
             partial.unlink()
     finally:

@@ -43,11 +43,17 @@ def keypoint_square(keypoints_2d: NDArray[Any]) -> NDArray[np.float64] | None:
 
 
 def square_of(box_xyxy: NDArray[Any]) -> NDArray[np.float64]:
-    """Grow a box to a square about its centre."""
+    """Grow (..., 4) boxes to squares about their centres."""
+    box = np.asarray(box_xyxy, np.float64)
+    low, high = box[..., :2], box[..., 2:]
+    half, center = (high - low).max(-1, keepdims=True) / 2, (low + high) / 2
+    return np.concatenate([center - half, center + half], -1)
+
+
+def meets_picture(box_xyxy: NDArray[Any], width: int, height: int) -> bool:
+    """Tell whether any part of a box lies inside a picture, px."""
     left, top, right, bottom = (float(edge) for edge in box_xyxy)
-    half = max(right - left, bottom - top) / 2
-    cx, cy = (left + right) / 2, (top + bottom) / 2
-    return np.array([cx - half, cy - half, cx + half, cy + half])
+    return left < width and top < height and right > 0 and bottom > 0
 
 
 def scale_about_center(box_xyxy: NDArray[Any], factor: float) -> NDArray[np.float64]:

@@ -1,43 +1,18 @@
-"""Read pictures whole or not at all, and resample a square window of one. RGB, uint8.
+"""Read pictures whole or not at all, and resample a square window of one. RGB, uint8."""
 
-OpenCV returns what it could decode of a broken file; here a file that is cut short or fails its checksum is refused.
-"""
-
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError
+from handdata.pictures.picture_file import FIX, decode, read_bytes, size_of
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND"
-_CHUNK = struct.Struct(">I4s")  # length of what follows, kind
-_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_BMP = b"BM"
 HALVED_FROM = 3.6  # a window that shrinks by so much is averaged over 2x2 pixels first, and again if it still does
 # px of a canvas beyond a picture's edge that the filter still reaches: one of the triangle, one of the sampling
 _SPREAD = 2.0
-_FIX = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """Read a file.
-
-    Raises:
-        MissingError: it is not there.
-    """
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes three times as long
-            return file.read()
-    except FileNotFoundError:
-        fix = "Unpack the archive again, or pass --skip-bad to leave it out."
-        raise MissingError(path, expected="a picture", got="no file", fix=fix) from None
 
 
 def read_image(path: Path | str) -> NDArray[np.uint8]:
@@ -48,9 +23,9 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
 
     Raises:
         MissingError: no such file.
-        DataError: not a whole PNG, JPEG or BMP file.
+        DataError: not a whole PNG, JPEG, BMP or WebP file.
     """
-    return np.asarray(_decode(path, cv2.IMREAD_COLOR_RGB), np.uint8)
+    return np.asarray(decode(path, read_bytes(path), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def read_raw(path: Path | str) -> NDArray[Any]:
@@ -60,18 +35,20 @@ def read_raw(path: Path | str) -> NDArray[Any]:
         MissingError: no such file.
         DataError: not a whole PNG or BMP file; a JPEG has other values than were stored.
     """
-    return _decode(path, cv2.IMREAD_UNCHANGED, exact=True)
+    return decode(path, read_bytes(path), cv2.IMREAD_UNCHANGED, exact=True)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) from the file's header without decoding it."""
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except FileNotFoundError:
-        raise MissingError(path, expected="a picture", got="no file") from None
-    except (OSError, SyntaxError, ValueError):
-        raise DataError(path, expected="a PNG, JPEG or BMP file", got="an unreadable header", fix=_FIX) from None
+    """Return (width, height) from the file's header without decoding it.
+
+    Raises:
+        MissingError: no such file.
+        DataError: no PNG, JPEG, BMP or WebP file.
+    """
+    size = size_of(read_bytes(path))
+    if size is None:
+        raise DataError(path, expected="a PNG, JPEG, BMP or WebP file", got="an unreadable header", fix=FIX)
+    return size
 
 
 def resample_square(image: NDArray[np.uint8], box_xyxy: NDArray[Any], size: int) -> NDArray[np.uint8]:
@@ -143,45 +120,6 @@ def touches_outside(box_xyxy: NDArray[Any], width: int, height: int) -> bool:
     """Tell whether a window reaches beyond the picture."""
     left, top, right, bottom = (float(edge) for edge in box_xyxy)
     return left < 0 or top < 0 or right > width or bottom > height
-
-
-def _decode(path: Path | str, flags: int, *, exact: bool = False) -> NDArray[Any]:
-    data = read_bytes(path)
-    if exact and data.startswith(_JPEG):
-        got = "a JPEG, which changes values"
-        raise DataError(path, expected="a picture without losses", got=got, fix="Take the archive's own file.")
-    fault = _fault(data)
-    image = None if fault else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise DataError(path, expected="a whole PNG, JPEG or BMP picture", got=fault or "damaged pixels", fix=_FIX)
-    return np.asarray(image)
-
-
-def _fault(data: bytes) -> str:
-    """Name what is wrong with a picture file's frame, "" if nothing is."""
-    if data.startswith(_PNG):
-        return _png_fault(data)
-    if data.startswith(_JPEG):
-        return "" if _JPEG_END in data[-64:] else f"a JPEG cut short at {len(data)} bytes"
-    if data.startswith(_BMP):
-        size = int.from_bytes(data[2:6], "little")
-        return "" if len(data) >= size else f"a BMP cut short at {len(data)} of {size} bytes"
-    return "an empty file" if not data else f"a file that begins with {data[:4]!r}"
-
-
-def _png_fault(data: bytes) -> str:
-    view, position = memoryview(data), len(_PNG)
-    while position + 12 <= len(data):
-        length, kind = _CHUNK.unpack_from(data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            break
-        if zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
-            return f"a PNG whose checksum fails at byte {position}"
-        if kind == _PNG_END:
-            return ""
-        position = end + 4
-    return f"a PNG cut short at {len(data)} bytes"
 
 
 def _triangle(width: float) -> NDArray[np.float32]:

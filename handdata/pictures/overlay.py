@@ -11,6 +11,7 @@ from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, NUM_KE
 
 _SHIFT = 4  # OpenCV draws at 1/16 px
 _ONE = 1 << _SHIFT
+CAPTION_PX = 16  # height of a line below a picture
 
 
 def color_of(keypoint: int) -> tuple[int, int, int]:
@@ -22,7 +23,7 @@ def color_of(keypoint: int) -> tuple[int, int, int]:
 def draw_skeleton(
     image: NDArray[np.uint8], keypoints_2d: NDArray[Any], visible: NDArray[Any] | None = None, *, scale: int = 1
 ) -> NDArray[np.uint8]:
-    """Draw one hand: bones in five colours, a dot a keypoint; hollow where `visible` says 0.
+    """Draw one hand: bones in five colours, one dot per keypoint; hollow where `visible` says 0.
 
     Args:
         image: (H, W, 3) uint8 RGB; left as it is.
@@ -76,6 +77,27 @@ def draw_names(image: NDArray[np.uint8], keypoints_2d: NDArray[Any]) -> NDArray[
             place = (round(float(point[0])) + 4, round(float(point[1])) + 3)
             for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
                 cv2.putText(canvas, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.32, color, thickness, cv2.LINE_AA)
+    return canvas
+
+
+def captioned(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """Write a line below a picture; what does not fit is left out at its beginning, where ids differ least.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        text: of printable ASCII.
+
+    Returns:
+        (H + CAPTION_PX, W, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    canvas = np.full((height + CAPTION_PX, width, 3), 24, np.uint8)
+    canvas[:height] = image
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.36
+    shown = text
+    while len(shown) > 3 and cv2.getTextSize(shown, font, scale, 1)[0][0] > width - 4:
+        shown = ".." + shown[3:]
+    cv2.putText(canvas, shown, (2, height + CAPTION_PX - 5), font, scale, (225, 225, 225), 1, cv2.LINE_AA)
     return canvas
 
 

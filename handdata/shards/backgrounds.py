@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from handdata.files.whole import write_bytes
 from handdata.shards.dataset import open_dataset
+from handdata.shards.reader import ShardReader
 
 PAINTED_TILES = 192
 PAINTED_SIDE = 192  # px, as DEFAULT_CANVAS
@@ -22,17 +24,21 @@ class Backgrounds:
 
     Attributes:
         tiles: (N, S, S, 3) uint8 RGB arrays, mapped from the shards or painted; N may differ between them.
+        readers: of the shards, which check a picture when it is first taken; none for painted ones.
     """
 
     tiles: tuple[NDArray[np.uint8], ...]
+    readers: tuple[ShardReader, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.tiles)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Return tile `index`, (S, S, 3)."""
-        for part in self.tiles:
+        for number, part in enumerate(self.tiles):
             if index < len(part):
+                if self.readers:
+                    self.readers[number].check_row(index)
                 tile: NDArray[np.uint8] = part[index]
                 return tile
             index -= len(part)
@@ -57,16 +63,20 @@ def open_backgrounds(pool: Path | None, split: str) -> Backgrounds:
     """
     if pool is None:
         return Backgrounds((paint_tiles(_SEEDS[split], PAINTED_TILES, PAINTED_SIDE),))
-    return Backgrounds(tuple(reader.images for reader in open_dataset(pool, split).shards.readers))
+    readers = tuple(open_dataset(pool, split).shards.readers)
+    return Backgrounds(tuple(reader.images for reader in readers), readers)
 
 
+@lru_cache(maxsize=4)
 def paint_tiles(seed: int, count: int, side: int) -> NDArray[np.uint8]:
     """Paint pictures of cloudy light with flat shapes and straight edges; free of any licence.
 
     Returns:
-        (count, side, side, 3) uint8, the same on every machine up to the last bit of rounding.
+        (count, side, side, 3) uint8, the same on every machine up to the last bit of rounding; kept, so read only.
     """
-    return np.stack([_paint(np.random.default_rng([seed, index]), side) for index in range(count)])
+    tiles = np.stack([_paint(np.random.default_rng([seed, index]), side) for index in range(count)])
+    tiles.setflags(write=False)
+    return tiles
 
 
 def write_painted(folder: Path, count: int = 2 * PAINTED_TILES, side: int = 256) -> Sequence[Path]:
@@ -87,9 +97,11 @@ def _paint(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
         patch = (strength / cells**fall * light).astype(np.float32)
         picture += cv2.resize(patch, (side, side), interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.integers(2, 16)):
-        shape = np.zeros((side, side), np.float32)
-        cv2.fillPoly(shape, [(_outline(rng) * side).astype(np.int32)], 1.0, cv2.LINE_AA)
-        picture += shape[..., None] * rng.uniform(0.4, 1) * (_color(rng) - picture)
+        shape, outline = np.zeros((side, side), np.float32), (_outline(rng) * side).astype(np.int32)
+        cv2.fillPoly(shape, [outline], 1.0, cv2.LINE_AA)
+        (left, top), (right, bottom) = (np.clip(end, 0, side) for end in (outline.min(0) - 2, outline.max(0) + 3))
+        at = (slice(top, bottom), slice(left, right))  # the rest stays as it is
+        picture[at] += shape[at][..., None] * rng.uniform(0.4, 1) * (_color(rng) - picture[at])
     picture *= 1 + rng.normal(0, 0.3) * np.linspace(-0.5, 0.5, side, dtype=np.float32)[:, None, None]
     picture += rng.normal(0, rng.uniform(0.005, 0.04), picture.shape).astype(np.float32)
     return np.asarray(np.clip(picture * 255, 0, 255), np.uint8)

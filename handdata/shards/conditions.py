@@ -1,4 +1,4 @@
-"""Which hands `Dataset.where` keeps, and in which order `Dataset.sort` puts them."""
+"""Which hands `Dataset[...]` and `Dataset.where` keep, and in which order `Dataset.sort` puts them."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -9,10 +9,27 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
 from handdata.shards.schema import UNKNOWN
-from handdata.skeleton import HAND_SIDES
+from handdata.skeleton import SIDE_NAMES
 
 if TYPE_CHECKING:
     from handdata.shards.dataset import Dataset
+
+FEW = 5  # names that are all listed
+
+
+def numbers_of(key: Any, total: int) -> NDArray[np.int64]:
+    """Return the numbers of the hands that a slice, a mask or numbers choose, (M,); errors as of `Dataset`."""
+    if isinstance(key, slice):
+        return np.arange(total)[key]
+    chosen = np.asarray(key)
+    if chosen.ndim == 1 and chosen.dtype == np.bool_:
+        if len(chosen) != total:
+            raise ValueError(f"a mask of {total} values is needed, got {len(chosen)}")
+        return np.flatnonzero(chosen)
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        one = "a number, the name of one column, a slice, a mask or a list of whole numbers"
+        raise TypeError(f"hands are chosen by {one}, got {str(key)[:60]}")
+    return chosen.astype(np.int64)
 
 
 def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
@@ -39,13 +56,15 @@ def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
 
 def _check_names(data: "Dataset", name: str, values: Sequence[Any]) -> None:
     """Refuse a name that occurs nowhere in the shards: it would choose nothing, in silence."""
-    fixed = {"side": HAND_SIDES, "split": data.shards.splits, "dataset": data.shards.datasets}
+    fixed = {"side": SIDE_NAMES, "split": data.shards.splits, "dataset": data.shards.datasets}
     known = set(fixed[name] if name in fixed else data.codes(name)[1])
     for value in values:
         if value not in known:
             near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
             fix = f"The nearest is {near[0]!r}." if near else ""
-            raise ConfigError(f"{name} of {data.name}", expected="a value in the dataset", got=repr(value), fix=fix)
+            listed = f" ({', '.join(sorted(known))})" if len(known) <= FEW else ""
+            expected = f"a value in the dataset{listed}"
+            raise ConfigError(f"{name} of {data.name}", expected=expected, got=repr(value), fix=fix)
 
 
 def order_of(values: NDArray[Any], *, descending: bool) -> NDArray[np.intp]:

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from handdata.errors import ConfigError, MissingError
-from handdata.paths import find_root
-from handdata.shards.conditions import mask_of, order_of
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.paths import shards_named
+from handdata.shards.conditions import mask_of, numbers_of, order_of
 from handdata.shards.hand import Hand
-from handdata.shards.index import read_index
-from handdata.shards.reader import INDEX, ShardReader
+from handdata.shards.index import open_shard, read_index
+from handdata.shards.reader import AGAIN, INDEX, ShardReader
 from handdata.shards.sampling import permute
 from handdata.shards.schema import FIELDS
 from handdata.shards.shard_list import ShardList, evenly
 from handdata.shards.stored_hand import read_hand
-from handdata.skeleton import HAND_SIDES
+from handdata.skeleton import SIDE_NAMES, SIDE_UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class Dataset:
     @property
     def canvas(self) -> int:
         """Side of the canvases, px; 0 without a sample."""
-        return int(self.shards.reader(0).attributes["canvas_size"]) if len(self.shards) else 0
+        return self.shards.reader(0).canvas if len(self.shards) else 0
 
     def __repr__(self) -> str:
         from handdata.shards.description import describe  # noqa: PLC0415  # reads manifests, only to print
@@ -113,19 +113,13 @@ class Dataset:
             IndexError: there is no such hand.
             ConfigError: there is no such column.
             ValueError: a mask of another length.
+            TypeError: something else.
         """
         if isinstance(key, str):
             return self.column(key)
         if isinstance(key, int | np.integer):
             return self._hand(self._position(int(key)))
-        if isinstance(key, slice):
-            return self.take(np.arange(len(self))[key])
-        chosen = np.asarray(key)
-        if chosen.dtype == np.bool_:
-            if chosen.shape != (len(self),):
-                raise ValueError(f"a mask of {len(self)} values is needed, got {chosen.shape}")
-            return self.take(np.flatnonzero(chosen))
-        return self.take(chosen.astype(np.int64) if chosen.size else np.zeros(0, np.int64))
+        return self.take(numbers_of(key, len(self)))
 
     def __iter__(self) -> Iterator[Hand]:
         return (self[number] for number in range(len(self)))
@@ -148,7 +142,7 @@ class Dataset:
 
         Args:
             wanted: column -> a value, several values, or a function of the column, (N, ...), that returns a mask (N).
-                `side="left"`, `sequence=["Grasp1", "Grasp2"]`, `has_object=True` (None: not known),
+                `side="left"` (or "unknown"), `sequence=["Grasp1", "Grasp2"]`, `has_object=True` (None: not known),
                 `scale_mm=lambda mm: mm > 80`.
 
         Raises:
@@ -164,23 +158,24 @@ class Dataset:
         """Return the hands of one split, "train", "val" or "test".
 
         Raises:
-            MissingError: there is none.
+            MissingError: there is no such split.
         """
         if name not in self.splits:
             got = ", ".join(self.splits) or "no samples"
             raise MissingError(self.folder / INDEX, expected=f"a split named {name}", got=got)
         return self.take(np.flatnonzero(self["split"] == name))
 
-    def sort(self, column: str, *, descending: bool = False) -> "Dataset":
-        """Return the hands in the order of a column; equal ones stay in order, NaN comes last.
+    def sort(self, column: str | ArrayLike, *, descending: bool = False) -> "Dataset":
+        """Return the hands in the order of a column, or of values of your own, (N,); equal ones stay, NaN comes last.
 
         Raises:
             ConfigError: no such column.
-            ValueError: a column of arrays.
+            ValueError: a column of arrays, or not a value for each hand.
         """
-        values = self.column(column)
-        if values.ndim > 1:
-            raise ValueError(f"{column} is an array per hand; sort by a column of single values")
+        values = self.column(column) if isinstance(column, str) else np.asarray(column)
+        if values.shape != (len(self),):
+            what = f"{column} is an array per hand" if isinstance(column, str) else f"got the shape {values.shape}"
+            raise ValueError(f"sort by a column of single values, or by {len(self)} of your own: {what}")
         return self.take(order_of(values, descending=descending))
 
     def sample(self, n: int, *, seed: int = 0) -> "Dataset":
@@ -195,7 +190,7 @@ class Dataset:
 
     def spread(self, n: int) -> "Dataset":
         """Return up to `n` hands, evenly spaced, the first and the last among them."""
-        return self.take(np.unique(np.linspace(0, len(self) - 1, min(len(self), n)).round().astype(np.int64)))
+        return self.take(np.array(evenly(len(self), n), np.int64))
 
     def compact(self) -> "Dataset":
         """Return the same hands over no other shards than those they lie in."""
@@ -211,7 +206,7 @@ class Dataset:
         `sequence` and `camera` are names here. Only the rows of this view are read; what was read is kept, pixels not.
 
         Raises:
-            ConfigError: there is none of that name, or these shards do not hold it.
+            ConfigError: no such column, or these shards do not hold it.
         """
         if name not in self._columns:
             array = self._read_column(name)
@@ -227,9 +222,9 @@ class Dataset:
             codes, names = self.codes(name)
             words = np.array(names or [""])[codes]
         elif name == "id":
-            words = np.char.decode(self.ids, "ascii")
+            words = self._decoded_ids()
         elif name == "side":
-            words = np.array([*HAND_SIDES, "unknown"])[np.minimum(self.column("hand_side"), len(HAND_SIDES))]
+            words = np.array(SIDE_NAMES)[np.minimum(self.column("hand_side"), SIDE_UNKNOWN)]
         elif name in ("split", "dataset"):
             per_shard = self.shards.splits if name == "split" else self.shards.datasets
             words = np.array(per_shard or ("",))[self._places()[0]]
@@ -240,6 +235,12 @@ class Dataset:
             fix = f"The nearest is {near!r}."
             raise ConfigError(f"columns of {self.name}", expected="a column", got=repr(name), fix=fix)
         return words
+
+    def _decoded_ids(self) -> NDArray[Any]:
+        try:
+            return np.char.decode(self.ids, "ascii")
+        except UnicodeDecodeError as error:
+            raise DataError(self.folder, expected="ids in ASCII", got=repr(error.object), fix=AGAIN) from None
 
     def codes(self, name: str) -> tuple[NDArray[np.intp], list[str]]:
         """Return the sequence or the camera of every hand as a number, (N,), and the names that these count."""
@@ -257,8 +258,7 @@ class Dataset:
     def image(self, number: int) -> NDArray[np.uint8]:
         """Return one canvas, (S, S, 3) uint8, mapped: it changes if the shard does."""
         shard, row = self.locate(np.array([self._position(number)]))
-        canvas: NDArray[np.uint8] = self.shards.reader(int(shard[0])).images[int(row[0])]
-        return canvas
+        return self.shards.reader(int(shard[0])).row("image", int(row[0]))
 
     def pixels(self, name: str, number: int) -> NDArray[np.uint8] | None:
         """Return one hand's `image`, `foreground` (bits) or `mask` as stored, mapped: it changes if the shard does.
@@ -267,7 +267,7 @@ class Dataset:
         """
         shard, row = self.locate(np.array([self._position(number)]))
         reader = self.shards.reader(int(shard[0]))
-        return reader.view(name)[int(row[0])] if name in reader else None
+        return reader.row(name, int(row[0])) if name in reader else None
 
     def few_shards(self, n: int) -> "Dataset":
         """Return the hands that lie in `n` evenly spaced shards: a look at many shards opens no more.
@@ -345,12 +345,13 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
     """Open a converted dataset.
 
     Args:
-        folder: holds the shards and index.json; or a name, for data/shards/NAME under HANDDATA_ROOT or here.
+        folder: holds the shards and index.json; or a name, for data/shards/NAME under HANDDATA_ROOT or here; or one
+            of the shards, for what it holds alone.
         split: "train", "val" or "test"; None opens all.
 
     Raises:
         MissingError: no folder, or no index.json in it: the conversion did not finish. Or no such split.
-        DataError: the index is damaged or of another schema.
+        DataError: the index is damaged or of another schema, or does not list the shard.
 
     Example:
         >>> import handdata as hd
@@ -358,14 +359,15 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
         >>> data[0].keypoints_2d.shape, data[-1].image.shape[2]
         ((21, 2), 3)
     """
-    path = Path(folder)
-    if not path.exists() and path.name == str(folder) and (named := find_root(None).shards(path.name)).is_dir():
-        path = named
-    index = read_index(path)
-    splits = sorted({entry["split"] for entry in index["shards"]})
+    path = shards_named(folder)
+    one = path.suffix == ".h5" and path.is_file()
+    found = ShardList.of_readers([open_shard(path)]) if one else ShardList.of_index(path, read_index(path))
+    splits = sorted(set(found.splits))
     if split is not None and split not in splits:
-        raise MissingError(path / INDEX, expected=f"a split named {split}", got=", ".join(splits) or "no samples")
-    return Dataset(ShardList.of_index(path, index, splits if split is None else [split]))
+        where = path if one else path / INDEX
+        raise MissingError(where, expected=f"a split named {split}", got=", ".join(splits) or "no samples")
+    chosen = [number for number, name in enumerate(found.splits) if split in (None, name)]
+    return Dataset(found.select(chosen))
 
 
 def of_readers(readers: Sequence[ShardReader]) -> Dataset:

@@ -8,6 +8,7 @@ mixed by mistake.
 import io
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from handdata.geometry import (
     compose_affine,
     crop_intrinsics,
     in_frame,
+    invert_affine,
     mirror_intrinsics,
     mirror_pixels,
     mirror_points,
@@ -25,19 +27,22 @@ from handdata.geometry import (
 )
 from handdata.pictures.crops import centered_square, keypoint_square, square_of
 from handdata.shards.schema import UNKNOWN, BoxSource, Flag
-from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
+from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Floats = NDArray[np.float64]
 
+_OTHER_SIDE = {"left": "right", "right": "left", "unknown": "unknown"}
 _POINTS = (NUM_KEYPOINTS,)
 _SHAPES: dict[str, tuple[int, ...]] = {
     "keypoints_2d": (*_POINTS, 2), "keypoints_3d": (*_POINTS, 3), "keypoints_3d_normalized": (*_POINTS, 3),
     "K": (3, 3), "source_to_image": (2, 3),
     "box": (4,), "crop_box": (4,), "palm_center_2d": (2,), "palm_center_3d": (3,),
 }  # fmt: skip
+_BY_KEYPOINT = ("annotated_2d", "annotated_3d", "in_frame", "visible", "peaks")
+_BY_PIXEL = ("mask", "foreground")
 
 
 def _nan(*shape: int) -> Any:
@@ -58,7 +63,7 @@ class Hand:
 
     Attributes:
         image: (H, W, 3) uint8 RGB; None where only the labels are there (`hand.source` of a converted sample).
-        side: "left" or "right": the person's hand.
+        side: "left" or "right": the person's hand; "unknown" where the dataset does not say which.
         keypoints_2d: (21, 2) px of `image`, in the order of `handdata.KEYPOINTS`; may lie outside the picture.
         keypoints_3d: (21, 3) mm, axes of the picture's camera: x right, y down, z forward.
         keypoints_3d_normalized: (21, 3), the middle MCP at the origin, the wrist at distance 1.
@@ -77,8 +82,11 @@ class Hand:
         mask: (H, W) uint8: 0 background, 1 hand, 2 object, 255 not known; None without.
         foreground: (H, W) bool, True where the pixel is not replaceable background; None without.
         peaks: (21,) confidence 0..1 of predicted keypoints; None for labels.
+        presence: probability that the model sees a hand there; NaN for labels, and of models that do not say.
+        path: file that the picture as shipped was read from; None where it was an array, or is not kept (shards).
         id: unique in its dataset, such as "training/00111/left".
         dataset: name of the dataset.
+        origin: whose hand it is: "rendered", "published" or "own"; "" where it is not known.
         split: "train", "val" or "test".
         sequence: name of the recording.
         camera: name of the camera.
@@ -114,8 +122,11 @@ class Hand:
     mask: NDArray[np.uint8] | None = None
     foreground: NDArray[np.bool_] | None = None
     peaks: Floats | None = None
+    presence: float = float("nan")
+    path: Path | None = None
     id: str = ""
     dataset: str = ""
+    origin: str = ""
     split: str = ""
     sequence: str = ""
     camera: str = ""
@@ -128,8 +139,8 @@ class Hand:
     def __post_init__(self) -> None:
         """Check shapes and derive what is not given."""
         put = object.__setattr__
-        if self.side not in HAND_SIDES:
-            raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, got {self.side!r}")
+        if self.side not in SIDE_NAMES:
+            raise ValueError(f"side must be one of {', '.join(SIDE_NAMES)}, got {self.side!r}")
         for name, shape in _SHAPES.items():
             array = np.asarray(getattr(self, name), np.float64)
             if array.shape != shape:
@@ -150,13 +161,23 @@ class Hand:
         for name, value in derived.items():
             if getattr(self, name) is None:
                 put(self, name, value)
+        self._check_masks()
+
+    def _check_masks(self) -> None:
+        height_width = (self.size[1], self.size[0])
+        expected = dict.fromkeys(_BY_KEYPOINT, _POINTS) | dict.fromkeys(_BY_PIXEL, height_width)
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            if value is not None and np.shape(value) != shape:
+                raise ValueError(f"{name} must have the shape {shape}, got {np.shape(value)}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Hand":
-        """Make a hand from a dict of its attributes.
+        """Make a hand from a dict of its attributes; `image` may also be the path of a picture.
 
         Raises:
             ValueError: an unknown key (the nearest name is given), no image or side, or a wrong shape.
+            MissingError, DataError: the picture is not there, or damaged.
         """
         known = [f.name for f in fields(cls)]
         for name in values:
@@ -165,6 +186,8 @@ class Hand:
         for name in ("image", "side"):
             if name not in values:
                 raise ValueError(f"a hand needs {name!r}")
+        if isinstance(values["image"], str | Path):
+            values = {"path": Path(values["image"]), **values, "image": _read_if_file(values["image"])}
         return cls(**values)
 
     @property
@@ -172,13 +195,32 @@ class Hand:
         """The same hand in the pixels of the picture as shipped; without that picture where only its canvas is kept."""
         return self.shipped if self.shipped is not None else self
 
-    def draw(self, *, scale: int | None = None, names: bool = False, image: ArrayLike | None = None) -> "Image":
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """(H, W) bool, True where the picture as shipped is; a canvas that reaches beyond it is black there.
+
+        Raises:
+            ValueError: there is no picture.
+        """
+        if self.image is None:
+            raise ValueError("a hand without a picture has no pixels")
+        height, width = self.image.shape[:2]
+        pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
+        return in_frame(self.to_source(pixels.astype(np.float64)), *self.source.size).reshape(height, width)
+
+    def to_source(self, uv: ArrayLike) -> Floats:
+        """Take (N, 2) px of `image`, such as a model's answer on it, to px of the picture as shipped."""
+        return apply_affine(invert_affine(self.source_to_image), np.asarray(uv, np.float64))
+
+    def draw(
+        self, *, scale: int | None = None, names: bool = False, image: ArrayLike | Path | str | None = None
+    ) -> "Image":
         """Draw the skeleton and the box on the picture.
 
         Args:
             scale: enlarge the picture so many times first; None: small pictures to about 384 px.
             names: write each keypoint's name beside it.
-            image: (H, W, 3) uint8 to draw on instead, for a hand whose own picture is not kept.
+            image: (H, W, 3) uint8, or a file, to draw on instead, for a hand whose own picture is not kept.
 
         Returns:
             A PIL image, RGB.
@@ -188,9 +230,9 @@ class Hand:
         """
         from handdata.shards.hand_pictures import draw  # noqa: PLC0415  # OpenCV is slow to load
 
-        if scale is not None and scale < 1:
-            raise ValueError(f"scale must be 1 or more, got {scale}")
-        ground = self.image if image is None else _checked_image(image)
+        if scale is not None and (not isinstance(scale, int | np.integer) or scale < 1):
+            raise ValueError(f"scale must be a whole number, 1 or more, got {scale}")
+        ground = self.image if image is None else _checked_image(_read_if_file(image))
         if ground is None:
             raise ValueError("the picture as shipped is not kept in shards: give one with image=, or draw the hand")
         return draw(self, ground, scale=scale, names=names)
@@ -206,10 +248,12 @@ class Hand:
         Raises:
             ValueError: there is no picture, or no size.
         """
+        if self.image is None:
+            raise ValueError("a crop needs a picture; that as shipped is not kept in shards: crop the hand itself")
         sized = isinstance(size, int | np.integer) and size > 0
-        if self.image is None or not sized or not 0 < scale < np.inf or not np.isfinite(rotate):
+        if not sized or not 0 < scale < np.inf or not np.isfinite(rotate):
             got = f"size {size!r}, rotate {rotate!r}, scale {scale!r}"
-            raise ValueError(f"a crop needs a picture, a whole size, a finite rotate and a scale above 0, got {got}")
+            raise ValueError(f"a crop needs a whole size, a finite rotate and a scale above 0, got {got}")
         from handdata.shards.hand_pictures import cut  # noqa: PLC0415  # OpenCV is slow to load
 
         return cut(self, self.image, size, rotate=rotate, scale=scale)
@@ -227,7 +271,7 @@ class Hand:
         return replace(
             self,
             image=across(self.image),
-            side=HAND_SIDES[1 - HAND_SIDES.index(self.side)],
+            side=_OTHER_SIDE[self.side],
             keypoints_2d=mirror_pixels(self.keypoints_2d, width),
             keypoints_3d=mirror_points(self.keypoints_3d),
             keypoints_3d_normalized=mirror_points(self.keypoints_3d_normalized),
@@ -260,8 +304,8 @@ class Hand:
             "size": size,
             "keypoints_2d": apply_affine(A, self.keypoints_2d),
             "K": crop_intrinsics(self.K, A),
-            "box": _box_through(A, self.box),
-            "crop_box": square_of(_box_through(A, self.crop_box)),
+            "box": boxes_through(A, self.box),
+            "crop_box": square_of(boxes_through(A, self.crop_box)),
             "palm_center_2d": apply_affine(A, self.palm_center_2d[None])[0],
             "source_to_image": compose_affine(A, self.source_to_image),
             "shipped": self.source,
@@ -289,6 +333,14 @@ class Hand:
         return f"<Hand {name}: {self.side}, {picture}, {labels}>"
 
 
+def _read_if_file(image: Any) -> Any:
+    if not isinstance(image, str | Path):
+        return image
+    from handdata.shards.hand_pictures import read_picture  # noqa: PLC0415  # OpenCV is slow to load
+
+    return read_picture(image)
+
+
 def _checked_image(image: ArrayLike) -> NDArray[np.uint8]:
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
@@ -300,8 +352,8 @@ def _nearest(name: str, known: list[str]) -> str:
     return get_close_matches(name, known, n=1, cutoff=0.0)[0]
 
 
-def _box_through(A: Floats, box: Floats) -> Floats:
-    """Return the box that encloses a box after an affine; edges lie half a pixel beyond centres."""
-    corners = box[[[0, 1], [2, 1], [0, 3], [2, 3]]] - 0.5
+def boxes_through(A: NDArray[Any], boxes: NDArray[Any]) -> Floats:
+    """Return the (..., 4) boxes that enclose boxes after (..., 2, 3) affines; edges lie half a pixel beyond centres."""
+    corners = np.asarray(boxes, np.float64)[..., [[0, 1], [2, 1], [0, 3], [2, 3]]] - 0.5
     moved = apply_affine(A, corners) + 0.5
-    return np.concatenate([moved.min(0), moved.max(0)])
+    return np.concatenate([moved.min(-2), moved.max(-2)], -1)

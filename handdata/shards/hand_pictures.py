@@ -1,6 +1,6 @@
 """What is done to the picture of a hand: drawn on, cut out, turned. Loaded when asked for: OpenCV is slow to load."""
 
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from handdata.errors import DataError, MissingError
 from handdata.geometry import apply_affine, compose_affine, crop_affine, invert_affine
 from handdata.pictures.crop_window import CropView, plan_views
-from handdata.pictures.decode import resample_mask, resample_square
+from handdata.pictures.decode import read_image, resample_mask, resample_square
 from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
 from handdata.shards.schema import MASK_UNKNOWN
 
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 SHOWN_PX = 384  # the longer side of a drawn hand is at least about this, so that thin bones can be told apart
+
+
+def read_picture(path: Path | str) -> NDArray[np.uint8]:
+    """Read the picture that a caller of the library names, (H, W, 3) uint8 RGB.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not a whole PNG, JPEG or BMP file.
+    """
+    try:
+        return read_image(path)
+    except MissingError as error:
+        raise MissingError(path, expected=error.expected, got=error.got, fix="Check the path.") from None
+    except DataError as error:
+        fix = "Save it again as PNG, JPEG or BMP, or leave it out."
+        raise DataError(path, expected=error.expected, got=error.got, fix=fix) from None
 
 
 def draw(hand: "Hand", ground: NDArray[np.uint8], *, scale: int | None, names: bool) -> Image.Image:
@@ -49,8 +66,8 @@ def cut(hand: "Hand", image: NDArray[np.uint8], size: int, *, rotate: float, sca
         cropped = _warped(image, A, size, float(plan.side[0]))
     turned = {name: getattr(hand, name) @ R.T for name in ("keypoints_3d", "keypoints_3d_normalized")}
     turned["palm_center_3d"] = R @ hand.palm_center_3d
-    moved = hand.on_canvas(cropped, A, K=plan.K[0], **turned)
-    return replace(moved, **{name: _sampled(getattr(hand, name), A, size) for name in ("mask", "foreground")})
+    masks = {name: _sampled(getattr(hand, name), A, size) for name in ("mask", "foreground")}
+    return hand.on_canvas(cropped, A, K=plan.K[0], **turned, **masks)
 
 
 def _turned(degrees: float, zoom: float) -> CropView:

@@ -1,31 +1,46 @@
 """index.json: what a folder of shards holds. It is written last, so its presence means that the dataset is complete."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
-from handdata.shards.reader import INDEX, STATE
+from handdata.shards.layout import is_sealed, layout_of, seal_of, unpack
+from handdata.shards.reader import AGAIN, INDEX, STATE, ShardReader
 from handdata.shards.schema import VERSION
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """Read a folder's index.json.
+    """Read a folder's index.json; each shard's entry holds its layout itself.
 
     Raises:
         MissingError: no folder, or no index.json in it: the conversion did not finish.
         DataError: the index is damaged or of another schema.
     """
     path = folder / INDEX
-    fix = "Convert that dataset again."
     if not path.is_file():
         raise _not_converted(folder)
-    index = read_object(path, Wanted(what="an index of shards", fix=fix, largest=LARGE))
+    index = unpack(read_object(path, Wanted(what="an index of shards", fix=AGAIN, largest=LARGE)))
     if index.get("schema") != VERSION:
+        fix = "Convert that dataset again: the same command makes new shards of the same samples."
         raise DataError(path, expected=f"schema {VERSION}", got=f"schema {index.get('schema')}", fix=fix)
-    if not _lists_shards(index):
-        raise DataError(path, expected="a dataset's name and its shards", got="an index without them", fix=fix)
+    if fault := index_fault(index):
+        raise DataError(path, expected="a dataset's name and its shards", got=fault, fix=AGAIN)
     return index
+
+
+def open_shard(path: Path) -> ShardReader:
+    """Open one shard of a folder by the index beside it.
+
+    Raises:
+        MissingError, DataError: of `read_index` and `ShardReader`; also a file that the index does not list.
+    """
+    for entry in read_index(path.parent)["shards"]:
+        layout = layout_of(entry["layout"])
+        if entry["file"] == path.name and layout is not None:
+            return ShardReader(path, seal_of(entry, layout))
+    raise DataError(path, expected=f"a shard that {INDEX} lists", got="one that it does not list")
 
 
 def _not_converted(folder: Path) -> MissingError:
@@ -37,20 +52,48 @@ def _not_converted(folder: Path) -> MissingError:
         got, fix = "an unfinished conversion: shards but no index", "Run the same conversion again: it goes on."
     else:
         got = "a folder without shards"
+        if within := sorted(path.parent.name for path in folder.glob(f"*/{INDEX}")):
+            fix = f"Name one of the datasets in it: {', '.join(within[:8])}."
     return MissingError(folder / INDEX, expected="a converted dataset", got=got, fix=fix)
 
 
-def _lists_shards(index: dict[str, Any]) -> bool:
-    """Return whether an index has what every reader of it needs."""
+def index_fault(index: dict[str, Any]) -> str:
+    """Tell what an index lacks that every reader of it needs, "" if nothing."""
     shards = index.get("shards")
-    return (
-        isinstance(index.get("dataset"), str)
-        and isinstance(shards, list)
-        and all(isinstance(entry, dict) and _names_samples(entry) for entry in shards)
-    )
+    if not isinstance(index.get("dataset"), str) or not isinstance(shards, list):
+        return "an index without them"
+    layouts: dict[int, bool] = {}
+    for number, entry in enumerate(shards):
+        if not isinstance(entry, dict) or not _names_samples(entry):
+            return f"[shards][{number}] without a file, split or count"
+        if "/" in entry["file"] or not entry["file"].endswith(".h5"):
+            return f"a shard outside the folder, {entry['file']!r}"
+        layout = entry.get("layout")
+        if id(layout) not in layouts:
+            layouts[id(layout)] = layout_of(layout) is not None
+        if not layouts[id(layout)] or not is_sealed(entry):
+            return f"{entry['file']} without its size, hashes and layout"
+    return ""
 
 
 def _names_samples(entry: dict[str, Any]) -> bool:
     count = entry.get("num_samples")
     named = isinstance(entry.get("file"), str) and isinstance(entry.get("split"), str)
-    return named and isinstance(count, int) and count > 0
+    return named and type(count) is int and count > 0
+
+
+def origin_of(folder: Path) -> str:
+    """Return whose hands the shards of a folder show, one of ORIGINS; "" where there is no index or it does not say.
+
+    Quick: an index is read again only when its file is another.
+    """
+    try:
+        state = (folder / INDEX).stat()
+    except OSError:
+        return ""
+    return _origin(folder, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _origin(folder: Path, *_state: int) -> str:
+    return str(read_index(folder).get("origin", ""))

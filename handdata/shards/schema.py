@@ -1,4 +1,4 @@
-"""The shard schema, `handdata/1`: the only place that says which arrays a shard holds.
+"""The shard schema, `handdata/2`: the only place that says which arrays a shard holds.
 
 The HDF5 layout, the validation and docs/schema.md are derived from FIELDS. Conventions: keypoints in the order of
 `skeleton.KEYPOINTS`; pixels with (0, 0) at the centre of the top-left pixel; camera axes x right, y down, z forward,
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from handdata.geometry import in_frame, normalize_pose
 from handdata.skeleton import NUM_KEYPOINTS as K21
-from handdata.skeleton import PARENTS, ROOT, WRIST
+from handdata.skeleton import PARENTS, ROOT, SIDE_UNKNOWN, WRIST
 
-VERSION = "handdata/1"
+VERSION = "handdata/2"
 DEFAULT_CANVAS = 192
 SHARD_SAMPLES = 4096
 SAMPLE_ID_BYTES = 96
+LAST_FRAME = 2**31 - 1  # an int32
 SPLITS = ("train", "val", "test")
+ORIGINS = ("rendered", "published", "own")  # whose hands: of `handdata synth`, of a published dataset, a user's
 UNKNOWN = -1  # of `visible` and `has_object`: the dataset does not say
 MASK_BACKGROUND, MASK_HAND, MASK_OBJECT, MASK_UNKNOWN = 0, 1, 2, 255
 
@@ -46,6 +48,9 @@ class Flag(IntFlag):
     PROJECTION_APPROXIMATE = 4
     IMAGE_PADDED = 8
     POINT_LEFT_OUT = 16  # a single label known to be wrong, not annotated here
+    SIDE_UNSURE = 32  # the dataset does not vouch for the side: no accuracy of sides is scored by it
+    BESIDE_MASK = 64  # most labels lie beside the dataset's own segmentation of the hand
+    CORRECTED = 128  # a person mended labels: `convert --corrections`
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,13 @@ FIELDS: tuple[Field, ...] = (
     Field("palm_center_3d", (3,), "float32", "mm", "Palm centre, which is not a wrist; NaN where not given"),
     Field("K", (3, 3), "float64", "px", "Intrinsics of the image's camera for source pixels; NaN if unknown"),
     Field("image_size", (2,), "int32", "px", "Width and height of the source image"),
-    Field("hand_side", (), "uint8", "enum", "0 left, 1 right: the person's hand"),
+    Field("hand_side", (), "uint8", "enum", "0 left, 1 right: the person's hand; 2 where the dataset does not say which"),
     Field("has_object", (), "int8", "", "1 with an object, 0 without, -1 unknown"),
     Field("sequence", (), "int32", "", "Index into the file's string table `sequences`"),
     Field("camera", (), "int32", "", "Index into the file's string table `cameras`"),
     Field("frame", (), "int32", "", "Frame number as shipped"),
     Field("sample_id", (), f"S{SAMPLE_ID_BYTES}", "ASCII", "Unique in its dataset and the same in every run"),
-    Field("flags", (), "uint32", "bits", "1 label published as wrong, 2 wrist derived, 4 projection approximate, 8 image padded, 16 a label known to be wrong left out"),
+    Field("flags", (), "uint32", "bits", "1 label published as wrong, 2 wrist derived, 4 projection approximate, 8 image padded, 16 a label known to be wrong left out, 32 the dataset does not vouch for hand_side, 64 most labels beside the dataset's own segmentation"),
 )  # fmt: skip
 FIELD = {field.name: field for field in FIELDS}
 LABELS = tuple(field for field in FIELDS if field.name not in {"image", "foreground", "mask"})
@@ -117,7 +122,7 @@ class Sample:
     Attributes:
         id: unique in its dataset and the same in every run, e.g. "B1Counting/SK/0042"; printable ASCII.
         image: (H, W, 3) uint8 RGB, as shipped.
-        hand_side: 0 left, 1 right: the person's hand.
+        hand_side: 0 left, 1 right: the person's hand; 2 where the dataset does not say which.
         keypoints_2d: (21, 2) source px.
         keypoints_3d: (21, 3) mm, camera frame of `image`.
         keypoints_3d_normalized: (21, 3) where the dataset ships it; None derives it from keypoints_3d.
@@ -200,8 +205,8 @@ def row_faults(labels: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.intp]]:
         "annotated_3d is not where keypoints_3d is finite": (np.isfinite(xyz).all(-1) != labels["annotated_3d"]).any(-1),
         "a keypoint is half NaN": (np.isnan(uv).any(-1) != np.isnan(uv).all(-1)).any(-1),
         "in_frame where nothing is annotated": (labels["in_frame"] & ~labels["annotated_2d"]).any(-1),
-        "visible is none of 1, 0, -1": ~np.isin(labels["visible"], (-1, 0, 1)).all(-1),
-        "hand_side is neither 0 nor 1": ~np.isin(labels["hand_side"], (0, 1)),
+        "visible is not one of 1, 0, -1": ~np.isin(labels["visible"], (-1, 0, 1)).all(-1),
+        "hand_side is not one of 0, 1, 2": labels["hand_side"] > SIDE_UNKNOWN,
         "bbox_source is unknown": labels["bbox_source"] > max(BoxSource),
         "middle MCP of the normalised pose is off the origin": np.abs(normalized[:, ROOT]).max(-1) > 1e-4,
         "wrist of the normalised pose is not at distance 1": np.abs(reach - 1) > 1e-3,

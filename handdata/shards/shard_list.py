@@ -1,16 +1,18 @@
 """Shards one behind the other: where a row lies, and label arrays read from many of them at once."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.shards.reader import INDEX, ShardReader
-from handdata.shards.schema import FIELD
+from handdata.shards.layout import Seal, ShardLayout, layout_of, seal_of
+from handdata.shards.reader import AGAIN, INDEX, ShardReader
+from handdata.shards.schema import FIELD, LABELS
 
 MAX_SAMPLED_SHARDS = 128  # opened where a sample of the rows is enough
 
@@ -20,13 +22,15 @@ class ShardList:
     """Shards of one or several folders. Each is opened when it is first read; pickles without what is open.
 
     Attributes:
-        paths: of the shards.
+        files: of the shards, as text: a path of each, made at once, is what opening would then cost most for.
+        seals: what the index says of the bytes of each.
         counts: samples of each.
         splits: of each.
         datasets: name of each shard's dataset.
     """
 
-    paths: tuple[Path, ...]
+    files: tuple[str, ...]
+    seals: tuple[Seal, ...]
     counts: tuple[int, ...]
     splits: tuple[str, ...]
     datasets: tuple[str, ...]
@@ -38,11 +42,17 @@ class ShardList:
         object.__setattr__(self, "_starts", starts)
 
     @classmethod
-    def of_index(cls, folder: Path, index: dict[str, Any], splits: Sequence[str]) -> "ShardList":
-        """Return the shards of some splits that an index lists, in its order."""
-        chosen = [entry for entry in index["shards"] if entry["split"] in splits]
+    def of_index(cls, folder: Path, index: dict[str, Any]) -> "ShardList":
+        """Return the shards that an index, of `read_index`, lists, in its order."""
+        chosen = index["shards"]
+        within = f"{folder}{os.sep}"
+        layouts: dict[int, ShardLayout] = {}  # by the object that describes it: most shards share one
+        for entry in chosen:
+            if id(entry["layout"]) not in layouts:
+                layouts[id(entry["layout"])] = layout_of(entry["layout"]) or ShardLayout({})
         return cls(
-            paths=tuple(folder / entry["file"] for entry in chosen),
+            files=tuple(within + entry["file"] for entry in chosen),
+            seals=tuple(seal_of(entry, layouts[id(entry["layout"])]) for entry in chosen),
             counts=tuple(int(entry["num_samples"]) for entry in chosen),
             splits=tuple(str(entry["split"]) for entry in chosen),
             datasets=(str(index["dataset"]),) * len(chosen),
@@ -53,7 +63,8 @@ class ShardList:
     def of_readers(cls, readers: Sequence[ShardReader]) -> "ShardList":
         """Return shards that are open."""
         return cls(
-            paths=tuple(reader.path for reader in readers),
+            files=tuple(str(reader.path) for reader in readers),
+            seals=tuple(reader.seal for reader in readers),
             counts=tuple(len(reader) for reader in readers),
             splits=tuple(str(reader.attributes.get("split", "")) for reader in readers),
             datasets=tuple(str(reader.attributes.get("dataset", "")) for reader in readers),
@@ -65,7 +76,8 @@ class ShardList:
     def join(cls, lists: Sequence["ShardList"]) -> "ShardList":
         """Return several lists as one."""
         return cls(
-            paths=tuple(path for part in lists for path in part.paths),
+            files=tuple(file for part in lists for file in part.files),
+            seals=tuple(seal for part in lists for seal in part.seals),
             counts=tuple(count for part in lists for count in part.counts),
             splits=tuple(split for part in lists for split in part.splits),
             datasets=tuple(name for part in lists for name in part.datasets),
@@ -75,7 +87,8 @@ class ShardList:
     def select(self, numbers: Sequence[int]) -> "ShardList":
         """Return some of the shards."""
         return ShardList(
-            paths=tuple(self.paths[i] for i in numbers),
+            files=tuple(self.files[i] for i in numbers),
+            seals=tuple(self.seals[i] for i in numbers),
             counts=tuple(self.counts[i] for i in numbers),
             splits=tuple(self.splits[i] for i in numbers),
             datasets=tuple(self.datasets[i] for i in numbers),
@@ -84,10 +97,19 @@ class ShardList:
         )
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def __reduce__(self) -> tuple[type["ShardList"], tuple[Any, ...]]:
-        return (ShardList, (self.paths, self.counts, self.splits, self.datasets, self.home))
+        return (ShardList, (self.files, self.seals, self.counts, self.splits, self.datasets, self.home))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files."""
+        return [PurePath(file).name for file in self.files]
+
+    def path(self, shard: int) -> Path:
+        """Return where a shard lies."""
+        return Path(self.files[shard])
 
     @property
     def total(self) -> int:
@@ -111,7 +133,7 @@ class ShardList:
             MissingError, DataError: no such file, or a damaged one, or not what the index says.
         """
         if shard not in self._open:
-            reader = ShardReader(self.paths[shard])
+            reader = ShardReader(self.path(shard), self.seals[shard])
             self.check_count(shard, len(reader))
             self._open[shard] = reader
         return self._open[shard]
@@ -124,10 +146,10 @@ class ShardList:
         """
         if count != self.counts[shard]:
             raise DataError(
-                self.paths[shard],
+                self.path(shard),
                 expected=f"{self.counts[shard]} samples, as {INDEX} says",
                 got=str(count),
-                fix="Convert that dataset again.",
+                fix=AGAIN,
             )
 
     def locate(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -142,7 +164,7 @@ class ShardList:
         Raises:
             DataError: a shard does not hold the array.
         """
-        if not self.paths:
+        if not self.files:
             return np.zeros((0, *FIELD[name].shape_at(0)), FIELD[name].dtype)
         if rows is None:
             rows = np.arange(self.total) if name in {"image", "foreground", "mask"} else None
@@ -155,7 +177,7 @@ class ShardList:
         present, firsts = np.unique(shard[order], return_index=True)
         ends = [*firsts[1:].tolist(), len(order)]
         parts = [
-            self._array(int(number), name)[row[order[first:end]]]
+            self._array(int(number), name, row[order[first:end]])
             for number, first, end in zip(present, firsts.tolist(), ends, strict=True)
         ]
         shapes = {part.shape[1:] for part in parts}
@@ -189,12 +211,15 @@ class ShardList:
         last = np.array([len(each) - 1 for each in kinds], np.intp)[kind]
         return places[kind, np.clip(numbers, 0, last)], names
 
-    def _array(self, shard: int, name: str) -> NDArray[Any]:
+    def _array(self, shard: int, name: str, rows: NDArray[np.intp] | None = None) -> NDArray[Any]:
+        """Return an array of a shard, or some rows of it, checked."""
         reader = self.reader(shard)
         if name not in reader:
             fix = f"Convert that dataset again if it should have {name}."
             raise DataError(reader.path, expected=f"an array {name}", got="a shard without it", fix=fix)
-        return reader.view(name)
+        if rows is not None:
+            return reader.take(name, rows)
+        return reader.array(name) if FIELD[name] in LABELS else reader.view(name)
 
 
 def evenly(count: int, limit: int) -> list[int]:

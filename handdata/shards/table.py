@@ -19,7 +19,7 @@ _WORDS = ("dataset", "split", "sequence", "camera", "side")
 
 def to_pandas(data: Dataset, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return one row per hand; see `Dataset.to_pandas`."""
-    chosen = columns
+    chosen = [columns] if isinstance(columns, str) else columns
     if chosen is None:
         chosen = ("dataset", "split", "side", *(field.name for field in LABELS if field.name not in _LEFT_OUT))
     index = pd.Index(data["id"].astype(object), name="id")

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,15 +12,20 @@ import h5py
 import numpy as np
 import xxhash
 
+from handdata.errors import ConfigError
+from handdata.files.whole import file_sha256
+from handdata.shards.layout import TABLES, Place, Seal, ShardLayout, array_hash, header_sha256
 from handdata.shards.reader import PARTIAL, sync
 from handdata.shards.schema import FIELDS, KEYPOINT_PARENTS, LABELS, VERSION, Field
 from handdata.skeleton import KEYPOINTS
 
 ALIGNMENT = 4096  # bytes: a page, so that mapped canvases start on one
 HEADER_ROOM = 256 * 1024  # bytes: HDF5's own structures (14 kB) and at most a page before each array
+LONGEST_ATTRIBUTE = 60_000  # bytes: HDF5 keeps attributes in blocks of 64 KiB
 _HASH = "content_sha256"
 _LABEL_NAMES = frozenset(field.name for field in LABELS)
 _PENDING = b"0" * 64
+_ERRNO = re.compile(r"errno = (\d+)")  # in what HDF5 says of a write that failed
 
 
 class ShardWriter:
@@ -70,7 +77,13 @@ class ShardWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.partial.unlink(missing_ok=True)
         _check_room(self.partial, num_samples * sum(field.nbytes_at(canvas) for field in self.fields))
-        self._offsets = _create(self.partial, self.fields, num_samples, canvas, attributes, sequences, cameras)
+        self._split = str(attributes.get("split", ""))
+        try:
+            self._layout = _create(self.partial, self.fields, num_samples, canvas, attributes, sequences, cameras)
+        except OSError:
+            self.partial.unlink(missing_ok=True)
+            raise
+        self._offsets = {name: place.offset for name, place in self._layout.places.items()}
         self._file = os.open(self.partial, os.O_RDWR)
         try:
             os.posix_fallocate(self._file, 0, os.fstat(self._file).st_size)  # a full disk shows here, not half-way
@@ -126,7 +139,7 @@ class ShardWriter:
         os.fsync(self._file)
         os.close(self._file)
         self._file = -1
-        with h5py.File(self.partial, "r+") as file:
+        with _opened(self.partial, "r+") as file:
             file.attrs.modify(_HASH, np.bytes_(self.content_sha256))
         sync(self.partial)
         self.partial.rename(self.path)
@@ -136,6 +149,21 @@ class ShardWriter:
     def content_sha256(self) -> str:
         """Hash over all arrays in schema order; that of the whole shard once it is closed."""
         return self._content.hexdigest()
+
+    def entry(self) -> dict[str, Any]:
+        """Describe the shard, once it is closed, as index.json does."""
+        facts = {"file": self.path.name, "split": self._split, "num_samples": self._num_samples}
+        hashes = {"sha256": file_sha256(self.path), "content_sha256": self.content_sha256}
+        return facts | hashes | self._seal().as_json()
+
+    def _seal(self) -> Seal:
+        hashes = [array_hash(np.frombuffer(self._label(field.name), np.uint8)) for field in self._layout.labels]
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            size = os.fstat(handle).st_size
+            return Seal(size, header_sha256(handle, self._layout, size), " ".join(hashes), self._layout)
+        finally:
+            os.close(handle)
 
     def _label(self, name: str) -> bytes:
         return (self._hashes if name == "row_hash" else self._labels[name]).tobytes()
@@ -186,20 +214,57 @@ def _create(
     attributes: Mapping[str, str | int | float],
     sequences: Sequence[str],
     cameras: Sequence[str],
-) -> dict[str, int]:
-    """Make the file with every array allocated; return the arrays' offsets."""
-    with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
-        offsets = {field.name: _allocate(file, field, (num_samples, *field.shape_at(canvas))) for field in fields}
-        for name, strings in (("sequences", sequences), ("cameras", cameras)):
-            table = np.array([text.encode("ascii") for text in strings] or [b""])
-            file.create_dataset(name, data=table)
-        constants = {"schema": VERSION, "num_samples": num_samples, "canvas_size": canvas}
+) -> ShardLayout:
+    """Make the file with every array allocated; return where they lie."""
+    constants: dict[str, str | int | float] = {"schema": VERSION, "num_samples": num_samples, "canvas_size": canvas}
+    with _opened(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
+        places = {}
+        for field in fields:
+            shape = (num_samples, *field.shape_at(canvas))
+            places[field.name] = Place(_allocate(file, field, shape), shape, np.dtype(field.dtype).str)
+        for name, strings in zip(TABLES, (sequences, cameras), strict=True):
+            table = np.array([text.encode() for text in strings] or [b""])
+            offset = file.create_dataset(name, data=table).id.get_offset()
+            places[name] = Place(int(offset), table.shape, table.dtype.str)
         for key, value in {**constants, **attributes}.items():
-            file.attrs[key] = value
-        file.attrs["keypoint_names"] = list(KEYPOINTS)
+            _note(file, key, value)
+        file.attrs["keypoint_names"] = np.array([name.encode() for name in KEYPOINTS])
         file.attrs["keypoint_parents"] = np.array(KEYPOINT_PARENTS, np.int32)
         file.attrs[_HASH] = np.bytes_(_PENDING)
-        return offsets
+        return ShardLayout(places)
+
+
+@contextmanager
+def _opened(path: Path, mode: str, **options: Any) -> Iterator[h5py.File]:
+    """Open a file in HDF5, whose RuntimeError of a write that failed is raised as the OSError that it was.
+
+    Raises:
+        OSError: the disk is full, or fails.
+    """
+    try:
+        with h5py.File(path, mode, **options) as file:
+            yield file
+    except (RuntimeError, OSError) as error:
+        found = _ERRNO.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
+
+
+def _note(item: h5py.File | h5py.Dataset, key: str, value: str | int | float) -> None:
+    """Set an attribute; text as UTF-8 of its own length: damaged text of any length hangs HDF5, or crashes it.
+
+    Raises:
+        ConfigError: the text is longer than HDF5 takes.
+    """
+    if not isinstance(value, str):
+        item.attrs[key] = value
+        return
+    text = value.encode()
+    if len(text) > LONGEST_ATTRIBUTE:
+        expected = f"at most {LONGEST_ATTRIBUTE:,} bytes of text"
+        raise ConfigError(f"{item.file.filename}[{key}]", expected=expected, got=f"{len(text):,}")
+    item.attrs.create(key, text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
 
 
 def _allocate(file: h5py.File, field: Field, shape: tuple[int, ...]) -> int:
@@ -213,6 +278,6 @@ def _allocate(file: h5py.File, field: Field, shape: tuple[int, ...]) -> int:
     type_id = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
     space = h5py.h5s.create_simple(shape)
     dataset = h5py.Dataset(h5py.h5d.create(file.id, field.name.encode(), type_id, space, plist))
-    dataset.attrs["unit"] = field.unit
-    dataset.attrs["meaning"] = field.meaning
+    for key, text in (("unit", field.unit), ("meaning", field.meaning)):
+        _note(dataset, key, text)
     return int(dataset.id.get_offset())

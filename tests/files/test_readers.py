@@ -6,18 +6,21 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[2] / "handdata"
 OWN_WAYS = {
     "annotate/cvat_video.py": "XML, without declarations",
-    "annotate/server.py": "the page's own files",
+    "exchange/cvat_read.py": "XML, without declarations",
+    "browse/static.py": "the page's own files",
     "conversion/plan.py": "the hash of a file",
-    "converters/read/mat5.py": "no text",
+    "exchange/record.py": "the kernel's number of this start of the machine",
     "files/text.py": "the one",
     "report/page.py": "the page's own template",
     "report/published.py": "the package's own table",
+    "serving/local.py": "a page's own files",
     "synth/native/dexter.py": "a file just rendered",
     "synth/native/dexter1.py": "a file just rendered",
     "synth/native/egodexter.py": "a file just rendered",
     "synth/native/ganerated.py": "a file just rendered",
     "synth/native/synthhands.py": "a file just rendered",
     "synth/native/tree.py": "JSON of its own making; a picture to be cut short on request",
+    "train/runs.py": "lines of a log whose end may be torn, counted and cut as bytes",
     "train/config.py": "the recipes that come with the package",
 }
 RAW = {

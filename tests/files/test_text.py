@@ -53,6 +53,8 @@ def test_a_mark_and_the_kind_of_line_end_make_no_difference(tmp_path, data):
         ("a,b".encode("utf-16"), "t: expected text in UTF-8, got text in UTF-16. Save it again."),
         ("a,b".encode("utf-32"), "t: expected text in UTF-8, got text in UTF-32. Save it again."),
         ("a,b\nc".encode("utf-16-le"), "t:1: expected text in UTF-8, got a NUL character. Save it again."),
+        (b"a\nb\x1b[31m", "t:2: expected text in UTF-8, got the control character 0x1b. Save it again."),
+        (b"a\nb\xc2\x9b", "t:2: expected text in UTF-8, got the control character 0x9b. Save it again."),
         ("a\nü".encode("latin-1"), "t:2: expected text in UTF-8, got a byte 0xfc of another encoding. Save it again."),
     ],
 )
@@ -100,6 +102,9 @@ def test_the_kind_of_the_error_is_the_callers():
         ("[-Infinity]", "t: expected a finite number, got -Infinity. Save it again."),
         ("[1e400]", "t: expected a finite number, got inf. Save it again."),
         ("[9223372036854775808]", "t: expected a whole number below 2^63, got 9.22e+18. Save it again."),
+        ('["a", {"b\\u001b": 1}]', "t: expected text in UTF-8, got the control character 0x1b. Save it again."),
+        ('["\\b"]', "t: expected text in UTF-8, got the control character 0x08. Save it again."),
+        ('["\\u009b"]', "t: expected text in UTF-8, got the control character 0x9b. Save it again."),
         ('["\\ud800"]', "t: expected JSON of characters, got half of one. Save it again."),
     ],
 )
@@ -126,15 +131,20 @@ def test_what_is_not_finite_is_read_where_it_is_wanted():
     assert parse_toml("a = -inf", "t", TABLE, finite=False) == {"a": -math.inf}
 
 
+def test_a_backslash_before_what_would_be_a_control_character_is_a_backslash():
+    assert parse_json(r'["C:\\b", "\\u001b"]', "t", TABLE) == [r"C:\b", r"\u001b"]
+
+
 def test_the_deepest_that_is_read():
     assert parse_json("[" * DEEPEST + "]" * DEEPEST, "t", TABLE)
 
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\r\t"))
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.recursive(SCALARS | NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(st.recursive(SCALARS | NUMBERS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
 def test_whatever_is_plain_is_read_as_it_is(value):
     assert parse_json(json.dumps(value), "t", TABLE) == value
 

@@ -1,6 +1,7 @@
 """A file appears under its name whole or not at all, whatever happens meanwhile."""
 
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -11,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from handdata.errors import BusyError, HanddataError, WriteError
-from handdata.files import whole as module
-from handdata.files.whole import ENDING, whole, whole_path, write_bytes, write_text
+from handdata.files.whole import ENDING, whole, write_bytes, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITE_AND_STOP = """
@@ -53,18 +53,10 @@ def test_the_file_appears_at_the_end_and_replaces_what_was_there(tmp_path):
     assert content(target.parent) == {"report.txt": b"new"}
 
 
-def test_a_library_writes_to_the_path_it_is_given(tmp_path):
-    with whole_path(tmp_path / "x.bin") as partial:
-        partial.write_bytes(b"by a library")
-
-    assert content(tmp_path) == {"x.bin": b"by a library"}
-
-
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("manner", [whole, whole_path])
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error, manner):
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     write_bytes(tmp_path / "kept", b"old")
-    with pytest.raises(error), manner(tmp_path / "kept"):
+    with pytest.raises(error), whole(tmp_path / "kept"):
         raise error
 
     assert content(tmp_path) == {"kept": b"old"}
@@ -82,15 +74,6 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, file_limit, size)
     )
     assert str(caught.value) == line
     assert content(tmp_path) == {"kept": b"old"}
-
-
-def test_a_full_disk_under_a_library_is_the_same_line(tmp_path, file_limit):
-    file_limit(10_000)
-    line = "kept: expected a file that can be written, got File too large"
-    with pytest.raises(WriteError, match=line), whole_path(tmp_path / "kept") as partial:
-        partial.write_bytes(bytes(20_000))
-
-    assert content(tmp_path) == {}
 
 
 def test_an_error_in_reading_what_is_written_stays_that_of_what_was_read(tmp_path):
@@ -149,7 +132,7 @@ def test_where_nothing_can_be_locked_writers_have_names_of_their_own(tmp_path, m
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(module.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with whole(tmp_path / "page") as one, whole(tmp_path / "page") as two:
         one.write(b"1")
         two.write(b"2")

@@ -2,15 +2,17 @@
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
-from test_shards import ATTRIBUTES, made_row, write
 
+import handdata as hd
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.shards.dataset import Dataset, concat, open_dataset
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import VERSION
+from tests.shards.test_shards import ATTRIBUTES, ENTRIES, made_row, write
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def folder(tmp_path):
             | {"sequence": k % 2, "hand_side": k % 2, "has_object": k % 3 - 1, "scale_mm": 80 + k}
             for k in range(count)
         ]
-        write(tmp_path / name, rows, attributes=ATTRIBUTES | {"split": split})
-        entries.append({"file": name, "split": split, "num_samples": count})
+        path = write(tmp_path / name, rows, attributes=ATTRIBUTES | {"split": split})
+        entries.append(ENTRIES[path])
     write_index(tmp_path, {"schema": VERSION, "dataset": "made", "shards": entries})
     return tmp_path
 
@@ -78,7 +80,7 @@ def test_a_dataset_pickles_without_its_data(folder):
     again = pickle.loads(pickle.dumps(dataset))
 
     assert isinstance(again, Dataset)
-    assert len(pickle.dumps(dataset)) < 2000
+    assert len(pickle.dumps(dataset)) < 4000
     np.testing.assert_array_equal(again["visible"], dataset["visible"])
 
 
@@ -100,6 +102,15 @@ def test_a_folder_without_shards_or_a_file_is_told(tmp_path):
         open_dataset(tmp_path)
     with pytest.raises(MissingError, match="got a file"):
         open_dataset(tmp_path / "file")
+
+
+def test_a_folder_of_datasets_names_them(folder, tmp_path_factory):
+    parent = tmp_path_factory.mktemp("shards")
+    for name in ("two", "one"):
+        (parent / name).symlink_to(folder)
+
+    with pytest.raises(MissingError, match=r"got a folder without shards\. Name one of the datasets in it: one, two\."):
+        open_dataset(parent)
 
 
 @pytest.mark.parametrize("damage", ["dataset", "shards", "file"])
@@ -177,6 +188,17 @@ def test_some_of_the_hands(folder, key, expected):
     assert [hand.id for hand in data[key]] == data[key]["id"].tolist()
 
 
+@pytest.mark.parametrize("key", [[1.0], 1.5, None, ["side", "id"], [[0, 1]], {"a"}], ids=str)
+def test_what_chooses_no_hands_is_told(folder, key):
+    with pytest.raises(TypeError, match="hands are chosen by a number, the name of one column, a slice, a mask or"):
+        open_dataset(folder)[key]
+
+
+def test_a_mask_of_another_length_is_told(folder):
+    with pytest.raises(ValueError, match="a mask of 9 values is needed, got 2"):
+        open_dataset(folder)[[True, False]]
+
+
 def test_a_column_holds_the_rows_of_the_view_in_its_order(folder):
     data = open_dataset(folder)
     everything = np.concatenate([reader["keypoints_3d"] for reader in data.shards.readers])
@@ -201,6 +223,15 @@ def test_where_by_value_by_several_and_by_function(folder):
     assert len(data.where(side="left")) + len(data.where(side="right")) == 9
 
 
+def test_hands_of_unknown_side_are_found_by_that_word(tmp_path):
+    image = np.zeros((64, 64, 3), np.uint8)
+    hands = [{"image": image, "side": side, "keypoints_2d": np.full((21, 2), 30.0)} for side in ("left", "unknown")]
+    data = hd.write_dataset(tmp_path / "mine", hands, name="mine", canvas=32)
+
+    assert data.where(side="unknown")[0].side == "unknown"
+    assert data["hand_side"].tolist() == [0, 2]
+
+
 def test_where_by_whether_there_is_an_object(folder):
     data = open_dataset(folder)
     counts = [len(data.where(has_object=value)) for value in (True, False, None, [True, None])]
@@ -213,9 +244,9 @@ def test_where_by_whether_there_is_an_object(folder):
     ("wanted", "line"),
     [
         ({"sequences": "a"}, r"columns of made: expected a column, got 'sequences'\. The nearest is 'sequence'"),
-        ({"sequence": "c"}, r"sequence of made: expected a value in the dataset, got 'c'\."),
-        ({"side": "Left"}, r"The nearest is 'left'"),
-        ({"split": ["val", "test"]}, "expected a value in the dataset, got 'test'"),
+        ({"sequence": "c"}, r"sequence of made: expected a value in the dataset \(.*\), got 'c'\."),
+        ({"side": "Left"}, r"\(left, right, unknown\), got 'Left'\. The nearest is 'left'"),
+        ({"split": ["val", "test"]}, r"expected a value in the dataset \(train, val\), got 'test'"),
     ],
 )
 def test_a_wrong_name_is_told_with_the_nearest(folder, wanted, line):
@@ -280,6 +311,7 @@ def test_a_table_has_a_row_for_each_hand(folder):
     np.testing.assert_array_equal(table.keypoints_2d.iloc[3], data["keypoints_2d"][3])
     assert table.groupby("sequence", observed=True).scale_mm.median().index.tolist() == ["a", "b"]
     assert list(data.to_pandas(["side", "frame"])) == ["side", "frame"]
+    assert list(data.to_pandas("side")) == ["side"]
 
 
 def test_parquet_reads_back(folder, tmp_path):
@@ -302,6 +334,7 @@ def test_a_summary_counts_by_split(folder):
 
 def test_its_text_says_what_it_is(folder):
     assert repr(open_dataset(folder)[:6]) == "<Dataset made: 6 hands (train 5, val 1); canvas 32 px>"
+    assert repr(open_dataset(folder)[:1]) == "<Dataset made: 1 hand (train 1); canvas 32 px>"
 
 
 def test_words_for_a_column_of_numbers_are_told(folder):
@@ -319,6 +352,89 @@ def test_a_name_stands_for_its_folder_under_the_data_root(folder, tmp_path, monk
     assert len(open_dataset("made")) == 9
 
 
+def test_one_shard_opens_by_itself(folder):
+    whole, one = hd.open(folder, split="val"), hd.open(folder / "val-00002.h5")
+
+    assert one.splits == ("val",)
+    assert list(one["id"]) == list(whole["id"][: len(one)])
+    assert one[0].dataset == whole[0].dataset
+    with pytest.raises(MissingError, match="a split named train"):
+        hd.open(folder / "val-00002.h5", split="train")
+
+
+def test_a_shard_that_the_index_does_not_list_is_told(folder):
+    shutil.copy(folder / "val-00002.h5", folder / "other.h5")
+
+    with pytest.raises(DataError, match="a shard that index"):
+        hd.open(folder / "other.h5")
+
+
 def test_joining_takes_datasets(folder):
     with pytest.raises(TypeError, match="concat takes a list of datasets"):
         concat(["somewhere"])
+
+
+# ------------------------------------------------------------------------------------------------ an index that is none
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"file": "../other/train-00000.h5"}, "got a shard outside the folder, '../other/train-00000.h5'"),
+        ({"file": "/etc/passwd"}, "got a shard outside the folder"),
+        ({"file": ".."}, "got a shard outside the folder"),
+        ({"num_samples": True}, "without a file, split or count"),
+        ({"layout": 7}, "train-00000.h5 without its size, hashes and layout"),
+        ({"layout": {"image": {"offset": -1, "shape": [3, 32, 32, 3], "dtype": "|u1"}}}, "without its size"),
+        ({"header_sha256": None}, "without its size"),
+        ({"size": 1e9}, "without its size"),
+    ],
+)  # fmt: skip
+def test_an_index_that_does_not_say_where_its_shards_lie(folder, change, told):
+    index = json.loads((folder / INDEX).read_text())
+    index["shards"][0] |= change
+    (folder / INDEX).write_text(json.dumps(index))
+
+    with pytest.raises(DataError) as error:
+        open_dataset(folder)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["offset", "shape", "dtype", "no table"])
+def test_a_layout_of_another_shard_is_told_before_anything_is_mapped(folder, damage):
+    index = json.loads((folder / INDEX).read_text())
+    for layout in index["layouts"]:
+        changes = {"offset": {"offset": 10**15}, "shape": {"shape": [10**9, 21]}, "dtype": {"dtype": "<f8"}}
+        layout["visible"] |= changes.get(damage, {})
+        if damage == "no table":
+            del layout["sequences"]
+    (folder / INDEX).write_text(json.dumps(index))
+
+    with pytest.raises(DataError, match=r"index\.json: expected the arrays of a shard, got (visible|no table)"):
+        open_dataset(folder)["frame"]
+
+
+def test_shards_of_an_older_schema_are_refused_with_what_to_do(folder):
+    index = json.loads((folder / INDEX).read_text())
+    (folder / INDEX).write_text(json.dumps(index | {"schema": "handdata/1"}))
+
+    line = r"expected schema handdata/2, got schema handdata/1\. Convert that dataset again: the same command makes new"
+    with pytest.raises(DataError, match=line):
+        open_dataset(folder)
+
+
+def test_a_damaged_label_array_is_named_by_whoever_reads_it(folder):
+    reader = open_dataset(folder).shards.reader(1)
+    data = bytearray(reader.path.read_bytes())
+    data[reader.offset("visible") + 5] ^= 1
+    reader.path.write_bytes(data)
+
+    data = open_dataset(folder)
+    assert len(data["frame"]) == 9
+    with pytest.raises(
+        DataError, match=r"train-00001\.h5\[visible\]: expected the array of the index, got other bytes"
+    ):
+        data["visible"]
+    assert data[0].visible.shape == (21,)
+    with pytest.raises(DataError, match=r"train-00001\.h5\[0\]: expected the row of that hash"):
+        data[3]

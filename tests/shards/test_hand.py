@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import handdata as hd
+from handdata.errors import DataError, MissingError
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
 from handdata.shards.hand import Hand
@@ -99,6 +100,14 @@ def test_a_mask_follows_a_crop():
     assert turned.foreground.dtype == np.bool_
 
 
+def test_a_hand_of_unknown_side_is_one_in_the_mirror_too():
+    hand = Hand(image=np.zeros((4, 6, 3), np.uint8), side="unknown", keypoints_2d=np.full((21, 2), 1.0))
+
+    mirrored = hand.mirrored()
+
+    assert (mirrored.side, mirrored.keypoints_2d[0].tolist()) == ("unknown", [4.0, 1.0])
+
+
 def test_a_mirror_shown_twice_is_the_hand():
     hand = whole(mask=np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint8), box=[3, 4, 50, 60])
     mirrored = hand.mirrored()
@@ -151,10 +160,14 @@ def test_its_text_says_what_it_is(data):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"side": "Left"}, "side must be one of left, right, got 'Left'"),
+        ({"side": "Left"}, "side must be one of left, right, unknown, got 'Left'"),
         ({"keypoints_2d": np.zeros((20, 2))}, r"keypoints_2d must have the shape \(21, 2\), got \(20, 2\)"),
         ({"image": np.zeros((4, 4, 3))}, r"image must be \(H, W, 3\) uint8 RGB, got \(4, 4, 3\) float64"),
         ({"image": np.zeros((4, 4), np.uint8)}, r"image must be \(H, W, 3\) uint8 RGB"),
+        ({"visible": np.ones(20)}, r"visible must have the shape \(21,\), got \(20,\)"),
+        ({"peaks": [1.0]}, r"peaks must have the shape \(21,\), got \(1,\)"),
+        ({"mask": np.zeros((5, 5), np.uint8)}, rf"mask must have the shape \({HEIGHT}, {WIDTH}\), got \(5, 5\)"),
+        ({"foreground": np.zeros((WIDTH, HEIGHT), bool)}, "foreground must have the shape"),
     ],
 )
 def test_a_wrong_attribute_is_told(changes, line):
@@ -174,7 +187,33 @@ def test_public_names_are_the_classes(data):
 
 @pytest.mark.parametrize("how", [{"rotate": np.nan}, {"scale": 0}, {"scale": np.inf}])
 def test_a_crop_of_nothing_is_refused(how):
-    with pytest.raises(ValueError, match="a crop needs a picture"):
+    with pytest.raises(ValueError, match="a crop needs a whole size, a finite rotate and a scale above 0, got size 64"):
         whole().crop(64, **how)
-    with pytest.raises(ValueError, match="a crop needs a picture"):
+    with pytest.raises(ValueError, match="a crop needs a whole size"):
         whole().crop("64")
+
+
+def test_a_crop_or_drawing_that_cannot_be_says_why(data):
+    with pytest.raises(ValueError, match="a crop needs a picture; that as shipped is not kept in shards"):
+        data[0].source.crop(64)
+    with pytest.raises(ValueError, match=r"scale must be a whole number, 1 or more, got 1\.5"):
+        data[0].draw(scale=1.5)
+
+
+def test_a_hand_made_of_a_file_knows_its_path_and_draws_on_another(data, tmp_path):
+    picture = tmp_path / "a.png"
+    Image.fromarray(made_sample(0).image).save(picture)
+    hand = Hand.from_dict({"image": str(picture), "side": "left"})
+
+    np.testing.assert_array_equal(hand.image, made_sample(0).image)
+    assert hand.path == hand.crop(64).path == hand.mirrored().path == picture
+    assert data[0].path is None
+    assert data[0].source.draw(image=picture, scale=1).size == (WIDTH, HEIGHT)
+
+
+def test_a_file_that_is_no_picture_is_told_without_options_of_a_command(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"bad\.png: .* Save it again as PNG, JPEG or BMP, or leave it out\.$"):
+        Hand.from_dict({"image": tmp_path / "bad.png", "side": "left"})
+    with pytest.raises(MissingError, match=r"none\.png: expected a picture, got no file\. Check the path\.$"):
+        whole().draw(image=tmp_path / "none.png")

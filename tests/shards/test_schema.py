@@ -60,7 +60,7 @@ def test_the_numbers_others_read():
     assert [int(Flag[name]) for name in ("LABEL_WRONG", "WRIST_DERIVED", "PROJECTION_APPROXIMATE", "IMAGE_PADDED")] == [
         1, 2, 4, 8,
     ]  # fmt: skip
-    assert schema.VERSION == "handdata/1"
+    assert schema.VERSION == "handdata/2"
     assert schema.SHARD_SAMPLES == 4096
 
 
@@ -147,8 +147,8 @@ SPOILT = {
     "annotated_2d is not where keypoints_2d is finite": ("annotated_2d", (1, 4), False),
     "annotated_3d is not where keypoints_3d is finite": ("annotated_3d", (1, 4), False),
     "a keypoint is half NaN": ("keypoints_2d", (1, 4, 0), np.nan),
-    "visible is none of 1, 0, -1": ("visible", (1, 4), 2),
-    "hand_side is neither 0 nor 1": ("hand_side", 1, 2),
+    "visible is not one of 1, 0, -1": ("visible", (1, 4), 2),
+    "hand_side is not one of 0, 1, 2": ("hand_side", 1, 3),
     "bbox_source is unknown": ("bbox_source", 1, 9),
     "middle MCP of the normalised pose is off the origin": ("keypoints_3d_normalized", (1, ROOT, 2), 0.1),
     "wrist of the normalised pose is not at distance 1": ("keypoints_3d_normalized", (1, WRIST), 3.0),

@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handdata.errors import DataError, MissingError
-from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
+from handdata.files.whole import file_sha256
+from handdata.shards.layout import layout_of, seal_of
+from handdata.shards.reader import INDEX, ShardReader, write_index
 from handdata.shards.schema import FIELDS, VERSION
-from handdata.shards.writer import ALIGNMENT, ShardWriter
+from handdata.shards.writer import ALIGNMENT, ShardWriter, _opened
 from handdata.skeleton import KEYPOINTS, PARENTS
 
 CANVAS = 32
@@ -47,7 +49,20 @@ def write(path, rows, **changes):
     with ShardWriter(path, len(rows), **options) as shard:
         for row in rows:
             shard.append(row)
+    ENTRIES[path] = shard.entry()
     return path
+
+
+ENTRIES = {}  # path -> what index.json would say of the shard
+
+
+def read(path):
+    """Open a shard that `write` wrote, there or in another place."""
+    return ShardReader(path, seal(path))
+
+
+def seal(path):
+    return seal_of(ENTRIES[path], layout_of(ENTRIES[path]["layout"]))
 
 
 @pytest.fixture
@@ -62,9 +77,7 @@ def shard(tmp_path):
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=6), st.sampled_from([(), ("foreground",), OPTIONAL]))
 def test_rows_come_back_as_they_went_in(tmp_path_factory, seeds, optional):
     rows = [made_row(seed, optional) for seed in seeds]
-    reader = ShardReader(
-        write(tmp_path_factory.mktemp("shard") / "x.h5", rows, optional=optional, attributes=ATTRIBUTES)
-    )
+    reader = read(write(tmp_path_factory.mktemp("shard") / "x.h5", rows, optional=optional, attributes=ATTRIBUTES))
 
     assert len(reader) == len(rows)
     for name in rows[0]:
@@ -77,7 +90,7 @@ def test_rows_come_back_as_they_went_in(tmp_path_factory, seeds, optional):
 
 
 def test_attributes_and_tables(shard):
-    reader = ShardReader(shard)
+    reader = read(shard)
 
     assert ATTRIBUTES.items() <= {key: reader.attributes[key] for key in ATTRIBUTES}.items()
     assert reader.attributes["schema"] == VERSION
@@ -91,21 +104,21 @@ def test_attributes_and_tables(shard):
 def test_any_hdf5_reader_sees_the_same(shard):
     with h5py.File(shard) as file:
         assert file["keypoints_2d"].shape == (5, 21, 2)
-        assert file["keypoints_2d"].attrs["unit"] == "px"
-        assert file.attrs["schema"] == "handdata/1"
-        assert list(file.attrs["keypoint_names"])[:2] == ["wrist", "thumb_mcp"]
+        assert file["keypoints_2d"].attrs["unit"] == b"px"
+        assert file.attrs["schema"] == b"handdata/2"
+        assert list(file.attrs["keypoint_names"])[:2] == [b"wrist", b"thumb_mcp"]
         assert file["annotated_2d"].dtype == bool
-        np.testing.assert_array_equal(file["image"][:], ShardReader(shard).images)
+        np.testing.assert_array_equal(file["image"][:], read(shard).images)
         assert file["image"].chunks is None
         assert file["image"].compression is None
 
 
 def test_arrays_start_on_pages(shard):
-    assert ShardReader(shard).offset("image") % ALIGNMENT == 0
+    assert read(shard).offset("image") % ALIGNMENT == 0
 
 
 def test_optional_arrays_are_absent_unless_asked_for(shard):
-    reader = ShardReader(shard)
+    reader = read(shard)
 
     assert reader.foreground is None
     assert reader.mask is None
@@ -115,7 +128,7 @@ def test_optional_arrays_are_absent_unless_asked_for(shard):
 
 def test_mapped_pixels_cannot_be_written(shard):
     with pytest.raises(ValueError, match="read-only"):
-        ShardReader(shard).images[0, 0, 0, 0] = 1
+        read(shard).images[0, 0, 0, 0] = 1
 
 
 # ------------------------------------------------------------------------------------------------ same bytes
@@ -132,12 +145,12 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 def test_the_same_rows_give_the_same_bytes_in_another_process(tmp_path, shard):
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from test_shards import *\n"
-        "write(Path(sys.argv[2]), [made_row(seed) for seed in range(5)])"
+        "import sys; from tests.shards.test_shards import *\n"
+        "write(Path(sys.argv[1]), [made_row(seed) for seed in range(5)])"
     )
     environment = os.environ | {"PYTHONHASHSEED": "123"}
     other = tmp_path / "other.h5"
-    subprocess.run([sys.executable, "-c", script, Path(__file__).parent, other], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", script, other], check=True, env=environment, cwd=Path(__file__).parents[2])
 
     assert file_sha256(other) == file_sha256(shard)
 
@@ -149,13 +162,13 @@ def test_content_hash_is_over_the_arrays_in_schema_order(shard):
             if field.name in file:
                 digest.update(file[field.name][:].tobytes())
 
-    assert ShardReader(shard).attributes["content_sha256"] == digest.hexdigest()
+    assert read(shard).attributes["content_sha256"] == digest.hexdigest()
 
 
 def test_content_hash_does_not_depend_on_attributes(tmp_path, shard):
     other = write(tmp_path / "o.h5", [made_row(s) for s in range(5)], attributes=ATTRIBUTES | {"options": "{}"})
 
-    assert ShardReader(other).attributes["content_sha256"] == ShardReader(shard).attributes["content_sha256"]
+    assert read(other).attributes["content_sha256"] == read(shard).attributes["content_sha256"]
     assert file_sha256(other) != file_sha256(shard)
 
 
@@ -252,13 +265,13 @@ def test_a_full_disk_is_told_before_the_first_row(tmp_path, size):
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def test_a_reader_pickles_as_its_path(shard):
-    reader = ShardReader(shard)
+def test_a_reader_pickles_as_its_path_and_seal(shard):
+    reader = read(shard)
     reader["keypoints_3d"]
 
     data = pickle.dumps(reader)
 
-    assert len(data) < 500
+    assert len(data) < 4000
     np.testing.assert_array_equal(pickle.loads(data).images, reader.images)
 
 
@@ -268,38 +281,69 @@ def test_a_truncated_shard_is_named(shard, share):
     shard.write_bytes(data[: int(len(data) * share)])
 
     with pytest.raises(DataError, match=r"train-00000\.h5: expected"):
-        ShardReader(shard)
+        read(shard)
 
 
-def test_a_missing_shard_is_named(tmp_path):
+def test_a_missing_shard_is_named(tmp_path, shard):
     with pytest.raises(MissingError, match=r"nowhere\.h5: expected a shard, got no file"):
-        ShardReader(tmp_path / "nowhere.h5")
+        ShardReader(tmp_path / "nowhere.h5", seal(shard))
 
 
-def test_another_schema_is_refused(shard):
+def test_a_changed_header_is_refused_before_hdf5_sees_it(shard):
     with h5py.File(shard, "r+") as file:
         file.attrs.modify("schema", np.bytes_("handdata/0"))
 
-    with pytest.raises(DataError, match="expected schema handdata/1, got handdata/0"):
-        ShardReader(shard)
+    with pytest.raises(DataError, match=r"train-00000.h5: expected the header that index.json says, got another one"):
+        read(shard)
 
 
-def test_any_other_hdf5_file_is_refused(tmp_path):
+def test_any_other_hdf5_file_is_refused(tmp_path, shard):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["something"] = [1, 2]
 
-    with pytest.raises(DataError):
-        ShardReader(tmp_path / "x.h5")
+    with pytest.raises(DataError, match=r"expected \d+ bytes, as index.json says, got \d+"):
+        ShardReader(tmp_path / "x.h5", seal(shard))
+
+
+def test_a_shard_holds_no_text_of_any_length(shard):
+    """Damaged ones hang HDF5 or crash it."""
+    with h5py.File(shard) as file:
+        items = [file, *(file[name] for name in file)]
+        kinds = [item.attrs.get_id(key).dtype for item in items for key in item.attrs]
+        kinds += [file[name].dtype for name in file]
+
+    assert [kind for kind in kinds if kind.kind == "O"] == []
+
+
+def test_every_byte_of_a_shard_has_a_hash(shard):
+    """Whichever byte is flipped, the header, a label array and its rows, or the pixels of a row say so."""
+    whole = shard.read_bytes()
+    for place in range(0, len(whole), 101):
+        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"train-00000\.h5"):
+            read_all(shard)
+    shard.write_bytes(whole)
+    read_all(shard)
+
+
+def read_all(path):
+    reader = read(path)
+    for field in reader.seal.layout.labels:
+        reader.array(field.name)
+    for row in range(len(reader)):
+        reader.check_row(row)
 
 
 def test_one_changed_byte_changes_one_row_hash(shard):
-    reader = ShardReader(shard)
+    reader = read(shard)
     place = reader.offset("image") + 3 * CANVAS * CANVAS * 3 + 100
     data = bytearray(shard.read_bytes())
     data[place] ^= 1
     shard.write_bytes(data)
 
-    changed = ShardReader(shard)
+    changed = read(shard)
+    with pytest.raises(DataError, match=r"train-00000.h5\[3\]: expected the row of that hash"):
+        changed.take("image", np.arange(5))
 
     assert np.flatnonzero(changed.row_hashes() != changed["row_hash"]).tolist() == [3]
     assert changed.content_sha256() != changed.attributes["content_sha256"]
@@ -315,4 +359,18 @@ def test_the_index_appears_whole(tmp_path):
 def test_a_copy_is_a_shard(shard, tmp_path):
     shutil.copy(shard, tmp_path / "copy.h5")
 
-    np.testing.assert_array_equal(ShardReader(tmp_path / "copy.h5").images, ShardReader(shard).images)
+    np.testing.assert_array_equal(ShardReader(tmp_path / "copy.h5", seal(shard)).images, read(shard).images)
+
+
+def test_a_write_of_hdf5_that_fails_is_told_as_the_system_s_error(tmp_path):
+    """What HDF5 says of a full disk when it closes a file, as tools/torture met it."""
+    said = (
+        "Can't decrement id ref count (file write failed: time = Sun Nov 29 2026\n, filename = 'out/a.h5', file "
+        "descriptor = 6, errno = 28, error message = 'No space left on device', buf = 0x55dc73259458)"
+    )
+    with pytest.raises(OSError, match="No space left on device") as caught, _opened(tmp_path / "a.h5", "w"):
+        raise RuntimeError(said)
+    assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "a.h5"))
+
+    with pytest.raises(RuntimeError, match="another"), _opened(tmp_path / "a.h5", "w"):
+        raise RuntimeError("another")

@@ -1,0 +1,3 @@
+"""Which files are pictures, by their names. Loads nothing: the command line asks it before it does any work."""
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")  # of the files that `decode` reads, in lower case
