@@ -7,6 +7,7 @@ from handdata import manifest
 from handdata.cli.options import DATASETS
 from handdata.converters import CONVERTERS
 from handdata.errors import ConfigError, DataError
+from handdata.evaluation.protocols import PROTOCOLS
 from handdata.skeleton import KEYPOINTS
 
 MADE = """
@@ -50,7 +51,7 @@ def test_a_manifest_is_complete(name):
     assert all([facts.title, facts.citation, facts.licence, facts.homepage, facts.sources, facts.required])
     assert facts.kind in {"real", "synthetic"}
     assert facts.hand in {"left", "right", "both"}
-    assert facts.mm_per_unit in {1.0, 1000.0}
+    assert facts.unit == "none" or facts.mm_per_unit in {1.0, 1000.0}
     assert facts.view
     assert facts.counts["frames"] > 0
     assert facts.extra["comment"]
@@ -106,7 +107,7 @@ def test_what_no_field_holds_is_kept_as_extra(folder):
 
 
 def test_an_unknown_dataset_is_told_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"expected one of dexter, dexter1, egodexter, .*, got nothing"):
+    with pytest.raises(ConfigError, match=r"expected one of dexter, dexter1, .*egodexter, .*, got nothing"):
         manifest.load("nothing")
 
 
@@ -125,3 +126,16 @@ def test_a_broken_manifest_is_named(folder, text):
 
     with pytest.raises(DataError, match=r"made\.toml(: expected a manifest|:19: expected TOML)"):
         manifest.load("made")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_metrics_of_published_results_are_protocols(name):
+    assert set(manifest.load(name).extra.get("metrics", ())) <= set(PROTOCOLS)
+
+
+def test_the_thesis_seven_come_first():
+    order = manifest.in_order()
+
+    assert set(order[:7]) == {"stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated"}
+    assert sorted(order) == manifest.names()
+    assert [manifest.load(name).in_thesis for name in order] == [True] * 7 + [False] * (len(order) - 7)

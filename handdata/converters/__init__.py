@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from handdata.converters.protocol import Converter
 
-DATASETS = ("stereo", "dexter", "dexter1", "egodexter", "synthhands", "rhd", "ganerated")  # published; a word a dataset
+DATASETS = (  # published; a line per dataset
+    "stereo",
+    "dexter",
+    "dexter1",
+    "egodexter",
+    "synthhands",
+    "rhd",
+    "ganerated",
+    "freihand",
+    "interhand",
+    "dexycb",
+    "ho3d",
+)
 OWN = ("custom", "backgrounds")  # pictures nobody published as a dataset of hands
 
 

@@ -20,13 +20,13 @@ from handdata.errors import MissingError
 from handdata.manifest import Manifest
 from handdata.pictures.crops import centered_square
 from handdata.pictures.decode import read_image
+from handdata.pictures.kinds import SUFFIXES
 from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, NUM_KEYPOINTS
 
 CANVAS_SCALE = 1.0
 CROP_RULE = "the centred largest square, at most 720 px"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".jp2")  # pictures too, which are not read
+OTHER_SUFFIXES = (".tif", ".tiff", ".gif", ".avif", ".heic", ".jp2")  # pictures too, which are not read
 MAX_SQUARE_PX = 720  # 480 px of the thesis' crop on 128 of 192 canvas pixels
 OPTIONS = Options
 

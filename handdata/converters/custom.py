@@ -1,32 +1,38 @@
-"""Your own pictures: a folder of them and one file of labels, COCO keypoints or CSV. docs/custom.md tells the format.
+"""Your own pictures: a folder of them and files of labels in any format that handdata reads. docs/custom.md tells them.
 
 Native layout:
     <root>/<any path>.png | .jpg | .bmp       as the file of labels names them
-    the file of labels, named by --annotations, anywhere
+    the files of labels, named by --annotations, anywhere
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.converters.options import Options, option
 from handdata.converters.protocol import Item, Plan, Reader
-from handdata.converters.read.annotations import Annotations, read_annotations
 from handdata.converters.read.layout import choose
 from handdata.converters.read.naming import ascii_id
-from handdata.converters.read.point_names import PALM
+from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.exchange.labels import Annotations, LabelRow
+from handdata.exchange.orders import ORDERS
+from handdata.exchange.packed import is_there, read_picture
+from handdata.exchange.point_names import PALM
+from handdata.exchange.reading import label_files, read_annotations, split_in
+from handdata.exchange.settle import FROM_FILE, HIDDEN, MISSING, SIDES, UNITS, Asked, settle
 from handdata.geometry import project
 from handdata.manifest import Manifest
-from handdata.pictures.crops import square_of
-from handdata.pictures.decode import read_image
+from handdata.pictures import crops
 from handdata.shards.schema import BoxSource, Sample
 
-CANVAS_SCALE = 1.5
+CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "a square round the annotated keypoints; with fewer than two the given box, else the centre"
 
 
@@ -34,88 +40,207 @@ CROP_RULE = "a square round the annotated keypoints; with fewer than two the giv
 class CustomOptions(Options):
     """What this dataset alone can be asked."""
 
-    annotations: Path | None = option(None, "Labels: COCO JSON or CSV.")
+    annotations: tuple[Path, ...] = option(
+        (), "Files of labels, or a folder that an export wrote; give it once for each.", is_folder_too=True
+    )
+    side: str = option(FROM_FILE, "Side of hands whose side the file does not say.", choices=SIDES)
+    order: str = option(
+        FROM_FILE, "Order in which the file lists the points; auto: by evidence.", choices=(FROM_FILE, "auto", *ORDERS)
+    )
+    unit: str = option(FROM_FILE, "Unit of 3D, if the file does not say; auto: by evidence.", choices=UNITS)
+    occluded: str = option(
+        HIDDEN, "What points that the file calls occluded are: hidden, or missing.", choices=(HIDDEN, MISSING)
+    )
+    split_by: str = option(
+        "", "Split by sequence, subject or random, as in random:0.1/0.1, or all into one of the splits."
+    )
+    seed: int = option(0, "Seed of --split-by.", within=(0, 2**31 - 1))
+
+    def __post_init__(self) -> None:
+        """Take one file as well as several."""
+        given: Any = self.annotations or ()
+        object.__setattr__(self, "annotations", (given,) if isinstance(given, Path) else tuple(given))
 
 
 OPTIONS = CustomOptions
 
 
+@dataclass(frozen=True, kw_only=True)
+class _AllRows:
+    """The rows of all files, their pictures relative to one folder."""
+
+    root: Path
+    rows: tuple[LabelRow, ...]
+    names: tuple[str, ...]  # of the picture of each row, as its file has it
+    readings: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
 def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noqa: ARG001 - nothing is known beforehand
-    """List the labelled hands whose picture is there, in the order of the file."""
-    table = _table(options)
-    root = root if root.is_dir() else _annotations(options).parent
-    wanted = set(choose(options.sequences, dict.fromkeys(row.sequence for row in table.rows if row.image), "sequences"))
-    of_picture = Counter(row.image for row in table.rows)
-    seen: Counter[str] = Counter()
-    numbers: dict[str, dict[str, int]] = {}  # of the pictures of a sequence
+    """List the labelled hands whose picture is there, in the order of the files."""
+    labels = _labels(root, options)
+    rows = labels.rows
+    wanted = set(choose(options.sequences, dict.fromkeys(row.sequence for row in rows if row.image), "sequences"))
+    splits, how = split_rows(rows, labels.root, parse_split_by(options.split_by), options.seed)
+    ids = _ids(labels)
     items: list[Item] = []
     absent: list[str] = []
-    faults: dict[str, HanddataError] = {}
-    for number, row in enumerate(table.rows):
-        name, image, sequence, frame = row.image, row.image, ascii_id(row.sequence), row.frame
-        if image:
-            name = image if of_picture[image] == 1 else f"{image}/{seen[image]}"
-            seen[image] += 1
-            pictures = numbers.setdefault(row.sequence, {})
-            counted = pictures.setdefault(image, len(pictures))
-            frame = counted if frame is None else frame
-            if not (root / image).is_file():
-                absent.append(image)
-                continue
-            if row.sequence not in wanted:
-                continue
-        elif isinstance(row.hand, HanddataError):  # of which picture, nobody can tell
-            name = image = Path(row.hand.where).name
-        item = Item(ascii_id(name), row.split, sequence, "", frame or 0, image, number)
-        items.append(item)
-        if isinstance(row.hand, HanddataError):
-            faults[item.id] = row.hand
+    for number, (row, frame) in enumerate(zip(rows, _frames(rows), strict=True)):
+        if row.image and not is_there(labels.root, row.image):
+            absent.append(labels.names[number])
+        elif not row.image or row.sequence in wanted:
+            image = row.image or ids[number]
+            items.append(Item(ids[number], splits[number], ascii_id(row.sequence), row.camera, frame, image, number))
+    faults = {item.id: fault for item in items if isinstance(fault := rows[item.ref].hand, HanddataError)}
     if not items:
-        got = f"none of {len(table.rows)}, the first would be {absent[0]}" if absent else "a file without rows"
-        raise MissingError(root, expected="the labelled pictures", got=got, fix="Name their folder with --root.")
-    return Plan(root=root, items=tuple(items), warnings=tuple(_notes(table, absent)), faults=faults)
+        got = f"none of {len(rows)}, the first would be {absent[0]}" if absent else "a file without rows"
+        raise MissingError(labels.root, expected="the labelled pictures", got=got, fix="Name their folder with --root.")
+    warnings = list(labels.warnings)
+    if absent:
+        warnings.append(f"absent: {len(absent)} of {len(rows)} labelled pictures, the first {absent[0]}")
+    readings = (*labels.readings, ("split", how))
+
+    def labels_of(item: Item) -> tuple[str, ...]:
+        return (rows[item.ref].label,) if rows[item.ref].label else ()
+
+    return Plan(
+        root=labels.root,
+        items=tuple(items),
+        warnings=tuple(warnings),
+        faults=faults,
+        readings=readings,
+        labels_of=labels_of,
+    )
 
 
-def _notes(table: Annotations, absent: Sequence[str]) -> Iterator[str]:
+def _frames(rows: Sequence[LabelRow]) -> Iterator[int]:
+    """Yield the number of each row's picture: its own, else counted in its sequence."""
+    numbers: dict[str, dict[str, int]] = {}  # of the pictures of a sequence
+    for row in rows:
+        pictures = numbers.setdefault(row.sequence, {})
+        counted = pictures.setdefault(row.image, len(pictures)) if row.image else 0
+        yield counted if row.frame is None else row.frame
+
+
+def _ids(labels: _AllRows) -> list[str]:
+    """Return the id of each row: its own, else its picture's, numbered where a picture has several."""
+    of_picture = Counter(row.image for row in labels.rows if row.image and not row.key)
+    seen: Counter[str] = Counter()
+    ids = []
+    for row, name in zip(labels.rows, labels.names, strict=True):
+        if row.key:
+            ids.append(ascii_id(row.key))
+        elif row.image:
+            ids.append(ascii_id(name if of_picture[row.image] == 1 else f"{name}/{seen[row.image]}"))
+            seen[row.image] += 1
+        else:  # of which picture, nobody can tell
+            ids.append(ascii_id(Path(row.where).name))
+    return ids
+
+
+def rows_with_ids(root: Path, options: CustomOptions) -> list[tuple[str, LabelRow]]:
+    """Return every row of the files with the id that its sample gets when it is converted."""
+    labels = _labels(root, options)
+    return list(zip(_ids(labels), labels.rows, strict=True))
+
+
+def _labels(root: Path, options: CustomOptions) -> _AllRows:
+    """Read and settle every file; say what was found in each."""
+    files = _files(options)
+    asked = Asked(side=options.side, order=options.order, unit=options.unit, occluded=options.occluded)
+    named = split_in(files)
+    tables = [read_annotations(file) for file in files]
+    settled = [settle(table, asked) for table in tables]
+    folders = [_folder_of(root, file, table) for file, table in zip(files, tables, strict=True)]
+    top = Path(os.path.commonpath([folder.absolute() for folder in folders])) if len(files) > 1 else folders[0]
+    rows: list[LabelRow] = []
+    names: list[str] = []
+    readings: dict[str, str] = {}
+    warnings: list[str] = []
+    for file, folder, table, one in zip(files, folders, tables, settled, strict=True):
+        below = folder.absolute().relative_to(top.absolute()) if len(files) > 1 else Path()
+        names += [row.image for row in one.rows]
+        rows += [_placed(row, below, named.get(file, "")) for row in one.rows]
+        for what, found in one.readings:
+            readings[what if len(files) == 1 else f"{file.name}: {what}"] = found
+        warnings += [line if len(files) == 1 else f"{file.name}: {line}" for line in (*_notes(table), *one.warnings)]
+    if named and not any(row.split for one in settled for row in one.rows):
+        readings["splits named by the files"] = ", ".join(f"{file.name} {split}" for file, split in named.items())
+    if len(set(zip(names, (row.image for row in rows), strict=True))) > len(set(names)):  # one name, two pictures
+        names = [row.image for row in rows]
+    return _AllRows(
+        root=top, rows=tuple(rows), names=tuple(names), readings=tuple(readings.items()), warnings=tuple(warnings)
+    )
+
+
+def _placed(row: LabelRow, below: Path, split: str) -> LabelRow:
+    """Return a row with its picture's path from the common folder, and the split of its file if it has none."""
+    image = (below / row.image).as_posix() if row.image else ""
+    label = (below / row.label).as_posix() if row.label else ""
+    return replace(row, image=image, label=label, split=row.split or split)
+
+
+def _folder_of(root: Path, file: Path, table: Annotations) -> Path:
+    """Return the folder from which a file names its pictures: --root, else one near the file that has them."""
+    images = [row.image for row in table.rows if row.image]
+    near = (file.parent, file.parent.parent)
+    folders = [
+        root,
+        *([table.pictures] if table.pictures is not None else []),
+        *near,
+        *(folder / name for folder in near for name in ("images", file.stem, f"images/{file.stem}")),
+    ]
+    for folder in folders if images else ():
+        if any(is_there(folder, image) for image in (images[0], images[-1])):
+            return folder
+    return root if root.is_dir() else file.parent
+
+
+def _notes(table: Annotations) -> Iterator[str]:
     if table.ignored:
         yield f"ignored points, not among the 21: {', '.join(table.ignored)}"
     if table.others:
         names = ", ".join(table.others)
         yield f"left out: {sum(table.others.values())} annotations of other things than hands: {names}"
-    if absent:
-        yield f"absent: {len(absent)} of {len(table.rows)} labelled pictures, the first {absent[0]}"
+    counts = ", ".join(f"{count} {what}" for what, count in table.left_out.items() if count)
+    if counts:
+        yield f"left out: {counts}"
 
 
 def reader(root: Path, manifest: Manifest, options: CustomOptions) -> Reader:  # noqa: ARG001
-    """Return a reader that keeps the file of labels."""
-    table = _table(options)
+    """Return a reader that keeps the files of labels."""
+    rows = _labels(root, options).rows
 
     def read(item: Item) -> Sample:
-        hand = table.rows[item.ref].hand
+        hand = rows[item.ref].hand
         if isinstance(hand, HanddataError):
             raise hand
         uv = hand.uv
         if not np.isfinite(uv).any() and np.isfinite(hand.K).all():
             uv = project(hand.xyz, hand.K)
-        image = read_image(root / item.image)
+        image = read_picture(root, item.image)
         if hand.size not in (None, (image.shape[1], image.shape[0])):
             raise _other_size(root / item.image, image, hand.size)
-        has_box = bool(np.isfinite(hand.bbox_xyxy).all())
+        has_box = bool(np.isfinite(hand.bbox_xyxy).all()) and hand.box_source is not BoxSource.NONE
+        keeps_box = has_box and hand.box_source is not BoxSource.KEYPOINTS  # that one follows from the points again
         few = np.isfinite(uv[:PALM]).all(axis=1).sum() < 2
+        crop = hand.crop_xyxy if np.isfinite(hand.crop_xyxy).all() else None
         return Sample(
             id=item.id,
             image=image,
             hand_side=hand.side,
             keypoints_2d=uv[:PALM],
             keypoints_3d=hand.xyz[:PALM],
+            keypoints_3d_normalized=hand.normalized,
             palm_center_2d=uv[PALM],
             palm_center_3d=hand.xyz[PALM],
             visible=hand.visible,
             K=hand.K if np.isfinite(hand.K).all() else None,
-            bbox_xyxy=hand.bbox_xyxy if has_box else None,
-            bbox_source=BoxSource.DATASET if has_box else BoxSource.NONE,
-            crop_xyxy=square_of(hand.bbox_xyxy) if has_box and few else None,
+            bbox_xyxy=hand.bbox_xyxy if keeps_box else None,
+            bbox_source=hand.box_source if keeps_box else BoxSource.NONE,
+            crop_xyxy=crops.square_of(hand.bbox_xyxy) if crop is None and keeps_box and few else crop,
             has_object=hand.has_object,
+            flags=hand.flags,
         )
 
     return read
@@ -128,12 +253,8 @@ def _other_size(path: Path, image: NDArray[np.uint8], labelled: tuple[int, int] 
     return DataError(path, expected=expected, got=got, fix=fix)
 
 
-def _annotations(options: CustomOptions) -> Path:
-    if options.annotations is None:
-        fix = "Write your labels as in docs/custom.md and name the file."
-        raise ConfigError("--annotations", expected="a COCO keypoint file or a CSV", got="nothing", fix=fix)
-    return options.annotations
-
-
-def _table(options: CustomOptions) -> Annotations:
-    return read_annotations(_annotations(options))
+def _files(options: CustomOptions) -> Sequence[Path]:
+    if not options.annotations:
+        fix = "Name a file as docs/custom.md describes it."
+        raise ConfigError("--annotations", expected="a file of labels", got="nothing", fix=fix)
+    return [file for path in options.annotations for file in label_files(path)]

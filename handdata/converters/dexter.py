@@ -25,7 +25,7 @@ from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
-    in_front,
+    check_in_front,
     missing_points,
     pair,
     parse_row,
@@ -39,11 +39,12 @@ from handdata.converters.read.packaging import no_sequence
 from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
+from handdata.pictures import crops
 from handdata.pictures.decode import read_image
 from handdata.shards.schema import UNKNOWN, Flag, Sample
 from handdata.skeleton import LEFT, to_canonical
 
-CANVAS_SCALE = 1.5
+CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "the box of a person or a tracker, squared; else a square round the annotated tips; else the centre"
 CAMERA = "color"
 PROJECTIONS = ("calibrated", "compat")
@@ -138,7 +139,7 @@ def read_points(root: Path, manifest: Manifest, item: Item) -> tuple[Points, int
     sentinel, zero = missing_points(points, manifest.extra["missing_mm"])
     points[sentinel | zero] = np.nan
     tips = points[:NUM_TIPS] if len(points) else np.full((NUM_TIPS, 3), np.nan)
-    in_front(tips, where)
+    check_in_front(tips, where)
     has_object = 1 if np.isfinite(points[NUM_TIPS:]).any() else UNKNOWN
     return tips, has_object
 
@@ -221,15 +222,19 @@ def _compare_2d(root: Path, manifest: Manifest, items: Sequence[Item]) -> str:
 def _check_boxes(
     boxes: BoxTable, root: Path, manifest: Manifest, options: DexterOptions, items: Sequence[Item]
 ) -> list[str]:
-    """Count frames without a box, and frames whose box leaves an annotated fingertip outside."""
-    without, misses = 0, []
+    """Count frames without a box, boxes nobody has seen, and boxes that leave an annotated fingertip outside."""
+    without, unseen, misses = 0, 0, []
     for item, native in _readable(root, manifest, items):
         box, source = boxes.lookup(item.sequence, Path(item.image).name)
+        row = boxes.find(item.sequence, Path(item.image).name)
+        unseen += row is not None and row.box is not None and not row.reviewed
         position = _project(native, manifest, options) + 0.5
         without += not source
         if source and ((position < box[:2]) | (position >= box[2:])).any():
             misses.append(item.id)
     notes = [f"{without} of {len(items)} pictures have no hand box"] if without else []
+    if unseen:
+        notes.append(f"{unseen} of {len(items)} pictures have a box that no person is known to have seen")
     if misses:
         some = ", ".join(misses[:3])
         notes.append(f"the box leaves an annotated fingertip outside in {len(misses)} of {len(items)} pictures: {some}")

@@ -26,7 +26,7 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     Points,
-    in_front,
+    check_in_front,
     missing_points,
     pair,
     parse_point,
@@ -39,11 +39,12 @@ from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.files.text import Wanted, read_toml
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest
+from handdata.pictures import crops
 from handdata.pictures.decode import read_image, read_raw
 from handdata.shards.schema import Flag, Sample
 from handdata.skeleton import RIGHT, to_canonical
 
-CANVAS_SCALE = 1.5
+CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "a square round the annotated tips; the centre in views without 2D"
 TOF = "tof"
 COLOR_CAMERAS = tuple(f"cam{n}" for n in range(5))
@@ -166,7 +167,7 @@ def read_block(path: Path, index: int, manifest: Manifest) -> Points:
     points = np.array([parse_point(line, 3, f"{path}:{start + i}") for i, line in enumerate(lines)])
     sentinel, zero = missing_points(points, manifest.extra["missing_mm"])
     points[sentinel | zero] = np.nan
-    in_front(points, f"{path}:{start}")
+    check_in_front(points, f"{path}:{start}")
     return points
 
 
@@ -227,7 +228,7 @@ def _calibrated(table: Mapping[str, object]) -> CameraFacts:
     T[:3] = np.array(table["T_camera_tof"], np.float64).reshape(-1, 4)[:3]
     K = np.array(table["K"], np.float64).reshape(3, 3)
     if not (np.isfinite(K).all() and np.isfinite(T).all() and (np.diag(K) > 0).all()):
-        raise ValueError("K or T_camera_tof that is none: numbers, and focal lengths above 0")
+        raise ValueError("K or T_camera_tof without finite numbers and focal lengths above 0")
     width, height = np.array(table["size"], int).tolist()
     return CameraFacts(K=K, size=(width, height), T_camera_label=T)
 

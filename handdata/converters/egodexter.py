@@ -23,7 +23,7 @@ from handdata.converters.read.faults import tried
 from handdata.converters.read.fingertips import (
     NUM_TIPS,
     Points,
-    in_front,
+    check_in_front,
     pair,
     parse_row,
     read_lines,
@@ -35,11 +35,12 @@ from handdata.converters.read.packaging import no_sequence
 from handdata.errors import DataError, HanddataError
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
+from handdata.pictures import crops
 from handdata.pictures.decode import read_image
 from handdata.shards.schema import Sample
 from handdata.skeleton import LEFT, to_canonical
 
-CANVAS_SCALE = 1.5
+CANVAS_SCALE = crops.CANVAS_SCALE
 CROP_RULE = "a square round the annotated tips; the centre with fewer than two"
 COLOR, COLOR_ON_DEPTH = "color", "color_on_depth"
 PROBES = 4  # pictures of a sequence that are looked at
@@ -151,7 +152,7 @@ def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
     labelled = (np.abs(xyz) >= ZERO_MM).any(axis=1) & (xyz < INVALID_MM).all(axis=1)
     present = np.isfinite(uv).all(axis=1) & (uv != -1).all(axis=1) & labelled
     uv[~present], xyz[~present] = np.nan, np.nan
-    in_front(xyz, f"{folder / LABELS_3D}:{row + 1}")
+    check_in_front(xyz, f"{folder / LABELS_3D}:{row + 1}")
     return uv, xyz
 
 

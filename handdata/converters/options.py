@@ -24,6 +24,7 @@ class Declared:
         choices: what text may be; empty allows any.
         within: smallest and largest number.
         is_folder_too: whether a path may name a folder.
+        is_several: whether it may be given more than once; then its value is a tuple.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Declared:
     choices: tuple[str, ...] = ()
     within: tuple[int, int] | None = None
     is_folder_too: bool = False
+    is_several: bool = False
 
     @property
     def flag(self) -> str:
@@ -59,7 +61,7 @@ def option(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every conversion can be asked. A converter offers the last two by declaring them again.
+    """What every conversion can be asked. A converter offers boxes and segmentation by declaring them again.
 
     Attributes:
         sequences: names to keep; empty keeps all.
@@ -67,6 +69,7 @@ class Options:
         boxes: file or folder of hand boxes; None looks in the default folder given by `boxes_default`.
         boxes_default: data/boxes/<dataset>, used if it exists; where it lies is not recorded.
         with_segmentation: keep the full `mask`.
+        corrections: file of labels that a person mended, laid over the archive's own.
     """
 
     sequences: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ class Options:
     boxes: Path | None = None
     boxes_default: Path | None = None
     with_segmentation: bool = False
+    corrections: Path | None = option(None, "Labels mended by a person: a file of corrections, docs/custom.md.")
 
 
 def boxes_option() -> Any:
@@ -83,18 +87,24 @@ def boxes_option() -> Any:
 
 def with_segmentation_option() -> Any:
     """Offer to keep the segmentation."""
-    return option(default=False, text="Keep the full mask, not only its foreground bits.")
+    return option(default=False, text="Keep the full mask: hand, object, background.")
 
 
 def declared(kind: type[Options]) -> list[Declared]:
     """Return the options that a converter's class declares, its own and those of every converter."""
     hints = get_type_hints(kind)
     return [
-        Declared(name=f.name, kind=_plain(hints[f.name]), default=f.default, **f.metadata[_DECLARED])
+        Declared(
+            name=f.name,
+            kind=_plain(hints[f.name]),
+            default=f.default,
+            is_several=hints[f.name] == tuple[Path, ...],
+            **f.metadata[_DECLARED],
+        )
         for f in fields(kind)
         if _DECLARED in f.metadata
     ]
 
 
 def _plain(hint: Any) -> type:
-    return Path if hint == Path | None else hint
+    return Path if hint in (Path | None, tuple[Path, ...]) else hint

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from handdata.converters.options import Options
 from handdata.errors import HanddataError
+from handdata.exchange.corrections import Corrections
 from handdata.manifest import Manifest
 from handdata.shards.schema import Sample
 
@@ -51,9 +52,11 @@ class Plan:
         items: samples in their final order; those of one split keep this order in its shards.
         label_files: relative paths of label files the items depend on, beside their pictures.
         has_foreground: the shards get the `foreground` array.
+        has_mask: pictures have a segmentation that `--with-segmentation` keeps; it does not tell the background.
         warnings: what is absent or odd, a sentence each, for the terminal and index.json.
         labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
+        corrections: labels of these items that a person mended.
         faults: of items that are known not to be readable, by id: the reader raises the same.
     """
 
@@ -61,9 +64,11 @@ class Plan:
     items: tuple[Item, ...]
     label_files: tuple[str, ...] = ()
     has_foreground: bool = False
+    has_mask: bool = False
     warnings: tuple[str, ...] = ()
     labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()
+    corrections: Corrections = field(default_factory=Corrections)
     faults: Mapping[str, HanddataError] = field(default_factory=dict)
 
 

@@ -27,6 +27,7 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import pickle_numpy
 from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
+from handdata.converters.read.numbers import FARTHEST, FARTHEST_PX, check_near
 from handdata.converters.read.packaging import near_names, no_label
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.geometry import in_frame, project
@@ -162,7 +163,7 @@ def _intrinsics(annotation: Annotation, manifest: Manifest) -> NDArray[np.float6
 
 
 def _crop(uv: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
-    """Return a square round the points within a picture's side of the picture; its middle where there are none.
+    """Return a square round the points within a picture's side of the picture; its middle if no point is there.
 
     A point just in front of the camera projects thousands of pixels away.
     """
@@ -254,6 +255,7 @@ def _checked(entry: Any, where: str) -> Annotation:
             raise DataError(f"{where}[{key}]", expected=f"an array of shape {shape}", got=got)
         if not np.isfinite(value).all():
             raise DataError(f"{where}[{key}]", expected="finite numbers", got="NaN or infinity")
+        check_near(value, f"{where}[{key}]", FARTHEST_PX if key == "uv_vis" else FARTHEST)
     checked: Annotation = entry
     return checked
 

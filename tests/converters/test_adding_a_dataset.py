@@ -23,9 +23,8 @@ def package(tmp_path_factory):
     shutil.copy(TOY / "manifest.toml", root / "manifests/toy.toml")
     shutil.copy(TOY / "converter.py", root / "handdata/converters/toy.py")
     shutil.copy(TOY / "writer.py", root / "handdata/synth/native/toy.py")
-    register(root / "handdata/converters/__init__.py", '"ganerated")', '"ganerated", "toy")')
-    register(root / "handdata/synth/native/__init__.py", "synthhands\n", "synthhands, toy\n")
-    register(root / "handdata/synth/native/__init__.py", "}\n", '    "toy": toy.write,\n}\n')
+    for registry in ("handdata/converters/__init__.py", "handdata/synth/native/__init__.py"):
+        register(root / registry, '    "ganerated",\n', '    "ganerated",\n    "toy",\n')
     return root
 
 

@@ -3,14 +3,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.conversion.run import convert
 from handdata.converters.backgrounds import split_pictures
 from handdata.errors import MissingError
-from handdata.shards.backgrounds import open_backgrounds, paint_tiles, write_painted
+from handdata.shards.backgrounds import _color, _outline, open_backgrounds, paint_tiles, write_painted
 from handdata.shards.dataset import open_dataset
-from handdata.shards.reader import ShardReader
+from handdata.shards.index import open_shard
 
 PUBLISHED = manifest.load("backgrounds").extra["split"]
 
@@ -84,7 +85,7 @@ def test_a_large_picture_is_cut_to_720_px(tmp_path: Path) -> None:
 
     convert("backgrounds", tmp_path / "native", tmp_path / "pool", canvas=48)
 
-    crop = ShardReader(tmp_path / "pool" / "train-00000.h5")["crop_xyxy"][0]
+    crop = open_shard(tmp_path / "pool" / "train-00000.h5")["crop_xyxy"][0]
     np.testing.assert_array_equal(crop, [440, 90, 1160, 810])
 
 
@@ -98,6 +99,28 @@ def test_painted_tiles_differ_between_splits_and_not_between_runs() -> None:
 
     np.testing.assert_array_equal(first, again)
     assert all(np.abs(a.astype(int) - b).mean() > 3 for a in first for b in other)
+
+
+def naive_painting(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
+    """Paint each shape over the whole picture."""
+    picture = np.full((side, side, 3), _color(rng), np.float32)
+    strength, fall = rng.uniform(0.05, 0.5), rng.uniform(0.4, 1.1)
+    for cells in (2, 4, 8, 16, 32, 64):
+        light = rng.normal(0, 1, (cells, cells, 1)) + rng.normal(0, 0.25, (cells, cells, 3))
+        patch = (strength / cells**fall * light).astype(np.float32)
+        picture += cv2.resize(patch, (side, side), interpolation=cv2.INTER_CUBIC)
+    for _ in range(rng.integers(2, 16)):
+        shape = np.zeros((side, side), np.float32)
+        cv2.fillPoly(shape, [(_outline(rng) * side).astype(np.int32)], 1.0, cv2.LINE_AA)
+        picture += shape[..., None] * rng.uniform(0.4, 1) * (_color(rng) - picture)
+    picture *= 1 + rng.normal(0, 0.3) * np.linspace(-0.5, 0.5, side, dtype=np.float32)[:, None, None]
+    picture += rng.normal(0, rng.uniform(0.005, 0.04), picture.shape).astype(np.float32)
+    return np.asarray(np.clip(picture * 255, 0, 255), np.uint8)
+
+
+def test_painting_only_where_a_shape_lies_gives_the_same_pictures() -> None:
+    expected = [naive_painting(np.random.default_rng([7, index]), 96) for index in range(40)]
+    np.testing.assert_array_equal(paint_tiles(7, 40, 96), np.stack(expected))
 
 
 def test_without_a_pool_a_small_one_is_painted() -> None:
@@ -119,7 +142,7 @@ def test_painted_pictures_can_be_converted(tmp_path: Path) -> None:
 
 
 def test_pictures_of_other_kinds_are_counted(pictures: Path, tmp_path: Path) -> None:
-    for name in ("x.webp", "train/y.TIF", "._z.gif"):
+    for name in ("x.avif", "train/y.TIF", "._z.gif"):
         (pictures / name).write_bytes(b"any")
 
     plan = convert("backgrounds", pictures, tmp_path / "pool", canvas=48).plan

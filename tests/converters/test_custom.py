@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from handdata.cli import group
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
-from handdata.converters.read.annotations import read_annotations
-from handdata.converters.read.point_names import PALM, match_names
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.exchange.point_names import PALM, match_names
+from handdata.exchange.reading import read_annotations
 from handdata.shards.dataset import open_dataset
 from handdata.shards.schema import BoxSource
 from handdata.skeleton import INDEX, KEYPOINTS
@@ -27,7 +27,9 @@ K = [[500, 0, 159.5], [0, 500, 119.5], [0, 0, 1]]
 
 
 def blocks_of(page: Path) -> dict[str, str]:
-    return dict(re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+    """Return the first block of each language."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return dict(reversed(found))
 
 
 def pictures(root: Path, *names: str) -> Path:
@@ -297,7 +299,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         ({"keypoints": [float("nan"), 2, 2]}, "a labelled point that is no number"),
         ({"keypoints": [1e300, 2, 2]}, "beyond 1e+06"),
         ({"keypoints": [1, 2, 2], "K": [[0, 0, 1], [0, 500, 1], [0, 0, 1]]}, "focal lengths above 0"),
-        ({"keypoints": [1, 2, 2], "K": [[float("nan")] * 3] * 3}, "intrinsics that are none"),
+        ({"keypoints": [1, 2, 2], "K": [[float("nan")] * 3] * 3}, "intrinsics that are not 3 x 3 numbers"),
         ({"keypoints": [1, 2, 2], "frame": 10**12}, "frame 1000000000000"),
         ({"keypoints": [1, 2, 1e30]}, "visibility"),
         ({"keypoints": [1, 2, 2], "has_object": float("inf")}, "infinity"),
@@ -404,3 +406,168 @@ def test_an_edited_file_is_read_again(tmp_path):
     after = samples_of("custom", tmp_path, annotations=table)["a.png"].keypoints_2d[0].tolist()
 
     assert (before, after) == ([1, 2], [100, 200])
+
+
+# ------------------------------------------------------------------------------------------------ asked
+
+
+def many(root: Path, count: int, columns: str = "image,side,wrist_u,wrist_v", cells: str = "left,1,2") -> Path:
+    """Make pictures that differ, and a row for each."""
+    for number in range(count):
+        root.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
+    return labels(root, f"{columns}\n" + "".join(f"{number}.png,{cells}\n" for number in range(count)))
+
+
+@pytest.mark.parametrize(("asked", "stored"), [("left", 0), ("right", 1), ("unknown", 2), ("file", 2)])
+def test_a_side_that_the_file_does_not_say_is_unknown_or_as_asked(tmp_path, asked, stored):
+    table = many(tmp_path, 1, "image,wrist_u,wrist_v", "1,2")
+
+    sample = samples_of("custom", tmp_path, annotations=table, side=asked)["0.png"]
+
+    assert sample.hand_side == stored
+
+
+def test_a_side_that_is_asked_changes_none_that_the_file_says(tmp_path):
+    table = many(tmp_path, 1)
+
+    assert samples_of("custom", tmp_path, annotations=table, side="right")["0.png"].hand_side == 0
+
+
+SIZES = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+
+
+@pytest.mark.parametrize("unit", SIZES)
+@pytest.mark.parametrize("asked", ["named", "auto"])
+def test_a_unit_that_the_file_does_not_say_is_as_asked_or_found(tmp_path, unit, asked):
+    size = SIZES[unit]
+    points = [[0.0, 0.0, 500 / size], [0.0, -90 / size, 500 / size]]
+    table = labels(
+        pictures(tmp_path, "0.png"), coco(["wrist", "middle_mcp"], {"keypoints_3d": points, "K": K}), "a.json"
+    )
+
+    sample = samples_of("custom", tmp_path, annotations=table, unit=unit if asked == "named" else asked)["0.png"]
+
+    np.testing.assert_allclose(sample.keypoints_3d[9], [0, -90, 500])
+
+
+def test_an_order_that_is_asked_moves_points_and_flags(tmp_path):
+    points = np.column_stack([np.arange(21), np.arange(21) + 100.0, np.where(np.arange(21) == 1, 1, 2)])
+    table = labels(pictures(tmp_path, "0.png"), coco(list(KEYPOINTS), {"keypoints": points.ravel().tolist()}), "a.json")
+
+    sample = samples_of("custom", tmp_path, annotations=table, order="rhd")["0.png"]
+
+    assert sample.keypoints_2d[INDEX["thumb_tip"]].tolist() == [1, 101]
+    assert sample.visible[INDEX["thumb_tip"]] == 0
+    assert sample.visible[INDEX["thumb_mcp"]] == 1
+
+
+def test_an_order_for_named_points_is_refused(tmp_path, refused):
+    table = many(tmp_path, 1)
+
+    line = refused(ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, order="rhd"))
+
+    assert "--order" in line
+
+
+def test_labels_without_splits_get_train_and_val_and_it_is_said(tmp_path):
+    plan = plan_of("custom", tmp_path, annotations=many(tmp_path, 20))
+
+    splits = [item.split for item in plan.items]
+    assert (splits.count("train"), splits.count("val")) == (18, 2)
+    assert "by groups of pictures with seed 0: train 18, val 2 (by default" in dict(plan.readings)["split"]
+
+
+def test_splits_as_asked_with_a_seed(tmp_path):
+    table = many(tmp_path, 20)
+
+    def splits(**asked):
+        return [item.split for item in plan_of("custom", tmp_path, annotations=table, **asked).items]
+
+    asked = splits(split_by="random:0.2/0.3", seed=1)
+    assert [asked.count(split) for split in ("train", "val", "test")] == [10, 4, 6]
+    assert asked == splits(split_by="random:0.2/0.3", seed=1) != splits(split_by="random:0.2/0.3", seed=2)
+    assert set(splits(split_by="test")) == {"test"}
+
+
+def test_whole_sequences_and_subjects_stay_together(tmp_path):
+    names = [f"{s}/{n}.png" for s in "abcdefghij" for n in range(3)]
+    rows = "".join(f"{name},left,{'pqrst'[number % 5]},1,2\n" for number, name in enumerate(names))
+    table = labels(pictures(tmp_path, *names), f"image,side,subject,wrist_u,wrist_v\n{rows}")
+
+    def homes(of, **asked):
+        plan = plan_of("custom", tmp_path, annotations=table, **asked)
+        found = {}
+        for number, item in enumerate(plan.items):
+            found.setdefault(of(number, item), set()).add(item.split)
+        return found
+
+    assert all(len(found) == 1 for found in homes(lambda _, item: item.sequence).values())
+    assert all(len(found) == 1 for found in homes(lambda n, _: n % 5, split_by="subject:0.2/0.2").values())
+
+
+@pytest.mark.parametrize("text", ["dice", "random:0.9/0.2", "random:0.1", "test:0.1/0.1"])
+def test_a_split_that_nobody_knows_is_refused(tmp_path, refused, text):
+    table = many(tmp_path, 2)
+
+    assert "--split-by" in refused(ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_by=text))
+
+
+def test_a_split_by_what_no_row_says_is_refused(tmp_path, refused):
+    table = many(tmp_path, 2)
+
+    assert "rows with a subject" in refused(
+        ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_by="subject")
+    )
+
+
+def test_crowds_and_boxes_without_points_are_left_out_and_counted(tmp_path):
+    rows = [{"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2], "iscrowd": 1}, {"bbox": [1, 2, 3, 4]}]
+    table = labels(pictures(tmp_path, "0.png", "1.png", "2.png"), coco(["wrist"], *rows), "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert len(plan.items) == 1
+    assert plan.warnings == ("left out: 1 crowds, 1 hands without a labelled point",)
+
+
+def test_flags_that_never_say_visible_say_nothing(tmp_path):
+    points = np.column_stack([np.arange(21), np.arange(21), np.ones(21)]).ravel().tolist()
+    rows = [{"keypoints": points}, {"keypoints": points}]
+    table = labels(pictures(tmp_path, "0.png", "1.png"), coco(list(KEYPOINTS), *rows), "a.json")
+
+    assert {v for s in samples_of("custom", tmp_path, annotations=table).values() for v in s.visible} == {-1}
+
+
+def test_import_is_the_other_name_and_finds_the_pictures(tmp_path, cli):
+    table = many(tmp_path / "photos", 3)
+
+    result = cli("import", table, "--out", tmp_path / "out", "--split-by", "train", "--canvas", 64)
+
+    assert result.exit_code == 0
+    assert result.stdout == f"custom: 3 samples in 1 shard -> {tmp_path / 'out'}\n"
+
+
+def test_files_named_after_splits_keep_them(tmp_path):
+    for name in ("my_train", "my_val"):
+        many(tmp_path / name, 3).rename(tmp_path / name / f"{name}.csv")
+    files = tuple(tmp_path / name / f"{name}.csv" for name in ("my_train", "my_val"))
+
+    plan = plan_of("custom", tmp_path / "nowhere", annotations=files)
+
+    assert [item.split for item in plan.items] == ["train"] * 3 + ["val"] * 3
+    assert len({item.id for item in plan.items}) == 6
+
+
+def test_a_conversion_has_a_card_and_a_readme_of_somebody_stays(tmp_path, cli):
+    table = many(tmp_path / "photos", 4)
+
+    cli("import", table, "--out", tmp_path / "out", "--canvas", 64)
+
+    card = (tmp_path / "out/README.md").read_text()
+    assert card.startswith("---\npretty_name: ")
+    assert "| train | 3 | 3 left |" in card
+    assert (tmp_path / "out/contact_sheet.jpg").is_file()
+    (tmp_path / "out/README.md").write_text("mine")
+    cli("import", table, "--out", tmp_path / "out", "--canvas", 96)
+    assert (tmp_path / "out/README.md").read_text() == "mine"

@@ -201,8 +201,8 @@ def test_pictures_without_labels_and_labels_without_pictures_are_refused(tmp_pat
 @pytest.mark.parametrize(
     "line",
     [LINE.replace("410", "4l0"), LINE.replace(", 410", ""), LINE.replace("410", "nan"), f"{LINE}; 1, 2, 3",
-     LINE.replace("410", "-410")],
-    ids=["letter", "two numbers", "nan", "nine points", "behind the camera"],
+     LINE.replace("410", "-410"), LINE.replace("-10,", "-1e7,"), LINE.replace("-10,", "-1e300,")],
+    ids=["letter", "two numbers", "nan", "nine points", "behind the camera", "ten kilometres away", "no float32"],
 )  # fmt: skip
 def test_a_damaged_line_is_named_or_skipped_alone(tmp_path, refused, line):
     root = make_tree(tmp_path, {"Rigid": [LINE, line, LINE]})
@@ -232,6 +232,38 @@ def test_a_box_decides_the_crop_and_says_who_made_it(tmp_path):
     np.testing.assert_array_equal(dataset["bbox_xyxy"][0], [275, 126, 523, 374])
     assert list(dataset["bbox_source"]) == [BoxSource.TRACKER, BoxSource.NONE]
     assert "1 of 2 pictures have no hand box" in result.plan.warnings
+    assert "1 of 2 pictures have a box that no person is known to have seen" in result.plan.warnings
+
+
+def test_boxes_that_a_person_has_seen_are_not_counted_as_unseen(tmp_path):
+    root, boxes = make_tree(tmp_path / "native", {"Rigid": [LINE, LINE]}), tmp_path / "boxes.csv"
+    rows = [f"Rigid/color/Color_000{i}.bmp,275.0,126.0,248.0,248.0,tracker,{2 - i},0.0\n" for i in (1, 2)]
+    boxes.write_text("img_name,x,y,w,h,source,reviewed,doubt\n" + "".join(rows))
+
+    result = convert("dexter", root, tmp_path / "out", options=DexterOptions(boxes=boxes))
+
+    assert "1 of 2 pictures have a box that no person is known to have seen" in result.plan.warnings
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),
+    [
+        ("0,0,1e6,1e6", "expected a hand within 16 sides of its picture of 640 x 480 px, got a crop of 0, 0, 1e+06"),
+        ("0,0,1e7,1e7", "[bbox]: expected numbers up to 1e+06, got 1e+07"),
+        ("1e12,1e12,5,5", "[bbox]: expected numbers up to 1e+06"),
+        ("20000,100,50,50", "expected a hand within 16 sides of its picture"),
+        ("100,100,0.5,0.5", "expected a hand within 16 sides of its picture"),
+        ("100,100,1e-300,1e-300", "[box]: expected a box with a width and a height"),
+    ],
+)
+def test_a_box_that_no_picture_has_is_refused_before_any_work_or_skipped_alone(tmp_path, refused, box, told):
+    root = make_tree(tmp_path / "native", {"Rigid": [LINE, LINE]})
+    options = DexterOptions(boxes=boxes_file(tmp_path / "boxes.csv", [f"Rigid/color/Color_0001.bmp,{box}"]))
+
+    line = refused(DataError, lambda: convert("dexter", root, tmp_path / "out", options=options))
+    assert told in line
+    assert "Color_0001.bmp" in line
+    assert list(convert("dexter", root, tmp_path / "out", options=options, skip_bad=True).skipped) == ["Rigid/0001"]
 
 
 def test_boxes_that_miss_a_fingertip_are_counted(tmp_path):

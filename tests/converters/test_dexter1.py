@@ -134,8 +134,10 @@ def test_a_missing_point_is_nan(tmp_path):
         (PINCH_51.replace("363", "36x"), "Pos3D.txt:9"),
         (PINCH_51.replace("-142.607, 53.6609, 363\n", ""), "Pos3D.txt:8"),
         (PINCH_51.replace(", 363", ""), "Pos3D.txt:9"),
+        (PINCH_51.replace("-142.607", "-1e7"), "Pos3D.txt:8: expected numbers up to 1e+06, got 1e+07"),
+        (PINCH_51.replace("-142.607", "-1e300"), "Pos3D.txt:9"),
     ],
-    ids=["letter", "five lines", "two numbers"],
+    ids=["letter", "five lines", "two numbers", "ten kilometres away", "no float32"],
 )
 def test_a_damaged_block_is_named_or_skipped_alone(tmp_path, refused, block, where):
     root = make_tree(tmp_path, [PINCH_51, block, PINCH_51])

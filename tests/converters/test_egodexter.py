@@ -174,8 +174,9 @@ def test_a_missing_label_file_is_refused(tmp_path, refused):
     assert "annotation.txt_3D.txt" in refused(MissingError, lambda: plan_of("egodexter", root))
 
 
-def test_a_damaged_line_is_named_or_skipped_alone(tmp_path, refused):
-    root = make_tree(tmp_path, [(UV, XYZ), (UV, XYZ.replace("310", "31o")), (UV, XYZ)])
+@pytest.mark.parametrize("number", ["31o", "1e300", "2e6"])
+def test_a_damaged_line_is_named_or_skipped_alone(tmp_path, refused, number):
+    root = make_tree(tmp_path, [(UV, XYZ), (UV, XYZ.replace("310", number).replace("-20,", f"-{number},")), (UV, XYZ)])
 
     assert "annotation.txt_3D.txt:2" in refused(DataError, lambda: samples_of("egodexter", root))
     result = convert("egodexter", root, tmp_path / "out", skip_bad=True)

@@ -12,14 +12,12 @@ from click.testing import CliRunner
 from handdata import manifest
 from handdata.check.doctor import diagnose
 from handdata.cli import group
-from handdata.converters import CONVERTERS
+from handdata.converters import CONVERTERS, DATASETS
 from handdata.converters.options import declared
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import RENDERED_MARK
 from handdata.shards.schema import FIELDS
 from tests.converters.conftest import plan_of
-
-DATASETS = ("dexter", "dexter1", "egodexter", "ganerated", "rhd", "stereo", "synthhands")
 
 
 def litter(root: Path) -> None:

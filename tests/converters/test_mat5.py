@@ -1,5 +1,8 @@
 """A MATLAB file gives its arrays or one clear line, whatever its bytes are."""
 
+import struct
+import time
+import zlib
 from io import BytesIO
 
 import h5py
@@ -82,3 +85,33 @@ def test_version_7_3_and_no_file_are_told(stored, tmp_path, refused):
 
     assert "got version 7.3, which is HDF5" in refused(DataError, lambda: mat5.load(stored(data)))
     assert "no such file" in refused(MissingError, lambda: mat5.load(tmp_path / "none.mat"))
+
+
+def deflated(data: bytes) -> bytes:
+    packed = zlib.compress(data, 9)
+    return struct.pack("<II", 15, len(packed)) + packed
+
+
+HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (deflated(bytes(80_000_000)), "more than 64 MB inflated"),
+        (deflated(bytes(40_000_000)) * 2, "more than 10000 parts"),
+        (deflated(struct.pack("<II", 1, 40_000_000) + bytes(40_000_000)) * 2, "more than 64 MB inflated"),
+        (bytes(1_000_000), "more than 10000 parts"),
+        (deflated(bytes(100))[:-3], "cut short"),
+    ],
+)
+def test_a_file_that_grows_beyond_all_bounds_is_refused_at_once(stored, content, told):
+    begin = time.process_time()
+
+    with pytest.raises(DataError, match=told):
+        mat5.load(stored(HEADER + content))
+    assert time.process_time() - begin < 10
+
+
+def test_what_is_deflated_twice_is_not_looked_into(stored):
+    assert mat5.load(stored(HEADER + deflated(deflated(deflated(bytes(60_000_000)))))) == {}

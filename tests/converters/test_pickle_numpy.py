@@ -2,14 +2,16 @@
 
 import os
 import pickle
+import resource
 import subprocess
+import time
 from collections import OrderedDict
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from handdata.converters.read import pickle_numpy
+from handdata.converters.read import pickle_machine, pickle_numpy
 from handdata.errors import DataError, MissingError
 from handdata.synth.native.python2_pickle import dumps
 
@@ -136,3 +138,78 @@ def test_an_array_whose_bytes_do_not_fill_its_shape_is_refused(stored):
 def test_a_pickle_that_is_not_there_is_missing(tmp_path):
     with pytest.raises(MissingError):
         pickle_numpy.load(tmp_path / "none.pickle")
+
+
+# ------------------------------------------------------------------------------------------------ limits
+
+
+def scalar(dtype: bytes, raw: bytes = b"U\x00") -> bytes:
+    """A number of NumPy in protocol 2: its dtype as an operation that pushes it, and its bytes likewise."""
+    return b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R" + raw + b"\x86R"
+
+
+def array(shape: bytes, raw: bytes) -> bytes:
+    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    dtype = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    return made + b"(K\x01" + shape + dtype + b"\x89" + raw + b"tb"
+
+
+SHARED = b"\x80\x02]q\x00" + b"".join(b"]q%c(h%ch%ce" % (i + 1, i, i) for i in range(60)) + b"."
+HOSTILE = {
+    "a type that numpy would parse": (b"\x80\x02" + scalar(b"U\x0a(1 2)f4,f4") + b".", "an array of (1 2)f4,f4"),
+    "a type of 1 MB": (b"\x80\x02" + scalar(b"X\x40\x42\x0f\x00" + b"f" * 1_000_000) + b".", "an array of ffff"),
+    "a number for bytes": (b"\x80\x02" + array(b"K\x01\x85", b"K\x08") + b".", "an array without"),
+    "a shape that is none": (b"\x80\x02" + array(b"J\xff\xff\xff\xff\x85", b"U\x00") + b".", "0 numbers for"),
+    "a shape of millions": (b"\x80\x02" + array(b"J\xff\xff\xff\x7f\x85", b"U\x00") + b".", "0 numbers for"),
+    "a memo of gigabytes": (b"\x80\x02Nr\xff\xff\xff\xffj\xfe\xff\xff\xff.", "KeyError"),
+    "a text of gigabytes": (b"\x80\x02X\xff\xff\xff\x7f.", "2147483647 bytes of 1"),
+    "a number of many digits": (b"I" + b"9" * 50_000 + b"\n.", "ValueError"),
+    "a number of many bytes": (b"\x80\x02\x8b\xe8\x03\x00\x00" + bytes(1000) + b".", "a whole number of 1000 bytes"),
+    "lists in each other": (b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", "RecursionError"),
+    "a list in itself": (b"\x80\x02]q\x00h\x00a.", "RecursionError"),
+    "a key of tuples": (b"\x80\x02})" + b"\x85" * 100_000 + b"Ns.", "a key that is neither a number nor a text"),
+    "a key that takes for ever": (
+        b"\x80\x02)q\x000" + b"".join(b"h%ch%c\x86q%c0" % (i, i, i + 1) for i in range(60)) + b"}h\x3cNs.",
+        "a key that is neither",
+    ),
+    "the bytes of one for many": (
+        b"\x80\x02U\x08" + b"T" * 8 + b"q\x01(T\x00\x12\x7a\x00" + bytes(8_000_000) + b"q\x02"
+        + array(b"J\x40\x42\x0f\x00\x85", b"h\x02") * 30 + b"l.",
+        "arrays of more bytes than the file has",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_is_one_short_line_at_once(stored, name):
+    data, told = HOSTILE[name]
+    begin, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(DataError) as caught:
+        pickle_numpy.load(stored(data))
+
+    assert told in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert time.process_time() - begin < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 800_000  # kB
+
+
+@pytest.mark.parametrize(
+    ("module", "limit", "told"),
+    [(pickle_machine, "MOST_STEPS", "more than 1000 steps"), (pickle_numpy, "MOST_PARTS", "more than 1000 lists")],
+)
+def test_steps_and_parts_are_counted(stored, monkeypatch, module, limit, told):
+    monkeypatch.setattr(module, limit, 1000)
+
+    assert pickle_numpy.load(stored(b"(" + b"]" * 900 + b"l.")) == [[]] * 900
+    with pytest.raises(DataError, match=told):
+        pickle_numpy.load(stored(b"(" + b"]" * 1100 + b"l."))
+
+
+def test_lists_that_share_others_stay_shared(stored):
+    read = pickle_numpy.load(stored(SHARED))
+
+    for _ in range(60):
+        assert len(read) == 2
+        assert read[0] is read[1]
+        read = read[0]

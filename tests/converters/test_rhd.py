@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import resource
 import shutil
 
 import cv2
@@ -186,6 +187,9 @@ def test_pictures_without_labels_and_labels_without_pictures_are_an_error(tree, 
         ("K", np.full((3, 3), np.nan), "[0][K]: expected finite numbers"),
         ("xyz", np.zeros((21, 3)), "[0][xyz]: expected an array of shape (42, 3), got shape (21, 3)"),
         ("uv_vis", None, "[0][uv_vis]: expected an array of shape (42, 3), got none"),
+        ("uv_vis", np.full((42, 3), 1e7), "[0][uv_vis]: expected numbers up to 5e+06, got 1e+07"),
+        ("K", np.diag([1e300, 1e300, 1]), "[0][K]: expected numbers up to 1e+06, got 1e+300"),
+        ("xyz", np.full((42, 3), -1e300), "[0][xyz]: expected numbers up to 1e+06, got 1e+300"),
     ],
 )
 def test_a_label_that_cannot_be_used_is_named_and_can_be_skipped(tree, tmp_path, refused, key, value, says):
@@ -196,6 +200,20 @@ def test_a_label_that_cannot_be_used_is_named_and_can_be_skipped(tree, tmp_path,
     kept = convert("rhd", root, tmp_path / "out", skip_bad=True)
     assert kept.num_samples == 1
     assert sorted(kept.skipped) == ["training/00000/left", "training/00000/right"]
+
+
+def test_a_point_a_million_pixels_away_neither_widens_the_crop_nor_takes_memory(tree, tmp_path):
+    far = entry()
+    far["uv_vis"][3, :2] = 1e6
+    root = tree({0: entry(), 1: far})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    convert("rhd", root, tmp_path / "out")
+
+    data = open_dataset(tmp_path / "out")
+    assert data["keypoints_2d"][1].max() > 999_000
+    assert (data["crop_xyxy"][1, 2:] - data["crop_xyxy"][1, :2]).max() < 3 * 320
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 def test_a_picture_whose_camera_is_none_is_named_or_skipped_alone(tree, tmp_path, refused):

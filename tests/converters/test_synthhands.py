@@ -191,6 +191,7 @@ def test_a_family_that_is_not_there_is_named(tree, refused):
         (line() + line(), "expected 63 numbers, got 126"),
         (line().replace("403", "4O3", 1), "expected numbers"),
         (line().replace("400.000000", "nan", 1), "expected finite numbers"),
+        (line().replace("400.000000", "1e300", 1), "expected numbers up to 1e+06, got 1e+300"),
         (" ", "got 0"),
     ],
 )

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import no_label
 from handdata.errors import DataError, MissingError
 from handdata.files.text import Wanted, read_text
 
 NUM_TIPS = 5
+LARGEST = 1e9  # mm or px: the largest sentinel is 3.2e7, and squares of more are no numbers
 FAR_PX = 10.0  # of the depth picture; annotators click whole pixels, so more is a wrong label or another camera's
 _FIX = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
 _TABLE = Wanted(what="a table of points as text", fix=_FIX, largest=100_000_000)
@@ -43,13 +45,13 @@ def parse_point(text: str, dims: int, where: object) -> list[float]:
     """Parse "x, y, z" or "u, v".
 
     Raises:
-        DataError: not `dims` finite numbers.
+        DataError: not `dims` numbers, or one that no label and no sentinel can be.
     """
     try:
         point = [float(number) for number in text.split(",")]
     except ValueError:
         point = []
-    if len(point) != dims or not np.isfinite(point).all():
+    if len(point) != dims or not all(abs(number) <= LARGEST for number in point):
         got = repr(text.strip()[:60]) if text.strip() else "nothing"
         raise DataError(where, expected=f"{dims} numbers with commas between", got=got, fix=_FIX)
     return point
@@ -68,7 +70,7 @@ def parse_row(line: str, dims: int, most: int, where: object) -> Points:
         (P, dims), P <= most; (0, dims) for an empty line or one of fewer than five points: nothing is annotated.
 
     Raises:
-        DataError: a point that is none, or more than `most`.
+        DataError: a point that is not `dims` numbers, or more points than `most`.
     """
     cells = line.split(";")
     while cells and not cells[-1].strip():
@@ -92,16 +94,17 @@ def missing_points(xyz: Points, missing_mm: float) -> tuple[NDArray[np.bool_], N
     return np.asarray((xyz >= missing_mm).any(axis=1)), np.asarray((xyz == 0).all(axis=1))
 
 
-def in_front(xyz: Points, where: object) -> None:
-    """Refuse an annotated point that is not in front of the camera.
+def check_in_front(xyz: Points, where: object) -> None:
+    """Refuse an annotated point that is not in front of the camera, or farther than any hand.
 
     Args:
         xyz: (P, 3) native mm, NaN where not annotated; z forward in every one of these sets.
         where: names the row in errors.
 
     Raises:
-        DataError: z <= 0.
+        DataError: z <= 0, or a coordinate beyond `numbers.FARTHEST`.
     """
+    check_near(xyz, where)
     z = xyz[:, 2]
     if np.any(z <= 0):
         raise DataError(where, expected="a point in front of the camera", got=f"z = {np.nanmin(z):g} mm", fix=_FIX)

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import is_litter, matches, what_lies
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.manifest import Manifest
 
 _BYTE_ORDER_MARK = "\xef\xbb\xbf"  # of UTF-8, read as latin-1
+_LARGEST = 1_000_000  # bytes of a label; what is longer has too many numbers
 _SEPARATORS = str.maketrans(",;", "  ")
 
 
 def data_folder(root: Path) -> Path:
-    """Return `root`/data; `root` itself where there is none, as that folder's content alone was kept or named."""
+    """Return `root`/data; `root` itself if that folder's content alone was kept or named."""
     return root / "data" if (root / "data").is_dir() else root
 
 
@@ -93,12 +95,12 @@ def read_numbers(path: Path | str, count: int) -> NDArray[np.float64]:
 
     Raises:
         MissingError: no such file.
-        DataError: another number of numbers, or one that is none.
+        DataError: more or fewer numbers, or text that is not a number.
     """
     fix = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes twice as long
-            text = file.read().decode("latin-1").removeprefix(_BYTE_ORDER_MARK)
+            text = file.read(_LARGEST).decode("latin-1").removeprefix(_BYTE_ORDER_MARK)
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=fix) from None
     cells = text.translate(_SEPARATORS).split()
@@ -110,4 +112,5 @@ def read_numbers(path: Path | str, count: int) -> NDArray[np.float64]:
         raise DataError(f"{path}:1", expected="numbers", got=str(error), fix=fix) from None
     if not np.isfinite(numbers).all():
         raise DataError(f"{path}:1", expected="finite numbers", got="NaN or infinity", fix=fix)
+    check_near(numbers, f"{path}:1")
     return numbers

@@ -12,20 +12,25 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError
+from handdata.files.text import Wanted, read_bytes
 
 _HEADER = 128
 _ORDERS = {b"IM": "<", b"MI": ">"}
 _MATRIX, _COMPRESSED = 14, 15
 _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC = range(6, 16)  # classes double, single and the integers; not cell, struct, object, char, sparse
+_LARGEST = 64_000_000  # bytes, of a file and of all that is inflated; Stereo's have 0.8 MB
+_MOST = 10_000  # parts in each other or side by side; a variable has four
 _FIX = "Unpack that file from the archive again."
+_FILE = Wanted(what="a MATLAB file", fix=_FIX, largest=_LARGEST)
 
 Element = tuple[int, bytes]
 
@@ -40,10 +45,7 @@ def load(path: Path) -> dict[str, NDArray[Any] | None]:
         MissingError: no such file.
         DataError: no MATLAB v5 or v7 file, or a damaged one.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingError(path, expected="a MATLAB file", got="no such file", fix=_FIX) from None
+    data = read_bytes(path, _FILE)
     order = _ORDERS.get(data[126:_HEADER])
     if order is None or b"\x89HDF" in data[:1024]:
         got = "version 7.3, which is HDF5" if b"\x89HDF" in data[:1024] else f"{len(data)} other bytes"
@@ -56,16 +58,34 @@ def load(path: Path) -> dict[str, NDArray[Any] | None]:
 
 
 def _matrices(data: bytes, order: str) -> Iterator[bytes]:
+    room = _LARGEST
     for kind, content in _elements(data, order):
         if kind == _COMPRESSED:
-            yield from _matrices(zlib.decompress(content), order)
+            inflated = _inflated(content, room)
+            room -= len(inflated)
+            yield from (inner for kind, inner in _elements(inflated, order) if kind == _MATRIX)  # never deflated twice
         elif kind == _MATRIX:
             yield content
 
 
+def _inflated(content: bytes, room: int) -> bytes:
+    """Return what was deflated, of at most `room` bytes."""
+    stream = zlib.decompressobj()
+    data = stream.decompress(content, room + 1)
+    if len(data) > room:
+        raise ValueError(f"more than {_LARGEST / 1e6:g} MB inflated")
+    if not stream.eof:
+        raise ValueError("a deflated part cut short")
+    return data
+
+
 def _elements(data: bytes, order: str) -> Iterator[Element]:
     position = 0
-    while position + 8 <= len(data):
+    for number in count():
+        if position + 8 > len(data):
+            return
+        if number == _MOST:
+            raise ValueError(f"more than {_MOST} parts")
         kind, size = struct.unpack_from(f"{order}II", data, position)
         start = position + 8
         if kind >> 16:  # both numbers in four bytes, the data in the next four

@@ -1,6 +1,7 @@
-"""Sample ids from file names that a user chose: any script, any length."""
+"""Sample ids from file names that a user chose, any script, any length; and names of files that labels give."""
 
 import hashlib
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from handdata.shards.schema import SAMPLE_ID_BYTES
@@ -18,3 +19,15 @@ def ascii_id(text: str) -> str:
         return encoded
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
     return f"{digest}~{encoded[-(SAMPLE_ID_BYTES - _DIGEST - 1) :]}"
+
+
+def below(name: object) -> str:
+    """Return the path of a picture that a label file names, if it stays below the pictures' folder.
+
+    Raises:
+        ValueError: it does not.
+    """
+    path = PurePosixPath(str(name))
+    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in str(name):
+        raise ValueError(f"{str(name)[:80]!r} is no name of a picture")
+    return path.as_posix()

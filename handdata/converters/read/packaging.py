@@ -17,7 +17,7 @@ MAX_FOLDERS = 2000  # looked into when searching
 MAX_NAMED = 3
 _COPY = re.compile(r"\s*\(\d+\)|[\s_-]+copy\b.*?(?=\.|$)|~$|\.bak$|\.orig$", re.IGNORECASE)
 
-Found = tuple[str, str]  # what lies there, and what to do
+Misplaced = tuple[str, str]  # what lies there, and what to do
 
 
 def is_litter(name: str) -> bool:
@@ -30,7 +30,7 @@ def matches(root: Path, patterns: Sequence[str]) -> bool:
     return root.is_dir() and all(next(root.glob(pattern), None) is not None for pattern in patterns)
 
 
-def what_lies(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
+def what_lies(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None:
     """Say what lies in a folder that holds none of the layouts; None if it is nothing of theirs.
 
     Args:
@@ -111,7 +111,7 @@ def _digits(name: str) -> str:
 # ------------------------------------------------------------------------------------------------ finders
 
 
-def _other_level(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
+def _other_level(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None:
     parents = root.absolute().parents[:LEVELS_UP]
     above = [path for patterns in layouts for path in parents if matches(path, patterns)]
     if above:
@@ -120,7 +120,7 @@ def _other_level(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
     return None if below is None else (f"the dataset's own folder further down, {below}", f"Use --root {below}.")
 
 
-def _other_case(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
+def _other_case(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None:
     for pattern in (pattern for patterns in layouts for pattern in patterns):
         wanted = pattern.split("/")
         found = next(_like(root, [part.casefold() for part in wanted]), None)
@@ -131,7 +131,7 @@ def _other_case(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
     return None
 
 
-def _elsewhere(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
+def _elsewhere(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None:
     for pattern in (pattern for patterns in layouts for pattern in patterns):
         parent, _, name = pattern.rpartition("/")
         if not re.search(r"[a-z]{3}", re.sub(r"\*\.", ".", name), re.IGNORECASE) or "*" in parent:
@@ -144,7 +144,7 @@ def _elsewhere(root: Path, layouts: Sequence[Sequence[str]]) -> Found | None:
     return None
 
 
-def _unopened(root: Path, _: Sequence[Sequence[str]]) -> Found | None:
+def _unopened(root: Path, _: Sequence[Sequence[str]]) -> Misplaced | None:
     there = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ARCHIVES)
     return (f"{_some(there)}, not unpacked", f"Unpack it in {root}.") if there else None
 

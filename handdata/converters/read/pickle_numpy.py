@@ -5,75 +5,82 @@ the spelling of numpy 1 (numpy.core) and 2 (numpy._core), and each stands for on
 arrays are made afterwards from their raw bytes. Any other name is refused before anything is called.
 """
 
+import gc
+import math
 import pickle
-from collections.abc import Callable
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handdata.errors import DataError, MissingError
+from handdata.converters.read.pickle_machine import ForbiddenError, Machine, Name
+from handdata.errors import DataError
+from handdata.files.text import Wanted, read_bytes
 
-_KINDS = "biuf"  # bool, integer, unsigned, float: nothing that holds objects
+_FILE = Wanted(what="a pickle", fix="Unpack the archive again.", largest=400_000_000)
+_NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")  # bool, integer, unsigned, float: nothing that holds objects
+MOST_PARTS = 1_000_000  # lists, tables and arrays: six times those of RHD
+_SPARE = 1_000_000  # bytes of arrays beyond those of the file: a few may share theirs
 _DAMAGED = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    MemoryError, RecursionError,
+    MemoryError, RecursionError, struct.error,
 )  # fmt: skip
 
 
-class _ForbiddenError(Exception):
-    """The pickle names something that is no numpy array."""
+@lru_cache(maxsize=100)
+def _dtype(name: Any, order: Any) -> np.dtype[Any]:
+    if not isinstance(name, str) or not _NUMBERS.fullmatch(name):
+        raise pickle.UnpicklingError(f"an array of {name}")
+    dtype = np.dtype(name)
+    return dtype.newbyteorder(order) if order in ("<", ">") else dtype
 
 
 class _Dtype:
     """Stands for numpy.dtype: a letter and a size, then a byte order."""
 
     def __init__(self, name: Any, *_: Any) -> None:
-        self.name, self.order = str(name), "|"
+        self.name, self.order = name, "|"
 
-    def __setstate__(self, state: Any) -> None:
-        self.order = str(state[1])
+    def set_state(self, state: Any) -> None:
+        self.order = state[1]
         if any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError("a structured dtype")
 
     def resolve(self) -> np.dtype[Any]:
-        dtype = np.dtype(self.name)
-        if dtype.kind not in _KINDS:
-            raise pickle.UnpicklingError(f"an array of {self.name}")
-        if self.order not in ("<", ">"):
-            return dtype
-        return dtype.newbyteorder("<" if self.order == "<" else ">")
+        return _dtype(self.name, self.order)
 
 
 class _Array:
     """Stands for an array until everything is read."""
 
-    def __init__(self, *_: Any) -> None:
-        self.state: tuple[Any, ...] = ()
+    def __init__(self, *state: Any) -> None:
+        self.state = state
 
-    def __setstate__(self, state: Any) -> None:
+    def set_state(self, state: Any) -> None:
         self.state = tuple(state)[-4:]  # an older numpy's state has no version in front
 
     def resolve(self) -> Any:
         shape, dtype, fortran, raw = self.state
-        data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-        return np.frombuffer(data, dtype.resolve()).reshape(shape, order="F" if fortran else "C")
+        if not isinstance(raw, str | bytes) or type(shape) is not tuple or type(dtype) is not _Dtype:
+            raise pickle.UnpicklingError("an array without a shape, a type or bytes")
+        data = raw.encode("latin1") if isinstance(raw, str) else raw
+        array = np.frombuffer(data, dtype.resolve())
+        if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) != len(array):
+            raise pickle.UnpicklingError(f"{len(array)} numbers for the shape {shape}")
+        return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _reconstruct(*_: Any) -> _Array:
-    return _Array()
+def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    return _Array(shape, dtype, order == "F", raw)
 
 
-def _from_buffer(raw: Any, dtype: _Dtype, shape: Any, order: str) -> _Array:
-    array = _Array()
-    array.state = (shape, dtype, order == "F", raw)
-    return array
-
-
-def _scalar(dtype: _Dtype, raw: Any) -> _Array:
-    array = _Array()
-    array.state = ((), dtype, False, raw)
-    return array
+def _scalar(dtype: Any, raw: Any) -> _Array:
+    return _from_buffer(raw, dtype, (), "C")
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -83,50 +90,24 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-class _Name:
-    """Stands for a name a pickle may hold: it can be called, but neither changed nor kept."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._make(*arguments)
-
-    def __setstate__(self, _: Any) -> None:
-        raise _ForbiddenError("a name with a state")
-
-
 def _refuse(*_: Any) -> None:
-    raise _ForbiddenError("a call of numpy.ndarray")
+    raise ForbiddenError("a call of numpy.ndarray")
 
 
 _ALLOWED = {
-    ("numpy", "ndarray"): _Name(_refuse),  # an argument of _reconstruct
-    ("numpy", "dtype"): _Name(_Dtype),
-    ("_codecs", "encode"): _Name(_encode),
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Name(_reconstruct) for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _Name(_scalar) for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _Name(_from_buffer) for core in ("core", "_core")},
+    ("numpy", "ndarray"): Name(_refuse),  # an argument of _reconstruct
+    ("numpy", "dtype"): Name(_Dtype),
+    ("_codecs", "encode"): Name(_encode),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Name(lambda *_: _Array()) for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): Name(_scalar) for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): Name(_from_buffer) for core in ("core", "_core")},
 }
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise _ForbiddenError(f"{module}.{name}") from None
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise _ForbiddenError(f"persistent object {pid!r}")
 
 
 def load(path: Path) -> Any:
     """Read a pickle of dicts, lists, tuples, numbers, strings and numpy arrays of numbers.
 
-    Python 2 pickles are read as latin1, as their arrays need.
+    Python 2 pickles are read as latin1, as their arrays need. What a pickle holds twice is one object.
 
     Returns:
         What was pickled; arrays are read-only, numpy scalars are arrays of no dimension.
@@ -135,12 +116,11 @@ def load(path: Path) -> Any:
         MissingError: no such file.
         DataError: the file is damaged, or names anything but numpy arrays; nothing in it was run.
     """
+    data = read_bytes(path, _FILE)
     try:
-        with path.open("rb") as file:
-            return _resolve(_Unpickler(file, encoding="latin1").load())
-    except FileNotFoundError:
-        raise MissingError(path, expected="a pickle", got="no file", fix="Unpack the archive again.") from None
-    except _ForbiddenError as error:
+        with _no_collection():
+            return _Resolver(len(data) + _SPARE).resolve(Machine(data, _ALLOWED, _plain_key).run())
+    except ForbiddenError as error:
         fix = "Do not use this file: it is not the dataset's own. Nothing in it was run."
         raise DataError(path, expected="a pickle of numpy arrays alone", got=str(error), fix=fix) from None
     except _DAMAGED as error:
@@ -148,18 +128,50 @@ def load(path: Path) -> Any:
         raise DataError(path, expected="a pickle of numpy arrays", got=got, fix="Unpack the archive again.") from None
 
 
-def _key(key: Any) -> Any:
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile: it would look through a million new containers again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _plain_key(key: Any) -> Any:
     """Return a plain key: a numpy number is the number it holds."""
-    return key.resolve().item() if isinstance(key, _Array) else _resolve(key)
+    return key.resolve().item() if isinstance(key, _Array) else key
 
 
-def _resolve(value: Any) -> Any:
-    if isinstance(value, _Array):
-        return value.resolve()
-    if isinstance(value, dict):
-        return {_key(key): _resolve(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_resolve(item) for item in value)
-    if value is not None and not isinstance(value, int | float | str | bytes):
-        raise _ForbiddenError(f"a bare {type(value).__name__.strip('_')}")
-    return value
+class _Resolver:
+    """Turns what was read into plain values, each once however often it is held."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room  # bytes of arrays
+        self._count = 0
+        self._done: dict[int, Any] = {}
+
+    def resolve(self, value: Any) -> Any:
+        if value is None or isinstance(value, int | float | str | bytes):
+            return value
+        if id(value) not in self._done:
+            self._count += 1
+            if self._count > MOST_PARTS:
+                raise pickle.UnpicklingError(f"more than {MOST_PARTS} lists, tables and arrays")
+            self._done[id(value)] = self._made(value)
+        return self._done[id(value)]
+
+    def _made(self, value: Any) -> Any:
+        if isinstance(value, _Array):
+            array = value.resolve()
+            self._room -= array.nbytes
+            if self._room < 0:
+                raise pickle.UnpicklingError("arrays of more bytes than the file has")
+            return array
+        if isinstance(value, dict):
+            return {key: self.resolve(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)([self.resolve(item) for item in value])
+        raise ForbiddenError(f"a bare {type(value).__name__.strip('_')}")
