@@ -36,6 +36,7 @@ def passed_over(plan: Plan, options: Options, facts: Manifest) -> str:
     found += [
         f"{folder}/{name}"
         for folder in chosen
+        if (plan.root / folder).is_dir()  # else a file that pictures are packed in
         for name in ignored(pictures[folder], _names(plan.root / folder, folders=False), folders=False)
     ]
     if not found:

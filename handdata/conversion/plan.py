@@ -9,6 +9,7 @@ from typing import Any
 
 from handdata import __version__, manifest
 from handdata.boxes import has_tables
+from handdata.conversion.mended import corrections_of
 from handdata.conversion.passed_over import passed_over
 from handdata.conversion.rows import ShardTask, optional_arrays, run_tag
 from handdata.conversion.state import fingerprint
@@ -19,7 +20,8 @@ from handdata.converters.read.errata import describe, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, require_matches
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS
+from handdata.exchange.reading import label_files
+from handdata.shards.schema import SAMPLE_ID_BYTES, SHARD_SAMPLES, SPLITS, VERSION
 
 MIN_SHARD_SAMPLES = 256  # fewer are not worth a task of their own
 SHARDS_PER_SPLIT = 16  # aim for this many while shards are small, so that many cores have work
@@ -56,12 +58,13 @@ def make_plan(
     Raises:
         TypeError: options of another dataset.
         HanddataError: see `Converter.plan`; also ids that repeat, are too long or not ASCII, and an option that
-            asks for what the dataset lacks, and what is known to be unreadable, unless `skip_bad`.
+            asks for what the dataset lacks, corrections of samples that it lacks, and what is known to be unreadable,
+            unless `skip_bad`.
     """
     if not isinstance(options, CONVERTERS[dataset].OPTIONS):
         raise TypeError(f"{dataset} takes {CONVERTERS[dataset].OPTIONS.__name__}, got {type(options).__name__}")
     plan = plan_all(dataset, root, options)
-    if options.with_segmentation and not plan.has_foreground:
+    if options.with_segmentation and not (plan.has_foreground or plan.has_mask):
         raise ConfigError("--with-segmentation", expected="pictures that come with a segmentation", got=dataset)
     _check_ids(plan.items)
     items = [item for item in plan.items if not splits or item.split in splits]
@@ -72,10 +75,11 @@ def make_plan(
         there = ", ".join(sorted({item.split for item in plan.items}))
         raise ConfigError("--split", expected=f"a split that has samples ({there})", got=", ".join(splits))
     chosen = tuple(items[:limit])
+    corrections = corrections_of(options, dataset, plan.items).of(item.id for item in chosen)
     faults = {item.id: plan.faults[item.id] for item in chosen if item.id in plan.faults}
     if faults and not skip_bad:
         raise next(iter(faults.values()))
-    return replace(plan, items=chosen, faults=faults)
+    return replace(plan, items=chosen, faults=faults, corrections=corrections)
 
 
 def check_canvas(side: int) -> None:
@@ -94,12 +98,12 @@ def plan_tasks(
     """Cut a plan into shards, a task each; a function of the plan alone, not of the machine."""
     converter, facts = CONVERTERS[dataset], manifest.load(dataset)
     optional = optional_arrays(plan, options)
+    recorded = _recorded(options, plan, converter.CROP_RULE, canvas)
     attributes: dict[str, str | int | float] = {
         "dataset": dataset,
         "canvas_scale": converter.CANVAS_SCALE,
         "handdata_version": __version__,
         "manifest_sha256": facts.sha256,
-        "options": json.dumps(_recorded(options, plan, converter.CROP_RULE, canvas), sort_keys=True),
         "visibility_rule": facts.visibility_rule,
     }
     sequences = tuple(sorted({item.sequence for item in plan.items}))
@@ -111,7 +115,10 @@ def plan_tasks(
         rows = min(SHARD_SAMPLES, max(MIN_SHARD_SAMPLES, -(-len(items) // SHARDS_PER_SPLIT)))
         for number, start in enumerate(range(0, len(items), rows)):
             chunk = items[start : start + rows]
-            request = repr((attributes, optional, skip_bad, str(plan.root), sequences, cameras, chunk))
+            mended = plan.corrections.of(item.id for item in chunk)  # so that other shards stay when one is corrected
+            own = recorded | ({"corrections": mended.sha256} if mended.samples else {})
+            told = {**attributes, "options": json.dumps(own, sort_keys=True)}
+            request = repr((VERSION, told, optional, skip_bad, str(plan.root), sequences, cameras, chunk))
             task = ShardTask(
                 dataset=dataset,
                 root=plan.root,
@@ -122,7 +129,8 @@ def plan_tasks(
                 options=options,
                 canvas=canvas,
                 optional=optional,
-                attributes={**attributes, "split": split},
+                attributes={**told, "split": split},
+                corrections=mended.samples,
                 sequences=sequences,
                 cameras=cameras,
                 skip_bad=skip_bad,
@@ -142,13 +150,20 @@ def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict
     """What the shards say of how they were asked for: no paths, no worker counts; files by their content."""
     record: dict[str, Any] = {"crop_rule": crop_rule, "canvas": canvas, "readings": dict(plan.readings)}
     for name, value in asdict(options).items():
-        if name == "boxes_default":
+        if name in ("boxes_default", "corrections"):  # corrections: each shard's own, and those of all in the index
             continue
-        record[name] = _content(value) if isinstance(value, Path) else value
+        record[name] = _recorded_value(value)
     default = options.boxes_default
     if options.boxes is None and default is not None and has_tables(default):
         record["boxes"] = _content(default)
     return record
+
+
+def _recorded_value(value: Any) -> Any:
+    """Return an option's value as it is recorded: a file as the hash of its content."""
+    if isinstance(value, tuple) and value and all(isinstance(part, Path) for part in value):
+        return [_content(file) for part in value for file in label_files(part)]
+    return _content(value) if isinstance(value, Path) else value
 
 
 def _content(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
+from handdata.conversion.mended import mend
 from handdata.conversion.state import begin, remember
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
@@ -18,7 +19,9 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.errata import without, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, with_box
+from handdata.converters.read.numbers import FARTHEST, FARTHEST_PX, check_near
 from handdata.errors import DataError, HanddataError
+from handdata.exchange.corrections import MendedHand
 from handdata.geometry import crop_affine
 from handdata.manifest import Manifest
 from handdata.pictures.crops import (
@@ -29,11 +32,11 @@ from handdata.pictures.crops import (
     square_of,
 )
 from handdata.pictures.decode import resample_kept, resample_mask, resample_square, touches_outside
-from handdata.shards.reader import file_sha256
 from handdata.shards.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shards.writer import ShardWriter
 from handdata.workers import count_step, one_core
 
+FARTHEST_CROP = 16  # sides of the picture: more is a wrong label, and takes memory without end
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
 
 
@@ -55,6 +58,7 @@ class ShardTask:
         sequences: string table of the dataset.
         cameras: string table of the dataset.
         skip_bad: leave out samples that cannot be read instead of ending.
+        corrections: labels of its samples that a person mended, by id.
         tag: of this run, in the partial file's name.
     """
 
@@ -72,6 +76,7 @@ class ShardTask:
     cameras: tuple[str, ...]
     skip_bad: bool
     tag: str
+    corrections: Mapping[str, MendedHand] = field(default_factory=dict)
 
 
 def optional_arrays(plan: Plan, options: Options) -> tuple[str, ...]:
@@ -84,44 +89,43 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     """Write one shard and describe it for index.json.
 
     Returns:
-        {"file", "split", "num_samples", "size", "sha256", "content_sha256", "skipped": {id: why}}; no file was
-        written where num_samples is 0.
+        `ShardWriter.entry` and "skipped": {id: why}; no file was written where num_samples is 0.
 
     Raises:
         HanddataError: a picture or label cannot be read and `skip_bad` is off, or the disk is full.
     """
     skipped: dict[str, str] = {}
     items = task.items
-    read = checked_reader(task.dataset, task.root, task.options)
-    entry: dict[str, Any] = {"file": task.path.name, "split": task.split}
+    read = checked_reader(task.dataset, task.root, task.options, task.corrections)
     begin(task.path)
     try:
-        content = _write_rows(task, items, read)
+        entry = _write_rows(task, items, read)
     except HanddataError:
         if not task.skip_bad:
             raise
         skipped = {item.id: why for item in items if (why := _fault(read, item))}
         items = tuple(item for item in items if item.id not in skipped)
-        content = _write_rows(task, items, read) if items else ""
+        entry = _write_rows(task, items, read) if items else {}
     except OSError as error:  # of writing alone: `read` names the file that cannot be read
         fix = "Free some space there and run the same command again; finished shards are kept."
         raise DataError(task.path, expected="room to write the shard", got=str(error.strerror), fix=fix) from None
-    counts: dict[str, Any] = {"num_samples": len(items), "size": 0, "sha256": "", "content_sha256": content}
-    if items:
-        counts |= {"size": task.path.stat().st_size, "sha256": file_sha256(task.path)}
-    entry |= counts | {"skipped": skipped}
+    entry = {"file": task.path.name, "split": task.split, "num_samples": 0} | entry | {"skipped": skipped}
     remember(task.path, task.made_from, entry)
     return entry
 
 
-def checked_reader(dataset: str, root: Path, options: Options) -> Reader:
+def checked_reader(
+    dataset: str, root: Path, options: Options, corrections: Mapping[str, MendedHand] | None = None
+) -> Reader:
     """Return a dataset's reader with made boxes, whose samples are checked and whose faults name the file at fault.
 
     Args:
         dataset: a name in CONVERTERS.
         root: the native root, as the plan found it.
         options: of the conversion.
+        corrections: labels that a person mended, by sample id.
     """
+    mended = corrections or {}
     facts, boxes = manifest.load(dataset), made_boxes(options)
     wrong = wrong_points(facts)
     bare = CONVERTERS[dataset].reader(root, facts, options)
@@ -131,6 +135,7 @@ def checked_reader(dataset: str, root: Path, options: Options) -> Reader:
             sample = without(with_box(bare(item), item, boxes), item, wrong)
         except OSError as error:
             raise unreadable(error, root / item.image) from None
+        sample = mend(sample, mended.get(item.id), f"{root}/{item.image}")
         check_sample(sample, f"{root}/{item.image}")
         _check_size(sample, item, root, facts)
         return sample
@@ -196,7 +201,7 @@ def _canvas(sample: Sample, window: NDArray[Any], size: int) -> NDArray[np.uint8
     return resample_kept(sample.image, sample.foreground, window, size)
 
 
-def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item], Sample]) -> str:
+def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item], Sample]) -> dict[str, Any]:
     with (
         one_core(),
         ShardWriter(
@@ -213,7 +218,7 @@ def _write_rows(task: ShardTask, items: tuple[Item, ...], read: Callable[[Item],
         for item in items:
             shard.append(build_row(read(item), item, task))
             count_step()
-    return shard.content_sha256
+    return shard.entry()
 
 
 def _fault(read: Callable[[Item], Sample], item: Item) -> str:
@@ -225,11 +230,16 @@ def _fault(read: Callable[[Item], Sample], item: Item) -> str:
 
 
 def check_sample(sample: Sample, where: str) -> None:
-    """Refuse a sample whose K or box is none, though it says it has one, or whose segmentation is another picture's.
+    """Refuse a sample whose labels, K, box or crop cannot be what they are called.
 
     Raises:
         DataError: so it is; `where` is blamed.
     """
+    for name in ("keypoints_2d", "keypoints_3d", "K", "bbox_xyxy", "crop_xyxy"):
+        values = getattr(sample, name)
+        if values is not None:
+            most = FARTHEST_PX if name == "keypoints_2d" else FARTHEST
+            check_near(np.asarray(values), f"{where}[{name.partition('_xyxy')[0]}]", most)
     if sample.K is not None:
         if not all(map(isfinite, sample.K.flat)):
             raise DataError(f"{where}[K]", expected="finite intrinsics", got="NaN", fix="Unpack the labels again.")
@@ -237,6 +247,22 @@ def check_sample(sample: Sample, where: str) -> None:
             raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
     if sample.bbox_xyxy is not None and not np.all(sample.bbox_xyxy[2:] > sample.bbox_xyxy[:2]):
         raise DataError(f"{where}[box]", expected="a box with a width and a height", got=str(list(sample.bbox_xyxy)))
+    _check_crop(choose_crop(sample), sample.image.shape, where)
+
+
+def _check_crop(crop: NDArray[np.float64], shape: tuple[int, ...], where: str) -> None:
+    """Refuse a crop without a size, or farther from its picture than FARTHEST_CROP of the picture's sides.
+
+    Raises:
+        DataError: so it is.
+    """
+    side = max(shape[:2])
+    low, high = -FARTHEST_CROP * side, (FARTHEST_CROP + 1) * side
+    if not (crop[2] - crop[0] >= 1 and low <= crop.min() and crop.max() <= high):
+        expected = f"a hand within {FARTHEST_CROP} sides of its picture of {shape[1]} x {shape[0]} px"
+        got = f"a crop of {', '.join(f'{edge:g}' for edge in crop)}"
+        fix = "Correct the labels or the box, or pass --skip-bad to leave it out."
+        raise DataError(where, expected=expected, got=got, fix=fix)
 
 
 def _check_size(sample: Sample, item: Item, root: Path, facts: Manifest) -> None:

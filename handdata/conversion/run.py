@@ -4,7 +4,6 @@ A conversion that was stopped goes on: a finished shard is kept while everything
 options, code version) is as it was. The shards do not depend on the number of workers or on interruptions.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata import __version__
+from handdata.conversion.mended import told_of
 from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
 from handdata.conversion.rows import ShardTask, write_shard
 from handdata.conversion.state import begin, finished, forget, own_partials, own_shards
@@ -24,14 +24,16 @@ from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError
+from handdata.files.flock import take
 from handdata.files.locks import hold
 from handdata.files.text import LARGE, Wanted, parse_json, read_object
-from handdata.paths import RENDERED_MARK
+from handdata.paths import RENDERED_MARK, find_root
 from handdata.progress import Meter, meter, say
 from handdata.shards.index import read_index
+from handdata.shards.layout import unpack
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
-from handdata.workers import new_counter, shielded_start, start_worker
+from handdata.workers import new_counter, shielded_start, start_worker, stop
 
 LOCK = ".lock"
 POLL_S = 0.2
@@ -52,8 +54,8 @@ class Conversion:
 
 def convert(
     dataset: str,
-    root: Path | str,
-    out: Path | str,
+    root: Path | str | None = None,
+    out: Path | str | None = None,
     *,
     options: Options | None = None,
     splits: Sequence[str] = (),
@@ -61,21 +63,24 @@ def convert(
     workers: int = 1,
     canvas: int = DEFAULT_CANVAS,
     skip_bad: bool = False,
+    check: bool = False,
     job: tuple[int, int] = (0, 1),
     executor: Executor | None = None,
 ) -> Conversion:
-    """Convert a dataset to shards in `out`.
+    """Convert a dataset to shards in `out`; `hd.convert` writes a card beside them too.
 
     Args:
         dataset: a name in CONVERTERS.
-        root: the dataset's own folder or one level above it.
-        out: gets the shards and index.json.
+        root: the dataset's own folder or one level above it; None: data/native/DATASET under HANDDATA_ROOT or here, and
+            hand boxes from data/boxes/DATASET.
+        out: gets the shards and index.json; None: data/shards/DATASET.
         options: of the dataset, `CONVERTERS[dataset].OPTIONS(...)`; None takes its defaults.
         splits: those to convert; empty converts all.
         limit: stop after this many samples.
         workers: processes of this machine.
         canvas: side of the canvases, px, a multiple of 8.
         skip_bad: leave out, count and name samples that cannot be read.
+        check: compare every byte of the shards that are there; those that are damaged are made again.
         job: (index, count) of a job array; this job takes every count-th shard.
         executor: runs the tasks instead of local processes (a Dask cluster's).
 
@@ -88,23 +93,25 @@ def convert(
         >>> done.complete, len(hd.open(FOLDER)) == done.num_samples
         (True, True)
     """
-    root, out = Path(root), Path(out)
     if dataset not in CONVERTERS:
         near = get_close_matches(dataset, CONVERTERS, n=1, cutoff=0.0)[0]
         known = f"one of {', '.join(CONVERTERS)}"
         raise ConfigError("dataset", expected=known, got=repr(dataset), fix=f"The nearest is {near}.")
-    options = options or CONVERTERS[dataset].OPTIONS()
+    home = find_root()
+    options = options or CONVERTERS[dataset].OPTIONS(boxes_default=home.boxes(dataset) if root is None else None)
+    root = home.native(dataset) if root is None else Path(root)
+    out = home.shards(dataset) if out is None else Path(out)
     check_canvas(canvas)
     plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)
     for warning in plan.warnings:
         say(f"{dataset}: {warning}")
-    for what, found in plan.readings:
+    for what, found in (*plan.readings, *told_of(plan.corrections)):
         say(f"{dataset}: {what}: {found}")
     _refuse_other(out, dataset)
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
         _refuse_foreign(out, tasks)
-        kept = _finished(tasks)
+        kept = _finished(tasks, whole=check)
         num_kept = len(kept)
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
         if mine:
@@ -176,18 +183,9 @@ def _run_in_pool(
         fix = "Run the same command again, with fewer --workers; finished shards are kept."
         raise DataError(f"convert {dataset}", expected="running workers", got="a killed one", fix=fix) from error
     finally:
-        _stop(pool)
+        stop(pool)
         for task in tasks:
             task.path.with_name(f"{task.path.name}.{task.tag}{PARTIAL}").unlink(missing_ok=True)
-
-
-def _stop(pool: Executor) -> None:
-    """End the workers at once, whatever they are writing."""
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-        process.join()
 
 
 # ------------------------------------------------------------------------------------------------ state on disk
@@ -211,7 +209,7 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
         yield
         if count > 1:
             with suppress(OSError):  # BlockingIOError: others of the array are at work, the last of them sweeps
-                fcntl.flock(common, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take(common)
                 _sweep(out)
 
 
@@ -246,7 +244,7 @@ def _in_turn(out: Path) -> Iterator[None]:
     """Let one job of an array look at a time whether it is the last: the index is written once and whole."""
     with (out / f"{LOCK}-index").open("a+") as file:
         with suppress(OSError):  # where nothing can be locked, `_locked` has said so
-            fcntl.flock(file, fcntl.LOCK_EX)
+            take(file, wait=True)
         yield
 
 
@@ -265,9 +263,10 @@ def _refuse_other(out: Path, dataset: str) -> None:
         raise ConfigError(out, expected=f"a folder for {dataset}", got=f"the dataset {held}", fix=fix)
 
 
-def _finished(tasks: Sequence[ShardTask]) -> dict[str, dict[str, Any]]:
-    """Return the entries of the shards that are there, made from what the tasks would make them from."""
-    return {task.path.name: entry for task in tasks if (entry := finished(task.path, task.made_from))}
+def _finished(tasks: Sequence[ShardTask], *, whole: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the entries of the shards that are there, made from what the tasks would be made from; see `finished`."""
+    found = {task.path.name: finished(task.path, task.made_from, whole=whole) for task in tasks}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: ShardTask, canvas: int) -> dict[str, Any]:
@@ -280,6 +279,7 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         for split in SPLITS
         if any(shard["split"] == split for shard in shards)
     }
+    options = parse_json(str(task.attributes["options"]), "options", Wanted(what="options"))
     return {
         "schema": VERSION,
         "dataset": dataset,
@@ -288,7 +288,8 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "canvas_scale": task.attributes["canvas_scale"],
         "handdata_version": __version__,
         "manifest_sha256": task.attributes["manifest_sha256"],
-        "options": parse_json(str(task.attributes["options"]), "options", Wanted(what="options")),
+        "options": {k: v for k, v in options.items() if k != "corrections"},  # of one shard; all of them stand beside
+        **({"corrections": plan.corrections.facts} if plan.corrections.samples else {}),
         "origin": find_origin(plan.root, dataset),
         "splits": splits,
         "shards": shards,
@@ -318,6 +319,6 @@ def _finish(out: Path, index: dict[str, Any], entries: Sequence[dict[str, Any]])
 
 def _index_there(out: Path) -> dict[str, Any]:
     try:
-        return read_object(out / INDEX, Wanted(what="an index of shards", largest=LARGE))
+        return unpack(read_object(out / INDEX, Wanted(what="an index of shards", largest=LARGE)))
     except HanddataError:
         return {}

@@ -10,26 +10,22 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import HanddataError
 from handdata.files.tables import value_at
 from handdata.files.text import LARGE, Wanted, read_object
-from handdata.files.whole import write_text
-from handdata.shards.reader import PARTIAL, STATE
+from handdata.files.whole import file_sha256, write_text
+from handdata.progress import say
+from handdata.shards.layout import is_sealed, layout_of, seal_of
+from handdata.shards.reader import PARTIAL, STATE, ShardReader
 from handdata.shards.schema import SPLITS
 
 _STATE = Wanted(what="what a shard was made from", largest=LARGE)
-_ENTRY: Mapping[str, Any] = {
-    "file": str,
-    "split": str,
-    "num_samples": int,
-    "size": int,
-    "sha256": str,
-    "content_sha256": str,
-    "skipped": Mapping[str, str],
-}
+_ENTRY: Mapping[str, Any] = {"file": str, "split": str, "num_samples": int, "skipped": Mapping[str, str]}
+_WRITTEN: Mapping[str, Any] = {"sha256": str, "content_sha256": str}
 _OWN_PARTIAL = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}\.h5(\.\d+)?{re.escape(PARTIAL)}")
 
 
@@ -63,23 +59,56 @@ def own_partials(out: Path) -> list[Path]:
 
 
 def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
-    """Note that a shard is finished."""
-    write_text(_path(shard), json.dumps({"fingerprint": made_from, "entry": entry}))
+    """Note that a shard is finished, and when its file was last written."""
+    write_text(_path(shard), json.dumps({"fingerprint": made_from, "entry": entry, "written": _written(shard)}))
 
 
-def finished(shard: Path, made_from: str) -> dict[str, Any] | None:
-    """Return the entry of a shard that was finished from the same sources, else None."""
+def finished(shard: Path, made_from: str, *, whole: bool = False) -> dict[str, Any] | None:
+    """Return the entry of a shard that was finished from the same sources, else None.
+
+    A file whose size, header or, where it was written since, bytes are others than were noted is named and not taken.
+
+    Args:
+        shard: its path.
+        made_from: fingerprint of its sources.
+        whole: compare all bytes in any case.
+    """
     try:
         state = read_object(_path(shard), _STATE)
         entry: dict[str, Any] = value_at(state, "entry", Mapping[str, Any], where=_path(shard), default={})
-        for key, kind in _ENTRY.items():
+        kinds = {**_ENTRY, **(_WRITTEN if entry.get("num_samples") else {})}
+        for key, kind in kinds.items():
             value_at(entry, key, kind, where=_path(shard))
     except HanddataError:
         return None
-    if state.get("fingerprint") != made_from or not _ENTRY.keys() <= entry.keys():
+    if state.get("fingerprint") != made_from or not kinds.keys() <= entry.keys():
         return None
-    there = entry["num_samples"] == 0 or (shard.is_file() and shard.stat().st_size == entry["size"])
-    return entry if there else None
+    if entry["num_samples"] == 0:
+        return entry
+    fault = _fault(shard, entry, whole=whole or state.get("written") != _written(shard))
+    if fault:
+        say(f"{shard.name}: {fault}: made again")
+        return None
+    if state.get("written") != _written(shard):  # a copy, or touched: the same bytes
+        with suppress(HanddataError):  # another job notes the same, or nothing can be written there
+            remember(shard, made_from, entry)
+    return entry
+
+
+def _fault(shard: Path, entry: dict[str, Any], *, whole: bool) -> str:
+    """Tell what a shard's file is not that its entry says, "" if nothing."""
+    layout = layout_of(entry.get("layout"))
+    if layout is None or not is_sealed(entry):
+        return "of an older handdata"
+    if not shard.is_file():
+        return "not there"
+    try:
+        ShardReader(shard, seal_of(entry, layout))
+    except HanddataError as error:
+        return f"damaged, {error.got}"
+    if whole and file_sha256(shard) != entry["sha256"]:
+        return "damaged, other bytes than were written"
+    return ""
 
 
 def forget(shard: Path) -> None:
@@ -103,3 +132,7 @@ def _stat(path: str) -> str:
     except OSError:
         return "absent "
     return f"{status.st_size} {status.st_mtime_ns} "
+
+
+def _written(shard: Path) -> int:
+    return shard.stat().st_mtime_ns if shard.is_file() else 0

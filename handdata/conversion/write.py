@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,29 @@ import numpy as np
 from handdata import __version__
 from handdata.conversion.rows import canvas_row, check_sample
 from handdata.errors import ConfigError, DataError
+from handdata.evaluation.absolute import HAND_MM
 from handdata.files.locks import alone
+from handdata.geometry import in_frame, project
+from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
-from handdata.shards.reader import INDEX, file_sha256, write_index
-from handdata.shards.schema import DEFAULT_CANVAS, SAMPLE_ID_BYTES, SPLITS, UNKNOWN, VERSION, BoxSource, Sample
+from handdata.shards.reader import INDEX, write_index
+from handdata.shards.schema import (
+    DEFAULT_CANVAS,
+    LAST_FRAME,
+    ORIGINS,
+    SAMPLE_ID_BYTES,
+    SPLITS,
+    UNKNOWN,
+    VERSION,
+    BoxSource,
+    Sample,
+)
 from handdata.shards.writer import ShardWriter
-from handdata.skeleton import HAND_SIDES
+from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
 SHARD_HANDS = 1024  # kept in memory until their shard is written: 113 MB at 192 px
-CANVAS_SCALE = 1.5
 CROP_RULE = "crop_box of the hand, else its box, else a square round its keypoints + 40 px"
 
 Row = dict[str, Any]
@@ -34,23 +47,26 @@ def write_dataset(
     split: str | None = None,
     canvas: int = DEFAULT_CANVAS,
     canvas_scale: float = CANVAS_SCALE,
-    origin: str = "own",
+    origin: str | None = None,
     shard_hands: int = SHARD_HANDS,
     overwrite: bool = False,
 ) -> Dataset:
     """Write hands as shards, so that everything that works on a converted dataset works on them.
 
-    A second call adds another split to the folder.
+    A second call adds another split to the folder. A hand with 3D, a camera and no 2D gets its projection. The picture
+    of a hand is what is stored: of a converted hand that is its canvas. To choose, join or split converted hands, and
+    keep them as they are, use `recut`.
 
     Args:
         folder: gets the shards and index.json; made if need be.
-        hands: `Hand`s, or dicts of their attributes: `image` and `side`, and whatever labels there are, in pixels of
-            `image`. A hand without an id gets its number.
+        hands: `Hand`s, or dicts of their attributes: `image` (an array, or the path of a picture) and `side`, and
+            whatever labels there are, in pixels of `image`. A hand without an id gets its number.
         name: of the dataset.
         split: "train", "val" or "test" for all of them; None: each hand's own, "train" where it has none.
         canvas: side of the stored pictures, px, a multiple of 8.
         canvas_scale: side of the window that is stored over that of the crop.
-        origin: "own", "published" or "rendered": whose hands these are.
+        origin: "own", "published" or "rendered": whose hands these are. None: what they say themselves, "own" where
+            they do not.
         shard_hands: hands of one shard; so many are kept in memory.
         overwrite: replace splits that are there already.
 
@@ -59,7 +75,7 @@ def write_dataset(
 
     Raises:
         DataError: a hand that no shard can hold; the line says which.
-        ConfigError: a split is there already, or the folder holds another dataset.
+        ConfigError: a split is there already, the folder holds another dataset, or the hands are of several origins.
         BusyError: somebody else writes into the folder.
 
     Example:
@@ -74,15 +90,18 @@ def write_dataset(
         raise ConfigError("canvas", expected="a multiple of 8 from 8 to 1024", got=str(canvas))
     if not 1 <= canvas_scale <= 16:
         raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))
+    if origin not in (None, *ORIGINS):
+        raise ConfigError("origin", expected=f"one of {', '.join(ORIGINS)}", got=repr(origin))
     with alone(path, "writing"):
         before = _before(path, name, canvas, canvas_scale)
-        writer = _Folder(path, name, canvas, canvas_scale, shard_hands)
+        known = origin or (None if overwrite else before.get("origin") or None)
+        writer = _Folder(path, name, canvas, canvas_scale, shard_hands, _Origin(known, is_asked=origin is not None))
         entries, sequences = writer.write(hands, split, taken=set() if overwrite else set(before["splits"]))
         if not entries:
             raise DataError(path, expected="hands to write", got="none")
         kept = [entry for entry in before["shards"] if entry["split"] not in sequences]
         old = {s: facts["sequences"] for s, facts in before["splits"].items() if s not in sequences}
-        index = _index(name, canvas, canvas_scale, origin, [*kept, *entries], old | sequences)
+        index = _index(name, canvas, canvas_scale, writer.origin.name, [*kept, *entries], old | sequences)
         write_index(path, index)
         for entry in before["shards"]:
             if entry["file"] not in {one["file"] for one in index["shards"]}:
@@ -104,7 +123,7 @@ def to_sample(hand: Hand) -> Sample:
     return Sample(
         id=hand.id,
         image=hand.image,
-        hand_side=HAND_SIDES.index(hand.side),
+        hand_side=SIDE_NAMES.index(hand.side),
         keypoints_2d=hand.keypoints_2d,
         keypoints_3d=hand.keypoints_3d,
         keypoints_3d_normalized=hand.keypoints_3d_normalized,
@@ -122,10 +141,39 @@ def to_sample(hand: Hand) -> Sample:
     )
 
 
+class _Origin:
+    """Whose hands a dataset shows: what was asked for, or what all its hands say."""
+
+    def __init__(self, known: str | None, *, is_asked: bool) -> None:
+        self._known, self._is_asked = known, is_asked
+
+    @property
+    def name(self) -> str:
+        """One of ORIGINS."""
+        return self._known or "own"
+
+    def add(self, origin: str, where: str) -> None:
+        """Take a hand's, "" where it does not say.
+
+        Raises:
+            ConfigError: hands before it are of another, and nothing was asked for.
+        """
+        own = origin or "own"
+        if not self._is_asked and self._known not in (None, own):
+            fix = "Pass origin= to say what the whole is, or write them apart."
+            raise ConfigError(
+                where, expected=f"{self._known} hands, as those before", got=f"one that is {own}", fix=fix
+            )
+        self._known = self._known or own
+
+
 class _Folder:
     """Gathers rows by split and writes a shard whenever there are enough of one."""
 
-    def __init__(self, path: Path, name: str, canvas: int, canvas_scale: float, shard_hands: int) -> None:
+    def __init__(
+        self, path: Path, name: str, canvas: int, canvas_scale: float, shard_hands: int, origin: _Origin
+    ) -> None:
+        self.origin = origin
         self._path, self._name, self._canvas, self._scale = path, name, canvas, canvas_scale
         self._shard_hands = shard_hands
         self._entries: list[dict[str, Any]] = []
@@ -150,15 +198,21 @@ class _Folder:
             self._flush(where)
         return self._entries, {name: sorted(found) for name, found in self._sequences.items()}
 
-    def _rows(self, hands: Iterable[Hand | Mapping[str, Any]], split: str | None) -> Iterator[tuple[Hand, Row, str]]:
+    def _rows(self, hands: Iterable[object], split: str | None) -> Iterator[tuple[Hand, Row, str]]:
         for number, given in enumerate(hands):
+            if not isinstance(given, Hand | Mapping):
+                got = type(given).__name__
+                raise DataError(f"hand {number}", expected="a Hand or a dict of its attributes", got=got)
             try:
-                hand = given if isinstance(given, Hand) else Hand.from_dict(dict(given))
+                hand = _with_2d(given if isinstance(given, Hand) else Hand.from_dict(dict(given)))
                 sample = to_sample(hand)
             except ValueError as error:
                 raise DataError(f"hand {number}", expected="a hand to write", got=str(error)) from None
             name, where = hand.id or f"{number:06d}", split or hand.split or "train"
             self._check(name, where, f"hand {number}")
+            _check_words(hand, f"hand {number} ({name})")
+            _check_unit(hand, f"hand {number} ({name})")
+            self.origin.add(hand.origin, f"hand {number} ({name})")
             check_sample(sample, f"hand {number} ({name})")
             if self._optional is None:
                 has = {"foreground": hand.foreground is not None, "mask": hand.mask is not None}
@@ -201,9 +255,42 @@ class _Folder:
             for hand, row in members:
                 place = {"sequence": sequences.index(hand.sequence), "camera": cameras.index(hand.camera)}
                 shard.append(row | place)
-        facts = {"file": path.name, "split": split, "num_samples": len(members), "size": path.stat().st_size}
-        hashes = {"sha256": file_sha256(path), "content_sha256": shard.content_sha256}
-        self._entries.append(facts | hashes)
+        self._entries.append(shard.entry())
+
+
+def _with_2d(hand: Hand) -> Hand:
+    """Project the 3D of a hand that has a camera and no 2D at all."""
+    if hand.annotated_2d.any() or not hand.annotated_3d.any() or not np.isfinite(hand.K).all():
+        return hand
+    in_front = hand.annotated_3d & (hand.keypoints_3d[:, 2] > 0)
+    uv = np.full((NUM_KEYPOINTS, 2), np.nan)
+    uv[in_front] = project(hand.keypoints_3d[in_front], hand.K)
+    return replace(hand, keypoints_2d=uv, annotated_2d=in_front, in_frame=in_frame(uv, *hand.size))
+
+
+def _check_unit(hand: Hand, where: str) -> None:
+    """Refuse 3D that cannot be millimetres.
+
+    Raises:
+        DataError: the wrist would be nearer to the middle knuckle, or farther from it, than in any hand.
+    """
+    if np.isfinite(hand.scale_mm) and not HAND_MM[0] <= hand.scale_mm <= HAND_MM[1]:
+        expected = f"mm: {HAND_MM[0]:g} to {HAND_MM[1]:g} from wrist to middle MCP"
+        raise DataError(
+            f"{where}[keypoints_3d]", expected=expected, got=f"{hand.scale_mm:.3g}", fix="Convert the unit."
+        )
+
+
+def _check_words(hand: Hand, where: str) -> None:
+    """Refuse what a shard's tables of names and numbers cannot hold."""
+    for name in ("sequence", "camera"):
+        text = getattr(hand, name)
+        if not isinstance(text, str) or not text.isascii():
+            raise DataError(f"{where}[{name}]", expected="ASCII text", got=repr(text))
+    if not isinstance(hand.frame, int | np.integer) or not 0 <= hand.frame <= LAST_FRAME:
+        raise DataError(f"{where}[frame]", expected=f"a whole number from 0 to {LAST_FRAME}", got=repr(hand.frame))
+    if hand.has_object not in (True, False, None):
+        raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))
 
 
 def _options(canvas: int) -> dict[str, Any]:

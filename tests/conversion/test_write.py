@@ -6,7 +6,8 @@ import pytest
 import handdata as hd
 from handdata.check.verify import verify
 from handdata.conversion.write import write_dataset
-from handdata.errors import ConfigError, DataError
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
 from tests.train.made_shards import made_sample
 
@@ -94,13 +95,43 @@ def test_another_call_adds_a_split_and_keeps_what_is_there(tmp_path):
         ([made(0), made(0)], "hand 1: expected a unique ASCII id of at most 96 characters, got 's/0000' twice"),
         ([made(0, split="trian")], "expected a split of train, val, test, got 'trian'"),
         ([], "expected hands to write, got none"),
+        ([3], "hand 0: expected a Hand or a dict of its attributes, got int"),
+        ({"image": 3, "side": "left"}, "hand 0: expected a Hand or a dict of its attributes, got str"),
+        ([{"image": "nowhere.png", "side": "left"}], r"nowhere\.png: expected a picture, got no file\. Check the path"),
         ([made(0, K=np.zeros((3, 3)))], "expected positive focal lengths"),
+        ([made(0, sequence="séance")], r"hand 0 \(s/0000\)\[sequence\]: expected ASCII text, got 'séance'"),
+        ([made(0, camera=None)], r"\[camera\]: expected ASCII text, got None"),
+        ([made(0, frame=-1)], r"\[frame\]: expected a whole number from 0 to 2147483647, got -1"),
+        ([made(0, has_object=3)], r"\[has_object\]: expected True, False or None, got 3"),
     ],
 )
 def test_a_hand_that_cannot_be_written_is_told_and_leaves_no_dataset(tmp_path, hands, line):
-    with pytest.raises(DataError, match=line):
+    with pytest.raises((DataError, MissingError), match=line):
         write_dataset(tmp_path / "mine", hands, name="mine")
     assert not (tmp_path / "mine" / "index.json").exists()
+
+
+def test_hands_keep_their_origin_through_whatever_is_done_to_them(tmp_path):
+    first = write_dataset(tmp_path / "a", [made(0, origin="rendered")], name="mine")
+    again = write_dataset(tmp_path / "b", (hand.crop(64, rotate=9).mirrored() for hand in first), name="mine")
+
+    assert first.origin == first[0].origin == first[0].source.origin == again.origin == "rendered"
+    assert write_dataset(tmp_path / "c", [made(0)], name="mine").origin == "own"
+    assert write_dataset(tmp_path / "d", first, name="mine", origin="own")[0].origin == "own"
+
+
+def test_hands_of_several_origins_are_not_called_one(tmp_path):
+    hands = [made(0, origin="rendered"), made(1)]
+    with pytest.raises(
+        ConfigError, match=r"hand 1 \(s/0001\): expected rendered hands, as those before, got one that is own"
+    ):
+        write_dataset(tmp_path / "mine", hands, name="mine")
+    write_dataset(tmp_path / "mine", hands[:1], name="mine", split="train")
+    with pytest.raises(ConfigError, match="expected rendered hands"):
+        write_dataset(tmp_path / "mine", hands[1:], name="mine", split="val")
+    assert write_dataset(tmp_path / "mine", hands, name="mine", origin="own", overwrite=True).origin == "own"
+    with pytest.raises(ConfigError, match="origin: expected one of rendered, published, own, got 'mine'"):
+        write_dataset(tmp_path / "other", hands, name="mine", origin="mine")
 
 
 def test_another_dataset_is_not_written_over(tmp_path):
@@ -122,3 +153,30 @@ def test_a_conversion_of_another_dataset_does_not_replace_it(tmp_path, native_tr
 def test_canvases_that_cannot_be_are_refused(tmp_path, canvas, scale):
     with pytest.raises(ConfigError):
         write_dataset(tmp_path / "mine", [made(0)], name="mine", canvas=canvas, canvas_scale=scale)
+
+
+def test_hands_with_a_camera_and_no_2d_get_their_projection(tmp_path):
+    given = made(0)
+    bare = hd.Hand(image=given.image, side="left", keypoints_3d=given.keypoints_3d, K=given.K)
+    (found,) = write_dataset(tmp_path, [bare], name="mine")
+
+    np.testing.assert_allclose(found.source.keypoints_2d, project(given.keypoints_3d, given.K), atol=1e-3)
+    assert found.annotated_2d.all()
+
+
+@pytest.mark.parametrize("factor", [0.001, 0.1, 10])
+def test_3d_in_another_unit_is_refused(tmp_path, factor):
+    hand = made(0)
+    with pytest.raises(DataError, match=r"\[keypoints_3d\]: expected mm: 20 to 300 from wrist to middle MCP"):
+        write_dataset(tmp_path, [made(0, keypoints_3d=hand.keypoints_3d * factor)], name="mine")
+
+
+def test_what_lies_beyond_the_picture_is_not_inside(tmp_path):
+    picture = np.full((60, 80, 3), 200, np.uint8)
+    uv = np.array([70.0, 50.0]) + np.random.default_rng(0).uniform(-9, 9, (21, 2))
+    (hand,) = write_dataset(tmp_path, [{"image": picture, "side": "left", "keypoints_2d": uv}], name="mine")
+    black = (hand.image == 0).all(-1)
+
+    assert 0.1 < black.mean() < 0.9
+    assert (hand.inside == ~black).mean() > 0.97  # the edge is blurred
+    np.testing.assert_allclose(hand.to_source(hand.keypoints_2d), uv, atol=1e-3)

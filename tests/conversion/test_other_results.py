@@ -1,0 +1,153 @@
+"""Predictions of other programs find their samples: COCO results, pickles of mmpose; exported and foreign files."""
+
+import contextlib
+import io
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pycocotools.coco import COCO
+
+from handdata.cli import group
+from handdata.conversion.other_results import read_any_predictions
+from handdata.conversion.run import convert
+from handdata.converters.custom import CustomOptions
+from handdata.errors import ConfigError, DataError
+from handdata.exchange.export import export
+from handdata.shards.dataset import open_dataset
+from tests.check.made_dataset import make_dataset
+from tests.evaluation.test_precision import judged
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Return a dataset, its exported labels, and results that are off by some pixels of the exported pictures."""
+    folder = tmp_path_factory.mktemp("results")
+    dataset = open_dataset(make_dataset(folder / "made", count=30))
+    export(dataset, folder / "coco", "coco")
+    labels = folder / "coco/annotations/val.json"
+    rng, results = np.random.default_rng(1), []
+    for entry in json.loads(labels.read_text())["annotations"]:
+        points = np.array(entry["keypoints"]).reshape(21, 3)
+        points[:, :2] += rng.normal(0, rng.uniform(0, 5), (21, 2))
+        given = {"image_id": entry["image_id"], "category_id": 1, "keypoints": points.ravel().tolist()}
+        results.append({**given, "score": float(rng.random())})
+    (folder / "results.json").write_text(json.dumps(results))
+    return dataset, labels, folder / "results.json"
+
+
+def by_pycocotools(labels, results):
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(labels))
+    return judged(truth, str(results))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_gives_the_precision_of_pycocotools(exported, tmp_path):
+    dataset, labels, results = exported
+    options = ["--annotations", labels, "--shards", dataset.folder, "--out", tmp_path / "scores.json", "--json"]
+
+    run = CliRunner().invoke(group, [str(word) for word in ["evaluate", "--predictions", results, *options]])
+
+    assert run.exit_code == 0, run.output
+    found = {row["protocol"]: row for row in json.loads(run.stdout)["scores"] if row["split"] == "val"}
+    expected = by_pycocotools(labels, results)
+    assert 0.05 < expected[0] < 0.95
+    for name, place in {"oks_ap:50_95": 0, "oks_ap:50": 1, "oks_ap:75": 2, "oks_ap:recall": 5}.items():
+        assert found[name]["value"] == pytest.approx(expected[place], abs=1e-4)  # float32 shards
+    assert found["epe_px:mean"]["labels"] == 10 * 21
+
+
+def dumped(labels, *, name_the_hand=True):
+    """Return what mmpose's DumpResults writes of perfect predictions."""
+    content = json.loads(labels.read_text())
+    return [
+        {
+            "id": np.int64(entry["id"]) if name_the_hand else 0,
+            "img_id": entry["image_id"],
+            "img_path": "somewhere.png",
+            "category_id": 1,
+            "pred_instances": {
+                "keypoints": np.array(entry["keypoints"]).reshape(1, 21, 3)[..., :2].astype(np.float32),
+                "keypoint_scores": np.full((1, 21), 0.5, np.float32),
+            },
+        }
+        for entry in content["annotations"]
+    ]
+
+
+def test_a_dump_of_mmpose_is_in_pixels_of_the_pictures_as_shipped(exported, tmp_path):
+    dataset, labels, _ = exported
+    (tmp_path / "results.pkl").write_bytes(pickle.dumps(dumped(labels)))
+
+    found = read_any_predictions(tmp_path / "results.pkl", labels)
+
+    val = dataset.split("val")
+    assert sorted(found.sample_id) == sorted(val["id"].tolist())
+    order = np.argsort(val["id"])
+    np.testing.assert_allclose(found.keypoints_2d["given"], val["keypoints_2d"][order], atol=1e-3)
+    np.testing.assert_allclose(found.score, 0.5)
+
+
+def test_a_pickle_that_would_run_something_is_refused(exported, tmp_path):
+    class Bad:
+        def __reduce__(self):
+            return (print, ("ran",))
+
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps([Bad()]))
+
+    with pytest.raises(DataError, match="Nothing in it was run"):
+        read_any_predictions(tmp_path / "bad.pkl", exported[1])
+
+
+def test_two_hands_of_one_picture_are_told_apart_and_a_third_prediction_is_said(tmp_path, capsys):
+    """A foreign file: pictures as shipped, hands that only their place tells apart."""
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "both.png"), rng.integers(0, 256, (240, 320, 3), np.uint8))
+    hands = [rng.uniform(low, low + 80, (21, 2)).round(2) for low in (10, 140)]
+    flat = [np.column_stack([uv, np.full(21, 2)]).ravel().tolist() for uv in hands]
+    names = [
+        "wrist",
+        *(f"{finger}{n}" for finger in ("thumb", "index", "middle", "ring", "little") for n in range(1, 5)),
+    ]
+    labels = {
+        "images": [{"id": 7, "file_name": "both.png", "width": 320, "height": 240}],
+        "categories": [{"id": 1, "name": "hand", "keypoints": names}],
+        "annotations": [
+            {"id": n, "image_id": 7, "category_id": 1, "keypoints": k, "bbox": [0, 0, 9, 9]} for n, k in enumerate(flat)
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    options = CustomOptions(annotations=tmp_path / "labels.json", split_by="train", side="unknown")
+    convert("custom", tmp_path, tmp_path / "shards", options=options)
+    results = [
+        {"image_id": 7, "category_id": 1, "keypoints": flat[1], "score": 0.9},
+        {"image_id": 7, "category_id": 1, "keypoints": flat[1], "score": 0.2},
+        {"image_id": 7, "category_id": 1, "keypoints": flat[0], "score": 0.5},
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+
+    found = read_any_predictions(tmp_path / "results.json", tmp_path / "labels.json")
+
+    made = open_dataset(tmp_path / "shards")
+    assert found.sample_id.tolist() == sorted(made["id"].tolist())
+    np.testing.assert_allclose(found.keypoints_2d["given"], made["keypoints_2d"], atol=1e-3)
+    assert found.score.tolist() == [0.5, 0.9]
+    assert "1 of 3 predicted hands" in capsys.readouterr().err
+
+
+def test_results_without_their_labels_are_refused_in_one_line(exported, tmp_path):
+    _, labels, results = exported
+    with pytest.raises(
+        ConfigError, match=r"--annotations: expected the labels that results\.json counts by, got nothing"
+    ):
+        read_any_predictions(results)
+    (tmp_path / "x.json").write_text('[{"image_id": 1, "keypoints": [1, 2, 3]}]')
+    with pytest.raises(DataError, match="expected 21 keypoints, got 1"):
+        read_any_predictions(tmp_path / "x.json", labels)
+    (tmp_path / "y.json").write_text(json.dumps([{"image_id": 999, "keypoints": [1.0] * 63}]))
+    with pytest.raises(DataError, match="expected pictures of that file of labels, got image_id 999"):
+        read_any_predictions(tmp_path / "y.json", labels)

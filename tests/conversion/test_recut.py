@@ -1,0 +1,169 @@
+"""Shards cut anew hold the same rows: nothing is converted again."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from handdata.check.diff import compare
+from handdata.check.verify import verify
+from handdata.cli import group
+from handdata.conversion.recut import recut, resplit
+from handdata.converters.read.picture_splits import SplitBy
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.evaluation.predictions import Predictions, write_predictions
+from handdata.shards.dataset import concat, open_dataset
+from tests.check.made_dataset import make_dataset
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("made") / "made", count=30)
+
+
+def run(*arguments):
+    return CliRunner().invoke(group, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def hashes(data):
+    return dict(zip(data["id"].tolist(), data["row_hash"].tolist(), strict=True))
+
+
+def test_everything_cut_anew_is_the_same_dataset(shards, tmp_path):
+    recut(open_dataset(shards), tmp_path / "out")
+
+    assert compare(shards, tmp_path / "out").same
+    assert hashes(open_dataset(tmp_path / "out")) == hashes(open_dataset(shards))
+    assert verify(tmp_path / "out").findings == verify(shards).findings
+
+
+def test_a_subset_keeps_rows_and_their_hashes(shards, tmp_path):
+    result = run("subset", shards, "--split", "train", "--sample", 7, "--seed", 3, "--out", tmp_path / "out")
+
+    some = open_dataset(tmp_path / "out")
+    assert result.stdout == f"7 samples -> {tmp_path / 'out'}\n"
+    assert set(some["split"]) == {"train"}
+    assert hashes(some).items() <= hashes(open_dataset(shards)).items()
+
+
+def test_a_subset_of_listed_ids(shards, tmp_path):
+    wanted = open_dataset(shards)["id"][[3, 11, 29]].tolist()
+    (tmp_path / "ids.txt").write_text("\n".join(wanted) + "\n")
+
+    run("subset", shards, "--ids", tmp_path / "ids.txt", "--out", tmp_path / "out")
+
+    assert sorted(open_dataset(tmp_path / "out")["id"].tolist()) == sorted(wanted)
+
+
+def test_an_id_that_is_not_there_is_named(shards, tmp_path):
+    (tmp_path / "ids.txt").write_text("nobody\n")
+
+    with pytest.raises(DataError, match=r"ids\.txt:1: expected an id of that dataset, got nobody"):
+        run("subset", shards, "--ids", tmp_path / "ids.txt", "--out", tmp_path / "out")
+
+
+def test_parts_merged_are_the_whole(shards, tmp_path):
+    data = open_dataset(shards)
+    recut(data[:11], tmp_path / "a")
+    recut(data[11:], tmp_path / "b")
+
+    run("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "whole")
+
+    assert compare(shards, tmp_path / "whole").same
+
+
+def test_datasets_of_two_names_need_a_new_one(shards, tmp_path):
+    other = recut(open_dataset(shards)[:3], tmp_path / "other", name="other")
+
+    with pytest.raises(ConfigError, match="--name"):
+        recut(concat([open_dataset(shards)[3:], other]), tmp_path / "out")
+    assert recut(concat([open_dataset(shards)[3:], other]), tmp_path / "out", name="both").name == "both"
+
+
+def test_a_sample_in_two_datasets_is_refused(shards, tmp_path):
+    data = open_dataset(shards)
+
+    with pytest.raises(DataError, match="each id once"):
+        recut(concat([data, data[:1]]), tmp_path / "out")
+
+
+def test_new_splits_hold_whole_sequences(shards, tmp_path):
+    result = run("split", shards, "--by", "sequence:0.3/0.3", "--out", tmp_path / "out")
+
+    new = open_dataset(tmp_path / "out")
+    assert result.exit_code == 0
+    homes = {}
+    for sequence, split in zip(new["sequence"].tolist(), new["split"].tolist(), strict=True):
+        homes.setdefault(sequence, set()).add(split)
+    assert all(len(found) == 1 for found in homes.values())
+    assert hashes(new) == hashes(open_dataset(shards))
+
+
+def test_new_splits_at_random_are_the_same_for_the_same_seed(shards):
+    data, by = open_dataset(shards), SplitBy("random", 0.2, 0.2)
+
+    first = resplit(data, by, 0)
+
+    assert (first == resplit(data, by, 0)).all()
+    assert (first != resplit(data, by, 1)).any()
+    assert [int((first == split).sum()) for split in ("train", "val", "test")] == [18, 6, 6]
+
+
+def test_a_folder_with_shards_is_not_written_over(shards, tmp_path):
+    with pytest.raises(ConfigError, match="a folder without shards"):
+        recut(open_dataset(shards), shards)
+    with pytest.raises(MissingError, match="hands to write"):
+        recut(open_dataset(shards)[np.zeros(0, int)], tmp_path / "out")
+
+
+# ------------------------------------------------------------------------------------------------ the worst
+
+
+@pytest.fixture
+def scored(shards, tmp_path):
+    """Return results.json of predictions that are off by per cents of the crop, its number; three have none."""
+    data = open_dataset(shards)
+    sides = data["crop_xyxy"][:, 2] - data["crop_xyxy"][:, 0]
+    off = np.arange(len(data)) / 100 * sides
+    given = Predictions(
+        dataset=np.array([data.name] * 27),
+        sample_id=data["id"][:27],
+        keypoints_2d={"given": (data["keypoints_2d"] + off[:, None, None])[:27]},
+        crop_xyxy=np.full((27, 4), np.nan, np.float32),
+    )
+    write_predictions(tmp_path / "mine.h5", given)
+    made = run(
+        "evaluate", "--predictions", tmp_path / "mine.h5", "--shards", shards, "--out", tmp_path / "results.json"
+    )
+    assert made.exit_code == 0, made.output
+    return tmp_path / "results.json"
+
+
+def test_the_worst_of_an_evaluation_come_first(shards, scored, tmp_path):
+    result = run("subset", shards, "--errors", scored, "--worst", 4, "--split", "train", "--out", tmp_path / "out")
+
+    data = open_dataset(shards)
+    train = [name for name, split in zip(data["id"], data["split"], strict=True) if split == "train"]
+    assert open_dataset(tmp_path / "out")["id"].tolist() == train[:-5:-1]
+    assert result.stdout == f"4 samples -> {tmp_path / 'out'}\n"
+    assert "4 of 20 hands, those with the largest mean error in 2D, worst first" in result.stderr
+
+
+def test_the_worst_are_found_where_results_and_predictions_moved_together(shards, scored, tmp_path):
+    (tmp_path / "moved").mkdir()
+    for name in ("results.json", "mine.h5"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+
+    result = run(
+        "subset", shards, "--errors", tmp_path / "moved/results.json", "--worst", 90, "--out", tmp_path / "out"
+    )
+
+    assert result.exit_code == 0
+    assert len(open_dataset(tmp_path / "out")) == 27  # the others have no prediction
+
+
+def test_the_worst_need_both_options_and_the_predictions(shards, scored, tmp_path):
+    assert "together" in run("subset", shards, "--worst", 3, "--out", tmp_path / "out").stderr
+    (tmp_path / "mine.h5").unlink()
+
+    with pytest.raises(MissingError, match=r"mine\.h5: expected the predictions behind the results, got no file"):
+        run("subset", shards, "--errors", scored, "--worst", 3, "--out", tmp_path / "out")
