@@ -1,41 +1,83 @@
-"""COCO keypoints: images/<split>/ and annotations/<split>.json. Format: https://cocodataset.org/#format-data ."""
+"""COCO keypoints: images/<split>/ and annotations/<split>.json, written and read.
+
+Format: https://cocodataset.org/#format-data . Read are a user's own file (docs/custom.md), what `write` wrote, and the
+published files of hands that call themselves COCO, which differ (handdata/exchange/coco_kinds.py).
+"""
 
 import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from handdata.exchange.pictures import file_key, plain_labels, write_pictures
+from handdata.errors import DataError
+from handdata.exchange.coco_kinds import HIDDEN, OPEN, OWN_KIND, PLAIN, SURE, CocoKind, find_kind
+from handdata.exchange.labels import (
+    Annotations,
+    Array,
+    HandLabels,
+    LabelRow,
+    broken_row,
+    make_row,
+    nan,
+    said,
+    side_in,
+    side_of,
+    size_of,
+    whole_number,
+)
+from handdata.exchange.pictures import ExportView, picture_files, write_pictures
+from handdata.exchange.plain import OWN, SLOTS, hand_of_plain, lies_in
+from handdata.exchange.point_names import PALM, match_names, names_a_point
+from handdata.files.text import Wanted, as_object
 from handdata.files.whole import whole
-from handdata.geometry import xyxy_to_xywh
-from handdata.shards.dataset import Dataset
-from handdata.skeleton import BONES, KEYPOINTS
+from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
+from handdata.shards.schema import UNKNOWN
+from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
 NOT_LABELLED, LABELLED, VISIBLE = 0, 1, 2  # of a keypoint in COCO
 _PIXELS = "pixels of the exported picture, (0, 0) the centre of its first pixel"
+_FILE = Wanted(what="annotations", fix="See docs/custom.md.")
+_OF_FILE = ("unit", "K", "pixel_origin", "side", "split", "has_object")  # what `info` may say for every hand
+_FEW = 21  # labelled points: a file of so few may have hidden ones alone
 
 
-def write(data: Dataset, split: str, out: Path, picture: str) -> None:
-    """Write images/<split>/ and annotations/<split>.json, one sample at a time."""
-    write_pictures(data, split, out, picture)
-    side = data.canvas
+def write(view: ExportView, out: Path) -> None:
+    """Write images/<split>/ and annotations/<split>.json, one picture at a time."""
     head = {
-        "info": {"description": f"{data.name} {split}", "pixels": _PIXELS, "keypoints_3d": "mm, camera frame"},
-        "licenses": [],
+        "info": {"description": view.title, "url": view.homepage, "pixels": _PIXELS, "unit": "mm"},
+        "licenses": [{"id": 1, "name": view.licence, "url": view.homepage}] if view.licence else [],
         "categories": [category()],
     }
-    with whole(out / "annotations" / f"{split}.json") as file:
-        file.write((json.dumps(head)[:-1] + ',\n"images": [\n').encode())
-        for number, sample_id in enumerate(data["id"].tolist()):
-            name = f"{split}/{file_key(sample_id)}.{picture}"
-            entry = {"id": number + 1, "file_name": name, "width": side, "height": side}
-            file.write((",\n" if number else "").encode() + json.dumps(entry).encode())
-        file.write(b'\n],\n"annotations": [\n')
-        for number, hand in enumerate(data):
-            entry = annotation(plain_labels(hand), number + 1, side)
-            file.write((",\n" if number else "").encode() + json.dumps(entry).encode())
-        file.write(b"\n]}\n")
+    with whole(out / "annotations" / f"{view.split}.json") as file:
+        file.write((json.dumps(head)[:-1] + ',\n"annotations": [\n').encode())
+        images: list[str] = []
+        number = 0
+        for picture in write_pictures(view, out):
+            width, height = picture.size
+            licence = {"license": 1} if view.licence else {}
+            image = {
+                "id": len(images) + 1,
+                "file_name": f"{view.split}/{picture.name}",
+                "width": width,
+                "height": height,
+            }
+            images.append(json.dumps(image | licence))
+            for labels in picture.labels:
+                number += 1
+                entry = annotation(labels, number, len(images), picture.size)
+                file.write((",\n" if number > 1 else "").encode() + json.dumps(entry).encode())
+        file.write(b'\n],\n"images": [\n' + ",\n".join(images).encode() + b"\n]}\n")
+
+
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"annotations/{view.split}.json", *picture_files(view)]
 
 
 def category() -> dict[str, Any]:
@@ -49,7 +91,7 @@ def category() -> dict[str, Any]:
     }
 
 
-def annotation(labels: dict[str, Any], number: int, side: int) -> dict[str, Any]:
+def annotation(labels: dict[str, Any], number: int, image: int, size: tuple[int, int]) -> dict[str, Any]:
     """Return a sample as a COCO annotation: keypoints as (u, v, flag), and our own fields beside.
 
     The flag is 2 for a visible keypoint or where the dataset does not say, 1 for a hidden one or one outside the
@@ -61,17 +103,16 @@ def annotation(labels: dict[str, Any], number: int, side: int) -> dict[str, Any]
         if point is None:
             keypoints += [0, 0, NOT_LABELLED]
             continue
-        inside = all(-0.5 <= c < side - 0.5 for c in point)
-        keypoints += [*point, VISIBLE if visible != 0 and inside else LABELLED]
+        keypoints += [*point, VISIBLE if visible != 0 and lies_in(point, size) else LABELLED]
     known = np.array([point for point in uv if point is not None]).reshape(-1, 2)
     box = labels["bbox_xyxy"]
     if box is None:
-        box = [*(known.min(0) + 0.5), *(known.max(0) + 0.5)] if len(known) else [0.0, 0.0, float(side), float(side)]
+        box = [*(known.min(0) + 0.5), *(known.max(0) + 0.5)] if len(known) else [0.0, 0.0, *map(float, size)]
     left, top, width, height = xyxy_to_xywh(box).tolist()
-    own = {k: labels[k] for k in ("sample_id", "hand_side", "has_object", "keypoints_3d", "K", "flags")}
+    own = {key: value for key, value in labels.items() if key != "keypoints_2d"}
     return {
         "id": number,
-        "image_id": number,
+        "image_id": image,
         "category_id": 1,
         "iscrowd": 0,
         "num_keypoints": len(known),
@@ -80,3 +121,183 @@ def annotation(labels: dict[str, Any], number: int, side: int) -> dict[str, Any]
         "area": width * height,
         **own,
     }
+
+
+# ------------------------------------------------------------------------------------------------ read
+
+Slots = tuple[int | None, ...]
+
+
+def read(path: Path, content: Any) -> Annotations:
+    """Read a file of annotations, whose content is given as parsed.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    content = as_object(content, path, _FILE)
+    try:
+        reading = _Reading(path, content)
+        annotations = list(content["annotations"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fix = "See docs/custom.md for the parts it needs."
+        raise DataError(
+            path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
+        ) from None
+    rows = [row for number, given in enumerate(annotations) for row in reading.rows(given, number)]
+    kind = reading.kind
+    if kind is PLAIN and _never_visible(rows):
+        rows = [_with_open_visibility(row) for row in rows]
+    given = content.get("licenses")
+    licences = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    return Annotations(
+        rows=tuple(rows),
+        kind=kind.name,
+        sign=kind.sign,
+        ignored=reading.ignored,
+        others=reading.others,
+        left_out=reading.left_out,
+        order=kind.order,
+        licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
+    )
+
+
+class _Reading:
+    """What a file says for all of its annotations, and what was met on the way."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        self._path = path
+        self._images = {image["id"]: image for image in content["images"]}
+        self._categories = {c["id"]: c for c in content.get("categories") or []}
+        info = dict(content.get("info") or {})
+        self.kind: CocoKind = find_kind(info, list(self._images.values()), content["annotations"])
+        self._of_file = {key: info[key] for key in _OF_FILE if info.get(key) is not None}
+        self._slots: dict[Any, Slots] = {}
+        self.ignored: tuple[str, ...] = ()
+        if self.kind.flags == HIDDEN:
+            self._match()
+        self.others: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+
+    def _match(self) -> None:
+        """Find the slots of the points that the categories name."""
+        named = {k: [str(name) for name in c["keypoints"]] for k, c in self._categories.items() if c.get("keypoints")}
+        names = {key: these for key, these in named.items() if names_a_point(these)} or named
+        where = f"{self._path}[categories]"
+        if not names:
+            raise DataError(where, expected="one with keypoints", got="none", fix="See docs/custom.md.")
+        self._slots = {key: tuple(match_names(these, where)) for key, these in names.items()}
+        pairs = [pair for key, these in names.items() for pair in zip(these, self._slots[key], strict=True)]
+        self.ignored = tuple(sorted({name for name, slot in pairs if slot is None}))
+
+    def rows(self, given: Any, number: int) -> Iterator[LabelRow]:
+        """Yield the hands of one annotation."""
+        where = f"{self._path}[annotations][{number}]"
+        try:
+            image, group = self._images[given["image_id"]], self._group(given)
+            if group is None:
+                return
+            found = ["crowds"] if given.get("iscrowd") == 1 else list(self.kind.hands(given, image))
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError):
+            yield broken_row(where, "image_id and category_id that the file holds", str(given)[:80])
+            return
+        for hand in found:
+            if isinstance(hand, str) or _is_empty(hand):
+                self.left_out[hand if isinstance(hand, str) else "hands without a labelled point"] += 1
+                continue
+            facts = said({"category": str(group.get("name", ""))}, self._of_file, image, hand)
+            if self.kind.is_person:
+                facts[OWN] = f"{image.get('file_name')}/{given.get('id', number)}/{hand['side']}"
+            slots = self._slots.get(given.get("category_id"), SLOTS)
+            yield make_row(str(image.get("file_name") or ""), facts, where, partial(self._hand, slots=slots))
+
+    def _group(self, given: Any) -> Mapping[str, Any] | None:
+        """Return the category of an annotation; None, counted, for one without points of a hand."""
+        if self.kind.flags != HIDDEN:
+            return self._categories.get(given.get("category_id")) or {}
+        group: Mapping[str, Any] = self._categories[given["category_id"]]
+        if group["id"] in self._slots:
+            return group
+        self.others[str(group.get("name", group["id"]))] += 1
+        return None
+
+    def _hand(self, facts: Mapping[str, Any], slots: Slots) -> HandLabels:
+        return _own_hand(facts) if self.kind is OWN_KIND else _hand(facts, slots, self.kind.flags)
+
+
+def _is_empty(hand: Mapping[str, Any]) -> bool:
+    """Say whether an annotation holds a hand's box at most."""
+    points = hand.get("keypoints")
+    if OWN in hand or hand.get("keypoints_3d") or not isinstance(points, list | type(None)):
+        return False
+    return not points or (len(points) % 3 == 0 and not any(points[2::3]))
+
+
+def _own_hand(facts: Mapping[str, Any]) -> HandLabels:
+    """Return the hand of an annotation that `annotation` made, or an earlier version of it."""
+    points = np.array(facts["keypoints"], np.float64).reshape(NUM_KEYPOINTS, 3)
+    rows = [point[:2].tolist() if point[2] > 0 else None for point in points]
+    hand = hand_of_plain({**facts, "keypoints_2d": rows})
+    if "bbox_source" not in facts:
+        hand = replace(hand, bbox_xyxy=xywh_to_xyxy(np.array(facts["bbox"], np.float64)))
+    return replace(hand, size=size_of(facts))
+
+
+def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
+    rows = [row for row, slot in enumerate(slots) if slot is not None]
+    targets = [slot for slot in slots if slot is not None]
+    uv, visible = nan(PALM + 1, 2), np.full(PALM + 1, UNKNOWN, np.int8)
+    if facts.get("keypoints"):
+        points = np.array(facts["keypoints"], np.float64).reshape(len(slots), 3)[rows]
+        labelled = points[:, 2] > 0
+        uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
+        visible[targets] = np.where(labelled, _shown(points, labelled, flags), UNKNOWN)
+    xyz = nan(PALM + 1, 3)
+    if facts.get("keypoints_3d"):
+        missing = [None] * 3
+        points = np.array([p or missing for p in facts["keypoints_3d"]], np.float64).reshape(len(slots), 3)[rows]
+        xyz[targets] = points
+    if str(facts.get("pixel_origin", "center")) == "corner":
+        uv -= 0.5
+    K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else nan(3, 3)
+    if facts.get("K") and not np.isfinite(K).any():
+        raise ValueError("intrinsics that are not 3 x 3 numbers")
+    box = np.array(facts["bbox"], np.float64).reshape(4) if facts.get("bbox") else nan(4)
+    return HandLabels(
+        side=side_of(facts["side"]) if facts.get("side") else side_in(facts["category"]),
+        uv=uv,
+        xyz=xyz,
+        unit=str(facts.get("unit", "")),
+        visible=visible[:NUM_KEYPOINTS],
+        K=K,
+        bbox_xyxy=xywh_to_xyxy(box),
+        has_object=whole_number(facts.get("has_object", UNKNOWN)),
+        size=size_of(facts),
+        slots=tuple(targets) if len(targets) == NUM_KEYPOINTS and PALM not in targets else (),
+    )
+
+
+def _shown(points: Array, labelled: NDArray[np.bool_], flags: str) -> NDArray[np.int8]:
+    """Return what the flags of points, (N, 3), say of the labelled ones: 1 visible, 0 hidden, -1 not known."""
+    if not np.isfinite(points[labelled]).all():
+        raise ValueError("a labelled point that is no number")
+    if flags == SURE:
+        exact = points[:, 2] == VISIBLE
+        return np.where(exact, 1, UNKNOWN).astype(np.int8)
+    if flags == OPEN:
+        return np.full(len(points), UNKNOWN, np.int8)
+    if not np.isin(points[labelled, 2], (LABELLED, VISIBLE)).all():
+        raise ValueError("a visibility other than 0, 1 or 2")
+    return np.where(labelled, points[:, 2] - 1, UNKNOWN).astype(np.int8)
+
+
+def _never_visible(rows: Sequence[LabelRow]) -> bool:
+    """Say whether no point of a file is visible though many are labelled: then its flag says no more than that."""
+    hands = [row.hand for row in rows if isinstance(row.hand, HandLabels)]
+    hidden = sum(int((hand.visible == 0).sum()) for hand in hands)
+    return hidden > _FEW and not any((hand.visible == 1).any() for hand in hands)
+
+
+def _with_open_visibility(row: LabelRow) -> LabelRow:
+    if not isinstance(row.hand, HandLabels):
+        return row
+    return replace(row, hand=replace(row.hand, visible=np.full(NUM_KEYPOINTS, UNKNOWN, np.int8)))

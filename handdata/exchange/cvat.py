@@ -1,37 +1,87 @@
-"""CVAT for images 1.1: images/<split>/ and <split>.xml, one skeleton per picture.
+"""CVAT for images 1.1, written: images/<split>/ and <split>.xml, one skeleton per hand. Read: cvat_read.py.
 
 Format: https://docs.cvat.ai/docs/manual/advanced/xml_format/ .
 """
 
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
-from handdata.exchange.pictures import file_key, plain_labels, write_pictures
+from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.files.whole import whole
-from handdata.shards.dataset import Dataset
-from handdata.skeleton import KEYPOINTS
+from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, HAND_SIDES, KEYPOINTS
+
+LABELS = {**{side: f"{side}_hand" for side in HAND_SIDES}, "unknown": "hand"}  # label by side
+ID = "sample_id"  # attribute of a skeleton
+# where CVAT's form shows the points of a hand, in per cent of its field: fingers side by side
+_FORM = ((50, 92), *((10 + 20 * finger, 62 - 16 * joint) for finger in range(5) for joint in range(4)))
 
 
-def write(data: Dataset, split: str, out: Path, picture: str) -> None:
+def write(view: ExportView, out: Path) -> None:
     """Write one split."""
-    write_pictures(data, split, out, picture)
-    with whole(out / f"{split}.xml") as file:
+    with whole(out / f"{view.split}.xml") as file:
         file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        for number, hand in enumerate(data):
-            name = f"{split}/{file_key(hand.id)}.{picture}"
-            file.write(image_element(plain_labels(hand), number, name, data.canvas).encode())
+        images = [
+            image_element(picture, number, view.split) for number, picture in enumerate(write_pictures(view, out))
+        ]
+        file.write(meta_element(view.title, len(images), view.split).encode())
+        file.write("".join(images).encode())
         file.write(b"</annotations>\n")
 
 
-def image_element(labels: dict[str, Any], number: int, name: str, side: int) -> str:
-    """Return a sample as CVAT's <image>; CVAT counts positions from the picture's edge: a pixel u lies at u + 0.5."""
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"{view.split}.xml", *picture_files(view)]
+
+
+def meta_element(name: str, size: int, subset: str) -> str:
+    """Return what CVAT is told of the task: its labels, each a skeleton of the 21 points. Nobody's name is in it."""
+    lines = [f"  <meta>\n    <task>\n      <name>{escape(name)}</name>\n      <size>{size}</size>"]
+    lines += ["      <mode>annotation</mode>", f"      <subset>{subset}</subset>", "      <labels>"]
+    edges = "".join(
+        f'<line x1="{_FORM[a][0]}" y1="{_FORM[a][1]}" x2="{_FORM[b][0]}" y2="{_FORM[b][1]}" data-type="edge"'
+        f' data-node-from="{a + 1}" data-node-to="{b + 1}"></line>'
+        for a, b in BONES
+    )
+    for label in LABELS.values():
+        nodes = "".join(
+            f'<circle r="1.5" cx="{x}" cy="{y}" data-type="element node" data-element-id="{k + 1}"'
+            f' data-node-id="{k + 1}" data-label-name="{KEYPOINTS[k]}"></circle>'
+            for k, (x, y) in enumerate(_FORM)
+        )
+        attribute = f"<attribute><name>{ID}</name><mutable>False</mutable><input_type>text</input_type>"
+        attribute += "<default_value></default_value><values></values></attribute>"
+        lines.append(f"        <label><name>{label}</name><color>#33ddff</color><type>skeleton</type>")
+        lines.append(
+            f"          <attributes>{attribute}</attributes>\n          <svg>{escape(edges + nodes)}</svg></label>"
+        )
+        for k, keypoint in enumerate(KEYPOINTS):
+            lines.append(f"        <label><name>{keypoint}</name><color>{_color(k)}</color><type>points</type>")
+            lines.append(f"          <attributes></attributes><parent>{label}</parent></label>")
+    lines += ["      </labels>", "    </task>", "  </meta>", ""]
+    return "\n".join(lines)
+
+
+def _color(keypoint: int) -> str:
+    finger = FINGER_OF[keypoint]
+    return "#{:02x}{:02x}{:02x}".format(*((245, 245, 245) if finger < 0 else FINGER_COLORS[finger]))
+
+
+def image_element(picture: ExportedPicture, number: int, split: str) -> str:
+    """Return a picture as CVAT's <image>; CVAT counts positions from its edge: a pixel u lies at u + 0.5."""
+    size = f'width="{picture.size[0]}" height="{picture.size[1]}" subset={quoteattr(split)}'
+    lines = [f'  <image id="{number}" name={quoteattr(f"{split}/{picture.name}")} {size}>']
+    for labels in picture.labels:
+        lines += skeleton_lines(labels)
+    return "\n".join([*lines, "  </image>", ""])
+
+
+def skeleton_lines(labels: dict[str, Any]) -> list[str]:
+    """Return a hand as the lines of a <skeleton>."""
     uv = labels["keypoints_2d"] or [None] * len(KEYPOINTS)
-    lines = [f'  <image id="{number}" name={quoteattr(name)} width="{side}" height="{side}">']
-    lines.append(f'    <skeleton label="{labels["hand_side"]}_hand" source="file" z_order="0">')
+    lines = [f'    <skeleton label="{LABELS[labels["hand_side"]]}" source="file" z_order="0">']
     for keypoint, point, visible in zip(KEYPOINTS, uv, labels["visible"], strict=True):
-        place = "0.00,0.00" if point is None else ",".join(f"{c + 0.5:.2f}" for c in point)
+        place = "0.00,0.00" if point is None else ",".join(f"{c + 0.5:.4f}" for c in point)
         flags = f'outside="{int(point is None)}" occluded="{int(visible == 0)}"'
         lines.append(f'      <points label="{keypoint}" {flags} source="file" points="{place}"></points>')
-    lines += ["    </skeleton>", "  </image>", ""]
-    return "\n".join(lines)
+    return [*lines, f'      <attribute name="{ID}">{escape(labels[ID])}</attribute>', "    </skeleton>"]

@@ -1,56 +1,101 @@
-"""Shards to other programs' formats: canvases, and labels in their pixels. A format is a module and a line here."""
+"""Shards to other programs' formats: pictures, and labels in their pixels."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from handdata import __version__
 from handdata.errors import ConfigError, MissingError
-from handdata.exchange import coco, cvat, webdataset
-from handdata.exchange.pictures import ENCODINGS
+from handdata.exchange.card import facts_of, terms_of, write_card
+from handdata.exchange.formats import FORMATS as KNOWN
+from handdata.exchange.formats import WRITERS as FORMATS
+from handdata.exchange.pictures import CANVAS, ENCODINGS, SHOWN, SOURCE, ExportView
+from handdata.exchange.record import ExportRecord
 from handdata.files.locks import alone
-from handdata.shards.dataset import Dataset
-
-# name -> what writes one split: (data, split, folder, "png" or "jpg")
-FORMATS: dict[str, Callable[[Dataset, str, Path, str], None]] = {
-    "coco": coco.write,
-    "webdataset": webdataset.write,
-    "cvat": cvat.write,
-}
+from handdata.shards.dataset import Dataset, open_dataset
 
 
-def export(data: Dataset, out: Path | str, kind: str, *, picture: str = "png", limit: int | None = None) -> int:
-    """Write hands in another format; their splits are kept apart.
+def export(
+    data: Dataset | Path | str,
+    out: Path | str,
+    kind: str,
+    *,
+    picture: str = "png",
+    limit: int | None = None,
+    pictures: str = CANVAS,
+    source_of: Mapping[str, Path] | None = None,
+    workers: int = 1,
+    i_may_share: bool = False,
+) -> int:
+    """Write hands in another format, with a card; their splits are kept apart.
 
     Args:
-        data: the hands.
-        out: a folder; files of the same names in it are replaced.
+        data: the hands, or the name or folder of a converted dataset.
+        out: a folder; what an earlier export wrote into it and this one does not is removed.
         kind: one of FORMATS.
-        picture: "png" (exact) or "jpg".
+        picture: "png" (exact) or "jpg"; pictures as shipped keep their own.
         limit: samples of each split, from the first.
+        pictures: "canvas", "crop" (what a model is shown) or "source": as shipped, each with all its hands.
+        source_of: sample id -> file of its picture as shipped; needed for "source".
+        workers: threads that encode pictures.
+        i_may_share: the licence of a published dataset's pictures lets you, or nobody else gets them.
 
     Returns:
         The number of samples written.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: no such format, or pictures of a published dataset without `i_may_share`.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
-        MissingError: there are no samples.
+        MissingError: there are no samples, or a picture as shipped is not there.
 
     Example:
         >>> import handdata as hd
         >>> hd.export(hd.open(EXAMPLE, split="val"), FOLDER, "coco", limit=2)
         2
         >>> sorted(path.name for path in FOLDER.iterdir())
-        ['annotations', 'images']
+        ['README.md', 'annotations', 'contact_sheet.jpg', 'handdata-export.json', 'images']
     """
     if kind not in FORMATS or picture not in ENCODINGS:
-        raise ConfigError("--format", expected=f"one of {', '.join(FORMATS)}", got=f"{kind} with {picture}")
+        raise ConfigError("format", expected=f"one of {', '.join(FORMATS)}, png or jpg", got=f"{kind}, {picture}")
+    data = data if isinstance(data, Dataset) else open_dataset(data)
+    if pictures not in SHOWN:
+        raise ConfigError("pictures", expected=f"one of {', '.join(SHOWN)}", got=pictures)
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
+    about = terms_of(data)
+    if data.origin == "published" and not i_may_share:
+        fix = "Pass --i-may-share if it allows that, or if nobody else gets the files."
+        got = f"the licence {about.licence!r}"
+        raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
     folder, written = Path(out), 0
     with alone(folder, "export"):
+        record = ExportRecord(folder, kind)
+        record.keep_splits_of(data)
+        view = ExportView(
+            data=data, split="", shown=pictures, encoding=picture, source_of=source_of or {}, workers=workers
+        )
+        view = replace(view, licence=about.licence, homepage=about.homepage, citation=about.citation)
         for split in sorted(set(data["split"].tolist())):
             part = data.split(split)[:limit]
-            FORMATS[kind](part, split, folder, picture)
+            one = replace(view, data=part, split=split)
+            with record.writing(split, facts_of(part), _key(one, kind), KNOWN[kind].files(one)) as is_done:
+                FORMATS[kind](replace(one, is_done=is_done), folder)
             written += len(part)
+        write_card(folder, data, record, about, shown=pictures)
+        record.save()
     return written
+
+
+def _key(view: ExportView, kind: str) -> str:
+    """Return what stands for everything that decides the bytes of a split's files."""
+    told = [__version__, kind, view.shown, view.encoding, view.licence, view.homepage, view.citation]
+    digest = hashlib.sha256(json.dumps(told).encode())
+    digest.update(view.data["row_hash"].tobytes())
+    for sample_id in view.data["id"].tolist() if view.shown == SOURCE else ():
+        if (path := view.source_of.get(sample_id)) is not None and path.is_file():
+            status = path.stat()
+            digest.update(f"{path}\n{status.st_size}\n{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

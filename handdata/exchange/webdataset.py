@@ -1,34 +1,93 @@
-"""WebDataset: <split>-000000.tar ..., a picture and a JSON per sample under one key.
+"""WebDataset: <split>-000000.tar ..., a picture and a JSON per sample under one key, written and read.
 
 Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample side by side).
 """
 
-import io
 import json
 import tarfile
+from collections import deque
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from handdata.exchange.pictures import encoded, file_key, plain_labels
+from handdata.exchange.labels import Annotations, LabelRow, broken_row, make_row
+from handdata.exchange.packed import packed_bytes, tar_members
+from handdata.exchange.pictures import ExportView, file_key, in_threads
+from handdata.exchange.plain import OWN, hand_of_plain
+from handdata.files.text import Wanted, as_object, decode, parse_json
 from handdata.files.whole import whole
-from handdata.progress import track
-from handdata.shards.dataset import Dataset
+from handdata.pictures.kinds import SUFFIXES
 
 SAMPLES_PER_TAR = 1000
+KIND, SIGN = "WebDataset as handdata exports it", "a tar of pictures and JSON with sample_id"
+_SHORT = 100  # characters of a name that fit into a header without being divided
+_HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # name at 0, size at 124, sum at 148
+_HEADER_SUM = int(_HEADER[148:154], 8) - sum(_HEADER[124:135])
+_END = 2 * tarfile.BLOCKSIZE  # zeros behind the last member
+_LABELS = Wanted(what="labels of a sample", fix="Export it again.")
 
 
-def write(data: Dataset, split: str, out: Path, picture: str) -> None:
-    """Write one split; the same bytes for the same shards."""
-    for number, start in enumerate(range(0, len(data), SAMPLES_PER_TAR)):
-        part = data[start : start + SAMPLES_PER_TAR]
-        name = f"{split}-{number:06d}.tar"
-        with whole(out / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for place, hand in enumerate(track(part, name, len(part))):
-                key = file_key(hand.id)
-                _add(tar, f"{key}.{picture}", encoded(part.image(place), picture))
-                _add(tar, f"{key}.json", json.dumps(plain_labels(hand)).encode())
+def write(view: ExportView, out: Path) -> None:
+    """Write one split; the same bytes for the same shards. A picture with two hands is in two samples."""
+    samples = ((picture, labels) for picture in view.tracked() for labels in picture.labels)
+    for name in files(view):
+        part = islice(samples, SAMPLES_PER_TAR)
+        if view.is_done(out / name):  # the same export was killed after it
+            deque(part, 0)
+            continue
+        with whole(out / name) as file:
+            for (picture, labels), data in in_threads(lambda sample: sample[0].data(), part, view.workers):
+                key, suffix = file_key(labels[OWN]), picture.name.rpartition(".")[2]
+                file.write(tar_member(f"{key}.{suffix}", data))
+                file.write(tar_member(f"{key}.json", json.dumps(labels).encode()))
+            file.write(tar_end(file.tell()))
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)  # time, owner and mode are constants
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"{view.split}-{number:06d}.tar" for number in range(-(-len(view.data) // SAMPLES_PER_TAR))]
+
+
+def tar_member(name: str, data: bytes) -> bytes:
+    """Return a member of a tar as its bytes: header, data, and zeros to the end of its block.
+
+    Time, owner and mode are constants, so that all headers are alike but for name, size and sum.
+    """
+    if len(name) > _SHORT:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        head = member.tobuf(tarfile.USTAR_FORMAT)
+    else:
+        size, text = b"%011o" % len(data), name.encode("ascii")
+        total = _HEADER_SUM + sum(text) + sum(size)
+        head = b"".join(
+            [text.ljust(100, b"\0"), _HEADER[100:124], size, _HEADER[135:148], b"%06o" % total, _HEADER[154:]]
+        )
+    return b"".join([head, data, bytes(-len(data) % tarfile.BLOCKSIZE)])
+
+
+def tar_end(length: int) -> bytes:
+    """Return the zeros behind the last member of a tar of so many bytes."""
+    return bytes(_END + -(length + _END) % tarfile.RECORDSIZE)
+
+
+def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read member by member
+    """Read the labels of one tar; its pictures stay in it.
+
+    Raises:
+        DataError: it is no tar.
+    """
+    members = tar_members(path)
+    rows = [_row(path, name, members) for name in members if name.endswith(".json")]
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN)
+
+
+def _row(path: Path, name: str, members: Any) -> LabelRow:
+    where = f"{path}[{name}]"
+    stem = name.removesuffix(".json")
+    picture = next((stem + ending for ending in SUFFIXES if stem + ending in members), None)
+    data = packed_bytes(path, name)
+    facts = as_object(parse_json(decode(data, where, _LABELS), where, _LABELS, finite=False), where, _LABELS)
+    if picture is None or OWN not in facts:
+        return broken_row(where, "a picture beside it, and sample_id in it", "none")
+    return make_row(f"{path.name}/{picture}", {k: v for k, v in facts.items() if v is not None}, where, hand_of_plain)

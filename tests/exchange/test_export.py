@@ -1,9 +1,9 @@
 """Exports hold the shards' canvases and labels, in the words of the other program."""
 
+import io
 import json
-import sys
+import os
 import tarfile
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from handdata.check.diff import compare
+from handdata.check.verify import verify
 from handdata.cli import group
-from handdata.errors import BusyError, WriteError
+from handdata.conversion.run import convert
+from handdata.converters.custom import CustomOptions
+from handdata.errors import BusyError, ConfigError, DataError, WriteError
 from handdata.exchange.export import FORMATS, export
-from handdata.exchange.pictures import file_key
+from handdata.exchange.pictures import AHEAD, file_key
+from handdata.exchange.plain import labels_on_canvas, plain_labels
+from handdata.exchange.webdataset import tar_end, tar_member
 from handdata.files.locks import alone
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "check"))
-from made_dataset import make_dataset, rewrite
+from tests.check.made_dataset import make_dataset, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,8 @@ def test_webdataset_reads_back(dataset, tmp_path, picture):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves the tar open
 def test_webdataset_itself_reads_the_tar(dataset, tmp_path):
-    webdataset = pytest.importorskip("webdataset")
+    import webdataset
+
     export(dataset, tmp_path, "webdataset")
 
     samples = list(webdataset.WebDataset(str(tmp_path / "train-000000.tar"), shardshuffle=False))
@@ -182,4 +187,280 @@ def test_the_command(dataset, tmp_path):
     result = CliRunner().invoke(group, [str(argument) for argument in arguments])
 
     assert (result.exit_code, result.stdout) == (0, f"3 samples -> {tmp_path}\n")
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["images", "val.xml"]
+    names = ["README.md", "contact_sheet.jpg", "handdata-export.json", "images", "val.xml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+# ------------------------------------------------------------------------------------------------ what stays, what goes
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_nothing_stale_stays_and_nothing_foreign_goes(dataset, tmp_path, kind):
+    export(dataset, tmp_path / "fresh", kind, limit=2)
+    export(dataset, tmp_path / "again", "yolo")
+    (tmp_path / "again" / "images" / "train" / "mine.txt").write_text("mine")
+
+    export(dataset, tmp_path / "again", kind, limit=2)
+
+    fresh, again = (
+        {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("fresh", "again")
+    )
+    assert {str(path) for path in again - fresh} == {"images/train/mine.txt"}
+    assert fresh <= again
+
+
+def test_another_split_of_an_earlier_export_stays(dataset, tmp_path):
+    export(dataset.split("train"), tmp_path, "coco", limit=2)
+    export(dataset.split("val"), tmp_path, "coco", limit=2)
+
+    assert {path.name for path in (tmp_path / "annotations").iterdir()} == {"train.json", "val.json"}
+    assert "| train | 2 |" in (tmp_path / "README.md").read_text()
+
+
+def test_a_record_that_names_foreign_files_removes_none(dataset, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "out").mkdir()
+    record = {"splits": {"train": {"files": ["../mine.txt"]}, "gone": {"files": ["/etc/hosts"]}}}
+    (tmp_path / "out" / "handdata-export.json").write_text(json.dumps(record))
+
+    export(dataset, tmp_path / "out", "csv", limit=2)
+
+    assert (tmp_path / "mine.txt").is_file()
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_any_number_of_workers_writes_the_same_bytes(dataset, tmp_path, workers):
+    for name, count in (("a", 1), ("b", workers)):
+        export(dataset, tmp_path / name, "webdataset", workers=count)
+
+    assert (tmp_path / "a/train-000000.tar").read_bytes() == (tmp_path / "b/train-000000.tar").read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------ killed
+
+
+class Killed(BaseException):
+    """Ends an export where it is, as a signal would."""
+
+
+def kill_after(monkeypatch, count):
+    """End an export at the encoding of a picture; return a list of those that were encoded."""
+    from handdata.exchange import pictures
+
+    seen, encode = [], pictures.encoded
+
+    def counted(image, encoding):
+        if len(seen) == count:
+            raise Killed
+        seen.append(1)
+        return encode(image, encoding)
+
+    monkeypatch.setattr(pictures, "encoded", counted)
+    return seen
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_killed_export_goes_on_and_gives_the_same_bytes(dataset, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("handdata.exchange.webdataset.SAMPLES_PER_TAR", 5)
+    export(dataset, tmp_path / "whole", kind)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 26)  # 20 of train, 6 of val
+        with pytest.raises(Killed):
+            export(dataset, tmp_path / "killed", kind)
+    seen = kill_after(monkeypatch, 100)
+
+    export(dataset, tmp_path / "killed", kind)
+
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert len(seen) <= {"parquet": 10, "croissant": 10}.get(kind, 5 + AHEAD)  # of the 30
+
+
+def test_after_a_killed_export_another_one_leaves_nothing_stale(dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 9)
+        with pytest.raises(Killed):
+            export(dataset, tmp_path / "out", "coco")
+    assert len(list((tmp_path / "out").rglob("*.png"))) >= 5
+
+    export(dataset, tmp_path / "out", "csv", limit=2, picture="jpg")
+    export(dataset, tmp_path / "fresh", "csv", limit=2, picture="jpg")
+
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("clock_set_back_s", [0, 86_400])
+def test_pictures_of_an_older_export_are_not_taken_for_those_of_the_killed_one(
+    dataset, tmp_path, monkeypatch, clock_set_back_s
+):
+    export(dataset, tmp_path / "out", "coco", pictures="crop")
+    for path in (tmp_path / "out").rglob("*"):
+        later = path.stat().st_mtime + clock_set_back_s
+        os.utime(path, (later, later))
+    with monkeypatch.context() as patch:
+        kill_after(patch, 9)
+        with pytest.raises(Killed):
+            export(dataset, tmp_path / "out", "coco")
+
+    export(dataset, tmp_path / "out", "coco")
+    export(dataset, tmp_path / "fresh", "coco")
+
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_picture_that_a_power_cut_emptied_is_written_again(dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 9)
+        with pytest.raises(Killed):
+            export(dataset, tmp_path / "out", "coco")
+    spoilt = sorted((tmp_path / "out").rglob("*.png"))
+    spoilt[0].write_bytes(b"")
+    spoilt[1].write_bytes(bytes(900))
+
+    export(dataset, tmp_path / "out", "coco")
+
+    np.testing.assert_array_equal(decode(spoilt[0].read_bytes()), dataset.image(0))
+    np.testing.assert_array_equal(decode(spoilt[1].read_bytes()), dataset.image(1))
+
+
+def test_no_picture_from_before_a_power_cut_is_taken_as_it_is(dataset, tmp_path, monkeypatch):
+    """Not all of it needs to be on the disk: its end may be, and its middle not."""
+    with monkeypatch.context() as patch:
+        patch.setattr("handdata.exchange.record.boot", lambda: "before")
+        kill_after(patch, 9)
+        with pytest.raises(Killed):
+            export(dataset, tmp_path / "out", "coco")
+    spoilt = min((tmp_path / "out").rglob("*.png"))
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(whole[:100] + bytes(len(whole) - 200) + whole[-100:])
+
+    export(dataset, tmp_path / "out", "coco")
+
+    assert spoilt.read_bytes() == whole
+
+
+# ------------------------------------------------------------------------------------------------ pictures, cards
+
+
+def test_crops_are_what_a_model_is_shown(dataset, tmp_path):
+    export(dataset, tmp_path, "coco", pictures="crop", limit=1)
+
+    entry = json.loads((tmp_path / "annotations/train.json").read_text())
+    hand = dataset[0].crop(64)
+    assert entry["images"][0]["width"] == 64
+    picture = decode((tmp_path / "images" / entry["images"][0]["file_name"]).read_bytes())
+    np.testing.assert_array_equal(picture, hand.image)
+    points = np.array(entry["annotations"][0]["keypoints"]).reshape(21, 3)[:8, :2]
+    np.testing.assert_allclose(points, hand.keypoints_2d[:8])
+
+
+def test_a_picture_as_shipped_holds_all_its_hands(tmp_path):
+    """Two hands of one picture: exported as one picture with two labelled hands, and read again."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (240, 320, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "both.png"), image[..., ::-1])
+    uv = {side: rng.uniform(40, 200, (21, 2)) for side in ("left", "right")}
+    columns = [f"{name}_{axis}" for name in KEYPOINTS for axis in "uv"]
+    rows = [f"both.png,{side},{','.join(map(str, points.ravel()))}" for side, points in uv.items()]
+    (tmp_path / "labels.csv").write_text("\n".join([f"image,side,{','.join(columns)}", *rows]) + "\n")
+    options = CustomOptions(annotations=tmp_path / "labels.csv", split_by="train")
+    convert("custom", tmp_path, tmp_path / "shards", options=options)
+    made = open_dataset(tmp_path / "shards")
+    source_of = dict.fromkeys(made["id"].tolist(), tmp_path / "both.png")
+
+    for kind in ("coco", "cvat", "yolo", "mediapipe"):
+        export(made, tmp_path / kind, kind, pictures="source", source_of=source_of)
+
+        (picture,) = (tmp_path / kind / "images/train").iterdir()
+        assert picture.read_bytes() == (tmp_path / "both.png").read_bytes()
+        again = CustomOptions(annotations=tmp_path / kind, side="unknown")
+        convert("custom", tmp_path, tmp_path / f"{kind}-again", options=again)
+        found = open_dataset(tmp_path / f"{kind}-again")["keypoints_2d"]
+        np.testing.assert_allclose(found, np.stack(list(uv.values())), atol=1e-3)
+    assert compare(tmp_path / "shards", tmp_path / "coco-again", tolerance=1e-3).same
+
+
+def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((240, 320, 3), 90, np.uint8))
+    (tmp_path / "labels.csv").write_text(
+        "image,side,split,wrist_u,wrist_v,index_tip_u,index_tip_v\na.png,left,val,9,9,50,60\n"
+    )
+    shards, table = str(tmp_path / "shards"), str(tmp_path / "labels.csv")
+    made = CliRunner().invoke(group, ["import", table, "--out", shards], catch_exceptions=False)
+    assert made.exit_code == 0
+    asked = ["--pictures", "source", "--annotations", table, "--out", str(tmp_path / "out")]
+
+    result = CliRunner().invoke(group, ["export", shards, *asked], catch_exceptions=False)
+
+    assert result.exit_code == 0
+    assert (tmp_path / "out/images/val/a%2Epng.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+def test_pictures_of_published_datasets_are_exported_by_who_may(tmp_path):
+    folder = make_dataset(tmp_path / "made", count=10)
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(index | {"origin": "published", "dataset": "rhd"}))
+    data = open_dataset(folder)
+
+    with pytest.raises(ConfigError, match="--i-may-share"):
+        export(data, tmp_path / "out", "coco")
+    assert not (tmp_path / "out").exists()
+    export(data, tmp_path / "out", "coco", i_may_share=True)
+
+    licences = json.loads((tmp_path / "out/annotations/train.json").read_text())["licenses"]
+    assert licences[0]["name"] == "research only"
+    card = (tmp_path / "out/README.md").read_text()
+    assert card.startswith("---\npretty_name: ")
+    assert 'license: other\nlicense_name: "research only"' in card
+    assert "Zimmermann" in card
+    assert decode((tmp_path / "out/contact_sheet.jpg").read_bytes()) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("hand_side", 7, "[hand_side]: expected 0 to 2, got 7"),
+        ("sequence", 250, "[sequence]: expected 0 to 2, got 250"),
+        ("camera", 9, "[camera]: expected 0 to 0, got 9"),
+        ("sample_id", b"\xff\xfe/a", "ASCII, got b'\\xff\\xfe/a'"),
+    ],
+)
+def test_damaged_labels_are_one_line_and_found(tmp_path, name, value, told):
+    """The rows are whole by their hashes: another program wrote them."""
+    folder = make_dataset(tmp_path / "made", count=40)
+
+    def change(rows, split):
+        rows[4][name] = value  # the contact sheet does not show it
+
+    rewrite(folder, change)
+    for kind in ("coco", "webdataset", "cvat"):
+        with pytest.raises(DataError) as caught:
+            export(open_dataset(folder), tmp_path / kind, kind)
+        assert told in str(caught.value)
+    assert verify(folder).findings
+
+
+# ------------------------------------------------------------------------------------------------ quick ways
+
+
+def test_labels_of_many_canvases_are_those_of_each_hand(dataset):
+    assert list(labels_on_canvas(dataset)) == [plain_labels(hand) for hand in dataset]
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 511, 512, 513), (8704,), (9216,), (9217,), (9728,)])
+def test_a_tar_is_that_of_pythons_own_writer(sizes, tmp_path):
+    names = ["a.png", "n" * 100, "folder/" * 20 + "a.json", "b.json", "c.png"]
+    path = tmp_path / "theirs.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, size in zip(names, sizes, strict=False):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            tar.addfile(member, io.BytesIO(b"x" * size))
+
+    ours = b"".join(tar_member(name, b"x" * size) for name, size in zip(names, sizes, strict=False))
+
+    assert ours + tar_end(len(ours)) == path.read_bytes()

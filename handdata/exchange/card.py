@@ -1,0 +1,195 @@
+"""README.md beside shards and exported files: a Hugging Face dataset card: what the pictures are, and their licence.
+
+Format of the head: https://huggingface.co/docs/hub/datasets-cards
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from handdata import __version__, manifest
+from handdata.errors import HanddataError
+from handdata.exchange.record import ExportRecord
+from handdata.files.text import Wanted, read_text
+from handdata.files.whole import write_bytes, write_text
+from handdata.pictures.overlay import contact_sheet
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.skeleton import KEYPOINTS, SIDE_NAMES
+
+CARD, SHEET = "README.md", "contact_sheet.jpg"
+SHEET_HANDS = 12
+SHARDS = "shards"
+_BY = "Written by handdata"
+_CARD = Wanted(what="a card")
+_KNOWN = {"CC BY-NC 4.0": "cc-by-nc-4.0", "MIT": "mit"}  # licences that the hub has a word for
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_ORIGIN = {
+    "rendered": "Rendered by handdata; nobody's hand is shown.",
+    "published": "Pictures of the published dataset.",
+    "own": "Pictures of whoever converted them.",
+}
+_SHOWN = {
+    "canvas": "square windows about the hands, resampled once",
+    "crop": "the squares that a model is shown",
+    "source": "as shipped, each with all its hands",
+}
+_LOAD = {
+    SHARDS: 'handdata.open("FOLDER")',
+    "parquet": 'datasets.load_dataset("parquet", data_files={"train": "train.parquet"})',
+    "croissant": 'mlcroissant.Dataset("croissant.json").records("train")',
+    "webdataset": 'webdataset.WebDataset("train-000000.tar")',
+    "coco": 'pycocotools.coco.COCO("annotations/train.json"); the pictures lie in images/;'
+    " for Datumaro that file is coco_person_keypoints",
+    "yolo": "yolo pose train data=data.yaml",
+    "cvat": "CVAT: upload images/<split> as a task, then its XML as annotations, format CVAT 1.1",
+    "mediapipe": "json: a list of records, positions over the picture's size; sides as for mirrored pictures",
+    "csv": "any table program; docs/custom.md of handdata tells the columns",
+}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What may be done with a dataset's pictures, whose they are, and what is known to be wrong or missing in them."""
+
+    title: str
+    licence: str
+    homepage: str
+    citation: str
+    errata: tuple[str, ...] = ()
+
+
+def terms_of(data: Dataset) -> Terms:
+    """Return the terms of a dataset; of rendered hands, those of what they are rendered from."""
+    facts = [_manifest(name) for name in data.name.split(" + ")]
+    titles = "; ".join(one.title if one else name for one, name in zip(facts, data.name.split(" + "), strict=True))
+    known = [one for one in facts if one is not None]
+    errata = tuple(line for one in known for line in one.errata)
+    if data.origin == "rendered":
+        return Terms(f"Rendered in the layout of: {titles}", "CC0 1.0", "", "", errata)
+    return Terms(
+        title=titles,
+        licence="; ".join(dict.fromkeys(one.licence for one in known)) or "not known",
+        homepage=next((one.homepage for one in known if one.homepage.startswith("http")), ""),
+        citation="; ".join(dict.fromkeys(one.citation for one in known)),
+        errata=errata,
+    )
+
+
+def _manifest(name: str) -> manifest.Manifest | None:
+    try:
+        return manifest.load(name)
+    except HanddataError:  # a dataset of the user's own
+        return None
+
+
+def facts_of(part: Dataset) -> dict[str, Any]:
+    """Return the counts of one split for its card."""
+    sides = part["side"].tolist()
+    return {
+        "hands": len(part),
+        "sequences": len(set(part["sequence"].tolist())),
+        "sides": {side: sides.count(side) for side in SIDE_NAMES if side in sides},
+        "with_3d": int(part["annotated_3d"].any(-1).sum()),
+        "keypoints_2d": int(part["annotated_2d"].sum()),
+    }
+
+
+def write_card(folder: Path, data: Dataset, record: ExportRecord, terms: Terms, *, shown: str) -> None:
+    """Write the card of an export, and its contact sheet."""
+    _write_sheet(folder, data)
+    write_text(folder / CARD, card_text(data, record.kind, record.finished, terms, shown))
+
+
+def write_shard_card(folder: Path) -> None:
+    """Write the card of converted shards, and its contact sheet, unless they are there; a README.md of others stays.
+
+    The card is written last and names the shards that it is of, so that a run that was killed before it is made good.
+
+    Raises:
+        HanddataError: the shards cannot be read, or the folder not be written.
+    """
+    data = open_dataset(folder)
+    if not len(data):
+        return
+    try:
+        before = read_text(folder / CARD, _CARD)
+    except HanddataError:  # none, or no text
+        before = ""
+    mark = _mark(data)
+    is_of_these = before.endswith(mark) and (folder / SHEET).is_file()
+    if is_of_these or (before and _BY not in before):
+        return
+    parts = {split: data.split(split) for split in data.splits}
+    text = card_text(data, SHARDS, {split: facts_of(part) for split, part in parts.items()}, terms_of(data), "canvas")
+    _write_sheet(folder, data)
+    write_text(folder / CARD, text + mark)
+
+
+def _mark(data: Dataset) -> str:
+    """Return the line of a card, unseen where it is shown, that says which shards it is of."""
+    hashes = "".join(entry["content_sha256"] for entry in data.index["shards"])
+    return f"\n<!-- of the shards {hashlib.sha256(hashes.encode()).hexdigest()[:32]} -->\n"
+
+
+def _write_sheet(folder: Path, data: Dataset) -> None:
+    tiles = [np.asarray(hand.draw(scale=1)) for hand in data.spread(SHEET_HANDS)]
+    ok, sheet = cv2.imencode(".jpg", contact_sheet(tiles)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if ok:
+        write_bytes(folder / SHEET, sheet.tobytes())
+
+
+def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]], terms: Terms, shown: str) -> str:
+    """Return the text of a card."""
+    hands = sum(int(facts.get("hands", 0)) for facts in splits.values())
+    size = next((word for most, word in _SIZES if hands < most), "1M<n<10M")
+    word = _KNOWN.get(terms.licence, "cc0-1.0" if terms.licence == "CC0 1.0" else "other")
+    head = ["---", f"pretty_name: {json.dumps(terms.title)}", f"license: {word}"]
+    head += [f"license_name: {json.dumps(terms.licence)}"] if word == "other" else []
+    head += [f"license_link: {json.dumps(terms.homepage)}"] if word == "other" and terms.homepage else []
+    head += [
+        "task_categories: [keypoint-detection]",
+        f"size_categories: [{size}]",
+        "tags: [hand-pose, keypoints]",
+        "---",
+    ]
+    table = ["| split | hands | sides | sequences | with 3D | labelled keypoints in 2D |", "|---|---|---|---|---|---|"]
+    for split, facts in sorted(splits.items()):
+        sides = ", ".join(f"{count} {side}" for side, count in facts.get("sides", {}).items())
+        cells = [
+            split,
+            facts.get("hands"),
+            sides,
+            facts.get("sequences"),
+            facts.get("with_3d"),
+            facts.get("keypoints_2d"),
+        ]
+        table.append(f"| {' | '.join(map(str, cells))} |")
+    body = [
+        f"# {terms.title}",
+        f"{_ORIGIN.get(data.origin, 'Origin not recorded.')} {_BY} {__version__} as {kind}; pictures: {_SHOWN[shown]}.",
+        f"![Hands with their labels]({SHEET})",
+        "\n".join(table),
+        f"- Licence: {terms.licence}" + (f" ({terms.homepage})" if terms.homepage else ""),
+        *([f"- Cite: {terms.citation}"] if terms.citation else []),
+        f"- Keypoints, in this order: {', '.join(KEYPOINTS)}",
+        "- Pixels: (0, 0) is the centre of the first pixel. Millimetres, camera axes: x right, y down, z forward.",
+        f"- To read it: `{_LOAD.get(kind, '')}`" + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
+        *(f"- Of the archive: {line}" for line in terms.errata),
+        *_corrected(data),
+    ]
+    return "\n".join(head) + "\n\n" + "\n\n".join(body[:4]) + "\n\n" + "\n".join(body[4:]) + "\n"
+
+
+def _corrected(data: Dataset) -> list[str]:
+    """Say how much of the labels a person mended."""
+    facts = data.index.get("corrections")
+    if not isinstance(facts, dict):
+        return []
+    counts = f"{facts.get('points')} points and {facts.get('sides')} sides of {facts.get('samples')} hands"
+    return [f"- Mended by a person when these shards were converted: {counts}"]

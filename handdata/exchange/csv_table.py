@@ -1,0 +1,173 @@
+"""A table of hands as CSV: one row per hand, written and read; docs/custom.md tells the columns."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handdata.errors import DataError
+from handdata.exchange.labels import (
+    Annotations,
+    Array,
+    HandLabels,
+    box_source_of,
+    broken_row,
+    make_row,
+    nan,
+    side_of,
+    size_of,
+    whole_number,
+)
+from handdata.exchange.pictures import ExportView, picture_files, write_pictures
+from handdata.exchange.plain import OWN
+from handdata.exchange.point_names import PALM, match_names
+from handdata.files.text import LARGE, Wanted, read_csv
+from handdata.files.whole import whole
+from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
+from handdata.shards.hand import Hand
+from handdata.shards.schema import UNKNOWN, Flag
+from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS
+
+KIND, SIGN = "CSV", "a column `image` and columns of points"
+_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
+_POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
+_HEAD = ("image", "width", "height", "sample_id", "split", "sequence", "camera", "frame", "side", "has_object", "flags")
+_BOX, _CROP = (tuple(f"{what}_{cell}" for cell in "xywh") for what in ("box", "crop"))
+_CAMERA = ("unit", "fx", "fy", "cx", "cy", "skew")
+
+
+def write(view: ExportView, out: Path) -> None:
+    """Write images/<split>/ and <split>.csv."""
+    points = [f"{name}_{what}" for name in (*KEYPOINTS, "palm_center") for what in _POINT_COLUMNS]
+    with whole(out / f"{view.split}.csv") as file:
+        file.write(_line([*_HEAD, *_BOX, "box_source", *_CROP, *_CAMERA, *points]))
+        for picture in write_pictures(view, out):
+            for hand in picture.hands:
+                file.write(_line(_cells(hand, f"images/{view.split}/{picture.name}")))
+
+
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"{view.split}.csv", *picture_files(view)]
+
+
+def _line(cells: Sequence[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _cells(hand: Hand, image: str) -> list[Any]:
+    thing = UNKNOWN if hand.has_object is None else int(hand.has_object)
+    head = [
+        image,
+        *hand.size,
+        hand.id,
+        hand.split,
+        hand.sequence,
+        hand.camera,
+        hand.frame,
+        hand.side,
+        thing,
+        int(hand.flags),
+    ]
+    box, crop = (_shown(xyxy_to_xywh(box)) for box in (hand.box, hand.crop_box))
+    K = hand.K
+    camera = [K[0, 0], K[1, 1], K[0, 2], K[1, 2], K[0, 1]] if np.isfinite(K).all() else [""] * 5
+    uv, xyz = np.vstack([hand.keypoints_2d, hand.palm_center_2d]), np.vstack([hand.keypoints_3d, hand.palm_center_3d])
+    visible = [*hand.visible.tolist(), UNKNOWN]
+    points = [[*_shown(uv[k]), *_shown(xyz[k]), visible[k]] for k in range(PALM + 1)]
+    return [
+        *head,
+        *box,
+        hand.box_source.name.lower(),
+        *crop,
+        "mm",
+        *camera,
+        *(cell for point in points for cell in point),
+    ]
+
+
+def _shown(point: Array) -> list[Any]:
+    return point.tolist() if np.isfinite(point).all() else [""] * len(point)
+
+
+def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read here
+    """Read a table.
+
+    Raises:
+        DataError: it is no such table.
+    """
+    lines = read_csv(path, _FILE)
+    _, columns = next(lines, (1, []))
+    if "image" not in columns or len(set(columns)) < len(columns):
+        got = ", ".join(columns)[:120] or "an empty file"
+        raise DataError(
+            f"{path}:1", expected="columns, each once, `image` among them", got=got, fix="See docs/custom.md."
+        )
+    parts = (column.rpartition("_") for column in columns)
+    names = list(
+        dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in ("", "box", "crop"))
+    )
+    points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
+    rows = []
+    for number, cells in lines:
+        where = f"{path}:{number}"
+        if len(cells) != len(columns):
+            rows.append(broken_row(where, f"{len(columns)} cells", str(len(cells))))
+            continue
+        facts = {key: value for key, value in zip(columns, cells, strict=True) if value}
+        if OWN in facts:  # ours: an empty cell says that there is no recording
+            facts.setdefault("sequence", "")
+        rows.append(make_row(facts.get("image", ""), facts, where, partial(_hand, points=points)))
+    ignored = tuple(name for name, slot in points.items() if slot is None)
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, ignored=ignored)
+
+
+def _hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> HandLabels:
+    uv, xyz = nan(PALM + 1, 2), nan(PALM + 1, 3)
+    visible = np.full(PALM + 1, UNKNOWN, np.int8)
+    for name, slot in points.items():
+        if slot is not None:
+            uv[slot] = _numbers(facts, [f"{name}_u", f"{name}_v"])
+            xyz[slot] = _numbers(facts, [f"{name}_x", f"{name}_y", f"{name}_z"])
+            visible[slot] = whole_number(facts.get(f"{name}_visible", UNKNOWN))
+    fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
+    skew = float(facts.get("skew", 0))
+    slots = tuple(slot for slot in points.values() if slot is not None)
+    return HandLabels(
+        side=side_of(facts.get("side", "")),
+        uv=uv,
+        xyz=xyz,
+        unit=facts.get("unit", ""),
+        visible=visible[:NUM_KEYPOINTS],
+        K=np.array([[fx, skew, cx], [0, fy, cy], [0, 0, 1]]) if np.isfinite(fx) else nan(3, 3),
+        bbox_xyxy=xywh_to_xyxy(_numbers(facts, list(_BOX))),
+        box_source=box_source_of(facts.get("box_source")),
+        crop_xyxy=xywh_to_xyxy(_numbers(facts, list(_CROP))),
+        flags=Flag(whole_number(facts.get("flags", 0))),
+        has_object=whole_number(facts.get("has_object", UNKNOWN)),
+        size=size_of(facts),
+        slots=slots if len(slots) == NUM_KEYPOINTS and PALM not in slots else (),
+    )
+
+
+def _numbers(facts: Mapping[str, str], keys: Sequence[str]) -> Array:
+    """Read cells that belong together: all of them or none.
+
+    Raises:
+        ValueError: some are empty, or one is no finite number.
+    """
+    cells = [facts.get(key) for key in keys]
+    if all(cell is None for cell in cells):
+        return nan(len(keys))
+    if None in cells:
+        raise ValueError(f"{keys[cells.index(None)]} empty beside its neighbours")
+    numbers = np.array([float(cell) for cell in cells if cell is not None])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{keys[0]} = {cells[0]}")
+    return numbers

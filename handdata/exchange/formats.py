@@ -1,0 +1,81 @@
+"""Every foreign format: what writes it, what it is known by, what reads it. A new one is a module and a line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handdata.exchange import (
+    coco,
+    croissant,
+    csv_table,
+    cvat,
+    cvat_read,
+    interhand,
+    mediapipe,
+    parquet,
+    webdataset,
+    yolo,
+)
+from handdata.exchange.labels import Annotations
+from handdata.exchange.pictures import ExportView
+
+SplitWriter = Callable[[ExportView, Path], None]
+
+
+def _any(content: Any) -> bool:  # noqa: ARG001 - its suffix is enough
+    return True
+
+
+def _nothing(view: ExportView) -> list[str]:  # noqa: ARG001 - a format that is read only
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: as typed behind --format.
+        suffixes: of the files of labels that may be of this format.
+        is_it: whether a file is of it, by the content of a JSON file or the columns of a CSV; for other files their
+            suffix is enough.
+        write: writes one split: (its pictures, folder); None for a format that is read only.
+        files: names what `write` writes, by their paths in the folder, without reading a picture.
+        read: (file, what `is_it` was given); None for a format that is written only.
+    """
+
+    name: str
+    suffixes: tuple[str, ...] = ()
+    is_it: Callable[[Any], bool] = _any
+    write: SplitWriter | None = None
+    files: Callable[[ExportView], list[str]] = _nothing
+    read: Callable[[Path, Any], Annotations] | None = None
+
+
+# in the order in which a file of labels is tried
+FORMATS: Mapping[str, Format] = {
+    format_.name: format_
+    for format_ in (
+        Format(name="interhand", suffixes=(".json",), is_it=interhand.is_it, read=interhand.read),
+        Format(
+            name="mediapipe",
+            suffixes=(".json",),
+            is_it=mediapipe.is_it,
+            write=mediapipe.write,
+            files=mediapipe.files,
+            read=mediapipe.read,
+        ),
+        Format(name="coco", suffixes=(".json",), write=coco.write, files=coco.files, read=coco.read),
+        Format(name="landmarks", suffixes=(".csv",), is_it=mediapipe.is_csv, read=mediapipe.read_table),
+        Format(name="csv", suffixes=(".csv",), write=csv_table.write, files=csv_table.files, read=csv_table.read),
+        Format(name="yolo", suffixes=(".yaml", ".yml"), write=yolo.write, files=yolo.files, read=yolo.read),
+        Format(name="cvat", suffixes=(".xml",), write=cvat.write, files=cvat.files, read=cvat_read.read),
+        Format(
+            name="webdataset", suffixes=(".tar",), write=webdataset.write, files=webdataset.files, read=webdataset.read
+        ),
+        Format(name="parquet", suffixes=(".parquet",), write=parquet.write, files=parquet.files, read=parquet.read),
+        Format(name="croissant", write=croissant.write, files=croissant.files),  # read as the Parquet it writes
+    )
+}
+WRITERS: Mapping[str, SplitWriter] = {name: one.write for name, one in FORMATS.items() if one.write is not None}

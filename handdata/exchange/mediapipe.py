@@ -1,0 +1,215 @@
+"""Landmarks as MediaPipe's users store them: 21 points from 0 to 1 over the picture, as JSON or CSV; written as JSON.
+
+One record per picture: {"image", "hand_landmarks": [[{x, y, z}, ...21]], "handedness": [[{category_name}]]}; the older
+`multi_hand_landmarks` and `multi_handedness` are read too. MediaPipe names the side for mirrored pictures
+(https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker): in others "Left" is a right hand.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handdata.errors import DataError
+from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
+from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
+from handdata.exchange.plain import SLOTS, with_palm
+from handdata.files.text import LARGE, Wanted, read_csv
+from handdata.files.whole import whole
+from handdata.pictures.decode import image_size
+from handdata.shards.hand import Hand
+from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, WRIST
+
+JSON_KIND, JSON_SIGN = "MediaPipe's landmarks", "records with hand_landmarks, from 0 to 1"
+CSV_KIND, CSV_SIGN = "landmarks in CSV", "21 numbered columns x and y"
+_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
+_HANDS = ("hand_landmarks", "handLandmarks", "multi_hand_landmarks", "landmarks")
+_SIDES = ("handedness", "handednesses", "multi_handedness")
+_IMAGES = ("image", "file_name", "filename", "file", "image_path", "frame", "path")
+_NUMBERED = re.compile(r"(?:landmark|hand|point|kp|lm)?_?(\d+)_?([xyz])|([xyz])_?(\d+)", re.IGNORECASE)
+
+
+def write(view: ExportView, out: Path) -> None:
+    """Write images/<split>/ and <split>.json; only hands with all 21 points have landmarks."""
+    with whole(out / f"{view.split}.json") as file:
+        for number, picture in enumerate(write_pictures(view, out)):
+            record = _record(picture, view.split)
+            file.write((",\n" if number else "[\n").encode() + json.dumps(record).encode())
+        file.write(b"\n]\n")
+
+
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"{view.split}.json", *picture_files(view)]
+
+
+def _record(picture: ExportedPicture, split: str) -> dict[str, Any]:
+    """Return one picture's record; MediaPipe has no word for a missing point, nor for a side that is not known."""
+    whole_hands = [hand for hand in picture.hands if np.isfinite(hand.keypoints_2d).all()]
+    named = [[{"category_name": _mirrored(hand.side)}] if hand.side in HAND_SIDES else [] for hand in whole_hands]
+    return {
+        "image": f"images/{split}/{picture.name}",
+        "width": picture.size[0],
+        "height": picture.size[1],
+        "split": split,
+        "ids": [hand.id for hand in whole_hands],
+        "hand_landmarks": [_landmarks(hand) for hand in whole_hands],
+        "handedness": named,
+    }
+
+
+def _landmarks(hand: Hand) -> list[dict[str, float]]:
+    points = [{"x": float(x), "y": float(y)} for x, y in hand.keypoints_2d / hand.size]
+    if np.isfinite(hand.keypoints_3d).all() and np.isfinite(hand.K).all():
+        depth = hand.keypoints_3d[:, 2]
+        for point, z in zip(points, (depth - depth[WRIST]) * hand.K[0, 0] / depth[WRIST] / hand.size[0], strict=True):
+            point["z"] = float(z)
+    return points
+
+
+def _mirrored(side: str) -> str:
+    return {"left": "Right", "right": "Left"}[side]
+
+
+# ------------------------------------------------------------------------------------------------ JSON
+
+
+def is_it(content: Any) -> bool:
+    """Say whether the content of a JSON file holds such records."""
+    return any(any(key in record for key in _HANDS) for record, _ in _records(content))
+
+
+def _records(content: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield the records of a file, and the picture that a record stands under if it names none."""
+    if isinstance(content, list):
+        yield from ((record, "") for record in content if isinstance(record, dict))
+    elif isinstance(content, dict) and any(key in content for key in _HANDS):
+        yield content, ""
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield value, key
+            elif isinstance(value, list) and key in ("images", "frames", "results", "annotations"):
+                yield from ((record, "") for record in value if isinstance(record, dict))
+
+
+def read(path: Path, content: Any) -> Annotations:
+    """Read records, whose content is given as parsed."""
+    rows: list[LabelRow] = []
+    empty = 0
+    for number, (record, name) in enumerate(_records(content)):
+        image = str(next((record[key] for key in _IMAGES if isinstance(record.get(key), str)), name))
+        hands: list[Any] = next((record[key] for key in _HANDS if isinstance(record.get(key), list)), [])
+        if hands and isinstance(hands[0], dict) and "x" in hands[0]:
+            hands = [hands]  # the points of one hand
+        sides: list[Any] = next((record[key] for key in _SIDES if isinstance(record.get(key), list)), [])
+        empty += not hands
+        if hands and not image:
+            rows.append(broken_row(f"{path}[{number}]", "the name of the picture", "none"))
+            continue
+        for place, points in enumerate(hands):
+            facts = _facts(record, image, path)
+            if isinstance(ids := record.get("ids"), list) and len(ids) == len(hands):
+                facts["sample_id"] = ids[place]
+            facts |= {"points": points, "handed": sides[place] if place < len(sides) else None}
+            rows.append(make_row(image, facts, f"{path}[{number}][{place}]", _hand))
+    left_out = {"pictures without a hand": empty}
+    sign = f"{JSON_SIGN}; sides are named for mirrored pictures, and exchanged"
+    return Annotations(rows=tuple(rows), kind=JSON_KIND, sign=sign, left_out=left_out, order="base-first")
+
+
+def _facts(record: Mapping[str, Any], image: str, path: Path) -> dict[str, Any]:
+    facts = {key: record[key] for key in ("width", "height", "split", "sequence", "subject") if key in record}
+    return facts | {"near": path.parent, "image": image}
+
+
+def _hand(facts: Mapping[str, Any]) -> HandLabels:
+    points = facts["points"]
+    if isinstance(points, dict):
+        points = points.get("landmark", points.get("landmarks"))
+    if not isinstance(points, Sequence) or len(points) != NUM_KEYPOINTS:
+        raise ValueError("a hand of other than 21 landmarks")
+    rows = [(point["x"], point["y"]) if isinstance(point, dict) else point[:2] for point in points]
+    return HandLabels(side=_side(facts["handed"]), uv=with_palm(_pixels(rows, facts)), slots=SLOTS)
+
+
+def _side(handed: Any) -> int:
+    """Return the person's side of a hand of a picture that is not mirrored."""
+    while isinstance(handed, list) and handed:
+        handed = handed[0]
+    if isinstance(handed, dict):
+        inner = handed.get("classification")
+        if inner:
+            return _side(inner)
+        handed = next((handed[key] for key in ("category_name", "categoryName", "label") if handed.get(key)), "")
+    side = side_of(handed or "")
+    return side if side == UNSAID else 1 - side
+
+
+def _pixels(rows: Any, facts: Mapping[str, Any]) -> Any:
+    """Return (21, 2) px of positions over the picture's size; larger numbers are pixels already."""
+    uv = np.array(rows, np.float64).reshape(NUM_KEYPOINTS, 2)
+    if not np.isfinite(uv).all():
+        raise ValueError("a position that is not finite")
+    if np.abs(uv).max() > _LARGEST:
+        return uv
+    size = [float(facts.get(key) or 0) for key in ("width", "height")]
+    return uv * (size if all(size) else image_size(facts["near"] / facts["image"]))
+
+
+_LARGEST = 4.0  # picture sizes that a landmark may lie outside of the picture
+
+
+# ------------------------------------------------------------------------------------------------ CSV
+
+
+def columns_of(columns: Sequence[str]) -> dict[tuple[int, str], int] | None:
+    """Return the column of each number of each landmark; None unless there are x and y of 21."""
+    found: dict[tuple[int, str], int] = {}
+    for place, column in enumerate(columns):
+        match = _NUMBERED.fullmatch(column)
+        if match:
+            found[int(match[1] or match[4]), str(match[2] or match[3]).lower()] = place
+    numbers = sorted(number for number, axis in found if axis == "x")
+    whole_hand = len(numbers) == NUM_KEYPOINTS and all((number, "y") in found for number in numbers)
+    first = numbers[0] if numbers else 0
+    return {(number - first, axis): place for (number, axis), place in found.items()} if whole_hand else None
+
+
+def is_csv(columns: Any) -> bool:
+    """Say whether a table has such columns."""
+    return columns is not None and columns_of(columns) is not None
+
+
+def read_table(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
+    """Read a table of one hand per row.
+
+    Raises:
+        DataError: no column names the picture.
+    """
+    lines = read_csv(path, _FILE)
+    _, columns = next(lines)
+    places = columns_of(columns) or {}
+    image_column = next((name for name in _IMAGES if name in columns), "")
+    if not image_column:
+        raise DataError(f"{path}:1", expected=f"a column out of {', '.join(_IMAGES)}", got="none", fix=_FILE.fix)
+    rows = []
+    for number, cells in lines:
+        where = f"{path}:{number}"
+        if len(cells) != len(columns):
+            rows.append(broken_row(where, f"{len(columns)} cells", str(len(cells))))
+            continue
+        said = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+        points = [[cells[places[k, axis]] for axis in "xy"] for k in range(NUM_KEYPOINTS)]
+        facts = {**_facts(said, said.get(image_column, ""), path), "points": points, "side": said.get("side", "")}
+        facts["handed"] = next((said[name] for name in (*_SIDES, "hand", "label") if name in said), None)
+        rows.append(make_row(said.get(image_column, ""), facts, where, _row_hand))
+    return Annotations(rows=tuple(rows), kind=CSV_KIND, sign=CSV_SIGN, order="base-first")
+
+
+def _row_hand(facts: Mapping[str, Any]) -> HandLabels:
+    side = side_of(facts["side"]) if facts["side"] else _side(facts["handed"])
+    return HandLabels(side=side, uv=with_palm(_pixels(facts["points"], facts)), slots=SLOTS)

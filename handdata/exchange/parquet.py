@@ -1,0 +1,156 @@
+"""Parquet as Hugging Face's `datasets` reads it: <split>.parquet with the pictures in it, written and read.
+
+The column `image` holds the encoded picture; the features are in the file's metadata, so that `load_dataset("parquet")`
+gives pictures. https://huggingface.co/docs/datasets/image_dataset
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from handdata.errors import ConfigError, DataError
+from handdata.exchange.labels import Annotations, make_row
+from handdata.exchange.pictures import ExportView
+from handdata.exchange.plain import OWN, hand_of_plain
+from handdata.files.whole import whole
+
+KIND, SIGN = "Parquet as handdata exports it", "columns image and sample_id"
+ROWS_PER_GROUP = 100
+_TEXTS = ("sample_id", "split", "sequence", "camera", "hand_side", "bbox_source")
+_WHOLES = ("frame", "flags")
+_LISTS = ("visible", "source_size")
+_POINTS = {"keypoints_2d": 2, "keypoints_3d": 3, "keypoints_3d_normalized": 3}
+_ROWS = ("palm_center_2d", "palm_center_3d", "bbox_xyxy", "crop_xyxy")
+_MATRICES = ("K", "source_to_canvas")
+
+
+def _arrow(path: Path) -> Any:
+    try:
+        import pyarrow  # noqa: PLC0415  # an extra
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError:
+        fix = 'Run pip install "handdata[parquet]".'
+        raise ConfigError(path, expected="pyarrow, for Parquet", got="not installed", fix=fix) from None
+    return pyarrow
+
+
+def write(view: ExportView, out: Path) -> None:
+    """Write one split, a few rows at a time; a picture with two hands is in two rows.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+    """
+    path = out / f"{view.split}.parquet"
+    if view.is_done(path):  # the same export was killed after it
+        return
+    pa = _arrow(path)
+    schema = _schema(pa)
+    with whole(path) as file, pa.parquet.ParquetWriter(file, schema, compression="zstd") as table:
+        rows = _rows(view)
+        while part := list(islice(rows, ROWS_PER_GROUP)):
+            table.write_table(pa.Table.from_pylist(part, schema=schema))
+
+
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [f"{view.split}.parquet"]
+
+
+def _rows(view: ExportView) -> Iterator[dict[str, Any]]:
+    for picture, data in view.with_bytes():
+        for labels in picture.labels:
+            yield {"image": {"bytes": data, "path": picture.name}, **labels}
+
+
+def _schema(pa: Any) -> Any:
+    numbers = pa.list_(pa.float64())
+    fields = {
+        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys(_WHOLES, pa.int64()),
+        "has_object": pa.bool_(),
+        **dict.fromkeys(_LISTS, pa.list_(pa.int64())),
+        **dict.fromkeys((*_POINTS, *_MATRICES), pa.list_(numbers)),
+        **dict.fromkeys(_ROWS, numbers),
+    }
+    told = {"huggingface": json.dumps({"info": {"features": _features()}}, sort_keys=True)}
+    return pa.schema(list(fields.items()), metadata=told)
+
+
+def _features() -> dict[str, Any]:
+    """Return the columns in the words of `datasets.Features`."""
+
+    def value(kind: str) -> dict[str, str]:
+        return {"dtype": kind, "_type": "Value"}
+
+    def several(what: Any) -> dict[str, Any]:
+        return {"feature": what, "_type": "Sequence"}
+
+    return {
+        "image": {"_type": "Image"},
+        **dict.fromkeys(_TEXTS, value("string")),
+        **dict.fromkeys(_WHOLES, value("int64")),
+        "has_object": value("bool"),
+        **dict.fromkeys(_LISTS, several(value("int64"))),
+        **dict.fromkeys((*_POINTS, *_MATRICES), several(several(value("float64")))),
+        **dict.fromkeys(_ROWS, several(value("float64"))),
+    }
+
+
+def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pyarrow
+    """Read the labels of one file; its pictures stay in it.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        DataError: it is no such file.
+    """
+    file = _open(path)
+    columns = [name for name in file.schema_arrow.names if name != "image"]
+    if OWN not in columns or len(columns) == len(file.schema_arrow.names):
+        raise DataError(path, expected=SIGN, got=", ".join(columns)[:120], fix="See docs/custom.md.")
+    rows = []
+    for number, facts in enumerate(_told(path, lambda: file.read(columns=columns).to_pylist())):
+        said = {name: value for name, value in facts.items() if value is not None}
+        rows.append(make_row(f"{path.name}/{number}", said, f"{path}[{number}]", hand_of_plain))
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN)
+
+
+def picture_bytes(path: Path, row: int) -> bytes:
+    """Return the encoded picture of one row."""
+    group, place = divmod(row, ROWS_PER_GROUP)
+    pictures = _pictures(path, path.stat().st_mtime_ns, group)
+    data: Mapping[str, Any] | None = pictures[place] if place < len(pictures) else None
+    if data is None or not data.get("bytes"):
+        raise DataError(f"{path}[{row}]", expected="a picture in the table", got="none", fix="Export it again.")
+    return bytes(data["bytes"])
+
+
+@lru_cache(maxsize=2)
+def _pictures(path: Path, _changed: int, group: int) -> list[Any]:
+    file = _open(path)
+    start = group * ROWS_PER_GROUP
+    first = 0
+    for number in range(file.num_row_groups):  # other programs cut tables into other groups
+        count = file.metadata.row_group(number).num_rows
+        if first <= start < first + count:
+            table = _told(path, lambda group=number: file.read_row_group(group, columns=["image"]))  # type: ignore[misc]
+            pictures: list[Any] = table.column("image").to_pylist()
+            return pictures[start - first : start - first + ROWS_PER_GROUP]
+        first += count
+    return []
+
+
+def _open(path: Path) -> Any:
+    return _told(path, lambda: _arrow(path).parquet.ParquetFile(path))
+
+
+def _told(path: Path, read: Callable[[], Any]) -> Any:
+    """Return what pyarrow reads; what it finds wrong with the file is a DataError."""
+    pa = _arrow(path)
+    try:
+        return read()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(path, expected="a Parquet file", got=str(error)[:120], fix="Export it again.") from None

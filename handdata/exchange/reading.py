@@ -1,0 +1,84 @@
+"""Read files of labels of any format: which one a file is is found out and said."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from handdata.errors import DataError, MissingError
+from handdata.exchange.formats import FORMATS
+from handdata.exchange.labels import Annotations
+from handdata.files.text import LARGE, Wanted, read_csv, read_json
+
+_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
+SUFFIXES = tuple(dict.fromkeys(suffix for one in FORMATS.values() if one.read for suffix in one.suffixes))
+_LISTED = ", ".join(SUFFIXES)
+_WHERE = (".", "annotations")  # folders of an export that may hold its files of labels
+_OF_MANY = (".yaml", ".yml")  # files that name others, which may change while they do not
+NOT_LABELS = ("handdata-export.json", "croissant.json")  # that an export writes beside them
+
+
+def label_files(path: Path) -> list[Path]:
+    """Return the files of labels that a name stands for: itself, or those in the folder that an export wrote.
+
+    Raises:
+        MissingError: no such file, or none in the folder.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
+    for name in _WHERE:
+        found = sorted(p for p in (path / name).glob("*") if _may_hold(p))
+        if found:
+            return found
+    raise MissingError(path, expected=f"a file of labels in it ({_LISTED})", got="none", fix="Name the file itself.")
+
+
+def _may_hold(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in SUFFIXES and path.name not in NOT_LABELS
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Read a file by its suffix and its content; once while it stays as it is.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not such a file.
+    """
+    if not path.is_file():
+        raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
+    if path.suffix.lower() in _OF_MANY:
+        return _read(path)
+    return _read_once(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=8)
+def _read_once(path: Path, _changed: int, _size: int) -> Annotations:
+    return _read(path)
+
+
+def _read(path: Path) -> Annotations:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(path, expected=f"annotations ({_LISTED})", got=path.suffix or "no suffix")
+    content: Any = None
+    if suffix == ".json":
+        content = read_json(path, _FILE, finite=False)
+    elif suffix == ".csv":
+        _, content = next(read_csv(path, _FILE), (1, []))
+    for one in FORMATS.values():
+        if one.read is not None and suffix in one.suffixes and one.is_it(content):
+            return one.read(path, content)
+    raise DataError(path, expected="labels of hands of a known format", got="another file", fix="See docs/custom.md.")
+
+
+def split_in(names: Sequence[Path]) -> dict[Path, str]:
+    """Return the split that each of several files is named after; nothing unless every one is, and they differ."""
+    found: dict[Path, str] = {}
+    for path in names:
+        words = set(re.findall(r"train|val|test", path.stem.lower()))
+        if len(words) == 1:
+            found[path] = words.pop()
+    return found if len(found) == len(names) and len(set(found.values())) > 1 else {}

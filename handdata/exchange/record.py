@@ -1,0 +1,126 @@
+"""What an export wrote, by split, so that the next one there leaves nothing stale and removes nothing else."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from handdata.errors import HanddataError
+from handdata.files.text import LARGE, Wanted, read_object
+from handdata.files.whole import write_text
+from handdata.shards.dataset import Dataset
+
+RECORD = "handdata-export.json"
+IsDone = Callable[[Path], bool]
+_WANTED = Wanted(what="the record of an export", largest=LARGE)
+
+
+class ExportRecord:
+    """The files of each split in a folder, and facts of it for the card."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        self.splits: dict[str, dict[str, Any]] = {}
+        try:
+            before = read_object(folder / RECORD, _WANTED)
+        except HanddataError:  # the first export into that folder
+            return
+        splits = before.get("splits")
+        for split, facts in splits.items() if isinstance(splits, dict) else ():
+            if isinstance(facts, dict) and _are_below(facts.get("files")):
+                self.splits[split] = facts
+
+    def keep_splits_of(self, data: Dataset) -> None:
+        """Remove what is there of splits that a dataset has no more."""
+        known = set(data.index.get("splits", {})) | set(data["split"].tolist())
+        for split in sorted(set(self.splits) - known):
+            self._remove(self.splits.pop(split)["files"])
+
+    @contextmanager
+    def writing(self, split: str, facts: Mapping[str, Any], key: str, files: Sequence[str]) -> Iterator[IsDone]:
+        """Note a split as begun, then as finished; remove what it had before beside its new files.
+
+        Args:
+            split: which.
+            facts: of it, for the card.
+            key: stands for everything that decides the files' bytes.
+            files: names of those that are about to be written.
+
+        Yields:
+            What tells of a file whether the same export, killed, had finished it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before, now = self.splits.get(split, {}), {"key": key, "boot": boot()}
+        resumed = before.items() >= now.items() and isinstance(before.get("began"), int)
+        began = before["began"] if resumed else self._begin(files)
+        had = set(before.get("files", ()))
+        self.splits[split] = {"files": sorted(had | set(files)), **now, "began": began}
+        self._note()
+        try:
+            yield lambda path: resumed and path.is_file() and path.stat().st_mtime_ns >= began
+        except BaseException:
+            self._leave_nothing_of(split, before, files, began)
+            raise
+        new = [name for name in sorted(files) if (self.folder / name).is_file()]
+        self._remove(sorted(had - set(new)))
+        self.splits[split] = {**facts, "format": self.kind, "files": new, **now, "began": began}
+
+    def _leave_nothing_of(self, split: str, before: dict[str, Any], files: Sequence[str], began: int) -> None:
+        """Forget an export that failed before its first file; one that got further is noted, and can go on."""
+        if any((path := self.folder / name).is_file() and path.stat().st_mtime_ns >= began for name in files):
+            return
+        self.splits = {**self.splits, split: before} if before else {k: v for k, v in self.splits.items() if k != split}
+        if self.splits:
+            self._note()
+        else:
+            (self.folder / RECORD).unlink(missing_ok=True)
+
+    def _begin(self, files: Sequence[str]) -> int:
+        """Return a time by the clock of that disk that no file there has yet, even if the clock was set back since."""
+        self._note()
+        times = [(self.folder / RECORD).stat().st_mtime_ns]
+        for name in files:
+            with suppress(OSError):
+                times.append((self.folder / name).stat().st_mtime_ns + 1)
+        return max(times)
+
+    @property
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """The facts of the splits that are whole."""
+        return {split: facts for split, facts in self.splits.items() if "format" in facts}
+
+    def _remove(self, files: list[str]) -> None:
+        for name in files:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Write the record of an export that is whole; the same bytes for the same files."""
+        for facts in self.splits.values():
+            if "format" in facts:
+                for name in ("key", "boot", "began"):
+                    facts.pop(name, None)
+        self._note()
+
+    def _note(self) -> None:
+        ordered = {split: self.splits[split] for split in sorted(self.splits)}
+        write_text(self.folder / RECORD, json.dumps({"splits": ordered}, indent=0) + "\n")
+
+
+def boot() -> str:
+    """Return what names this start of the machine, "" if nothing does.
+
+    Pictures are synced all at once, after the last one: after a power cut those before it may be there without their
+    bytes.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _are_below(files: Any) -> bool:
+    """Say whether names are of files below the folder: nothing else is ever removed."""
+    return isinstance(files, list) and all(
+        isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts for name in files
+    )

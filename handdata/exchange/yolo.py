@@ -1,0 +1,184 @@
+"""Ultralytics' YOLO pose: data.yaml, images/<split>/NAME and labels/<split>/NAME.txt, written and read.
+
+Format: https://docs.ultralytics.com/datasets/pose/ . A row is `class cx cy w h` and 21 times `x y [v]`, over the
+picture's width and height. One class: a mirrored hand would be of another, and keeps the order of its points.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handdata.errors import DataError, HanddataError
+from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
+from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
+from handdata.exchange.plain import SLOTS, lies_in, with_palm
+from handdata.files.text import LARGE, Wanted, read_text
+from handdata.files.whole import sync_all, write_bytes, write_text
+from handdata.geometry import xyxy_to_xywh
+from handdata.pictures.decode import image_size
+from handdata.pictures.kinds import SUFFIXES
+from handdata.shards.schema import SPLITS
+from handdata.skeleton import NUM_KEYPOINTS
+
+KIND, SIGN = "YOLO pose", "a data.yaml with kpt_shape"
+OURS = "# handdata: the names of the pictures are sample ids"
+_FILE = Wanted(what="data.yaml", fix="See docs/custom.md.")
+_ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LARGE)
+
+
+def write(view: ExportView, out: Path) -> None:
+    """Write the pictures and rows of one split, and data.yaml of all there are."""
+    own = view.shown != SOURCE  # one hand per picture
+    for picture in write_pictures(view, out):
+        text = "".join(_row(labels, picture.size) for labels in picture.labels)
+        write_bytes(out / "labels" / view.split / f"{picture.key}.txt", text.encode(), sync=False)
+    sync_all()
+    there = [name for name in SPLITS if (out / "labels" / name).is_dir()]
+    train = there[0] if "train" not in there else "train"
+    lines = [*([OURS] if own else []), "path: .", f"train: images/{train}"]
+    lines += [f"val: images/{'val' if 'val' in there else train}"]
+    lines += ["test: images/test"] if "test" in there else []
+    lines += [f"kpt_shape: [{NUM_KEYPOINTS}, 3]", f"flip_idx: {list(range(NUM_KEYPOINTS))}", "names:", "  0: hand"]
+    write_text(out / "data.yaml", "\n".join(lines) + "\n")
+
+
+def files(view: ExportView) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    rows = [f"labels/{view.split}/{name.rpartition('.')[0]}.txt" for name in view.names()]
+    return ["data.yaml", *rows, *picture_files(view)]
+
+
+def _row(labels: Mapping[str, Any], size: tuple[int, int]) -> str:
+    """Return the row of a hand; nothing, as for a picture without one, where no point lies in the picture."""
+    uv = labels["keypoints_2d"] or [None] * NUM_KEYPOINTS
+    inside = [point is not None and lies_in(point, size) for point in uv]
+    if not any(inside):
+        return ""
+    known = np.array([point for point, is_in in zip(uv, inside, strict=True) if is_in])
+    box = labels["bbox_xyxy"] or [*(known.min(0) + 0.5), *(known.max(0) + 0.5)]
+    left, top, width, height = xyxy_to_xywh(np.clip(box, 0, [*size, *size])).tolist()
+    numbers = zip([left + width / 2, top + height / 2, width, height], [*size, *size], strict=True)
+    cells = ["0", *(f"{number / side:.9f}" for number, side in numbers)]
+    for point, is_in, visible in zip(uv, inside, labels["visible"], strict=True):
+        place = [f"{c / side:.9f}" for c, side in zip(point, size, strict=True)] if is_in else []
+        cells += [*place, "1" if visible == 0 else "2"] if is_in else ["0", "0", "0"]
+    return " ".join(cells) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------ read
+
+
+def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
+    """Read a data.yaml and the labels that it points to.
+
+    Raises:
+        DataError: it is no such file, or of other than 21 points.
+    """
+    text = read_text(path, _FILE)
+    facts = parse_flat_yaml(text)
+    shape = [int(part) for part in re.findall(r"\d{1,9}", facts.get("kpt_shape", ""))]
+    if shape not in ([NUM_KEYPOINTS, 2], [NUM_KEYPOINTS, 3]):
+        got = facts.get("kpt_shape", "none")
+        raise DataError(f"{path}[kpt_shape]", expected="[21, 3] or [21, 2]", got=got, fix="See docs/custom.md.")
+    root = path.parent / facts.get("path", ".").strip("\"'")
+    root = root if root.is_dir() else path.parent
+    rows: list[LabelRow] = []
+    empty = 0
+    for split, image in _images(root, facts):
+        found = list(_hands(root, image, split, shape[1], own=text.startswith(OURS), names=_names(text)))
+        empty += not found
+        rows += found
+    left_out = {"pictures without a hand": empty}
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out, order="base-first", pictures=root)
+
+
+def parse_flat_yaml(text: str) -> dict[str, str]:
+    """Return the plain `key: value` lines of a YAML text that begin a line; lists in brackets stay text."""
+    lines = (line.split(" #")[0] for line in text.split("\n"))
+    return {m[1]: m[2].strip() for line in lines if (m := re.match(r"(\w+):(.*)", line))}
+
+
+def _names(text: str) -> dict[int, str]:
+    """Return the names of the classes, written as a list in brackets or one below another."""
+    part = re.search(r"^names:(.*(?:\n(?:[ \t-].*)?)*)", text, re.MULTILINE)
+    body = part[1] if part else ""
+    numbered = re.findall(r"(\d{1,9})\s*:\s*['\"]?([\w -]+)", body)
+    if numbered:
+        return {int(number): name.strip() for number, name in numbered}
+    return dict(enumerate(re.findall(r"[A-Za-z_][\w -]*", body)))
+
+
+def _images(root: Path, facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the split and the path of every picture; one that two splits name is of the first."""
+    seen: set[str] = set()
+    for split in SPLITS:
+        named = facts.get(split, "").strip("\"'")
+        folder = root / named
+        if not named or not folder.is_dir():
+            continue
+        for name in sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+            image = os.path.normpath(f"{named}/{name}")
+            if image not in seen:
+                seen.add(image)
+                yield split, image
+
+
+def _hands(
+    root: Path, image: str, split: str, width: int, *, own: bool, names: Mapping[int, str]
+) -> Iterator[LabelRow]:
+    head, slash, tail = image.rpartition("images/")
+    label = (root / (f"{head}labels/{tail}" if slash else image)).with_suffix(".txt")
+    if not label.is_file():
+        return
+    lines = [line.split() for line in read_text(label, _ROWS).split("\n") if line.strip()]
+    try:
+        size = image_size(root / image) if lines else (0, 0)
+    except HanddataError:  # told when the picture is read
+        size = (0, 0)
+    for number, cells in enumerate(lines, start=1):
+        facts: dict[str, Any] = {
+            "label_file": os.path.relpath(label, root),
+            "split": split,
+            "cells": cells,
+            "size": size,
+            "names": names,
+            "per_point": width,
+        }
+        if own:
+            facts["sample_id"] = id_of_key(Path(image).stem)
+        yield make_row(image, facts, f"{label}:{number}", _hand)
+
+
+def _hand(facts: Mapping[str, Any]) -> HandLabels:
+    cells: Sequence[str] = facts["cells"]
+    width: int = facts["per_point"]
+    if len(cells) != 5 + NUM_KEYPOINTS * width:
+        raise ValueError(f"{len(cells)} numbers instead of {5 + NUM_KEYPOINTS * width}")
+    numbers = np.array([float(cell) for cell in cells])
+    if not (np.abs(numbers) <= FARTHEST).all():
+        raise ValueError(f"a number that is not finite, or beyond {FARTHEST:g}")
+    scale = np.array(facts["size"], np.float64)
+    points = numbers[5:].reshape(NUM_KEYPOINTS, width)
+    labelled = (points[:, 2] > 0) if width == 3 else (points != 0).any(1)
+    uv = np.where(labelled[:, None], points[:, :2] * scale, np.nan)
+    shown = np.full(NUM_KEYPOINTS, -1, np.int8)
+    if width == 3 and not np.isin(points[labelled, 2], (1, 2)).all():
+        raise ValueError("a visibility other than 0, 1 or 2")
+    if width == 3 and (points[:, 2] == 2).any():
+        shown = np.where(labelled, points[:, 2] - 1, -1).astype(np.int8)
+    return HandLabels(
+        side=side_in(facts["names"].get(int(numbers[0]), "")),
+        uv=with_palm(uv),
+        visible=shown,
+        bbox_xyxy=_box(numbers[1:5], scale),
+        slots=SLOTS,
+    )
+
+
+def _box(numbers: Array, scale: Array) -> Array:
+    center, half = numbers[:2] * scale, numbers[2:] * scale / 2
+    return np.concatenate([center - half, center + half]) if (half > 0).all() else nan(4)

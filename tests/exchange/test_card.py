@@ -1,0 +1,42 @@
+"""The card beside shards and exports says what is known of the archive they come from."""
+
+import cv2
+import numpy as np
+import pytest
+
+import handdata as hd
+from handdata import manifest
+from handdata.converters.custom import CustomOptions
+from handdata.exchange.card import terms_of
+from handdata.shards.dataset import open_dataset
+from tests.train.made_training import made_set
+
+
+@pytest.mark.parametrize("name", ["ho3d", "rhd"])
+def test_the_terms_carry_what_is_wrong_or_missing_in_the_archive(name, tmp_path):
+    terms = terms_of(open_dataset(made_set(tmp_path / name, name)))
+
+    assert terms.errata == manifest.load(name).errata
+    assert terms.errata
+
+
+def test_it_is_said_where_hands_models_parameters_are_left_out():
+    for name in ("freihand", "interhand", "ho3d", "dexycb"):
+        assert any("MANO parameters" in line for line in manifest.load(name).errata)
+
+
+def test_the_door_of_python_lays_a_card_beside_the_shards(tmp_path):
+    """As the command does; without one that somebody else wrote being touched."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((60, 80, 3), 90, np.uint8))
+    columns = [f"{name}_{axis}" for name in hd.KEYPOINTS for axis in "uv"]
+    cells = [str(20 + number) for number in range(42)]
+    (tmp_path / "labels.csv").write_text(f"image,side,{','.join(columns)}\na.png,left,{','.join(cells)}\n")
+    options = CustomOptions(annotations=(tmp_path / "labels.csv",), split_by="train")
+
+    done = hd.convert("custom", tmp_path, tmp_path / "out", options=options, canvas=32)
+
+    assert "Written by handdata" in (done.out / "README.md").read_text()
+    assert (done.out / "contact_sheet.jpg").is_file()
+    (done.out / "README.md").write_text("mine")
+    hd.convert("custom", tmp_path, tmp_path / "out", options=options, canvas=32)
+    assert (done.out / "README.md").read_text() == "mine"

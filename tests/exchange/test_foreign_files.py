@@ -1,0 +1,275 @@
+"""Small files in the words of other programs: YOLO pose, CVAT, landmarks."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from handdata.errors import DataError, HanddataError
+from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
+from handdata.exchange.pictures import file_key, id_of_key
+from handdata.skeleton import INDEX, KEYPOINTS
+from tests.converters.conftest import plan_of, samples_of
+
+W, H = 320, 240
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((H, W, 3), 90, np.uint8))
+
+
+def uv(offset=0.0):
+    return np.column_stack([100 + 5.0 * np.arange(21), 60 + 3.0 * np.arange(21)]) + offset
+
+
+# ------------------------------------------------------------------------------------------------ YOLO pose
+
+
+def yolo(root, rows, shape="[21, 3]", names="names:\n  0: hand", **splits):
+    text = "\n".join([f"{k}: {v}" for k, v in (splits or {"train": "images/train"}).items()])
+    (root / "data.yaml").write_text(f"path: .\n{text}\nkpt_shape: {shape}\n{names}\n")
+    picture(root / "images/train/a.png")
+    (root / "labels/train").mkdir(parents=True)
+    (root / "labels/train/a.txt").write_text("".join(rows))
+    return root / "data.yaml"
+
+
+def yolo_row(points, flags=None, kind=0):
+    cells = [points / (W, H)] if flags is None else [points / (W, H), np.asarray(flags)[:, None]]
+    return " ".join(map(str, [kind, 0.5, 0.5, 0.25, 0.5, *np.hstack(cells).ravel()])) + "\n"
+
+
+def test_yolo_rows_of_three_numbers_per_point(tmp_path):
+    flags = np.where(np.arange(21) == 3, 1, np.where(np.arange(21) == 5, 0, 2))
+    table = yolo(tmp_path, [yolo_row(uv(), flags), yolo_row(uv(9), flags)])
+
+    samples = samples_of("custom", tmp_path, annotations=table)
+
+    assert list(samples) == ["images/train/a.png/0", "images/train/a.png/1"]
+    first = samples["images/train/a.png/0"]
+    assert np.isnan(first.keypoints_2d[5]).all()
+    np.testing.assert_allclose(np.delete(first.keypoints_2d, 5, 0), np.delete(uv(), 5, 0))
+    assert (first.visible[3], first.visible[4], first.visible[5]) == (0, 1, -1)
+    np.testing.assert_allclose(first.bbox_xyxy, [120, 60, 200, 180])
+    assert first.hand_side == 2
+
+
+def test_yolo_rows_of_two_numbers_per_point_mark_a_missing_one_by_zeros(tmp_path):
+    points = np.where(np.arange(21)[:, None] == 7, 0, uv())
+    sides = "names: ['left_hand', 'right_hand']"
+
+    (sample,) = samples_of(
+        "custom", tmp_path, annotations=yolo(tmp_path, [yolo_row(points, kind=1)], "[21, 2]", sides)
+    ).values()
+
+    assert np.isnan(sample.keypoints_2d).any(-1).nonzero()[0].tolist() == [7]
+    assert sample.hand_side == 1
+    assert set(sample.visible) == {-1}
+
+
+def test_a_yolo_row_of_another_length_is_named(tmp_path, refused):
+    table = yolo(tmp_path, [yolo_row(uv())])
+
+    line = refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+
+    assert "a.txt:1" in line
+    assert "47 numbers instead of 68" in line
+
+
+def test_yolo_of_other_points_is_refused(tmp_path, refused):
+    assert "kpt_shape" in refused(
+        DataError, lambda: plan_of("custom", tmp_path, annotations=yolo(tmp_path, [], "[17, 3]"))
+    )
+
+
+def test_a_yolo_picture_without_a_hand_is_counted(tmp_path):
+    table = yolo(tmp_path, [yolo_row(uv(), np.full(21, 2))])
+    picture(tmp_path / "images/train/b.png")
+
+    assert "left out: 1 pictures without a hand" in plan_of("custom", tmp_path, annotations=table).warnings
+
+
+# ------------------------------------------------------------------------------------------------ CVAT
+
+
+def cvat(root, body, name="a.png"):
+    picture(root / name)
+    path = root / "annotations.xml"
+    path.write_text(f"<annotations><image id='0' name='{name}' width='{W}' height='{H}'>{body}</image></annotations>")
+    return path
+
+
+@pytest.mark.parametrize(
+    "names", [KEYPOINTS, [str(k) for k in range(21)], [str(k + 1) for k in range(21)]], ids=["ours", "from 0", "from 1"]
+)
+def test_a_cvat_skeleton_is_read_by_its_labels(tmp_path, names):
+    points = [f'<points label="{n}" outside="{int(k == 4)}" occluded="{int(k == 5)}" points="{u},{v}"/>'
+              for k, (n, (u, v)) in enumerate(zip(names, uv(0.5), strict=True))]  # fmt: skip
+    body = f'<skeleton label="hand">{"".join(points[::-1])}</skeleton><tag label="Left"/>'
+
+    (sample,) = samples_of("custom", tmp_path, annotations=cvat(tmp_path, body)).values()
+
+    assert np.isnan(sample.keypoints_2d[4]).all()
+    np.testing.assert_allclose(np.delete(sample.keypoints_2d, 4, 0), np.delete(uv(), 4, 0))
+    assert (sample.visible[5], sample.visible[6], sample.hand_side) == (0, 1, 0)
+
+
+def test_cvats_shapes_of_21_points_are_a_hand_each(tmp_path):
+    text = ";".join(f"{u},{v}" for u, v in uv(0.5))
+    body = f'<points label="right_hand" points="{text}"/><points label="left_hand" points="{text}"/>'
+
+    samples = samples_of("custom", tmp_path, annotations=cvat(tmp_path, body))
+
+    assert [sample.hand_side for sample in samples.values()] == [1, 0]
+    np.testing.assert_allclose(samples["a.png/1"].keypoints_2d, uv())
+
+
+def test_cvat_points_of_unknown_names_are_a_fault_of_their_hand(tmp_path, refused):
+    table = cvat(tmp_path, '<skeleton label="hand"><points label="nose" outside="0" points="1,2"/></skeleton>')
+
+    assert "points named nose" in refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+
+
+@pytest.mark.parametrize("text", ["<a", "<!DOCTYPE a><annotations/>", "<html/>"], ids=["cut", "declaration", "another"])
+def test_xml_that_is_not_cvats_is_refused(tmp_path, refused, text):
+    (tmp_path / "a.xml").write_text(text)
+
+    assert "a.xml" in refused(DataError, lambda: plan_of("custom", tmp_path, annotations=tmp_path / "a.xml"))
+
+
+# ------------------------------------------------------------------------------------------------ landmarks
+
+
+def landmarks():
+    return [{"x": float(u / W), "y": float(v / H), "z": 0.0} for u, v in uv()]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"hand_landmarks": [landmarks()], "handedness": [[{"category_name": "Left", "score": 0.9}]]},
+        {
+            "multi_hand_landmarks": [{"landmark": landmarks()}],
+            "multi_handedness": [{"classification": [{"label": "Left"}]}],
+        },
+        {"landmarks": [[p["x"], p["y"]] for p in landmarks()], "handedness": "Left"}
+        | {"landmarks": landmarks(), "handedness": ["Left"]},
+    ],
+    ids=["tasks", "solutions", "one hand"],
+)
+@pytest.mark.parametrize("under", ["list", "by picture"])
+def test_landmarks_are_over_the_picture_and_named_for_a_mirrored_one(tmp_path, record, under):
+    picture(tmp_path / "a.png")
+    content = [{"image": "a.png", **record}] if under == "list" else {"a.png": record}
+    (tmp_path / "found.json").write_text(json.dumps(content))
+
+    (sample,) = samples_of("custom", tmp_path, annotations=tmp_path / "found.json").values()
+
+    np.testing.assert_allclose(sample.keypoints_2d, uv())
+    assert sample.hand_side == 1
+
+
+@pytest.mark.parametrize("columns", ["x{}", "{}_x", "landmark_{}_x"])
+@pytest.mark.parametrize("scale", [(W, H), (1, 1)], ids=["over the picture", "px"])
+def test_a_table_of_numbered_columns_is_read(tmp_path, columns, scale):
+    picture(tmp_path / "a.png")
+    names = [columns.format(k).replace("x", axis) for k in range(21) for axis in "xy"]
+    cells = (uv() / scale).ravel().tolist()
+    (tmp_path / "found.csv").write_text(f"filename,side,{','.join(names)}\na.png,left,{','.join(map(str, cells))}\n")
+
+    (sample,) = samples_of("custom", tmp_path, annotations=tmp_path / "found.csv").values()
+
+    np.testing.assert_allclose(sample.keypoints_2d, uv())
+    assert sample.hand_side == 0
+
+
+# ------------------------------------------------------------------------------------------------ orders and names
+
+
+def hands(count=20, seed=0):
+    """Draw flat hands with fingers from the palm outwards, turned and bent a little."""
+    rng = np.random.default_rng(seed)
+    base = np.array([[-30, -20], [-20, -80], [0, -85], [18, -80], [35, -70]], float)
+    reach = base / np.linalg.norm(base, axis=1, keepdims=True)
+    fingers = base[:, None] + reach[:, None] * np.array([0, 38, 62, 82])[:, None]
+    whole = np.vstack([np.zeros((1, 2)), fingers.reshape(20, 2)])
+    return whole + rng.normal(0, 3, (count, 21, 2))
+
+
+@pytest.mark.parametrize("name", ["base-first", "rhd", "interhand", "mano"])
+def test_the_order_of_points_is_found_from_the_lengths_of_paths(name):
+    listed = hands()[:, slots_of(name)]
+
+    assert best_order(path_lengths(listed), "base-first") == name
+
+
+def test_each_order_holds_every_point_once():
+    for names in ORDERS.values():
+        assert sorted(names) == sorted(KEYPOINTS)
+    assert INDEX["thumb_tip"] == slots_of("rhd")[1]
+
+
+def test_a_file_name_gives_its_sample_id_back():
+    for name in ("a.b", "a-b", "x/y", "x__y", "x_/y", "x/_y", "Grasp1/0001", "images/train/a.png/0"):
+        assert id_of_key(file_key(name)) == name
+
+
+# ------------------------------------------------------------------------------------------------ nonsense
+
+JUNK = [None, -1, 1e308, float("nan"), "", "x", [], {}, [[]], True, [1, 2, 3], {"a": 1}]
+
+
+def spoiled(value, rng):
+    """Return a copy of JSON in which something, somewhere, is something else or gone."""
+    value = json.loads(json.dumps(value))
+    node = value
+    while isinstance(node, dict | list) and node:
+        key = rng.choice(list(node)) if isinstance(node, dict) else int(rng.integers(len(node)))
+        if not isinstance(node[key], dict | list) or not node[key] or rng.random() < 0.3:
+            node[key] = JUNK[int(rng.integers(len(JUNK)))]
+            return value
+        node = node[key]
+    return value
+
+
+def examples():
+    names = [f"{k}" for k in KEYPOINTS]
+    points = np.column_stack([uv(), np.full(21, 2)]).ravel().tolist()
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "width": W, "height": H}],
+        "categories": [{"id": 1, "name": "hand", "keypoints": names}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "side": "left", "bbox": [1, 2, 3, 4]}],
+    }
+    coco["annotations"][0]["keypoints"] = points
+    person = {"id": 1, "image_id": 1, "category_id": 1, "lefthand_valid": True, "lefthand_kpts": points}
+    person |= {"righthand_valid": False, "lefthand_box": [1, 2, 3, 4]}
+    rhd = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "hand_type": "left",
+        "keypoints": np.reshape(points, (21, 3)).tolist(),
+    }
+    camera = {"cam_param": {"focal": [200.0, 200.0], "princpt": [160.0, 120.0]}}
+    whole_body = {**coco, "annotations": [person]}
+    yield from (coco, whole_body, {**coco, "images": [{**coco["images"][0], **camera}], "annotations": [rhd]})
+    yield [{"image": "a.png", "width": W, "height": H, "hand_landmarks": [landmarks()], "handedness": ["Left"]}]
+
+
+@pytest.mark.parametrize("content", list(examples()), ids=["coco", "wholebody", "rhd", "landmarks"])
+def test_a_spoiled_file_is_read_or_refused_in_one_line(tmp_path, content):
+    picture(tmp_path / "a.png")
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(60):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(spoiled(content, rng)))
+        try:
+            samples_of("custom", tmp_path, annotations=path)
+        except HanddataError as error:
+            lines.append(str(error))
+
+    assert len(lines) > 5
+    assert not [line for line in lines if "\n" in line]

@@ -1,0 +1,97 @@
+"""What is exported and read again holds the same labels: all of them, or those that the format carries."""
+
+import numpy as np
+import pytest
+
+from handdata.check.diff import compare
+from handdata.conversion.run import convert
+from handdata.converters.custom import CustomOptions
+from handdata.exchange.export import export
+from handdata.exchange.formats import FORMATS
+from handdata.shards.dataset import open_dataset
+from tests.check.made_dataset import make_dataset, rewrite
+from tests.converters.conftest import plan_of
+
+CANVAS = 96
+WHOLE = ("coco", "csv", "webdataset", "parquet")
+POINTS = {"yolo": 1e-3, "cvat": 1e-3, "mediapipe": 1e-3}  # formats of points alone, with the tolerance in px
+
+
+def make(folder):
+    """Make hands with points that are missing, hidden, outside; without 3D; with objects."""
+    make_dataset(folder, count=30)
+
+    def change(rows, split):
+        for number, row in enumerate(rows):
+            row["visible"] = np.where(np.arange(21) == 3, 0, 1 if number % 2 else -1).astype(np.int8)
+            row["has_object"] = np.int8(number % 3 - 1)
+            row["bbox_source"] = np.uint8(2)
+            if number % 5 == 4:
+                gone = np.arange(21) == 8
+                row["keypoints_2d"] = np.where(gone[:, None], np.nan, row["keypoints_2d"])
+                row["annotated_2d"], row["in_frame"] = row["annotated_2d"] & ~gone, row["in_frame"] & ~gone
+
+    rewrite(folder, change)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("round") / "made")
+
+
+def again(folder, out, **asked):
+    convert("custom", folder, out, options=CustomOptions(annotations=folder, **asked), canvas=CANVAS)
+    return out
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_no_label_differs_after_export_and_import(shards, tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    export(open_dataset(shards), tmp_path / "out", kind)
+
+    diff = compare(shards, again(tmp_path / "out", tmp_path / "again"), exported=True, tolerance=1e-3)
+
+    assert diff.fields == {}
+    assert diff.same
+    assert diff.common == 30
+
+
+@pytest.mark.parametrize("kind", POINTS)
+def test_points_are_the_same_where_a_format_carries_points_alone(shards, tmp_path, kind):
+    export(open_dataset(shards), tmp_path / "out", kind)
+
+    first = open_dataset(shards)
+    second = open_dataset(again(tmp_path / "out", tmp_path / "again", side="left"))
+
+    _, a, b = np.intersect1d(first["id"], second["id"], return_indices=True)
+    whole = np.isfinite(first["keypoints_2d"]).all((1, 2))
+    assert len(a) == (whole.sum() if kind == "mediapipe" else 30)
+    assert (first["split"][a] == second["split"][b]).all()
+    diff = compare(shards, tmp_path / "again", exported=True, tolerance=POINTS[kind])
+    assert diff.fields.get("keypoints_2d") is None
+    if kind in ("cvat", "mediapipe"):
+        assert "hand_side" not in diff.fields
+
+
+@pytest.mark.parametrize("kind", [name for name, one in FORMATS.items() if one.write and one.read])
+def test_what_was_exported_is_known_and_read_from_its_folder(shards, tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    export(open_dataset(shards), tmp_path, kind, limit=3)
+
+    plan = plan_of("custom", tmp_path / "nowhere", annotations=tmp_path)
+
+    assert len(plan.items) >= 5
+    assert {item.split for item in plan.items} == {"train", "val"}
+
+
+def test_pictures_come_back_as_they_were(shards, tmp_path):
+    export(open_dataset(shards), tmp_path / "out", "webdataset")
+
+    first, second = open_dataset(shards), open_dataset(again(tmp_path / "out", tmp_path / "again"))
+
+    order = {name: number for number, name in enumerate(second["id"])}
+    for number in (0, 7, 29):
+        np.testing.assert_array_equal(first.image(number), second.image(order[first["id"][number]]))
