@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.errors import DataError, HanddataError
+from handdata.pictures.decode import read_image
+from handdata.pictures.kinds import SUFFIXES
 from handdata.synth.color import Colors, decode
 from handdata.synth.frame import Style
 from handdata.synth.style import LOOKS
@@ -17,8 +19,14 @@ from handdata.synth.style import LOOKS
 POOL_SIZE = 64  # pictures per style; drawn once per process, seen through countless crops
 POOL_PX = 384
 MAX_SIDE_PX = 900  # of the user's pictures, once loaded
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 Image = NDArray[np.uint8]
+
+
+class Ground(Protocol):
+    """What stands behind a hand."""
+
+    def picture(self, width: int, height: int) -> Colors:
+        """Return it as (height, width, 3) linear light; do not write to it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def list_pictures(folder: Path) -> tuple[str, ...]:
     """Return the picture files of a folder, by name.
 
     Raises:
-        DataError: there are none.
+        DataError: the folder holds no picture.
     """
     files = tuple(str(p) for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES)
     if not files:
@@ -112,15 +120,15 @@ def _graded(backdrop: Backdrop, width: int, height: int) -> Colors:
 
 @lru_cache(maxsize=256)
 def _loaded(file: str) -> Image:
-    image = cv2.imread(file, cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(
-            file, expected="a picture", got="a file that cannot be decoded", fix="Take it out of the folder."
-        )
+    try:
+        image = read_image(file)
+    except HanddataError as error:
+        fix = "Take it out of the folder."
+        raise DataError(file, expected=error.expected, got=error.got, fix=fix) from None
     shrink = min(1.0, MAX_SIDE_PX / max(image.shape[:2]))
     if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return np.asarray(image[..., ::-1], np.uint8)
+        return np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+    return image
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a rendered frame is: the one contract between the renderer and the seven native writers.
+"""What a rendered frame is: the one contract between the renderer and the native writers.
 
 World frame of a scene: x right, y down, z forward, millimetres; it is the frame of a camera whose `T_camera_world`
 is the identity. Pixel (0, 0) is the centre of the top-left pixel.
@@ -90,7 +90,7 @@ class SequenceSpec:
         objects: None, "any" (sphere, cylinder, cuboid) or "cuboid".
         motion: how the hand moves from frame to frame; "still" draws every frame afresh (no continuity).
         distance_mm: range of the wrist's distance from the world's origin camera.
-        fps: frames a second, for a realistic speed.
+        fps: frames per second, for a realistic speed.
         style: look of light, noise, skin and backgrounds.
         small: the coarse mesh and no supersampling, for tests.
         backgrounds: picture files to stand behind the hand; procedural ones when empty.

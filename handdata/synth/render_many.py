@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_any
+from typing import TypeVar
 
 import cv2
 
@@ -22,8 +24,9 @@ from handdata.errors import DataError
 from handdata.progress import meter
 from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.sequence import render_frame
-from handdata.workers import shielded_start
+from handdata.workers import shielded_start, stop
 
+T = TypeVar("T")
 Task = tuple[SequenceSpec, int]
 Write = Callable[[SequenceSpec, int, Frame], None]
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -43,28 +46,34 @@ def render_frames(tasks: Sequence[Task], write: Write, *, workers: int, title: s
         DataError: a worker was killed (out of memory, most often).
         Exception: the first one `write` or the renderer raised, in task order of completion.
     """
+    on_many_cores(tasks, partial(_render_one, write), workers=workers, title=title)
+
+
+def on_many_cores(tasks: Sequence[T], work: Callable[[T], None], *, workers: int, title: str) -> None:
+    """Do `work` for every task, in as many processes; picklable, as of `render_frames`, with the same errors."""
     workers = min(workers, len(tasks))
     with meter(title, len(tasks)) as gauge:
         if workers <= 1:
             for task in tasks:
-                _render_one(write, task)
+                work(task)
                 gauge.advance()
             return
-        for done in _render_in_pool(tasks, write, workers, title):
+        for done in _done_in_pool(tasks, work, workers, title):
             gauge.advance(done)
 
 
-def _render_in_pool(tasks: Sequence[Task], write: Write, workers: int, title: str) -> Iterator[int]:
-    """Yield how many frames were finished since the last time."""
+def _done_in_pool(tasks: Sequence[T], work: Callable[[T], None], workers: int, title: str) -> Iterator[int]:
+    """Yield how many tasks were finished since the last time."""
     context = multiprocessing.get_context("spawn")
     waiting = iter(tasks)
     running: set[Future[None]] = set()
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context, initializer=_enter_worker) as pool:
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_enter_worker)
         try:
             while True:
                 room = workers * QUEUED_PER_WORKER - len(running)
                 with shielded_start():
-                    running |= {pool.submit(_render_one, write, task) for task in islice(waiting, room)}
+                    running |= {pool.submit(work, task) for task in islice(waiting, room)}
                 if not running:
                     return
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -79,7 +88,7 @@ def _render_in_pool(tasks: Sequence[Task], write: Write, workers: int, title: st
                 fix="Run the same command again, with fewer --workers; finished frames are kept.",
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop(pool)
 
 
 def _render_one(write: Write, task: Task) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handdata.skeleton import LEFT
-from handdata.synth.background import Backdrop, draw_backdrop
+from handdata.synth.background import Ground, draw_backdrop
 from handdata.synth.frame import LabelConvention, Style
 from handdata.synth.hand import load_hand
 from handdata.synth.keypoints import keypoint_bones, label_points
@@ -67,7 +67,7 @@ class Setting:
     person: Person
     body: Body
     paint: Paint
-    backdrop: Backdrop
+    backdrop: Ground
     light: Light
     film: Film
     drop_shadow: DropShadow | None

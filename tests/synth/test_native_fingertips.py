@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handdata.conversion.run import convert
-from handdata.errors import HanddataError
 from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import read_raw
 from handdata.synth.native import write_native
@@ -17,7 +15,7 @@ from handdata.synth.native.dexter1 import click, color_cameras
 from handdata.synth.native.fingertips import forget_tips, format_row
 from handdata.synth.native.tree import FAULTS
 from tests.conftest import NATIVE_FRAMES
-from tests.converters.conftest import plan_of, samples_of
+from tests.converters.conftest import samples_of
 
 SETS = ("dexter", "dexter1", "egodexter")
 SEQUENCE = {"dexter": "Grasp1", "dexter1": "adbadd", "egodexter": "Desk"}  # the first: there lies the wrong label
@@ -205,24 +203,6 @@ def faulty(request, tmp_path_factory) -> tuple[str, Path]:
     root = tmp_path_factory.mktemp("faulty") / request.param
     write_native(request.param, root, NATIVE_FRAMES, seed=0, small=True, faults=FAULTS)
     return request.param, root
-
-
-def test_planted_faults_are_there_and_told(faulty, native_tree, tmp_path):
-    name, root = faulty
-    whole = native_tree(name)
-
-    plan, reference = plan_of(name, root), plan_of(name, whole)
-
-    assert plan.root.parent == root  # one level deeper
-    lost = {item.image for item in reference.items} - {item.image for item in plan.items}
-    assert len(lost) == 1  # a missing file
-    assert set(plan.warnings) - set(reference.warnings)  # that is said
-    changed = {key for key, data in files_of(plan.root).items() if data != files_of(whole).get(key)}
-    labels = [key for key in changed if "3D" in key]
-    assert len(labels) == 1  # a wrong label
-    with pytest.raises(HanddataError, match="cut short") as caught:  # a truncated picture
-        convert(name, root, tmp_path / "out")
-    assert changed == {*labels, Path(caught.value.where).relative_to(plan.root).as_posix()}
 
 
 def test_a_wrong_label_is_60_mm_off(faulty, native_tree):

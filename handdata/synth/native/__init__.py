@@ -1,21 +1,34 @@
 """Write rendered frames in the native layout of one dataset; the module is named after the dataset."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from handdata.synth.frame import Style
-from handdata.synth.native import dexter, dexter1, egodexter, ganerated, rhd, stereo, synthhands
 from handdata.synth.native.tree import Request
 
-NATIVE_WRITERS: dict[str, Callable[[Path, Request, int], int]] = {
-    "dexter": dexter.write,
-    "dexter1": dexter1.write,
-    "egodexter": egodexter.write,
-    "ganerated": ganerated.write,
-    "rhd": rhd.write,
-    "stereo": stereo.write,
-    "synthhands": synthhands.write,
-}
+WRITTEN = (  # a line per dataset
+    "stereo",
+    "dexter",
+    "dexter1",
+    "egodexter",
+    "synthhands",
+    "rhd",
+    "ganerated",
+    "freihand",
+    "interhand",
+    "dexycb",
+    "ho3d",
+)
+
+
+def _write(name: str, root: Path, request: Request, workers: int) -> int:
+    count: int = import_module(f"{__name__}.{name}").write(root, request, workers)
+    return count
+
+
+NATIVE_WRITERS: dict[str, Callable[[Path, Request, int], int]] = {name: partial(_write, name) for name in WRITTEN}
 
 
 def write_native(

@@ -54,17 +54,13 @@ def write(root: Path, request: Request, workers: int) -> int:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"dexter/{sequence}",
+    return request.spec(
+        sequence,
         cameras=tuple(manifest_camera("dexter", name) for name in ("color", "depth")),
         sides=(LEFT,),
         objects="cuboid",
         motion=MOTIONS[sequence],
         distance_mm=(380.0, 520.0),
-        style=request.style,
-        small=request.small,
-        backgrounds=request.backgrounds,
     )
 
 

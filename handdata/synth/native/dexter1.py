@@ -80,16 +80,12 @@ def color_cameras() -> tuple[Camera, ...]:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"dexter1/{sequence}",
+    return request.spec(
+        sequence,
         cameras=(manifest_camera("dexter1", "tof", background="none"), *color_cameras()),
         sides=(RIGHT,),
         motion=MOTIONS[sequence],
         distance_mm=(340.0, 480.0),
-        style=request.style,
-        small=request.small,
-        backgrounds=request.backgrounds,
     )
 
 

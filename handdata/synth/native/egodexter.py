@@ -45,18 +45,14 @@ def write(root: Path, request: Request, workers: int) -> int:
 
 
 def _spec(sequence: str, request: Request) -> SequenceSpec:
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"egodexter/{sequence}",
+    return request.spec(
+        sequence,
         cameras=tuple(manifest_camera("egodexter", name) for name in manifest.load("egodexter").cameras),
         sides=(LEFT,),
         objects="any",
         motion="grasp",
         distance_mm=(350.0, 520.0),
         viewpoint="ego",
-        style=request.style,
-        small=request.small,
-        backgrounds=request.backgrounds,
     )
 
 

@@ -70,18 +70,14 @@ def _spec(name: str, request: Request) -> SequenceSpec:
     """Return the spec of one picture: each shows another person in another place."""
     with_object = name.startswith("withObject/")
     K = manifest.load("ganerated").cameras["original"].K
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"ganerated/{name}",
+    return request.spec(
+        name,
         cameras=(Camera(name="original", K=K, width=640, height=480),),
         sides=(LEFT,),
         objects="any" if with_object else None,
         motion="still",
         distance_mm=(300.0, 650.0),
-        style=request.style,
-        small=request.small,
         convention="rigged",
-        backgrounds=request.backgrounds,
         viewpoint="ego",
         zoom=crop_camera,
     )

@@ -83,17 +83,13 @@ def _spec(name: str, sides: tuple[int, ...], request: Request) -> SequenceSpec:
     focal = np.random.default_rng([request.seed, *name.encode()]).uniform(*FOCAL_PX)
     middle = (SIZE - 1) / 2
     K = np.array([[_digits(focal), 0, middle], [0, _digits(focal), middle], [0, 0, 1]])
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"rhd/{name}",
+    return request.spec(
+        name,
         cameras=(Camera(name="color", K=K, width=SIZE, height=SIZE),),
         sides=sides,
         motion="still",
         distance_mm=(350.0, 800.0),
-        style=request.style,
-        small=request.small,
         convention="rigged",
-        backgrounds=request.backgrounds,
     )
 
 

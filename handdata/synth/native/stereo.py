@@ -60,17 +60,13 @@ def write(root: Path, request: Request, workers: int) -> int:
 
 def _spec(sequence: str, count: int, request: Request) -> SequenceSpec:
     middle = np.array([[AIM_FOCAL_PX, 0.0, 319.5], [0.0, AIM_FOCAL_PX, 239.5], [0.0, 0.0, 1.0]])
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"stereo/{sequence}",
+    return request.spec(
+        sequence,
         cameras=(aim(middle, 640, 480), *_cameras()),
         sides=(LEFT,),
         motion="count" if sequence.endswith("Counting") else "random",
         distance_mm=(480.0, 700.0),
         fps=float(np.clip(FPS * count / FULL_SEQUENCE, MIN_FPS, FPS)),
-        style=request.style,
-        small=request.small,
-        backgrounds=request.backgrounds,
     )
 
 

@@ -69,9 +69,8 @@ def _spec(folder: str, request: Request) -> SequenceSpec:
     facts = manifest.load("synthhands")
     depth, color = facts.cameras["color_on_depth"], facts.cameras["color"]
     square = color.K - np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]])  # docs/method.md 3.1 keeps the middle 480 columns
-    return SequenceSpec(
-        seed=request.seed,
-        name=f"synthhands/{folder}",
+    return request.spec(
+        folder,
         cameras=(
             aim(square, 480, 480),
             Camera(name="color_on_depth", K=depth.K, width=640, height=480, background="black"),
@@ -83,10 +82,7 @@ def _spec(folder: str, request: Request) -> SequenceSpec:
         objects=None if "_noobject/" in folder else "any",
         motion="random" if "_noobject/" in folder else "grasp",
         distance_mm=(280.0, 500.0),
-        style=request.style,
-        small=request.small,
         convention="rigged",
-        backgrounds=request.backgrounds,
         viewpoint="ego",
     )
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,9 +20,10 @@ from handdata.files.locks import alone
 from handdata.files.text import Wanted, read_object
 from handdata.files.whole import ENDING, whole, write_bytes, write_text
 from handdata.paths import RENDERED_MARK
-from handdata.synth.frame import Camera, Style
-from handdata.synth.render_many import Task, Write, render_frames
+from handdata.synth.frame import Camera, SequenceSpec, Style
+from handdata.synth.render_many import Write, render_frames
 
+T = TypeVar("T")
 AIM_PX = 32
 WORK = ".partial"  # folder of labels that wait for their table
 FAULTS = ("wrong-label", "missing-file", "truncated-picture", "one-level-deeper")  # of real archives, docs/method.md 13
@@ -50,6 +51,22 @@ class Request:
     faults: tuple[str, ...] = ()
     backgrounds: tuple[str, ...] = ()
 
+    def spec(self, name: str, **shown: Any) -> SequenceSpec:
+        """Return a recording of this tree, in the look that was asked for.
+
+        Args:
+            name: of the recording in its dataset; it and the seed decide what is rendered.
+            shown: cameras, hands and motion: the other attributes of SequenceSpec.
+        """
+        return SequenceSpec(
+            seed=self.seed,
+            name=f"{self.dataset}/{name}",
+            style=self.style,
+            small=self.small,
+            backgrounds=self.backgrounds,
+            **shown,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Victims:
@@ -74,12 +91,13 @@ def render_tree(
     root: Path,
     request: Request,
     *,
-    tasks: Sequence[Task],
-    is_done: Callable[[Task], bool],
-    write: Write,
+    tasks: Sequence[T],
+    is_done: Callable[[T], bool],
+    write: Write | Callable[[T], None],
     finish: Callable[[], None],
     victims: Callable[[], Victims],
     workers: int,
+    render: Callable[..., None] | None = None,
 ) -> int:
     """Render what is not there yet, complete the tables, plant the faults, mark the tree as whole.
 
@@ -88,10 +106,11 @@ def render_tree(
         request: what was asked for.
         tasks: every frame of the tree.
         is_done: tells whether a frame's files are all there.
-        write: writes one frame's files; picklable, see `farm.render_frames`.
+        write: writes one frame's files; picklable, see `render_frames`.
         finish: writes what covers many frames: label tables, read-me files.
         victims: where the faults go; called only if there are any.
         workers: processes.
+        render: does the tasks; called as `render_frames` is, which None stands for.
 
     Returns:
         The number of samples, `request.frames`.
@@ -103,10 +122,11 @@ def render_tree(
     _check(request)
     with alone(root, "rendering"):
         if _is_whole(root, request):
+            shutil.rmtree(root / WORK, ignore_errors=True)  # what a failing disk did not let go of the last time
             return request.frames
-        render_frames(
-            [task for task in tasks if not is_done(task)], write, workers=workers, title=f"synth {request.dataset}"
-        )
+        left = [task for task in tasks if not is_done(task)]
+        run: Callable[..., None] = render or render_frames
+        run(left, write, workers=workers, title=f"synth {request.dataset}")
         finish()
         if request.faults:
             _plant(request.faults, victims())
@@ -134,6 +154,7 @@ def _is_whole(root: Path, request: Request) -> bool:
             )
             raise ConfigError(root, expected="the same rendering or no folder", got=f"one with {differ}", fix=fix)
         return whole
+    (root / f"{RENDERED_MARK}.partial").unlink(missing_ok=True)  # what an earlier version left, killed in this moment
     if root.is_dir() and any(not path.name.endswith(ENDING) for path in root.iterdir()):  # a mark cut short is ours
         raise ConfigError(root, expected="an empty folder or none", got="files not rendered by handdata", fix=fix)
     _set_mark(root, request, whole=False)
