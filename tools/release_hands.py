@@ -8,11 +8,13 @@ was stopped. A second set shows what is no hand: backgrounds, and crops that a h
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.geometry import project
+from handdata.shards.index import read_index
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
@@ -40,7 +42,7 @@ def render_chunk(folder: Path, split: str, name: str, number: int, count: int = 
         for index in range(number * CHUNK, number * CHUNK + count):
             sample, crop = (hand if name == HANDS else empty)(SEEDS[split, name], index)
             shard.append(_row(sample, crop, index))
-    _enter(folder / name, path.name, name, split, count)
+    _enter(folder / name, name, shard.entry())
 
 
 def chunks(folder: Path, split: str, name: str) -> int:
@@ -103,9 +105,9 @@ def _row(sample: Sample, crop: NDArray[np.float64], index: int) -> dict[str, obj
     }
 
 
-def _enter(folder: Path, file: str, name: str, split: str, count: int) -> None:
+def _enter(folder: Path, name: str, entry: dict[str, Any]) -> None:
     path = folder / "index.json"
-    index = json.loads(path.read_text()) if path.is_file() else {"schema": VERSION, "dataset": name, "shards": []}
-    others = [entry for entry in index["shards"] if entry["file"] != file]
-    index["shards"] = sorted([*others, {"file": file, "split": split, "num_samples": count}], key=lambda e: e["file"])
+    index = read_index(folder) if path.is_file() else {"schema": VERSION, "dataset": name, "shards": []}
+    others = [other for other in index["shards"] if other["file"] != entry["file"]]
+    index["shards"] = sorted([*others, entry], key=lambda one: str(one["file"]))
     write_index(folder, index)

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.evaluation.absolute import Size
 from handdata.evaluation.predictions import VERSION
@@ -17,7 +18,6 @@ from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
 
 
@@ -57,16 +57,20 @@ def _in_mm(hand: Hand, depth_sd_mm: float) -> dict[str, Any]:
 
 
 def overlay_names(paths: Sequence[Path]) -> list[str]:
-    """Return the name of each picture's overlay: its stem, or its whole name where another has the same stem."""
+    """Return the name of each picture's overlay: its stem, or its whole name where that would not be its own."""
     stems = Counter(path.stem for path in paths)
-    return [f"{path.stem if stems[path.stem] == 1 else path.name}.png" for path in paths]
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+    taken = Counter(names)
+    return [f"{name if taken[name] == 1 else path.name}.png" for name, path in zip(names, paths, strict=True)]
 
 
-def write_overlay(path: Path, hand: Hand) -> None:
-    """Write the picture with the skeleton and the square that was looked at, enlarged where it is small, as PNG."""
-    if hand.image is None:
-        raise ValueError("an overlay needs the hand's picture")
-    scale = max(1, round(OVERLAY_PX / max(hand.size)))
-    drawn = draw_skeleton(draw_box(hand.image, hand.crop_box), hand.keypoints_2d, scale=scale)
+def write_overlay(path: Path, image: NDArray[np.uint8], hands: Sequence[Hand]) -> None:
+    """Write a picture with the skeletons and the squares that were looked at, enlarged where it is small, as PNG."""
+    scale = max(1, round(OVERLAY_PX / max(image.shape[:2])))
+    size = image.shape[1] * scale, image.shape[0] * scale
+    drawn = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    for hand in hands:
+        keypoints = (hand.keypoints_2d + 0.5) * scale - 0.5
+        drawn = draw_skeleton(draw_box(drawn, hand.crop_box * scale), keypoints)
     with whole(path, sync=False) as file:
         file.write(cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())

@@ -16,12 +16,16 @@ from handdata.model.checkpoint import Trained, load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
+from handdata.model.fit import fit_hands
+from handdata.model.perspective import in_perspective
 from handdata.model.pixels import normalize
 from handdata.model.place import place, size_of
 from handdata.model.released import find_trained
-from handdata.paths import find_root
-from handdata.pictures.decode import read_image, resample_square
+from handdata.paths import run_named
+from handdata.pictures.crops import meets_picture
+from handdata.pictures.decode import resample_square
 from handdata.shards.hand import Hand
+from handdata.shards.hand_pictures import read_picture
 from handdata.skeleton import HAND_SIDES
 
 Side = Literal["left", "right"]
@@ -50,8 +54,7 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
         >>> model.size
         32
     """
-    named = find_root(None).runs / name
-    return Model(find_trained(named if named.is_dir() and not Path(name).exists() else name), device)
+    return Model(find_trained(run_named(name)), device)
 
 
 class Model:
@@ -86,19 +89,29 @@ class Model:
         """Side of the square that the network sees, px."""
         return self.trained.model.size
 
+    @property
+    def tells_sides(self) -> bool:
+        """Whether it can be asked for the side of a hand: `side="auto"`."""
+        return any(term.name == "loss_side" for term in self._family.terms)
+
+    @property
+    def side_unless_told(self) -> str:
+        """The side to ask it with where nobody says one: "auto" if it tells sides apart, else "left"."""
+        return AUTO if self.tells_sides else HAND_SIDES[0]
+
     @overload
     def __call__(
         self, image: list[Any] | tuple[Any, ...], box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
-        hand_size: float | str | None = None, read_out: str | None = None,
+        hand_size: float | str | None = None, read_out: str | None = None, fit: bool = False,
     ) -> list[Hand]: ...  # fmt: skip
     @overload
     def __call__(
         self, image: Picture, box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
-        hand_size: float | str | None = None, read_out: str | None = None,
+        hand_size: float | str | None = None, read_out: str | None = None, fit: bool = False,
     ) -> Hand: ...  # fmt: skip
     def __call__(
         self, image: Any, box_xyxy: Any = None, side: Any = "left", *, K: Any = None,
-        hand_size: float | str | None = None, read_out: str | None = None,
+        hand_size: float | str | None = None, read_out: str | None = None, fit: bool = False,
     ) -> Hand | list[Hand]:  # fmt: skip
         """Find the 21 keypoints of a hand.
 
@@ -110,25 +123,33 @@ class Model:
                 pictures one for all, or a list.
             K: (3, 3) intrinsics of the picture, px; then 3D is in the axes of its camera, where the model was trained
                 so. One for all pictures of a list, or a list.
-            hand_size: mm from wrist to middle knuckle, or "adult"; with K it gives `keypoints_3d` in mm, to which it
-                is proportional. None leaves them NaN.
+            hand_size: mm from wrist to middle knuckle, "adult", or "trained": that of the model's training hands; with
+                K it gives `keypoints_3d` in mm, to which it is proportional. None leaves them NaN.
             read_out: one of `read_outs`; None takes the first.
+            fit: with K, replace the pose by one that a hand can take: a skeleton of 26 degrees of freedom is fitted to
+                the 2D and the pose (docs/method.md 14). Takes a fifth of a second per hand.
 
         Returns:
             A hand, or for a list a list of them: `keypoints_2d` in px of the picture, `keypoints_3d_normalized`,
-            `peaks` (confidence 0..1 of each keypoint), `crop_box` (the square that was looked at).
+            `peaks` (confidence 0..1 of each keypoint), `presence` (of a hand, 0..1), `crop_box` (the square that was
+            looked at), `path` of a file.
 
         Raises:
             MissingError, DataError: a picture is not there or cannot be read.
             ConfigError: a box lies wholly outside its picture.
-            ValueError: an array, a box, a side or a read-out that is none.
+            ValueError: an array, a box, a side, a camera or a read-out that cannot be one.
         """
         if read_out is not None and read_out not in self.read_outs:
             raise ValueError(f"read_out must be one of {', '.join(self.read_outs)}, got {read_out!r}")
-        if hand_size is not None:
-            size = size_of(hand_size)
+        if hand_size is not None or fit:
+            if fit and K is None:
+                raise ValueError("fit must go with K: the camera of the picture")
             found = self(image, box_xyxy, side, K=K, read_out=read_out)
-            return [place(one, size)[0] for one in found] if isinstance(found, list) else place(found, size)[0]
+            taken = found if isinstance(found, list) else [found]
+            size = size_of(hand_size, self.trained.size)
+            taken = fit_hands(taken, size) if fit else taken
+            taken = taken if hand_size is None else [place(one, size)[0] for one in taken]
+            return taken if isinstance(found, list) else taken[0]
         if not isinstance(image, list | tuple):
             return self._find([image], [box_xyxy], [side], [K], read_out)[0]
         count = len(image)
@@ -148,6 +169,7 @@ class Model:
         for side in sides:
             if side not in (*HAND_SIDES, AUTO):
                 raise ValueError(f"side must be one of {', '.join(HAND_SIDES)}, {AUTO}, got {side!r}")
+        cameras = [_camera(K) for K in cameras]
         images = [_opened(picture) for picture in pictures]
         places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
         squares = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
@@ -159,17 +181,22 @@ class Model:
         uv, xyz, peaks = (
             values.double().cpu().numpy() for values in (reading.uv_BK2, reading.xyz_BK3, reading.confidence_BK)
         )
+        presence = np.full(len(images), np.nan) if reading.presence_B is None else reading.presence_B.cpu().numpy()
         return [
             Hand(
                 image=images[i],
                 side=sides[i],
                 keypoints_2d=self._in_picture(uv[i], squares[i], sides[i]),
-                keypoints_3d_normalized=self._in_camera(xyz[i], squares[i], sides[i], cameras[i], images[i].shape[1]),
-                K=np.full((3, 3), np.nan) if cameras[i] is None else np.asarray(cameras[i], np.float64),
+                keypoints_3d_normalized=self._in_camera(
+                    uv[i], xyz[i], squares[i], sides[i], cameras[i], images[i].shape[1]
+                ),
+                K=np.full((3, 3), np.nan) if cameras[i] is None else cameras[i],
                 box=np.full(4, np.nan) if boxes[i] is None else np.asarray(boxes[i], np.float64),
                 crop_box=squares[i],
                 peaks=peaks[i],
-                id=Path(pictures[i]).name if isinstance(pictures[i], str | Path) else "",
+                presence=float(presence[i]),
+                path=(path := Path(pictures[i]) if isinstance(pictures[i], str | Path) else None),
+                id=path.name if path else "",
             )
             for i in range(len(images))
         ]
@@ -211,15 +238,25 @@ class Model:
         return pixels
 
     def _in_camera(
-        self, xyz: NDArray[np.float64], square: NDArray[np.float64], side: str, K: Any, width: int
+        self,
+        uv: NDArray[np.float64],
+        xyz: NDArray[np.float64],
+        square: NDArray[np.float64],
+        side: str,
+        K: Any,
+        width: int,
     ) -> NDArray[np.float64]:
         """Take a (21, 3) pose as shown to the axes of the picture's camera, as far as that is known."""
-        if K is not None and self.trained.turn:
-            camera = np.asarray(K, np.float64)
+        if K is not None and (self.trained.turn or self._family.depths):
+            camera = K
             if side == "right":
                 camera = mirror_intrinsics(camera, width)
                 square = np.array([width - square[2], square[1], width - square[0], square[3]])
-            xyz = xyz @ view_turn(crop_intrinsics(camera, crop_affine(square, self.size)), self.size)
+            crop = crop_intrinsics(camera, crop_affine(square, self.size))
+            turn = view_turn(crop, self.size) if self.trained.turn else np.eye(3)
+            if self._family.depths:
+                xyz = in_perspective(uv[None], xyz[None], crop[None], turn[None], self.size)[0]
+            xyz = xyz @ turn
         posed: NDArray[np.float64] = mirror_points(xyz) if side == "right" else xyz
         return posed
 
@@ -238,7 +275,7 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
         box = np.asarray(box_xyxy, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
             raise ValueError(f"{_BOX}, right of left and below top; got {np.asarray(box_xyxy).tolist()}")
-        if not (box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0):
+        if not meets_picture(box, width, height):
             raise ConfigError(
                 where,
                 expected=f"a box in the picture of {width} x {height} px",
@@ -250,12 +287,22 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
     return np.concatenate([center - side / 2, center + side / 2])
 
 
+def _camera(K: Any) -> NDArray[np.float64] | None:
+    if K is None:
+        return None
+    camera = np.asarray(K, np.float64)
+    if camera.shape != (3, 3) or not np.isfinite(camera).all() or camera[0, 0] <= 0 or camera[1, 1] <= 0:
+        raise ValueError(f"K must be 3 x 3 intrinsics in px, focal lengths above 0, got {camera.tolist()}")
+    return camera
+
+
 def _opened(picture: Any) -> NDArray[np.uint8]:
     if isinstance(picture, str | Path):
-        return read_image(picture)
+        return read_picture(picture)
     array = np.asarray(picture)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
-        raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
+        got = "None: shards keep the canvas, hand.image" if picture is None else f"{array.shape} {array.dtype}"
+        raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {got}")
     return array
 
 

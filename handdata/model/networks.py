@@ -270,12 +270,6 @@ def bones_to_keypoints(bones_BN3: Tensor, path_KN: Tensor | None = None) -> Tens
     return (path[:, :, None] * bones_BN3[:, None]).sum(2)
 
 
-def keypoints_to_bones(xyz_BK3: Tensor) -> Tensor:
-    """Return the (B, 20, 3) bones of (B, 21, 3) keypoints: each keypoint less its parent."""
-    starts = [start for start, _ in BONES]
-    return xyz_BK3[:, 1:] - xyz_BK3[:, starts]
-
-
 def _conv(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
 

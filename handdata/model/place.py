@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.evaluation.absolute import ADULT, Size, lift_pose, rays_of
+from handdata.evaluation.absolute import ADULT, HAND_MM, Size, lift_pose, rays_of, size_of_person
 from handdata.files.text import Wanted, read_json
 from handdata.shards.hand import Hand
-from handdata.skeleton import ROOT
+from handdata.skeleton import INDEX, ROOT
 
 Floats = NDArray[np.float64]
+SD_BONE_MM = 2.0  # of a bone that somebody measured, where nobody says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +64,77 @@ def read_lens(path: Path) -> Lens:
     return Lens(K=K)
 
 
-def size_of(hand_size: float | str | None) -> Size:
-    """Return the hand size that was asked for: mm from wrist to middle knuckle, or "adult" (also None).
+def size_of(hand_size: float | str | None, trained: Size | None = None) -> Size:
+    """Return the hand size that was asked for.
+
+    Args:
+        hand_size: mm from wrist to middle knuckle; "adult"; "trained" or None for that of the training hands.
+        trained: size of the hands that the model was trained on; where it is not known, adults stand for it.
 
     Raises:
-        ValueError: neither.
+        ValueError: none of these.
     """
-    if hand_size is None or hand_size == "adult":
+    if hand_size is None or hand_size == "trained":
+        return trained or ADULT
+    if hand_size == "adult":
         return ADULT
     try:
         mm = float(hand_size)
     except ValueError:
         mm = math.nan
-    if not (math.isfinite(mm) and mm > 0):
-        raise ValueError(f"hand_size must be mm above 0, or adult, got {hand_size!r}")
+    if not (math.isfinite(mm) and HAND_MM[0] <= mm <= HAND_MM[1]):
+        raise ValueError(f"hand_size must be {HAND_MM[0]:g} to {HAND_MM[1]:g} mm, adult or trained, got {hand_size!r}")
     return Size(mm, 0.0, "given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPerson:
+    """Somebody whose bones were measured.
+
+    Attributes:
+        bones: pairs of keypoints.
+        mm: (N,) their distances.
+        sd_mm: (N,) how sure these are.
+    """
+
+    bones: tuple[tuple[int, int], ...]
+    mm: Floats
+    sd_mm: Floats
+
+    def size(self, poses: Floats, prior: Size) -> Size:
+        """Return the hand's size from what a model said of its bones over pictures.
+
+        Args:
+            poses: (F, 21, 3) normalised; the median length of each bone counts.
+            prior: of the size, which few or doubtful bones leave as it is.
+        """
+        starts, ends = (list(side) for side in zip(*self.bones, strict=True))
+        seen = np.median(np.linalg.norm(poses[:, ends] - poses[:, starts], axis=-1), axis=0)
+        return size_of_person(seen, self.mm, self.sd_mm, prior)
+
+
+def read_person(path: Path) -> MeasuredPerson:
+    """Read measured bones from JSON: {"bones": {"index_mcp-index_pip": 41, "wrist-index_mcp": [86, 1.5]}}, mm.
+
+    A second number is the standard deviation; without it a bone is good to 2 mm.
+
+    Raises:
+        MissingError: there is no such file.
+        DataError: it holds no such object.
+    """
+    expected = 'JSON such as {"bones": {"index_mcp-index_pip": 41, "wrist-index_mcp": [86, 1.5]}}, in mm'
+    content = read_json(path, Wanted(what=expected))
+    try:
+        named = dict(content["bones"])
+        pairs = [tuple(INDEX[name] for name in bone.split("-")) for bone in named]
+        values = np.array([[*value, SD_BONE_MM][:2] if isinstance(value, list) else [value, SD_BONE_MM]
+                           for value in named.values()], np.float64)  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(path, expected=expected, got=f"something else ({error})") from error
+    two = [(pair[0], pair[-1]) for pair in pairs if len(pair) == 2 and pair[0] != pair[1]]
+    if not two or len(two) < len(pairs) or not (np.isfinite(values).all() and (values > 0).all()):
+        raise DataError(path, expected=expected, got=f"{named}")
+    return MeasuredPerson(bones=tuple(two), mm=values[:, 0], sd_mm=values[:, 1])
 
 
 def place(hand: Hand, size: Size) -> tuple[Hand, float]:

@@ -1,28 +1,24 @@
 """The weights that come with the package: one file each, which says all that applying it needs.
 
-A file is safetensors, floats as float16, in `handdata/model/weights/`; its metadata holds the model's settings, the
-recipe and what was seen. Made by tools/train_release.py from rendered hands alone.
+A file (see handdata.model.halves) lies in `handdata/model/weights/`; its facts are the model's settings, the recipe and
+what was seen. Made by tools/train_release.py from rendered hands alone.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.evaluation.absolute import Size
 from handdata.files.tables import read_tree
-from handdata.files.text import Wanted, parse_json
-from handdata.files.whole import write_bytes
-from handdata.model.checkpoint import Trained, read
+from handdata.model.checkpoint import Trained, read, read_size, size_facts, size_noted
 from handdata.model.config import ModelConfig
+from handdata.model.halves import ENDING, read_halves, write_halves
 
 FOLDER = resources.files("handdata.model") / "weights"
-ENDING = ".safetensors"
+WHAT = "weights with their settings"
 
 
 def released_names() -> list[str]:
@@ -46,10 +42,24 @@ def find_trained(name: Path | str) -> Trained:
         return read_file(path)
     if str(name) in released_names():
         return read_released(str(name))
-    own = f" or one of {', '.join(released_names())}, which come with the package" if released_names() else ""
+    own = f", or weights of the package ({', '.join(released_names())})" if released_names() else ""
     raise MissingError(
         name, expected=f"a run or a checkpoint{own}", got="nothing there", fix="`handdata runs` lists the runs."
     )
+
+
+def is_released(run: Path) -> bool:
+    """Tell whether a run of that name is not there, and weights of it come with the package."""
+    return not (run / "checkpoints").is_dir() and run.name in released_names()
+
+
+def hand_size_of(run: Path) -> Size | None:
+    """Return the size of the hands that a run, or the weights of its name, were trained on; None where not noted.
+
+    Raises:
+        HanddataError: there is neither, or it is damaged.
+    """
+    return read_released(run.name).size if is_released(run) else read_size(run)
 
 
 def read_released(name: str) -> Trained:
@@ -71,20 +81,19 @@ def read_file(path: Path) -> Trained:
     Raises:
         DataError: it does not, or is damaged.
     """
+    facts, weights = read_halves(path, WHAT)
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = parse_json((file.metadata() or {})["handdata"], path, Wanted(what="weights with their settings"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
         return Trained(
             path=path,
             model=read_tree(ModelConfig, facts["model"], where=str(path), path="model."),
-            weights={key: value.float() if value.is_floating_point() else value for key, value in tensors.items()},
+            weights=weights,
             recipe=facts["recipe"],
             epoch=int(facts["epoch"]),
             turn=bool(facts["turn"]),
+            size=size_noted(facts),
         )
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        raise DataError(path, expected="weights with their settings", got=str(error)) from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(path, expected=WHAT, got=str(error)) from error
 
 
 def write_file(path: Path, trained: Trained, seen: Mapping[str, Any]) -> None:
@@ -94,7 +103,7 @@ def write_file(path: Path, trained: Trained, seen: Mapping[str, Any]) -> None:
         "recipe": trained.recipe,
         "epoch": trained.epoch,
         "turn": trained.turn,
+        **size_facts(trained.size),
         "seen": dict(seen),
     }
-    halves = {n: v.half() if v.is_floating_point() else v for n, v in trained.weights.items()}
-    write_bytes(path, save({n: v.contiguous() for n, v in halves.items()}, {"handdata": json.dumps(facts)}))
+    write_halves(path, trained.weights, facts)

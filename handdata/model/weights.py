@@ -1,11 +1,9 @@
 """Weights from elsewhere: ImageNet for the encoder, a run's for a whole network. No pickle is ever executed."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -35,17 +33,22 @@ def load_encoder(encoder: Encoder, weights: str) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from .safetensors, or from .pth with nothing but tensors allowed."""
+    """Read a state dict from .safetensors, or from .pth with nothing but tensors allowed.
+
+    Raises:
+        MissingError: no such file.
+        DataError: it holds something else, or is damaged.
+    """
     if not path.is_file():
         raise MissingError(path, expected="a file of weights", got="nothing there")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # PyTorch and pickle have many ways to say that a file is damaged
         got = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise DataError(path, expected="a file of tensors", got=got) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise DataError(path, expected="a state dict: name -> tensor", got=type(state).__name__)
     return state
 

@@ -6,7 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from handdata.cli import group
 from handdata.errors import ConfigError
 from handdata.evaluation.absolute import LENGTHS, PAIRS
 from handdata.evaluation.predictions import read_predictions
@@ -23,8 +25,10 @@ from handdata.model.kinds import KINDS
 from handdata.model.networks import PLAIN, Prediction
 from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import read_out
+from handdata.report.models import models_table
+from handdata.report.runs import read_run
 from handdata.skeleton import BONES
-from handdata.train.config import load_config
+from handdata.train.config import load_config, recipe_names
 from handdata.train.evaluate import evaluate_run
 from handdata.train.loop import step, train
 from handdata.train.runs import list_runs
@@ -33,6 +37,8 @@ from handdata.train.state import build
 from tests.train.made_training import TINY, job_of, made_inputs, made_set
 
 CPU = torch.device("cpu")
+LONG = ("feedback", "volume")  # a step takes several times as long as another family's
+THOROUGH = pytest.mark.thorough
 OWN = sorted(set(FAMILIES) - set(KINDS))  # with a smoke recipe of their own name
 PARAMETERS = {
     "direct": 31_223_903,
@@ -46,6 +52,7 @@ PARAMETERS = {
     "bones": 31_223_300,
     "compact": 3_923_302,
 }
+SLOW_STEPS = {"volume": 40, "feedback": 40}  # half a second a step
 RECIPE = """about = "A toy"
 [model]
 kind = "toy"
@@ -81,6 +88,14 @@ def test_a_new_family_is_trained_resumed_scored_listed_and_exported(toy, tmp_pat
     assert list(read_predictions(run / "predictions.h5").keypoints_2d) == ["given"]
     assert [row["model"] for row in list_runs(tmp_path / "runs")] == ["toy"]
     assert exported.names() == ["keypoints_2d", "keypoints_3d"]
+    (row,) = models_table([read_run(run)]).rows
+    assert (row[0], row[1], row[-1]) == ("toy", "toy", "place, size")
+
+
+def test_every_family_stands_in_the_help_of_train_and_has_a_recipe():
+    said = " ".join(CliRunner().invoke(group, ["train", "--help"]).stdout.split())
+    assert all(kind in said for kind in FAMILIES)
+    assert {f"{kind}{size}" for kind in OWN for size in ("", "-smoke")} <= set(recipe_names())
 
 
 def test_a_recipe_weighs_the_terms_of_its_family(toy):
@@ -133,14 +148,14 @@ def test_absent_keypoints_change_neither_loss_nor_gradient(kind):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", OWN)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=THOROUGH if kind in LONG else ()) for kind in OWN])
 @pytest.mark.usefixtures("one_thread")
 def test_one_batch_is_learnt(kind):
     config = load_config(f"{kind}-smoke", ["optim.lr=0.002", "optim.ema_decay=0.0", "optim.schedule=constant"])
     state = build(config, CPU)
     state.train_mode()
     inputs = made_inputs(4, 64)
-    losses = [step(state, inputs, config).tolist() for _ in range(80)]
+    losses = [step(state, inputs, config).tolist() for _ in range(SLOW_STEPS.get(kind, 80))]
     total = len(state.family.names)
 
     assert losses[-1][total] < 0.7 * losses[0][total]
@@ -165,7 +180,7 @@ def test_a_family_trains_at_smoke_size_resumes_exactly_and_is_applied(kind, tmp_
 NO_ONNX = {"lifting"}  # no singular values in ONNX
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_family_that_onnx_has_no_operations_for_is_told(tmp_path):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)
@@ -175,8 +190,9 @@ def test_a_family_that_onnx_has_no_operations_for_is_told(tmp_path):
         write_onnx(tmp_path / "x.onnx", Trained(path=tmp_path, model=model, weights=weights))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in OWN if kind not in NO_ONNX])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind == "compact" else THOROUGH) for kind in OWN if kind not in NO_ONNX]
+)
 def test_a_family_is_exported(kind, tmp_path):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)

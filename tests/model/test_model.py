@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.absolute import ADULT, Size
 from handdata.evaluation.predictions import read_predictions
 from handdata.geometry import normalize_pose, project, rotation_from_vector
@@ -75,6 +75,7 @@ def test_keypoints_are_pixels_of_the_picture(root, model, asked, crop, point, x)
     np.testing.assert_allclose(found.keypoints_3d_normalized[5], [x, 2.0, 3.0])
     assert (found.peaks == 1).all()
     assert (found.id, found.side) == ("a.png", asked.get("side", "left"))
+    assert found.path == root / "pictures/a.png"
 
 
 def test_an_array_a_path_and_lists_of_both_give_the_same(root, model):
@@ -134,6 +135,8 @@ def test_with_a_camera_the_view_turn_is_undone(model, picture, side, monkeypatch
         ({"box_xyxy": (10, 10, 10, 20)}, r"right of left and below top; got \[10, 10, 10, 20\]"),
         ({"box_xyxy": (10, 10, float("nan"), 20)}, "a box is left, top, right, bottom"),
         ({"box_xyxy": (10, 10, 20)}, "a box is left, top, right, bottom"),
+        ({"K": 3}, r"K must be 3 x 3 intrinsics in px, focal lengths above 0, got 3\.0"),
+        ({"K": np.zeros((3, 3))}, "K must be 3 x 3 intrinsics"),
         ({"side": "both"}, "side must be one of left, right, auto, got 'both'"),
         ({"side": "auto"}, "a direct model does not tell them apart"),
         ({"read_out": "mean"}, "read_out must be one of thresholded, expectation, maximum, got 'mean'"),
@@ -150,12 +153,24 @@ def test_a_callers_mistake_is_one_line(model, picture, asked, said):
 def test_a_box_outside_and_a_run_that_is_not_there_are_told(model, picture, tmp_path):
     with pytest.raises(ConfigError, match=r"image 0: expected a box in the picture of 200 x 120 px"):
         model(picture, (300, 0, 320, 20))
-    with pytest.raises(MissingError, match="expected a run or a checkpoint, got nothing there"):
+    with pytest.raises(
+        MissingError, match=r"a run or a checkpoint, or weights of the package \(compact\), got nothing there"
+    ):
         load_model(tmp_path / "nothing")
 
 
+def test_a_picture_that_cannot_be_read_is_told_in_words_of_python(model, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(MissingError, match=r"none\.png: expected a picture, got no file\. Check the path\.$"):
+        model(tmp_path / "none.png")
+    with pytest.raises(DataError, match=r"bad\.png: .* or leave it out\.$"):
+        model([tmp_path / "bad.png"])
+
+
 def run_command(root, *arguments):
-    return CliRunner().invoke(group, ["--data-root", str(root), "predict", *map(str, arguments)])
+    """Look at the middle of pictures of noise, in which a detector finds nothing."""
+    words = ["--data-root", str(root), "predict", *map(str, arguments), "--detector", "none"]
+    return CliRunner().invoke(group, words)
 
 
 def test_command_prints_predictions_that_evaluation_reads(root, tmp_path):
@@ -172,12 +187,15 @@ def test_command_prints_predictions_that_evaluation_reads(root, tmp_path):
 
 
 def test_pictures_of_one_stem_keep_both_overlays(root, tmp_path):
-    for name in ("c.jpg", "c.png", "d.png"):
+    names = ("c.jpg", "c.png", "c.jpg.jpg", "d.png")
+    for name in names:
         cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
-    result = run_command(root, "small", *(tmp_path / n for n in ("c.jpg", "c.png", "d.png")), "--out", tmp_path / "out")
+    result = run_command(root, "small", *(tmp_path / n for n in names), "--out", tmp_path / "out")
 
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["c.jpg.png", "c.png.png", "d.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "c.jpg.jpg.png", "c.jpg.png", "c.png.png", "d.png",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -213,18 +231,19 @@ def test_a_damaged_picture_is_told_without_options_of_another_command(root, tmp_
     result = run_command(root, "small", tmp_path / "bad.png", "--out", tmp_path / "drawn")
 
     assert "bad.png: expected" in str(result.exception)
-    assert str(result.exception).endswith("Save it again, or leave it out.")
+    assert str(result.exception).endswith("or leave it out.")
 
 
 def test_command_gives_millimetres_with_a_camera_and_says_what_they_rest_on(root, tmp_path):
     camera = tmp_path / "camera.json"
     camera.write_text('{"K": [[200, 0, 100], [0, 200, 60], [0, 0, 1]]}')
     picture = root / "pictures/a.png"
-    by_camera, by_focal, adult = (
+    by_camera, by_focal, adult, trained = (
         run_command(root, "small", picture, "--out", tmp_path / "out", *options)
         for options in (
             ("--camera", camera, "--hand-size", "80"),
             ("--focal", 200, "--hand-size", "160"),
+            ("--fov", 60, "--hand-size", "adult"),
             ("--fov", 60),
         )
     )
@@ -235,6 +254,10 @@ def test_command_gives_millimetres_with_a_camera_and_says_what_they_rest_on(root
     assert len(second["keypoints_3d"]) == 21
     assert json.loads(adult.stdout)["options"]["hand_size_mm"] == 83.5
     assert "millimetres rest on 83.5 +- 5.2 mm from wrist to middle knuckle: adults" in adult.stderr
+    size = load_model(root / "runs/small", device="cpu").trained.size
+    assert json.loads(trained.stdout)["options"]["hand_size_mm"] == size.mm
+    assert f"rest on {size.mm:g} +- {size.sd_mm:g} mm" in trained.stderr
+    assert "the hands that the model was trained on" in trained.stderr
     assert json.loads(by_camera.stdout)["options"]["hand_size_source"] == "given"
     assert "keypoints_3d" not in json.loads(run_command(root, "small", picture, "--out", tmp_path).stdout)["samples"][0]
 
@@ -244,7 +267,7 @@ def test_command_gives_millimetres_with_a_camera_and_says_what_they_rest_on(root
     [
         (("--focal", "200", "--fov", "60"), "give one of --focal, --fov"),
         (("--hand-size", "80"), "--hand-size goes with --focal, --fov or --camera"),
-        (("--focal", "200", "--hand-size", "small"), "hand_size must be mm above 0, or adult, got 'small'"),
+        (("--focal", "200", "--hand-size", "small"), "hand_size must be 20 to 300 mm, adult or trained, got 'small'"),
     ],
 )
 def test_command_refuses_what_means_nothing(root, options, said):

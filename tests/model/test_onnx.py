@@ -37,8 +37,14 @@ def made_checkpoint(recipe):
     return checkpoint.Checkpoint(path=Path("made"), config=config, position=position, weights=weights, average=None)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "kind"), [("e010", "direct"), ("e012", "latent"), ("e013", "tree")])
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        pytest.param("e010", "direct", marks=pytest.mark.slow),
+        pytest.param("e012", "latent", marks=pytest.mark.thorough),
+        pytest.param("e013", "tree", marks=pytest.mark.thorough),
+    ],
+)
 def test_another_runtime_gives_the_same_keypoints_for_any_batch(recipe, kind, tmp_path):
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)
@@ -90,7 +96,7 @@ def test_command_wants_pictures_or_a_file(tmp_path):
     result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "predict", "small"])
 
     assert result.exit_code == 2
-    assert "give PICTURES, or --onnx FILE" in result.output
+    assert "give pictures or a video, or --onnx FILE" in result.output
 
 
 @pytest.mark.slow
@@ -99,6 +105,7 @@ def test_command_writes_the_model(tmp_path):
     pytest.importorskip("onnxscript")
     saved = made_checkpoint("e010")
     network = make_network(saved.config.model)
+    (tmp_path / "runs/small/checkpoints").mkdir(parents=True)
     checkpoint.save(tmp_path / "runs/small/checkpoints/last", saved.config, saved.position, network)
     result = CliRunner().invoke(
         group, ["--data-root", str(tmp_path), "predict", "small", "--onnx", str(tmp_path / "small.onnx")]

@@ -32,7 +32,7 @@ def family_of(kind: str) -> "Family":
     """Return the family of a `model.kind`; imports torch.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no family of that name.
     """
     check_kind(kind, where="model.kind")
     family: Family = import_module(FAMILIES[kind]).FAMILY

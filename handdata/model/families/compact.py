@@ -166,4 +166,5 @@ FAMILY = Family(
     sums=sums,
     read=read,
     read_outs=lambda _: ("expectation", *(rule for rule in READ_OUTS if rule != "expectation")),
+    deep="stages.3",
 )

@@ -90,6 +90,8 @@ class Family:
         sums: (prediction, labels, config) -> one masked sum a term.
         read: (prediction, config, read-out) -> positions.
         read_outs: config -> names of the read-outs, its own first.
+        deep: name of the module whose output, (B, C, H, W), holds most of what it knows; `adapt` acts there.
+        depths: its pose is 2D and one depth per keypoint, which a known camera turns into one in perspective.
     """
 
     make: Callable[[ModelConfig, Ways], nn.Module]
@@ -97,6 +99,8 @@ class Family:
     sums: Callable[[Any, Labels, LossConfig], tuple[Ratio, ...]]
     read: Callable[[Any, ModelConfig, str], Reading]
     read_outs: Callable[[ModelConfig], tuple[str, ...]]
+    deep: str = "encoder.layer4"
+    depths: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

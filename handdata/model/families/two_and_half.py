@@ -3,7 +3,7 @@
 Shape letters: B batch, K the 21 keypoints, H, W rows and columns of a map, n side of the input.
 
 Position and depth (relative to the middle MCP, in units of wrist to middle MCP) are p_k = softmax H_k,
-uv_k = sum p_k (i, j) / n, z_k = sum p_k D_k - z_9. The pose follows from both: with a camera by `evaluation.absolute`,
+uv_k = sum p_k (i, j) / n, z_k = sum p_k D_k - z_9. The pose follows from both: with a camera by `model.perspective`,
 without one from the scale at which the palm's lengths come out right.
 
 Source:
@@ -110,4 +110,5 @@ FAMILY = Family(
     sums=sums,
     read=read,
     read_outs=lambda _: ("expectation",),
+    depths=True,
 )

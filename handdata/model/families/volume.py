@@ -153,4 +153,5 @@ FAMILY = Family(
     sums=sums,
     read=read,
     read_outs=lambda _: ("expectation",),
+    depths=True,
 )
