@@ -1,0 +1,88 @@
+"""What a model finds, as labels of your own: a COCO keypoint file that `handdata import` and annotation tools read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handdata.files.whole import write_bytes
+from handdata.model.checkpoint import Trained
+from handdata.shards.hand import Hand
+from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
+
+CATEGORY = 1
+
+
+@dataclass
+class LabelFile:
+    """Pictures and the hands that were found in them, as COCO counts them.
+
+    Attributes:
+        least_confidence: of a keypoint that is labelled; others have v = 0.
+        least_presence: of a hand that is labelled at all.
+    """
+
+    least_confidence: float
+    least_presence: float = 0.5
+    images: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    left_out: int = 0
+
+    def add(self, file_name: str, size: tuple[int, int], hands: Sequence[Hand]) -> None:
+        """Add one picture of (width, height) px."""
+        number = len(self.images) + 1
+        self.images.append({"id": number, "file_name": file_name, "width": size[0], "height": size[1]})
+        for hand in hands:
+            if np.isfinite(hand.presence) and hand.presence < self.least_presence:
+                self.left_out += 1
+                continue
+            self.annotations.append({"id": len(self.annotations) + 1, "image_id": number, **self._annotation(hand)})
+
+    def _annotation(self, hand: Hand) -> dict[str, Any]:
+        peaks = np.ones(NUM_KEYPOINTS) if hand.peaks is None else np.asarray(hand.peaks)
+        sure = peaks >= self.least_confidence
+        flat = [
+            value
+            for (u, v), labelled in zip(hand.keypoints_2d, sure, strict=True)
+            for value in ((round(float(u), 2), round(float(v), 2), 2) if labelled else (0, 0, 0))
+        ]
+        low, high = hand.keypoints_2d.min(0), hand.keypoints_2d.max(0)
+        return {
+            "category_id": CATEGORY,
+            "side": hand.side,
+            "iscrowd": 0,
+            "keypoints": flat,
+            "num_keypoints": int(sure.sum()),
+            "bbox": [round(float(value), 2) for value in (*low, *(high - low))],
+            "area": round(float(np.prod(high - low)), 2),
+            "score": round(float(hand.presence), 4) if np.isfinite(hand.presence) else 1.0,
+            "confidence": peaks.round(4).tolist(),
+        }
+
+    @property
+    def points(self) -> int:
+        """Keypoints that are labelled."""
+        return sum(annotation["num_keypoints"] for annotation in self.annotations)
+
+    def write(self, path: Path, trained: Trained) -> None:
+        """Write the file, whole or not at all."""
+        content = {
+            "info": {
+                "description": f"predicted by handdata with {trained.path.name}, recipe {trained.recipe}; not checked",
+                "least_confidence": self.least_confidence,
+            },
+            "images": self.images,
+            "annotations": self.annotations,
+            "categories": [
+                {
+                    "id": CATEGORY,
+                    "name": "hand",
+                    "keypoints": list(KEYPOINTS),
+                    "skeleton": [[start + 1, end + 1] for start, end in BONES],
+                }
+            ],
+        }
+        write_bytes(path, json.dumps(content).encode())

@@ -1,0 +1,77 @@
+"""What was found in a video as text: a line of JSON per picture, a table with a row per hand."""
+
+import io
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from handdata.errors import ConfigError
+from handdata.shards.hand import Hand
+from handdata.skeleton import KEYPOINTS
+from handdata.track.tracker import TrackedHand
+from handdata.track.video import VideoFrame
+
+TableKind = Literal["csv", "parquet"]
+Placed = tuple[Hand, float]  # a hand with millimetres, and the standard deviation of its depth
+
+_HEAD = ["frame", "image", "seconds", "track", "state", "side", "confidence", "left", "top", "right", "bottom"]
+
+
+def line_of(picture: VideoFrame, found: Sequence[TrackedHand], placed: Sequence[Placed]) -> dict[str, Any]:
+    """Return a picture's line; `placed` is empty without a camera."""
+    hands = [_hand(one) for one in found]
+    for hand, (in_mm, depth_sd) in zip(hands, placed, strict=False):
+        known = in_mm.annotated_3d.all()
+        hand["keypoints_3d"] = in_mm.keypoints_3d.round(2).tolist() if known else None
+        hand["depth_sd_mm"] = round(depth_sd, 1) if known else None
+    name = {"image": picture.name} if picture.name else {}
+    return {"frame": picture.number, **name, "seconds": round(picture.seconds, 4), "hands": hands}
+
+
+def _hand(one: TrackedHand) -> dict[str, Any]:
+    return {
+        "track": one.track,
+        "state": one.state,
+        "side": one.hand.side,
+        "confidence": round(one.confidence, 4),
+        "crop_xyxy": one.hand.crop_box.round(2).tolist(),
+        "keypoints_2d": one.hand.keypoints_2d.round(2).tolist(),
+        "keypoints_2d_smoothed": one.smoothed.keypoints_2d.round(2).tolist(),
+        "keypoints_3d_normalized": one.hand.keypoints_3d_normalized.round(5).tolist(),
+        "keypoints_3d_normalized_smoothed": one.smoothed.keypoints_3d_normalized.round(5).tolist(),
+        "peaks": [] if one.hand.peaks is None else one.hand.peaks.round(4).tolist(),
+    }
+
+
+def columns(*, in_mm: bool) -> list[str]:
+    """Return the columns of the table: smoothed keypoints in px, and in mm where a camera is known."""
+    points = [f"{name}_{axis}" for name in KEYPOINTS for axis in "uv"]
+    if in_mm:
+        points += [f"{name}_{axis}" for name in KEYPOINTS for axis in "xyz"] + ["depth_sd_mm"]
+    return _HEAD + points
+
+
+def row_of(picture: VideoFrame, one: TrackedHand, placed: Placed | None) -> list[Any]:
+    """Return a hand's row, in the order of `columns`."""
+    head = [picture.number, picture.name, picture.seconds, one.track, one.state, one.hand.side, one.confidence]
+    row = [*head, *one.hand.crop_box, *one.smoothed.keypoints_2d.ravel()]
+    return row if placed is None else [*row, *placed[0].keypoints_3d.ravel(), placed[1]]
+
+
+def table_bytes(rows: Sequence[Sequence[Any]], names: Sequence[str], kind: TableKind) -> bytes:
+    """Return the table as a file.
+
+    Raises:
+        ConfigError: Parquet, and pyarrow is not installed.
+    """
+    table = pd.DataFrame(list(rows), columns=list(names))
+    if kind == "csv":
+        return table.to_csv(index=False, float_format="%.3f").encode()
+    buffer = io.BytesIO()
+    try:
+        table.to_parquet(buffer, engine="pyarrow", index=False)
+    except ImportError:
+        fix = "pip install 'handdata[parquet]', or give --table csv."
+        raise ConfigError("--table", expected="pyarrow, for Parquet", got="not installed", fix=fix) from None
+    return buffer.getvalue()

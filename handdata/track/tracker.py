@@ -1,0 +1,280 @@
+"""Follow hands from picture to picture: found by a detector, then each looked for where it was last. No torch here.
+
+A hand is in one of two states. *Seen*: the model is shown a square about where its keypoints were, moved by their last
+motion, and is confident. *Followed*: it is not; for at most ten pictures an image tracker carries the box on and the
+model is asked there, until it is confident again or the hand is lost. The detector looks for further hands on every
+picture while there are fewer than wanted, and every thirtieth picture it must confirm those there are: one that it does
+not see on four pictures running, or on two while it is sure of a hand elsewhere, is let go.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.geometry import iou
+from handdata.model.spots import Detector, Spot
+from handdata.pictures.crops import meets_picture, scale_about_center
+from handdata.shards.hand import Hand
+from handdata.track.carry import Carry, ImageTracker, image_tracker
+from handdata.track.smooth import HandSmoother, Smoothed, Smoother
+
+Image = NDArray[np.uint8]
+Pose = Callable[[Image, Sequence[NDArray[np.float64]], Sequence[str]], list[Hand]]
+
+MARGIN = 0.25  # of the extent of the keypoints, on each side of them
+SURE = 0.5  # score of a spot that begins a hand
+APART = 0.3  # overlap of boxes below which two hands are two
+SAME = 0.6  # overlap of boxes beyond which two hands are one
+ONE_HAND = 0.2  # distance of two answers, in sides of their boxes, below which they are of one hand
+MOST_FOLLOWED = 10  # pictures that a hand is carried on without the model's confidence
+AGAIN = 0.1  # confidence beyond the least that ends it
+CHECK_EVERY, MOST_MISSED = 30, 4  # pictures between the detector's confirmations, and how many may fail running
+MISSED_FOR_OTHERS = 2  # and how many if the detector is sure of a hand elsewhere
+WIDER = 1.4  # of a detector's box that a new hand is looked at in too: its boxes may hold a fist without its fingers
+ASK_FIRST, ASK_EVERY, VOTES = 5, 10, 5  # pictures on which the side is asked for: the first, then every so many
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedHand:
+    """One hand in one picture of a video.
+
+    Attributes:
+        track: number of the hand, from 0; a hand that was lost comes back under a new one.
+        state: "seen", or "followed" where the model is not confident.
+        confidence: presence times the median peak of the model's maps, 0..1.
+        hand: what the model found, in px of the picture.
+        smoothed: its points, smoothed over time.
+    """
+
+    track: int
+    state: Literal["seen", "followed"]
+    confidence: float
+    hand: Hand
+    smoothed: Smoothed
+
+
+Follow = Callable[[Image, float], list[TrackedHand]]  # a picture and its time: what is asked of a tracker
+
+
+@dataclass
+class _Track:
+    number: int
+    side: str
+    box: NDArray[np.float64]  # where to look next
+    smoother: Smoother
+    votes: deque[str] = field(default_factory=lambda: deque(maxlen=VOTES))
+    age: int = 0
+    followed: int = 0
+    missed: int = 0
+    middle: NDArray[np.float64] | None = None  # of the last keypoints
+    good: tuple[Image, NDArray[np.float64]] | None = None  # the last picture that the model was confident on
+    carry: Carry | None = None
+    pace: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # px per picture, over the last few
+    hidden: int = 0  # pictures running that another hand is in front
+    lost: bool = False
+
+
+class Tracker:
+    """Follows up to `most_hands` hands.
+
+    Args:
+        detector: finds hands in a whole picture, boxes 1.25 times the square round the keypoints.
+        pose: (picture, boxes, sides) -> a hand each, with `presence` and `peaks`; a side may be "auto".
+        most_hands: to follow.
+        least_confidence: below which the model does not see a hand.
+        side: "left" or "right" for every hand, or "auto" to ask the model.
+        smoother: makes what smooths one hand, once for each track.
+        carrier: the image tracker, (picture, box) -> (next picture -> box or None), or None for a box that is no good.
+
+    Example:
+        >>> import numpy as np
+        >>> Tracker(lambda image: [], lambda image, boxes, sides: [])(np.zeros((120, 160, 3), np.uint8), 0.0)
+        []
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        pose: Pose,
+        *,
+        most_hands: int = 2,
+        least_confidence: float = 0.25,
+        side: str = "auto",
+        smoother: Callable[[], Smoother] = HandSmoother,
+        carrier: ImageTracker | None = None,
+    ) -> None:
+        self._detector, self._pose, self._smoother = detector, pose, smoother
+        self._carrier = carrier or image_tracker()
+        self._most, self._least, self._side = most_hands, least_confidence, side
+        self._tracks: list[_Track] = []
+        self._begun = 0
+        self._pictures = 0
+
+    def __call__(self, image: Image, seconds: float) -> list[TrackedHand]:
+        """Look at the next picture of a video.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            seconds: the clock.
+
+        Returns:
+            The hands that are there, in the order in which they first appeared.
+        """
+        due = [track for track in self._tracks if track.missed or self._pictures % CHECK_EVERY == 0]
+        if len(self._tracks) < self._most or due:
+            spots = self._detector(image)
+            self._confirm(due, spots)
+            self._begin(spots)
+        self._pictures += 1
+        for track in self._tracks:
+            if track.carry is not None:
+                self._carry_on(track, image)
+        self._drop()
+        found = self._look(image, seconds)
+        self._drop()
+        return [one for one in found if any(track.number == one.track for track in self._tracks)]
+
+    def _confirm(self, due: Sequence[_Track], spots: Sequence[Spot]) -> None:
+        """Let go of hands that the detector does not see on several pictures running; sooner if it sees others."""
+        elsewhere = [spot for spot in spots if spot.score >= SURE and self._is_apart(spot)]
+        for track in due:
+            there = any(iou(spot.box_xyxy, track.box) >= APART for spot in spots)
+            track.missed = 0 if there else track.missed + 1
+            track.lost |= track.missed >= (MISSED_FOR_OTHERS if elsewhere else MOST_MISSED)
+        self._drop()
+
+    def _is_apart(self, spot: Spot) -> bool:
+        return all(iou(spot.box_xyxy, track.box) < APART for track in self._tracks)
+
+    def _begin(self, spots: Sequence[Spot]) -> None:
+        for spot in spots:
+            if spot.score >= SURE and self._is_apart(spot) and len(self._tracks) < self._most:
+                side = spot.side if self._side == "auto" else self._side
+                self._tracks.append(_Track(self._begun, side, spot.box_xyxy, self._smoother()))
+                self._begun += 1
+
+    def _carry_on(self, track: _Track, image: Image) -> None:
+        """Move the box with the image tracker."""
+        box = track.carry(image) if track.carry is not None else None
+        track.followed += 1
+        if box is None or track.followed > MOST_FOLLOWED:
+            track.lost = True
+        else:
+            track.box = box
+
+    def _look(self, image: Image, seconds: float) -> list[TrackedHand]:
+        """Show the model where each hand should be."""
+        if not self._tracks:
+            return []
+        height, width = image.shape[:2]
+        for track in self._tracks:
+            track.lost |= not (np.isfinite(track.box).all() and meets_picture(track.box, width, height))
+        self._drop()
+        asked = [self._asked(track) for track in self._tracks]
+        hands = self._pose(image, [track.box for track in self._tracks], asked) if self._tracks else []
+        self._look_wider(image, hands, asked)
+        found, behind = [], self._behind(hands)
+        for track, hand, side in zip(list(self._tracks), hands, asked, strict=True):
+            if track.number in behind or (track.hidden and confidence_of(hand) < self._least):
+                self._pass_behind(track)
+                continue
+            track.hidden = 0
+            if side == "auto":
+                track.votes.append(hand.side)
+                track.side = Counter(track.votes).most_common(1)[0][0]
+            confidence = confidence_of(hand)
+            self._judge(track, hand, confidence, image)
+            if not track.lost:
+                side_px = float(hand.crop_box[2] - hand.crop_box[0])
+                smoothed = track.smoother(hand.keypoints_2d, hand.keypoints_3d_normalized, side_px, hand.side, seconds)
+                state: Literal["seen", "followed"] = "seen" if track.carry is None else "followed"
+                found.append(
+                    TrackedHand(track=track.number, state=state, confidence=confidence, hand=hand, smoothed=smoothed)
+                )
+            track.age += 1
+        self._part()
+        return found
+
+    def _look_wider(self, image: Image, hands: list[Hand], asked: Sequence[str]) -> None:
+        """Put in place of a new hand what the model sees in a wider box, if it is surer of that."""
+        new = [i for i, track in enumerate(self._tracks) if track.age == 0]
+        if not new:
+            return
+        boxes = [scale_about_center(self._tracks[i].box, WIDER) for i in new]
+        for i, hand in zip(new, self._pose(image, boxes, [asked[i] for i in new]), strict=True):
+            if confidence_of(hand) > confidence_of(hands[i]):
+                hands[i] = hand
+
+    def _behind(self, hands: Sequence[Hand]) -> set[int]:
+        """Return the tracks that the model answers with the hand of another: the two cross, and that one is in front.
+
+        Of two the one is behind whose motion led elsewhere. New tracks are left out: they may be of one hand.
+        """
+        answers = [_box_of(hand.keypoints_2d) for hand in hands]
+        settled = [(i, t, t.middle) for i, t in enumerate(self._tracks) if t.middle is not None and t.age >= ASK_FIRST]
+        found = set()
+        for place, (i, one, middle) in enumerate(settled):
+            for j, other, elsewhere in settled[:place]:
+                side = float(np.mean([box[2] - box[0] for box in (answers[i][0], answers[j][0])]))
+                if np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side:
+                    off = np.abs(answers[i][1] - middle - one.pace).max()
+                    other_off = np.abs(answers[j][1] - elsewhere - other.pace).max()
+                    found.add(one.number if off >= other_off else other.number)
+        return found
+
+    def _pass_behind(self, track: _Track) -> None:
+        """Move a hand on that another one covers; after ten pictures it is let go."""
+        track.hidden, track.carry, track.followed = track.hidden + 1, None, 0
+        track.age += 1
+        track.lost |= track.hidden > MOST_FOLLOWED
+        track.box = track.box + np.tile(track.pace, 2)
+        if track.middle is not None:
+            track.middle = track.middle + track.pace
+
+    def _asked(self, track: _Track) -> str:
+        """Return the side that the model is told, or "auto" on the pictures where it is asked."""
+        ask = track.age < ASK_FIRST or track.age % ASK_EVERY == 0
+        return "auto" if self._side == "auto" and ask else track.side
+
+    def _judge(self, track: _Track, hand: Hand, confidence: float, image: Image) -> None:
+        """Settle the state of a hand, and where to look for it on the next picture."""
+        if confidence >= self._least + (AGAIN if track.carry is not None else 0):
+            box, middle = _box_of(hand.keypoints_2d)
+            motion = np.zeros(2) if track.middle is None else (middle - track.middle) / (1 + track.followed)
+            track.pace = motion if track.age < 2 else (track.pace + motion) / 2
+            track.middle, track.carry, track.followed = middle, None, 0
+            track.good = image, box
+            track.box = box + np.tile(motion, 2)
+        elif track.good is None:
+            track.lost = True  # what the detector saw is no hand to the model
+        elif track.carry is None:
+            track.carry = self._carrier(*track.good)
+            moved = None if track.carry is None else track.carry(image)
+            track.lost |= track.carry is None
+            track.box = track.box if moved is None else moved
+
+    def _part(self) -> None:
+        """Let go of the younger of two that follow one hand; what passes behind another is `_pass_behind`'s."""
+        for i, track in enumerate(self._tracks):
+            others = (older for older in self._tracks[:i] if not (older.lost or older.hidden or track.hidden))
+            track.lost |= any(iou(track.box, older.box) > SAME for older in others)
+
+    def _drop(self) -> None:
+        self._tracks = [track for track in self._tracks if not track.lost]
+
+
+def confidence_of(hand: Hand) -> float:
+    """Return presence times the median peak of a hand, 0..1."""
+    presence = hand.presence if np.isfinite(hand.presence) else 1.0
+    return presence * float(np.median(hand.peaks)) if hand.peaks is not None else presence
+
+
+def _box_of(uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the square about the keypoints with its margin, and its middle."""
+    low, high = uv.min(0) + 0.5, uv.max(0) + 0.5
+    middle, half = (low + high) / 2, (0.5 + MARGIN) * max(float((high - low).max()), 1.0)
+    return np.concatenate([middle - half, middle + half]), middle

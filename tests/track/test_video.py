@@ -1,0 +1,154 @@
+"""Videos in and out, and a whole run over one: every picture a line, every hand a row, and nothing half-written."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from handdata.errors import DataError, MissingError, WriteError
+from handdata.progress import Meter
+from handdata.track.run import track_video
+from handdata.track.tracker import Tracker
+from handdata.track.video import Video, is_live, is_video, video_writer
+from tests.track.made_world import World
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Twelve pictures of a hand that moves to the right, as an MP4."""
+    world = World({"left": np.array([60.0, 120.0])})
+    with video_writer(tmp_path / "film.mp4", 25.0) as add:
+        for i in range(12):
+            world.middles["left"] = np.array([60.0 + 5 * i, 120.0])
+            add(world.picture())
+    return tmp_path / "film.mp4"
+
+
+def test_a_video_is_read_as_it_was_written(film):
+    video = Video(str(film))
+    pictures = list(video)
+    assert (video.fps, video.total, len(pictures)) == (25.0, 12, 12)
+    assert [picture.number for picture in pictures] == list(range(12))
+    assert pictures[5].seconds == pytest.approx(0.2)
+    world = World({"left": np.array([60.0 + 25, 120.0])})
+    assert np.abs(pictures[5].image.astype(float) - world.picture()).mean() < 12  # RGB, not BGR; coded with loss
+    assert list(film.parent.iterdir()) == [film]
+
+
+def test_pictures_of_a_folder_are_a_video_too(tmp_path):
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((8, 8, 3), 10 * i, np.uint8))
+    video = Video(sorted(tmp_path.glob("*.png")), fps=10)
+    assert [(p.name, p.seconds, int(p.image[0, 0, 0])) for p in video] == [
+        ("0.png", 0.0, 0), ("1.png", 0.1, 10), ("2.png", 0.2, 20),
+    ]  # fmt: skip
+
+
+def test_what_is_no_video_is_told(tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match="expected a video that OpenCV can read"):
+        Video(str(tmp_path / "x.mp4"))
+    with pytest.raises(MissingError, match="no such file"):
+        Video(str(tmp_path / "y.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("camera:99", "expected a camera or a stream that answers"),
+        ("camera:front", "expected camera: and its number, such as camera:0, got 'front'"),
+        ("http://127.0.0.1:9/none.mjpg", "expected a camera or a stream that answers"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_told_in_one_line(source, said, capfd):
+    with pytest.raises(DataError, match=said):
+        Video(source)
+    assert capfd.readouterr().err == ""
+
+
+def test_codecs_that_are_not_there_are_tried_in_silence(tmp_path, capfd):
+    with video_writer(tmp_path / "film.mp4", 25.0) as add:
+        add(np.zeros((48, 64, 3), np.uint8))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "video", "live"),
+    [("a.MP4", True, False), ("camera:0", True, True), ("rtsp://x/y", True, True), ("a.jpg", False, False)],
+)
+def test_sources_are_told_apart_by_their_names(source, video, live):
+    assert (is_video(source), is_live(source)) == (video, live)
+
+
+def followed(film, out, pose=None, **options):
+    world = World({"left": np.array([60.0, 120.0])})
+
+    class Moving(Tracker):
+        def __call__(self, image, seconds):
+            world.middles["left"] = np.array([60.0 + 5 * round(25 * seconds), 120.0])
+            return super().__call__(image, seconds)
+
+    tracker = Moving(world.detect, pose or world.pose)
+    return track_video(Video(str(film)), tracker, out, Meter("x", 12, None), **options)
+
+
+def test_a_run_writes_a_line_per_picture_a_row_per_hand_and_a_video(film, tmp_path):
+    counts = followed(film, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out/hands.jsonl").read_text().splitlines()]
+    table = pd.read_csv(tmp_path / "out/hands.csv")
+
+    assert (counts.pictures, counts.with_hands, counts.tracks) == (12, 12, {0})
+    assert [line["frame"] for line in lines] == list(range(12))
+    assert table.frame.tolist() == list(range(12))
+    np.testing.assert_allclose(
+        table[["wrist_u", "wrist_v"]].to_numpy()[4], lines[4]["hands"][0]["keypoints_2d_smoothed"][0], atol=0.01
+    )
+    assert Video(str(tmp_path / "out/overlay.mp4")).total == 12
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hands.csv", "hands.jsonl", "overlay.mp4"]
+
+
+def test_every_second_picture_and_no_overlay(film, tmp_path):
+    counts = followed(film, tmp_path / "out", every=2, overlay=False)
+    assert counts.pictures == 6
+    assert not (tmp_path / "out/overlay.mp4").exists()
+
+
+def test_an_interruption_keeps_what_was_found_and_an_error_leaves_nothing(film, tmp_path):
+    world, calls = World({"left": np.array([60.0, 120.0])}), []
+
+    def failing(error):
+        def pose(image, boxes, sides):
+            calls.append(1)
+            if len(calls) == 6:  # a new hand is looked at twice
+                raise error
+            return world.pose(image, boxes, sides)
+
+        return pose
+
+    counts = followed(film, tmp_path / "one", failing(KeyboardInterrupt()))
+    assert (counts.pictures, counts.interrupted) == (4, True)
+    assert len((tmp_path / "one/hands.jsonl").read_text().splitlines()) == 4
+    assert Video(str(tmp_path / "one/overlay.mp4")).total == 4
+
+    calls.clear()
+    with pytest.raises(RuntimeError):
+        followed(film, tmp_path / "two", failing(RuntimeError()))
+    assert list((tmp_path / "two").iterdir()) == []
+
+
+def write_film(path, count):
+    rng = np.random.default_rng(0)
+    with video_writer(path, 25.0) as add:
+        for _ in range(count):
+            add(rng.integers(0, 256, (96, 128, 3)).astype(np.uint8))
+
+
+def test_a_film_whose_writes_fail_is_refused_and_leaves_nothing(tmp_path, file_limit):
+    """OpenCV goes on as if nothing had happened."""
+    file_limit(20_000)
+    with pytest.raises(WriteError, match=r"film\.mp4: expected a film written whole, got one with parts missing"):
+        write_film(tmp_path / "film.mp4", 10)
+
+    assert list(tmp_path.iterdir()) == []
