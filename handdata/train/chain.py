@@ -54,7 +54,7 @@ def train_chain(
 
 
 def epochs_done(run: Path) -> int | None:
-    """Return the epochs of a run's last checkpoint; None where there is none to go on from."""
+    """Return the epochs of a run's last checkpoint; None if there is no checkpoint to go on from."""
     if not RunFolder(run).is_resumable:
         return None
     return checkpoint.load(last_of(run)).position.epoch

@@ -3,29 +3,51 @@
     checkpoints/<name>/model.safetensors       weights and buffers
                        average.safetensors     their running average, where the recipe keeps one
                        optimizer.safetensors   the optimiser's tensors and the random states; not in `best`
-                       state.json              config, position, schedule, losses so far, version
+                       head.safetensors        of `adapt`: the head that tells domains apart and its optimiser; the same
+                       state.json              config, position, schedule, losses so far, version, the files' sha256
 
-A checkpoint replaces the one before it whole: written beside it as `<name>.partial`, then renamed.
+A checkpoint replaces the one before it whole: written beside it as `<name>.partial` and synced, then renamed, with the
+one before it as `<name>.old` until that is on the disk too.
 """
 
 import json
+import math
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from handdata import __version__
 from handdata.errors import DataError, WriteError
+from handdata.evaluation.absolute import Size
 from handdata.files.tables import read_tree
-from handdata.files.text import read_object
-from handdata.model.checkpoint import STATE, VERSION, Trained, find
+from handdata.files.whole import file_sha256, sync_folder, write_error
+from handdata.model.checkpoint import (
+    ANOTHER,
+    AVERAGE,
+    STATE_FILE,
+    VERSION,
+    WEIGHTS,
+    Trained,
+    find,
+    has_average,
+    read_state,
+    read_tensors,
+    size_facts,
+    size_noted,
+    state_sha256,
+)
+from handdata.model.weights import fill
 from handdata.train.config import Config
+from handdata.train.runs import settle
+
+OPTIMIZER, HEAD = "optimizer.safetensors", "head.safetensors"
 
 
 @dataclass(kw_only=True)
@@ -64,6 +86,7 @@ class Checkpoint:
     position: Position
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
+    size: Size | None = None
 
     @property
     def best_weights(self) -> dict[str, Tensor]:
@@ -82,6 +105,7 @@ class Checkpoint:
             precision=self.config.loop.precision,
             tf32=self.config.loop.tf32,
             turn=self.config.data.turn,
+            size=self.size,
         )
 
 
@@ -93,6 +117,8 @@ def save(
     *,
     average: dict[str, Tensor] | None = None,
     optimizer: Optimizer | None = None,
+    head: tuple[nn.Module, Optimizer] | None = None,
+    size: Size | None = None,
 ) -> None:
     """Write a checkpoint folder, replacing the one at `path`.
 
@@ -103,30 +129,57 @@ def save(
         network: whose weights and buffers are stored.
         average: values of the running average.
         optimizer: stored with the random states, for `restore`; leave out what is not to be resumed.
+        head: of `adapt` and its optimiser, stored beside `optimizer`.
+        size: of the hands that are trained on.
 
     Raises:
-        WriteError: it could not be written, most often for want of room.
+        WriteError: it could not be written, most often for want of room, or because somebody removed the run.
     """
+    try:
+        _save(path, config, position, network, average, optimizer, head, size)
+    except OSError as error:
+        raise write_error(Path(error.filename or path), error) from error
+    finally:
+        settle(path.parent)
+
+
+def _save(
+    path: Path,
+    config: Config,
+    position: Position,
+    network: nn.Module,
+    average: dict[str, Tensor] | None,
+    optimizer: Optimizer | None,
+    head: tuple[nn.Module, Optimizer] | None,
+    size: Size | None,
+) -> None:
     partial, old = path.with_name(path.name + ".partial"), path.with_name(path.name + ".old")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _write_tensors(partial / "model.safetensors", network.state_dict())
+    settle(path.parent)
+    partial.mkdir()
+    tensors = {WEIGHTS: network.state_dict()}
     if average is not None:
-        _write_tensors(partial / "average.safetensors", average)
+        tensors[AVERAGE] = average
     if optimizer is not None:
-        _write_tensors(partial / "optimizer.safetensors", {**_optimizer_tensors(optimizer, network), **_random_state()})
-    state = {
+        tensors[OPTIMIZER] = {**_optimizer_tensors(optimizer, network), **_random_state()}
+        if head is not None:
+            tensors[HEAD] = {**head[0].state_dict(), **_optimizer_tensors(head[1], head[0])}
+    for name, values in tensors.items():
+        _write_tensors(partial / name, values)
+    state: dict[str, Any] = {
         "schema": VERSION,
         "handdata_version": __version__,
-        "position": vars(position),
+        "position": _plain(vars(position)),
         "config": config.to_dict(),
+        **size_facts(size),
+        "sha256": {name: file_sha256(partial / name) for name in tensors},
     }
-    write_text(partial / "state.json", json.dumps(state, indent=1) + "\n")
-    shutil.rmtree(old, ignore_errors=True)
+    state["state_sha256"] = state_sha256(state)
+    write_text(partial / STATE_FILE, json.dumps(state, indent=1, allow_nan=False) + "\n")
+    sync_folder(partial)
     if path.exists():
         path.rename(old)
     partial.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    sync_folder(path.parent)  # `settle` removes the old one afterwards
 
 
 def load(path: Path) -> Checkpoint:
@@ -137,37 +190,46 @@ def load(path: Path) -> Checkpoint:
         DataError: it is damaged or of another schema.
     """
     folder = find(path)
+    state = read_state(folder)
     try:
-        state = read_object(folder / "state.json", STATE, finite=False)
-        if state.get("schema") != VERSION:
-            raise DataError(folder / "state.json", expected=f"schema {VERSION}", got=str(state.get("schema")))
-        average = folder / "average.safetensors"
         return Checkpoint(
             path=folder,
-            config=read_tree(Config, state["config"], where=str(folder / "state.json")),
-            position=Position(**state["position"]),
-            weights=load_file(folder / "model.safetensors"),
-            average=load_file(average) if average.is_file() else None,
+            config=read_tree(Config, state["config"], where=str(folder / STATE_FILE)),
+            position=Position(**{key: _numbers(value) for key, value in state["position"].items()}),
+            weights=read_tensors(folder, WEIGHTS, state),
+            average=read_tensors(folder, AVERAGE, state) if has_average(folder, state) else None,
+            size=size_noted(state),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise DataError(folder, expected="a checkpoint", got=f"a damaged one ({error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(folder, expected="a checkpoint", got=f"a damaged one ({error})", fix=ANOTHER) from error
 
 
 def restore(folder: Path, network: nn.Module, optimizer: Optimizer) -> None:
     """Put the optimiser's tensors and the random states back; the weights are `weights.fill`'s.
 
     Raises:
-        DataError: the optimiser stored is of other parameters.
+        DataError: what was stored is damaged.
     """
-    path = folder / "optimizer.safetensors"
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(path, expected="an optimiser's state", got=str(error)) from error
+    tensors = read_tensors(folder, OPTIMIZER, read_state(folder))
     torch.set_rng_state(tensors.pop("random.cpu"))
     cuda = tensors.pop("random.cuda", None)
     if cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
+    _fill_optimizer(optimizer, network, tensors)
+
+
+def restore_head(folder: Path, head: nn.Module, optimizer: Optimizer) -> None:
+    """Put the head of `adapt` and its optimiser's tensors back.
+
+    Raises:
+        DataError: what was stored is damaged.
+    """
+    tensors = read_tensors(folder, HEAD, read_state(folder))
+    fill(head, {name: value for name, value in tensors.items() if not name.startswith("optimizer.")}, where=folder)
+    _fill_optimizer(optimizer, head, tensors)
+
+
+def _fill_optimizer(optimizer: Optimizer, network: nn.Module, tensors: dict[str, Tensor]) -> None:
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -189,6 +251,20 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file and wait until it is on the disk."""
     path.write_text(text, encoding="utf-8")
     _sync(path)
+
+
+def _plain(value: Any) -> Any:
+    """Return plain data that JSON can hold: infinity and NaN as the words that `float` reads."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(value: Any) -> Any:
+    """Return what `_plain` made plain."""
+    if isinstance(value, dict):
+        return {key: _numbers(each) for key, each in value.items()}
+    return float(value) if isinstance(value, str) else value
 
 
 def _optimizer_tensors(optimizer: Optimizer, network: nn.Module) -> dict[str, Tensor]:

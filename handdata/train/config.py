@@ -18,7 +18,7 @@ from handdata.files.tables import merge, read_tree
 from handdata.files.text import Wanted, decode, parse_toml, read_text
 from handdata.model.config import LossConfig, ModelConfig, Precision
 from handdata.model.families import check_kind
-from handdata.train.augment.settings import LIMITS, PUBLISHED, AugmentConfig, published_configs, strong_configs
+from handdata.train.augment.settings import AUGMENTATIONS, LIMITS, PUBLISHED, AugmentConfig
 
 RECIPES = resources.files("handdata.train") / "recipes"
 RECIPE = Wanted(what="a recipe", largest=1_000_000, error=ConfigError)
@@ -76,7 +76,7 @@ class AugmentSetting:
                 )
         given = {name: {**self.every, **self.override.get(name, {})} for name in datasets}
         if self.kind != "none":
-            return (published_configs if self.kind == "published" else strong_configs)(datasets, given)
+            return AUGMENTATIONS[self.kind](datasets, given)
         return [AugmentConfig(**given[name]) for name in datasets]
 
 
@@ -85,7 +85,7 @@ class DataConfig:
     """What is trained on; `mix` and `shards` of the command line override it."""
 
     datasets: tuple[str, ...] = ()  # () takes whatever shards are there
-    mix: str = ""  # "A", "B", "C" of docs/method.md 9.1, or "" for every sample equally likely
+    mix: str = ""  # "A", "B", "C" of docs/method.md 9.1, one of train/mixes, or "" for every sample equally likely
     weights: dict[str, float] = field(default_factory=dict)  # by dataset, instead of `mix`
     val_sequences: tuple[str, ...] = ()  # validate on these, train on all others, whatever split they are in
     backgrounds: str = ""  # a converted pool of pictures; "" paints some, "none" leaves what is there
@@ -96,11 +96,20 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdaptConfig:
+    """Datasets whose keypoints are not learnt from; what tells them from the others is unlearnt (reversal.py)."""
+
+    target: tuple[str, ...] = ()  # their names; half of the samples are drawn from them; () trains without
+    strength: float = 0.3  # lambda at its largest: the head's gradient goes on into the network times minus this
+    rate: float = 3.0  # learning rate of the head, relative to that of the network
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """How long, how often, how precisely."""
 
     epochs: int = 1000
-    batches: int = 250  # steps an epoch
+    batches: int = 250  # steps per epoch
     val_batches: int = 50  # of `data.batch` samples, the first in fixed order; 0: every sample
     precision: Precision = "fp32"
     channels_last: bool = False
@@ -124,6 +133,7 @@ class Config:
     augment: AugmentSetting = field(default_factory=AugmentSetting)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,6 +207,8 @@ def _check_counts(config: Config) -> None:
         "optim.plateau_factor": optim.plateau_factor,
         "optim.plateau_patience": optim.plateau_patience,
         "optim.clip_norm": optim.clip_norm,
+        "adapt.strength": config.adapt.strength,
+        "adapt.rate": config.adapt.rate,
     }
     for key, value in {**positive, **others}.items():
         if value < 0 or (key in positive and value == 0):

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handdata.model.pixels import denormalize
-from handdata.pictures.overlay import contact_sheet, draw_skeleton
-from handdata.shards.dataset import open_dataset
+from handdata.model.pixels import to_pictures
+from handdata.pictures.overlay import captioned, contact_sheet, draw_skeleton
+from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train.augment.backgrounds import load_backgrounds
 from handdata.train.augment.prepare import Inputs, prepare
 from handdata.train.augment.settings import AugmentConfig, published_configs
@@ -41,15 +41,37 @@ def draw_augmented_sheet(
         ConfigError: no such recipe.
     """
     data = open_dataset(folder, split).spread(count)
+    drawn = draw_augmented(data, np.arange(len(data)), recipe=recipe, seed=seed)
+    captions = [bytes(name).decode("ascii", "replace") for name in data.ids]
+    return contact_sheet([captioned(*pair) for pair in zip(drawn, captions, strict=True)], COLUMNS)
+
+
+def draw_augmented(
+    data: Dataset, numbers: NDArray[np.int64], *, recipe: str = "", seed: int = 0
+) -> list[NDArray[np.uint8]]:
+    """Draw hands as the network sees them in the first epoch of a training on these data.
+
+    Args:
+        data: of one dataset.
+        numbers: (M,) which of its hands.
+        recipe: whose augmentation to use; "" the published ranges of that dataset.
+        seed: of the augmentation.
+
+    Returns:
+        M pictures, (2 * CROP_SIZE, 2 * CROP_SIZE, 3) uint8 RGB.
+
+    Raises:
+        ConfigError: no such recipe.
+    """
     mixture = Mixture([data], slot_map([len(data)]))
-    batch = _read(mixture, np.arange(len(data)))
+    batch = _read(mixture, numbers)
     config = load_config(recipe).augment.of(mixture.names)[0] if recipe else published_configs(mixture.names)[0]
-    return contact_sheet(draw_inputs(_augmented(batch, config, seed), batch), COLUMNS)
+    return draw_inputs(_augmented(batch, config, seed), batch)
 
 
 def draw_inputs(inputs: Inputs, batch: Batch) -> list[NDArray[np.uint8]]:
     """Draw what the network sees, twice as large, with the labels that count on top."""
-    images = (denormalize(inputs.image_B3HW) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    images = to_pictures(inputs.image_B3HW)
     uv = inputs.uv_BK2.cpu().numpy() * images.shape[1]
     uv[~inputs.present_2d_BK.cpu().numpy()] = np.nan
     visible = batch.labels["visible"]

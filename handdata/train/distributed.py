@@ -61,16 +61,21 @@ def group(device: str) -> Iterator[torch.device]:
             dist.destroy_process_group()
 
 
+def device_name(device: torch.device) -> str:
+    """Return what a device is, for people."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{device.type}: {name}"
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Return what a reader needs to repeat a run on the same ground."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "handdata": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "cuda": torch.version.cuda,
-        "device": f"{device.type}: {name}",
+        "device": device_name(device),
         "processes": world(),
         "threads": torch.get_num_threads(),
         "command": sys.argv,

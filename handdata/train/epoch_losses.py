@@ -132,7 +132,7 @@ class Clock:
             yield batch
 
     def figures(self, processes: int) -> dict[str, float]:
-        """Return samples a second over all processes, and the share of the time spent waiting."""
+        """Return samples per second over all processes, and the share of the time spent waiting."""
         spent = max(time.perf_counter() - self._start, 1e-9)
         return {
             "samples_per_s": round(processes * self._samples / spent, 2),

@@ -6,7 +6,7 @@ whatever batch size the reading uses.
 Shape letters: B batch, K keypoints, n side of the model's input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,31 +17,42 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handdata.errors import HanddataError
+from handdata.evaluation.absolute import ADULT, Size
 from handdata.evaluation.predictions import (
     AugmentedTruth,
     Predictions,
     from_crop_fractions,
+    predictions_of,
     read_predictions,
     write_predictions,
 )
+from handdata.evaluation.protocols import choose_protocols
 from handdata.evaluation.results import Results, keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
 from handdata.evaluation.seen import read_seen, seen_by
 from handdata.files.whole import whole
 from handdata.model.checkpoint import load_network
-from handdata.model.device import autocast, choose_device
+from handdata.model.device import choose_device
 from handdata.model.families import family_of
-from handdata.model.pixels import MEAN, STD
+from handdata.model.families.family import Reading
+from handdata.model.fit import fit_pictures
+from handdata.model.place import size_of
+from handdata.model.released import hand_size_of, is_released, read_released, released_names
+from handdata.paths import find_root, run_named, shards_named
 from handdata.progress import meter
+from handdata.shards.dataset import Dataset
+from handdata.skeleton import LEFT, RIGHT
 from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import make_views
 from handdata.train.checkpoint import Checkpoint
-from handdata.train.config import AugmentSetting, Config
+from handdata.train.config import AugmentSetting, load_config
+from handdata.train.forward import forward, rules
 from handdata.train.loader.loaders import Batch, EvalLoader, Mixture
+from handdata.train.mosaic import write_mosaic
+from handdata.train.placing import Placing, in_view
 from handdata.train.selection import Selection, refuse_same, say_left_out, select
 
-FORWARD = 32  # samples the network sees at a time
 BATCH = 128  # samples read at a time
 PREDICTION_SUFFIXES = (".h5", ".csv", ".json")
 
@@ -67,25 +78,38 @@ class _Rows:
 
 
 def evaluate(
-    what: Path | str,
+    what: Path | str | Sequence[Mapping[str, Any]],
     shards: Sequence[Path | str] | Path | str,
     *,
     split: str | None = None,
+    protocols: Sequence[str] | None = None,
     device: str = "auto",
     seed: int = 0,
+    hand_size: float | str | None = None,
+    fit: bool = False,
 ) -> Results:
     """Score a training run, or a file of predictions, on converted datasets, under every protocol.
 
     Args:
-        what: folder of a run (its predictions.h5 and results.json are written there), or a .h5, .csv or .json file of
-            predictions (docs/evaluation.md).
-        shards: folders of converted datasets, or one of them.
-        split: only this one; None takes all but train where there is another.
+        what: name or folder of a run (its predictions.h5 and results.json are written there), the name of weights that
+            come with the package (these go to runs/NAME), a .h5, .csv or .json file of predictions
+            (docs/evaluation.md), or predictions in memory: a list of dicts with `sample_id`, `keypoints_2d` (21, 2) px
+            of the picture as shipped, `keypoints_3d` (21, 3) mm or `keypoints_3d_normalized`, and `dataset` where
+            several are scored.
+        shards: names or folders of converted datasets, or one of them.
+        split: only this one; None takes, of a run, all but train where there is another, and of predictions every split
+            that they are of.
+        protocols: names, whole or before the colon, as `handdata evaluate --protocol` takes them; None means all.
         device: of a run: "auto", "cpu", "cuda" or "cuda:N".
         seed: of the intervals.
+        hand_size: of a run: mm from wrist to middle knuckle, "adult", or "trained": that of its training hands; poses
+            are then placed in mm by each sample's own K, and absolute errors are scored.
+        fit: of a run: fit a hand of 26 degrees of freedom to what it found; written beside what it found itself.
 
     Raises:
-        HanddataError: no such run, file, shards or split, or no samples.
+        HanddataError: no such run, file, shards, split or protocol, or no samples.
+        TypeError: a Dataset, of which only the whole split of a folder can be scored.
+        ValueError: no such hand size, or one for a file of predictions, or a fit of them.
 
     Example:
         >>> import handdata as hd
@@ -93,15 +117,43 @@ def evaluate(
         >>> [(one.dataset, one.split) for one in results.sets]
         [('rhd', 'val')]
     """
-    path = Path(what)
-    folders = [Path(folder) for folder in ([shards] if isinstance(shards, Path | str) else shards)]
-    if path.suffix in PREDICTION_SUFFIXES:
-        splits = None if split is None else [split]
-        given = read_predictions(path)
+    if isinstance(shards, Dataset):
+        raise TypeError("evaluate takes names or folders of converted datasets, such as data.folder, and a split")
+    folders = [shards_named(folder) for folder in ([shards] if isinstance(shards, Path | str) else shards)]
+    path = run_named(what) if isinstance(what, Path | str) else None
+    if path is None or path.suffix in PREDICTION_SUFFIXES:
+        if hand_size is not None or fit:
+            raise ValueError("hand_size and fit go with a run; predictions are scored as they are")
+        splits, source = None if split is None else [split], str(path or "")
+        given = read_predictions(path) if path else predictions_of(what)  # type: ignore[arg-type]
         seen = seen_by(given.options)
-        return score_predictions(given, folders, splits=splits, seed=seed, source=str(path), seen=seen)
-    selection = Selection(folders=folders, split=split, held_out=True)
-    return evaluate_run(path, selection, device=device, seed=seed)[1]
+        return score_predictions(
+            given, folders, splits=splits, protocols=protocols, seed=seed, source=source, seen=seen
+        )
+    run = path if path.is_dir() else find_root().runs / path if str(path) in released_names() else path
+    placing = None if hand_size is None else Placing(size=size_of(hand_size, hand_size_of(run)))
+    selection = Selection(folders=folders, split=split, held_out=True, placing=placing, fit=fit)
+    results = evaluate_run(run, selection, device=device, seed=seed)[1]
+    if protocols is None:
+        return results
+    chosen = {protocol.name for protocol in choose_protocols(protocols)}
+    return replace(results, sets=tuple(one.only(chosen) for one in results.sets))
+
+
+def load_weights(run: Path) -> Checkpoint:
+    """Read a run's best checkpoint; where there is no run, the weights of that name that come with the package.
+
+    Raises:
+        HanddataError: there is neither, or it is damaged.
+    """
+    if not is_released(run):
+        return checkpoint.load(run)
+    trained = read_released(run.name)
+    config = replace(load_config(trained.recipe), model=trained.model)
+    position = checkpoint.Position(epoch=trained.epoch)
+    return Checkpoint(
+        path=trained.path, config=config, position=position, weights=trained.weights, average=None, size=trained.size
+    )
 
 
 def evaluate_run(
@@ -116,6 +168,7 @@ def evaluate_run(
     """Predict with a run's best checkpoint and score; write predictions.h5, mosaic.npz and results.json into the run.
 
     An augmented evaluation has a file of its own, predictions-augmented.h5, and joins the plain one in results.json.
+    One with a fit has files of its own too, predictions-fitted.h5 and results-fitted.json: before lies beside after.
     One with a limit leaves a whole one as it is: its files are then predictions-limited.h5 and so on.
 
     Args:
@@ -132,13 +185,15 @@ def evaluate_run(
     Raises:
         HanddataError: no checkpoint, no such shards or split, no samples; another evaluation of that run.
     """
-    saved = checkpoint.load(run)
+    saved = load_weights(run)
     selection = replace(selection, seen=read_seen(run))
     say_left_out(selection)
     target, ending = run / "results.json", "-augmented" if selection.augmented else ""
+    if selection.fit:
+        target, ending = run / "results-fitted.json", "-fitted"
     before = _results_before(target)
     if selection.limit and before and not before.options.get("limit"):
-        target, ending = run / "results-limited.json", f"{ending}-limited"
+        target, ending = target.with_name(f"{target.stem}-limited.json"), f"{ending}-limited"
         before = _results_before(target)
     path = run / f"predictions{ending}.h5"
     with whole(target) as file:  # held from the start: a second evaluation of this run is refused at once
@@ -156,7 +211,7 @@ def evaluate_run(
 
 
 def _results_before(path: Path) -> Results | None:
-    """Return what an earlier evaluation left; None if there is none that can be read."""
+    """Return what an earlier evaluation left; None if nothing of it can be read."""
     try:
         return read_results(path)
     except HanddataError:
@@ -204,67 +259,60 @@ def _predict_mixture(
             for part in loader:
                 inputs = views.inputs(part, epoch=repeat)
                 prediction = forward(network, inputs.image_B3HW, saved.config)
-                readings = {rule: family.read(prediction, saved.config.model, rule) for rule in _rules(saved)}
+                readings = {rule: family.read(prediction, saved.config.model, rule) for rule in rules(saved)}
                 found = {rule: reading.uv_BK2.double().cpu().numpy() for rule, reading in readings.items()}
-                xyz = readings[_rules(saved)[0]].xyz_BK3
+                first = readings[rules(saved)[0]]
                 ids = mixture.sample_ids(part.dataset, part.sample)
                 if selection.augmented:
-                    rows.add(ids, **_as_seen(inputs, found, xyz, size, repeat))
+                    rows.add(ids, **_as_seen(inputs, found, first.xyz_BK3, size, repeat))
                 else:
-                    rows.add(ids, **_as_shipped(part, inputs, found, xyz, size))
+                    pose = in_view(first, inputs, size, depths=family.depths)
+                    arrays = _as_shipped(part, inputs, found, pose, size)
+                    if selection.fit:
+                        arrays["3d"] = _fitted(part, arrays, rules(saved)[0], selection, saved.size or ADULT)
+                    if selection.placing:
+                        confidence = first.confidence_BK.double().cpu().numpy()
+                        seen = arrays[f"2d/{rules(saved)[0]}"], arrays["3d"], confidence
+                        arrays["mm"] = selection.placing.millimetres(part.labels, *seen)
+                    rows.add(ids, **arrays, **_sides(network, saved, first, inputs))
                 bar.advance()
 
 
-def forward(network: nn.Module, image_B3HW: Tensor, config: Config) -> Any:
-    """Run the network on batches of one size and return its prediction of all samples."""
-    predictions = []
-    for image in torch.split(image_B3HW, FORWARD):
-        missing = FORWARD - len(image)
-        whole = torch.cat([image, image.new_zeros(missing, *image.shape[1:])]) if missing else image
-        with autocast(config.loop.precision, image.device):
-            prediction = network(whole)
-        predictions.append([values[: len(image)] for values in prediction])
-    return type(prediction)(*(torch.cat(parts) for parts in zip(*predictions, strict=True)))
+def _fitted(part: Batch, arrays: dict[str, NDArray[Any]], rule: str, selection: Selection, size: Size) -> NDArray[Any]:
+    """Return the (B, 21, 3) poses as a hand can take them, by each picture's camera or the one that is given."""
+    placing = selection.placing or Placing(size=size)
+    right = part.labels["hand_side"] == RIGHT
+    return fit_pictures(
+        arrays[f"2d/{rule}"], arrays["3d"], placing.cameras(part.labels), arrays["crop"], right, placing.size
+    )
 
 
-def write_mosaic(path: Path, saved: Checkpoint, selection: Selection) -> None:
-    """Write one sample's crop and its 21 heatmaps: `image` (n, n, 3) uint8, `heatmaps` (21, n, n), its names.
+def _sides(network: nn.Module, saved: Checkpoint, shown: Reading, inputs: Inputs) -> dict[str, NDArray[np.int8]]:
+    """Return the sides as `predict --hand auto` settles them; nothing where the family does not tell them apart."""
+    if shown.right_B is None:
+        return {}
+    turned = forward(network, inputs.image_B3HW.flip(3), saved.config)
+    reading = family_of(saved.config.model.kind).read(turned, saved.config.model, rules(saved)[0])
+    return {"side": sides_of(shown, reading, inputs.mirrored_B)}
 
-    A family without heatmaps of the crop's size leaves none.
+
+def sides_of(shown: Reading, turned: Reading, mirrored_B: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """Return (B,) the side of each hand, whatever its label says: it is seen as a left one in the better of two ways.
+
+    Args:
+        shown: of the pictures as shown.
+        turned: of the same pictures mirrored.
+        mirrored_B: shown mirrored, as right hands are.
     """
-    device = torch.device("cpu")
-    mixture = select(replace(selection, limit=1, augmented=False))[0]
-    network = load_network(saved.trained, device)
-    with EvalLoader(mixture, 1, device=device, threads=0) as loader:
-        part = next(iter(loader))
-        inputs = make_views(saved.config, mixture, device, train=False).inputs(part)
-    with torch.no_grad():
-        prediction = forward(network, inputs.image_B3HW, saved.config)
-    reading = family_of(saved.config.model.kind).read(prediction, saved.config.model, _rules(saved)[0])
-    maps = reading.maps_BKHW
-    if maps is None or maps.shape[-1] != saved.config.model.size:
-        path.unlink(missing_ok=True)
-        return
-    name = mixture.sample_ids(part.dataset, part.sample)[0]
-    dataset, _, sample_id = name.partition("/")
-    arrays = {"image": to_picture(inputs.image_B3HW)[0], "heatmaps": maps[0].numpy()}
-    with whole(path) as file:
-        np.savez_compressed(file, **arrays, sample_id=np.array(sample_id), dataset=np.array(dataset))
-
-
-def to_picture(image_B3HW: Tensor) -> NDArray[np.uint8]:
-    """Undo the colour normalisation: (B, n, n, 3) uint8 RGB."""
-    mean, std = (image_B3HW.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-    levels = ((image_B3HW * std + mean) * 255).round().clamp(0, 255).permute(0, 2, 3, 1)
-    return levels.to(torch.uint8).cpu().numpy()
-
-
-def _rules(saved: Checkpoint) -> tuple[str, ...]:
-    return family_of(saved.config.model.kind).read_outs(saved.config.model)
+    if shown.right_B is None or turned.right_B is None:
+        raise ValueError("a family that does not tell sides apart")
+    rights = np.stack([reading.cpu().numpy() for reading in (shown.right_B, turned.right_B)])
+    plain, mirror = np.where(mirrored_B, rights[::-1], rights)
+    return np.where(mirror < plain, RIGHT, LEFT).astype(np.int8)
 
 
 def _as_shipped(
-    part: Batch, inputs: Inputs, found: dict[str, NDArray[Any]], xyz: Tensor, size: int
+    part: Batch, inputs: Inputs, found: dict[str, NDArray[Any]], xyz: NDArray[np.float64], size: int
 ) -> dict[str, NDArray[Any]]:
     """Bring predictions back to source pixels and axes: undo crop and mirror."""
     back = np.linalg.inv(inputs.source_to_crop_B33)
@@ -272,7 +320,7 @@ def _as_shipped(
         f"2d/{rule}": (uv * size) @ back[:, :2, :2].transpose(0, 2, 1) + back[:, None, :2, 2]
         for rule, uv in found.items()
     }
-    axes = xyz.double().cpu().numpy() @ inputs.rotation_B33
+    axes = xyz @ inputs.rotation_B33
     return {**pixels, "3d": axes, "crop": part.labels["crop_xyxy"]}
 
 
@@ -306,10 +354,12 @@ def _collect(rows: _Rows, saved: Checkpoint, selection: Selection, seed: int) ->
     return Predictions(
         dataset=np.array(rows.dataset, np.str_),
         sample_id=np.array(rows.sample_id, np.str_),
-        keypoints_2d={rule: rows[f"2d/{rule}"].astype(np.float32) for rule in _rules(saved)},
+        keypoints_2d={rule: rows[f"2d/{rule}"].astype(np.float32) for rule in rules(saved)},
         crop_xyxy=rows["crop"].astype(np.float32),
         input_size=saved.config.model.size,
         keypoints_3d_normalized=rows["3d"].astype(np.float32),
+        keypoints_3d=rows["mm"].astype(np.float32) if selection.placing else None,
+        hand_side=rows["side"] if "side" in rows.arrays else None,
         truth=truth,
         options={
             "checkpoint": str(saved.path),
@@ -319,5 +369,7 @@ def _collect(rows: _Rows, saved: Checkpoint, selection: Selection, seed: int) ->
             "split": selection.split,
             "seed": seed,
             **({"limit": selection.limit} if selection.limit else {}),
+            **({"fit": True} if selection.fit else {}),
+            **(selection.placing.facts() if selection.placing else {}),
         },
     )

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,9 +28,11 @@ from handdata.train.augment.views import Views, make_views
 from handdata.train.config import Config
 from handdata.train.distributed import environment, group, is_first, rank, sum_over_processes, wait, world
 from handdata.train.epoch_losses import LAG, TOTAL, Clock, Ledger, means
+from handdata.train.forecast import announce
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
 from handdata.train.loader.sources import open_sources
 from handdata.train.optim import clip
+from handdata.train.placing import size_trained_on
 from handdata.train.precision import set_up_device
 from handdata.train.runs import RunFolder, claim
 from handdata.train.state import State, build, resume
@@ -85,11 +88,8 @@ def train(job: Job) -> bool:
             is_done = _train(job, device, stop)
         except KeyboardInterrupt:  # the second: the first is noted
             if is_first():
-                kept = (
-                    f"what came after its last checkpoint is lost, {GO_ON}"
-                    if RunFolder(job.run).is_resumable
-                    else NOTHING
-                )
+                lost = f"what came after its last checkpoint is lost, {GO_ON}"
+                kept = lost if RunFolder(job.run).is_resumable else NOTHING
                 say(f"{job.run}: ended at once; {kept}")
             raise
         except torch.OutOfMemoryError as error:
@@ -109,16 +109,15 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
     run = claim(job.run, resume=job.resume)
     train_set, val_set = open_sources(job.folders, config)
     set_up_device(config.loop, device)
-    state = build(config, device, job.init_from)
+    state = build(config, device, job.init_from, datasets=train_set.names)
     if job.resume:
         resume(state, run.path, config)
+    state.size = size_trained_on(train_set.datasets, config.adapt.target) or state.size
     wait()  # nobody writes before everybody has read
     if rank() == 0:
-        held = val_set.datasets if val_set else []
-        run.start(config, train_set.datasets, held, environment(device), job.init_from)
-        run.cut_log(state.position.epoch)
+        begin(job, run, state, train_set, val_set, device)
     views = make_views(config, train_set, device, train=True)
-    val_views = make_views(config, val_set, device, train=False) if val_set else None
+    views_of_val = val_views(config, val_set, device)
     board = Board(run.path / "tensorboard", wanted=job.tensorboard and rank() == 0)
     with board, make_loader(config, train_set, device) as loader:
         while state.position.epoch < config.loop.epochs:
@@ -130,7 +129,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
                 return False
             mix = loader.realized_mix(state.position.epoch, config.loop.batches)
             figures = {**clock.figures(world()), "mix": mix}
-            losses = validate(state, config, val_set, val_views, device) if val_set and val_views else {}
+            losses = validate(state, config, val_set, views_of_val(), device) if val_set else {}
             entry, is_best = end_epoch(state, config, figures, losses)
             if rank() == 0:
                 run.log(entry)
@@ -140,6 +139,38 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
                 _save(state, run, config, BEST)
             _save(state, run, config, LAST)
     return True
+
+
+def begin(
+    job: Job, run: RunFolder, state: State, train_set: Mixture, val_set: Mixture | None, device: torch.device
+) -> None:
+    """Write and say what is known before the first step."""
+    held = val_set.datasets if val_set else []
+    run.start(job.config, train_set.datasets, held, environment(device), job.init_from)
+    run.cut_log(state.position.epoch)
+    start = job.config.start
+    if start.encoder != "trained" and not (start.weights or job.init_from or job.resume):
+        say(
+            f"WARNING: start.encoder = {start.encoder} holds the encoder at RANDOM weights: it will never learn. "
+            "Give --weights or --init-from, or --set start.encoder=trained."
+        )
+    announce(job.config, state, train_set, val_set, device)
+
+
+def val_views(config: Config, val_set: Mixture | None, device: torch.device) -> Callable[[], Views]:
+    """Return what gives the views of the validation: made when first asked for, since painting backgrounds takes long.
+
+    A pool of backgrounds that is named is opened at once, so that a wrong one ends the training before it begins.
+    """
+
+    @cache
+    def views() -> Views:
+        assert val_set is not None  # noqa: S101  # without one nothing is validated
+        return make_views(config, val_set, device, train=False)
+
+    if val_set and config.data.backgrounds:
+        views()
+    return views
 
 
 def make_loader(config: Config, train_set: Mixture, device: torch.device) -> Loader:
@@ -162,7 +193,7 @@ def train_epoch(
     """Take the steps that are left of the epoch; return False where a process was told to stop before its end."""
     position = state.position
     lag = LAG if loader.device.type == "cuda" else 0
-    ledger = Ledger(state.family.names, position.sums, loader.mixture, run, lag=lag)
+    ledger = Ledger(state.names, position.sums, loader.mixture, run, lag=lag)
     state.train_mode()
     batches = loader.epoch(position.epoch, start_batch=position.batch, batches=config.loop.batches)
     with shown(f"epoch {position.epoch + 1}/{config.loop.epochs}", config.loop.batches, position.batch) as count:
@@ -187,7 +218,7 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     for group_of_parameters in state.optimizer.param_groups:
         group_of_parameters["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)  # before the forward pass: a replayed graph writes over old gradients
-    own = state.objective(inputs, state.position.epoch)
+    own = _sums(state, inputs, config, rate)
     told = own.new_full((1,), float(stopping))
     sums = sum_over_processes(torch.cat([own.detach(), told]))
     terms, weights = len(own) // 2, state.weights
@@ -200,11 +231,24 @@ def step(state: State, inputs: Inputs, config: Config, *, stopping: bool = False
     return torch.cat([_losses(sums[:-1], weights), (sums[terms:-1] > 0).to(sums.dtype), sums[-1:]])
 
 
+def _sums(state: State, inputs: Inputs, config: Config, rate: float) -> Tensor:
+    """Return the (2 T,) sums and counts of a batch; with `adapt` those of the domains are the last of the T terms."""
+    reversal = state.reversal
+    if reversal is None:
+        return state.objective(inputs, state.position.epoch)
+    reversal.set_rate(rate)
+    reversal.optimizer.zero_grad(set_to_none=True)
+    own = state.objective(reversal.masked(inputs), state.position.epoch)
+    return reversal.join(own, inputs, state.position.step / (config.loop.epochs * config.loop.batches))
+
+
 def descend(state: State, config: Config) -> None:
     """Move the weights by the gradients that are there, and their running average after them."""
     state.scaler.unscale_(state.optimizer)
     clip(state.network.parameters(), config.optim.clip_norm)
     state.scaler.step(state.optimizer)
+    if state.reversal is not None:
+        state.scaler.step(state.reversal.optimizer)
     state.scaler.update()
     if state.average is not None:
         state.average.update()
@@ -217,7 +261,7 @@ def validate(
     """Return the losses over the validation samples, and the mean errors of the model's own read-out.
 
     The running average's weights are used where there are any. `error_2d` is in crop fractions, `error_3d` in units
-    of wrist to middle MCP, both over the keypoints present. A loss of nothing is None.
+    of wrist to middle MCP, both over the keypoints present. A loss or an error of nothing is None.
     """
     state.network.eval()
     terms = len(state.family.names)
@@ -228,15 +272,12 @@ def validate(
             sums += measure(state, views.inputs(batch), config)
             count()
     sums = sum_over_processes(sums)
-    losses = _losses(sums[: 2 * terms], state.weights).tolist()
+    losses = _losses(sums[: 2 * terms], state.weights[:terms]).tolist()
     present = (sums[terms : 2 * terms] > 0).tolist()
     errors = (sums[-4:-2] / sums[-2:].clamp(min=1)).tolist()
-    return {
-        **{n: v if here else None for n, v, here in zip(state.family.names, losses, present, strict=False)},
-        TOTAL: losses[-1],
-        "error_2d": errors[0],
-        "error_3d": errors[1],
-    }
+    values = dict(zip((*state.family.names, TOTAL, "error_2d", "error_3d"), (*losses, *errors), strict=True))
+    is_there = (*present, any(present), *(sums[-2:] > 0).tolist())
+    return {name: value if here else None for (name, value), here in zip(values.items(), is_there, strict=True)}
 
 
 def measure(state: State, inputs: Inputs, config: Config) -> Tensor:
@@ -262,7 +303,7 @@ def end_epoch(
         The log entry, and whether the validation total is the lowest so far.
     """
     position = state.position
-    losses = means(state.family.names, position.sums, config.loop.batches)
+    losses = means(state.names, position.sums, config.loop.batches)
     entry = {
         "epoch": position.epoch + 1,
         "step": position.step,
@@ -271,10 +312,11 @@ def end_epoch(
         "lr": state.schedule.rate(position.step - 1),
         **figures,
     }
-    watched = validation.get(TOTAL, losses[TOTAL])
-    assert watched is not None  # noqa: S101  # only terms may be missing
+    validated, trained = validation.get(TOTAL), losses[TOTAL]
+    assert trained is not None  # noqa: S101  # only terms may be missing
+    watched = trained if validated is None else validated
     state.schedule.epoch_ended(watched)
-    is_best = bool(validation) and (position.best_loss is None or watched < position.best_loss)
+    is_best = validated is not None and (position.best_loss is None or watched < position.best_loss)
     position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
     if is_best:
         position.best_loss, position.best_epoch = watched, position.epoch
@@ -338,13 +380,16 @@ def _save(state: State, run: RunFolder, config: Config, name: str) -> None:
 
 
 def _line(entry: dict[str, Any], config: Config, family: Family) -> str:
+    def text(value: float | None) -> str:
+        return "none" if value is None else f"{value:.4f}"
+
     def part(losses: dict[str, float | None]) -> str:
-        values = ((term.label, losses[term.name]) for term in family.terms)
-        terms = ", ".join(f"{label} {'none' if value is None else f'{value:.4f}'}" for label, value in values)
-        return f"{losses[TOTAL]:.4f} ({terms})"
+        terms = ", ".join(f"{term.label} {text(losses[term.name])}" for term in family.terms)
+        return f"{text(losses[TOTAL])} ({terms})"
 
     val = entry["val"]
-    measured = f", val {part(val)}, error 2D {val['error_2d']:.4f} 3D {val['error_3d']:.4f}" if val else ""
+    errors = f"error 2D {text(val['error_2d'])} 3D {text(val['error_3d'])}" if val else ""
+    measured = f", val {part(val)}, {errors}" if val else ""
     shares = " ".join(f"{name} {share:.1%}" for name, share in entry["mix"].items())
     drawn = f", drawn {shares}" if len(entry["mix"]) > 1 else ""
     return (

@@ -40,7 +40,7 @@ MODES: Mapping[Compile, str] = {
 
 
 def choose_mode(config: Config, device: torch.device, processes: int) -> Compile:
-    """Return how to compile: what the recipe says, `auto` resolved; `off` for several processes.
+    """Return how to compile: what the recipe says, `auto` resolved; `off` for several processes and for `adapt`.
 
     `auto` compiles on a GPU where the training is long enough to pay for it.
     """
@@ -49,7 +49,7 @@ def choose_mode(config: Config, device: torch.device, processes: int) -> Compile
         long = config.loop.epochs * config.loop.batches >= AUTO_STEPS
         kind: Compile = "reduce-overhead" if config.data.batch < GRAPHS_BELOW else "default"
         wanted = kind if long and device.type == "cuda" else "off"
-    return "off" if processes > 1 else wanted
+    return "off" if processes > 1 or config.adapt.target else wanted  # the ear at the features is no part of a graph
 
 
 def loss_sums(

@@ -9,7 +9,10 @@ runs/<name>/config.json        the resolved recipe
 """
 
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,8 @@ from typing import Any
 from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.seen import records_of, trained_facts
 from handdata.files.tables import value_at
-from handdata.files.text import Wanted, read_json_lines, read_object, read_text
-from handdata.files.whole import write_text
+from handdata.files.text import Wanted, read_json_lines, read_object
+from handdata.files.whole import write_bytes, write_error, write_text
 from handdata.model.config import LAST
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
@@ -56,7 +59,7 @@ class RunFolder:
         environment: Mapping[str, Any],
         start: Path | None = None,
     ) -> None:
-        """Make the folder and write what is known before the first step.
+        """Make the folder, or tidy it, and write what is known before the first step.
 
         Args:
             config: resolved recipe.
@@ -66,6 +69,7 @@ class RunFolder:
             start: run or checkpoint whose weights it starts from: what these have seen is recorded too.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        settle(self.checkpoints)
         _write(self.path / "config.json", config.to_dict())
         _write(self.path / "environment.json", environment)
         trained = [trained_facts(dataset, config.data.val_sequences) for dataset in train]
@@ -78,9 +82,19 @@ class RunFolder:
         _write(self.path / "shards.json", facts)
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Append one epoch."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Append one epoch; it is on the disk before the checkpoint that follows it.
+
+        Raises:
+            WriteError: it cannot be written: no room, or somebody removed the run.
+        """
+        path = self.path / "log.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise write_error(path, error) from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """Return the epochs logged so far.
@@ -91,17 +105,38 @@ class RunFolder:
         path = self.path / "log.jsonl"
         return read_json_lines(path, _LOG) if path.is_file() else []
 
+    @property
+    def lines_logged(self) -> int:
+        """Lines of the log, whole or not."""
+        path = self.path / "log.jsonl"
+        return len(path.read_bytes().splitlines()) if path.is_file() else 0
+
     def cut_log(self, epochs: int) -> None:
         """Keep the first epochs only: those before the checkpoint that is resumed."""
         path = self.path / "log.jsonl"
-        if path.is_file():
-            lines = read_text(path, _LOG).splitlines(keepends=True)
-            write_text(path, "".join(lines[:epochs]))
+        if path.is_file():  # its end may be torn
+            write_bytes(path, b"".join(path.read_bytes().splitlines(keepends=True)[:epochs]))
+
+
+def settle(folder: Path) -> None:
+    """Remove what an interrupted `save` left in a folder of checkpoints; one without a successor gets its name back.
+
+    What a failing disk does not let go of stays for the next time.
+    """
+    for old in sorted(folder.glob("*.old")):
+        path = old.with_suffix("")
+        if not (path / "state.json").is_file() and (old / "state.json").is_file():
+            with suppress(OSError):
+                old.rename(path)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+    for partial in folder.glob("*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def shard_facts(dataset: Dataset) -> dict[str, Any]:
     """Return a dataset's name, folder, splits and shards with their content hashes, from its index."""
-    files = {path.name for path in dataset.shards.paths}
+    files = set(dataset.shards.names)
     return {
         "dataset": dataset.name,
         "folder": str(dataset.folder),
@@ -117,7 +152,7 @@ def claim(path: Path, *, resume: bool) -> RunFolder:
         ConfigError: there is a run already and it is not to be resumed.
     """
     run = RunFolder(path)
-    if not resume and (run.is_resumable or len(run.read_log()) > 1 or (path / "results.json").is_file()):
+    if not resume and (run.is_resumable or run.lines_logged > 1 or (path / "results.json").is_file()):
         raise ConfigError(
             path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
         )

@@ -13,6 +13,7 @@ from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train.loader.loaders import Mixture
 from handdata.train.loader.proportions import slot_map
+from handdata.train.placing import Placing
 
 LISTED = 8  # names of sequences in one line
 
@@ -31,6 +32,8 @@ class Selection:
         augmented: draw the published augmentation, which Table 4.6b is about, whatever the run was trained with.
         repeats: of the whole set, with other draws each time; only with `augmented`.
         seen: what the weights were trained on.
+        fit: replace the poses by those that a hand can take, where the camera is known; only without `augmented`.
+        placing: give millimetres too, by this; only without `augmented`, whose views have no camera.
     """
 
     folders: Sequence[Path]
@@ -41,6 +44,8 @@ class Selection:
     augmented: bool = False
     repeats: int = 1
     seen: Seen = field(default_factory=Seen)
+    fit: bool = False
+    placing: Placing | None = None
 
     @property
     def leaves_out(self) -> bool:
@@ -52,7 +57,7 @@ def select(selection: Selection) -> list[Mixture]:
     """Open the selected samples, a mixture for each folder that has any: their canvases may differ in size.
 
     Raises:
-        MissingError: there are none.
+        MissingError: no sample is left.
     """
     mixtures: list[Mixture] = []
     for folder in selection.folders:

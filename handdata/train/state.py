@@ -1,6 +1,7 @@
 """What changes while training: made from a recipe, filled from weights or a checkpoint, saved again."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from handdata.errors import ConfigError
+from handdata.evaluation.absolute import Size
 from handdata.model.encoder import Encoder
 from handdata.model.families import family_of
 from handdata.model.families.family import Family
@@ -22,6 +24,7 @@ from handdata.train.distributed import spread, world
 from handdata.train.epoch_losses import STEPS
 from handdata.train.objective import Objective, choose_mode
 from handdata.train.optim import Average, Schedule, make_optimizer
+from handdata.train.reversal import TERM, Reversal, deep_module
 from handdata.train.runs import last_of
 
 FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the published code froze, docs/method.md 9.2
@@ -31,8 +34,8 @@ FROZEN_COMPAT = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # what the 
 class State:
     """Everything of a training that a checkpoint holds, and the network as it is called.
 
-    `weights` are those of the family's terms, `network` is the plain one, `trained` the same spread over processes;
-    `objective` calls that, compiled where wanted.
+    `weights` are those of the terms, `network` is the plain one, `trained` the same spread over processes;
+    `objective` calls that, compiled where wanted; `size` is that of the hands that are trained on.
     """
 
     family: Family
@@ -45,7 +48,14 @@ class State:
     scaler: GradScaler
     average: Average | None
     frozen: bool
+    reversal: Reversal | None = None
+    size: Size | None = None
     position: checkpoint.Position = field(default_factory=checkpoint.Position)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms' names: the family's, and that of the domains with `adapt`."""
+        return self.family.names if self.reversal is None else (*self.family.names, TERM)
 
     def train_mode(self) -> None:
         """Switch to training; a frozen encoder keeps its statistics (L2)."""
@@ -65,16 +75,21 @@ class State:
             self.network,
             average=self.average.values if self.average else None,
             optimizer=self.optimizer if resumable else None,
+            head=None if self.reversal is None else (self.reversal.head, self.reversal.optimizer),
+            size=self.size,
         )
 
 
-def build(config: Config, device: torch.device, init_from: Path | None = None) -> State:
+def build(
+    config: Config, device: torch.device, init_from: Path | None = None, *, datasets: Sequence[str] = ()
+) -> State:
     """Make the state before the first step; the same on every process.
 
     Args:
         config: resolved recipe.
         device: of this process.
         init_from: run or checkpoint whose weights it starts from.
+        datasets: names of those that are trained on, in order; `adapt` finds its target among them.
 
     Raises:
         ConfigError, MissingError, DataError: weights that are not there or do not fit.
@@ -85,17 +100,18 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
     network = family.make(config.model, Ways(config.loop.split, config.loop.indices, config.loop.pad))
     if config.start.weights and init_from is None:
         load_encoder(encoder_of(network), config.start.weights)
-    if init_from is not None:
-        start = find_trained(init_from)
+    start = None if init_from is None else find_trained(init_from)
+    if start is not None:
         fill(network, start.weights, where=f"--init-from {start.path}")
     freeze(network, config.start.encoder)
     network.to(device)
     if config.loop.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = spread(network, device, partly_used=config.loss.loss_3d == "none" or 0.0 in weights)
+    reversal = _reversal(network, family, config, device, datasets)
     return State(
         family=family,
-        weights=weights,
+        weights=weights if reversal is None else (*weights, 1.0),
         network=network,
         trained=trained,
         objective=Objective(trained, config, choose_mode(config, device, world())),
@@ -104,7 +120,20 @@ def build(config: Config, device: torch.device, init_from: Path | None = None) -
         scaler=GradScaler(device.type, enabled=config.loop.precision == "fp16"),
         average=Average(network, config.optim.ema_decay) if config.optim.ema_decay else None,
         frozen=config.start.encoder == "frozen",
+        reversal=reversal,
+        size=None if start is None else start.size,
     )
+
+
+def _reversal(
+    network: nn.Module, family: Family, config: Config, device: torch.device, datasets: Sequence[str]
+) -> Reversal | None:
+    if not config.adapt.target:
+        return None
+    if world() > 1:
+        raise ConfigError("adapt.target", expected="one process", got=f"{world()}", fix="Start one, or leave it out.")
+    deep = deep_module(network, family.deep)
+    return Reversal(deep, config.adapt, config.optim, device, datasets, config.loop.seed)
 
 
 def resume(state: State, run: Path, config: Config) -> None:
@@ -119,8 +148,10 @@ def resume(state: State, run: Path, config: Config) -> None:
     _check_same(config, saved.config, run)
     fill(state.network, saved.weights, where=folder)
     checkpoint.restore(folder, state.network, state.optimizer)
+    if state.reversal is not None:
+        checkpoint.restore_head(folder, state.reversal.head, state.reversal.optimizer)
     state.position = saved.position
-    for name in state.family.names if saved.position.sums else ():  # checkpoints of older versions counted no steps
+    for name in state.names if saved.position.sums else ():  # checkpoints of older versions counted no steps
         state.position.sums.setdefault(name + STEPS, saved.position.batch)
     state.schedule.restore(saved.position.schedule)
     if saved.position.scaler:

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from handdata.model.read_out import READ_OUTS, read_out
 from handdata.train import loop
 from handdata.train.augment.views import make_views
-from handdata.train.evaluate import forward
+from handdata.train.forward import forward
 from handdata.train.loader.loaders import EvalLoader, open_mixture
 from handdata.train.loader.mixture import Batch, Mixture
 from handdata.train.state import build

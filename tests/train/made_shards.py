@@ -10,7 +10,7 @@ import handdata as hd
 from handdata.geometry import project
 from handdata.pictures.crops import square_of
 from handdata.shards.schema import Sample
-from handdata.skeleton import FINGERS, HAND_SIDES
+from handdata.skeleton import FINGERS, SIDE_NAMES
 
 WIDTH, HEIGHT = 320, 240
 K = np.array([[300.0, 0.0, 155.3], [0.0, 306.0, 122.7], [0.0, 0.0, 1.0]])  # fx and fy differ, as Dexter+Object's do
@@ -65,7 +65,7 @@ def made_hand(index: int, *, sequence: str = "made", **options: Any) -> hd.Hand:
     return hd.Hand(
         id=sample.id,
         image=sample.image,
-        side=HAND_SIDES[sample.hand_side],
+        side=SIDE_NAMES[sample.hand_side],
         keypoints_2d=uv,
         keypoints_3d=sample.keypoints_3d,
         palm_center_2d=sample.palm_center_2d,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, MissingError, WriteError
 from handdata.model.networks import HandNet
 from handdata.model.weights import fill, load_encoder
 from handdata.train import checkpoint
@@ -91,7 +91,7 @@ def test_a_checkpoint_that_replaces_another_is_never_half(run, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(WriteError, match="no space"):
         checkpoint.save(run / "checkpoints/last", before.config, before.position, HandNet(size=32, width=0.125))
     assert checkpoint.load(last_of(run)).position == before.position
 
@@ -101,6 +101,20 @@ def test_resume_finds_the_checkpoint_set_aside_by_a_process_that_died_between_re
 
     assert last_of(run).name == "last.old"
     assert checkpoint.load(last_of(run)).position.epoch == 2
+
+
+def test_what_a_killed_save_left_is_gone_when_the_training_went_on(run, folders):
+    checkpoints = run / "checkpoints"
+    shutil.copytree(checkpoints / "last", checkpoints / "best.old")  # died before it was removed
+    shutil.copytree(checkpoints / "last", checkpoints / "last.partial")
+    (checkpoints / "last").rename(checkpoints / "last.old")
+    with (run / "log.jsonl").open("ab") as log:
+        log.write(b'{"epoch": 3, "tr\0\0')  # a power cut tore it
+
+    train(job_of(tiny(), folders, run, resume=True))
+
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best", "last"]
+    assert [entry["epoch"] for entry in log_of(run)] == [1, 2]
 
 
 def test_a_run_means_its_best_checkpoint(run):

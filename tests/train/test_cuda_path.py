@@ -106,7 +106,7 @@ def test_switches_that_pytorch_means_to_replace_are_set_without_a_warning(monkey
 
 
 def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch):
-    def too_much(*_arguments):
+    def too_much(*_arguments, **_named):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nA long report")
 
     monkeypatch.setattr(loop, "build", too_much)

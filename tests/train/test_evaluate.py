@@ -15,6 +15,7 @@ from handdata.evaluation.predictions import read_predictions, to_crop_fractions
 from handdata.evaluation.results import read_results
 from handdata.evaluation.score import score_predictions
 from handdata.geometry import apply_affine, crop_affine
+from handdata.model.families.family import Reading
 from handdata.model.read_out import READ_OUTS
 from handdata.paths import DataRoot
 from handdata.shards.dataset import open_dataset
@@ -217,3 +218,25 @@ def test_a_limited_evaluation_leaves_a_whole_one_as_it_is_and_a_whole_one_replac
     assert samples("-limited") == (4, 4)
     assert result.stdout.splitlines()[-1] == str(folder / "results-limited.json")
     assert f"{folder / 'results.json'} keeps the whole evaluation" in result.stderr
+
+
+def test_sides_are_said_by_families_that_tell_them_apart_whatever_the_labels_say(tmp_path, saved):
+    """The same pictures, once labelled as left and once as right hands, are said to be of one side."""
+    left, right = (made_set(tmp_path / str(side), "rhd", train=8, val=6, hand_side=side) for side in (0, 1))
+    train(job_of(tiny("compact-smoke", "loop.epochs=1", "loop.val_batches=0"), [left], tmp_path / "run"))
+    compact = checkpoint.load(tmp_path / "run")
+    one, other = (predict(compact, Selection(folders=[f], split="val"), device="cpu") for f in (left, right))
+    _, results = evaluate_run(tmp_path / "run", Selection(folders=[right], split="val"), device="cpu")
+
+    np.testing.assert_array_equal(one.hand_side, other.hand_side)
+    assert results.sets[0].protocols["side_accuracy"].value == pytest.approx((other.hand_side == 1).mean())
+    assert predict(saved, Selection(folders=[left]), device="cpu").hand_side is None
+
+
+def test_a_hand_is_of_the_side_whose_picture_looks_more_like_a_left_one():
+    def said(*rights):
+        nothing = torch.zeros(len(rights), 21, 1)
+        return Reading(uv_BK2=nothing, xyz_BK3=nothing, confidence_BK=nothing[..., 0], right_B=torch.tensor(rights))
+
+    shown, turned = said(0.2, 0.9, 0.2, 0.9), said(0.7, 0.4, 0.7, 0.4)
+    assert evaluate.sides_of(shown, turned, np.array([False, False, True, True])).tolist() == [0, 1, 1, 0]

@@ -29,15 +29,14 @@ def sums_and_gradient(objective, network, inputs):
 # aot_eager traces forward and backward as every compiler sees them and runs them without one. bfloat16 rounds at other
 # places: the doubled maps come from four products instead of one kernel.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does, tracing a Function
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "precision", "near", "ways"),
     [
-        ("direct", "fp32", 1e-4, ("loop.split=true",)),
         ("direct", "fp32", 1e-4, ("loop.indices=true", "loop.pad=true")),
-        ("direct", "bf16", 2e-2, ()),
-        ("latent", "fp32", 1e-4, ()),
-        ("tree", "bf16", 2e-2, ()),
+        pytest.param("direct", "fp32", 1e-4, ("loop.split=true",), marks=pytest.mark.thorough),
+        pytest.param("direct", "bf16", 2e-2, (), marks=pytest.mark.thorough),
+        pytest.param("latent", "fp32", 1e-4, (), marks=pytest.mark.thorough),
+        pytest.param("tree", "bf16", 2e-2, (), marks=pytest.mark.thorough),
     ],
 )
 def test_one_graph_gives_the_eager_losses_and_gradients(kind, precision, near, ways):

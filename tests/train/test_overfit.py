@@ -21,7 +21,7 @@ KINDS = {
     "direct": (400, ("optim.lr=0.003", "loss.weight_3d=10.0")),
     "latent": (400, ("optim.lr=0.003", "loss.weight_3d=10.0", "model.kind=latent", "loss.loss_2d=coordinates",
                      "loss.weight_2d=10.0")),
-    "tree": (1000, ("optim.lr=0.004", "loss.weight_3d=3.0", "model.kind=tree")),
+    "tree": (600, ("optim.lr=0.004", "loss.weight_3d=3.0", "model.kind=tree")),
 }  # fmt: skip
 
 
@@ -44,8 +44,9 @@ def errors_after(steps, config, folder, device):
     return off_2d[inputs.present_2d_BK].mean(), off_3d[inputs.present_3d_BK].mean()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind == "direct" else pytest.mark.thorough) for kind in KINDS]
+)
 @pytest.mark.usefixtures("one_thread")
 def test_one_batch_is_overfitted(kind, tmp_path):
     steps, settings = KINDS[kind]

@@ -148,7 +148,7 @@ def prepare(
     places = batch.position if indices is None else indices
     numbers = uniforms(seed, epoch, places, _DRAWS, stream=STREAM_AUGMENT)
     flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < np.array([c.flip for c in configs])[which]
-    right = batch.labels["hand_side"] == RIGHT
+    right = batch.labels["hand_side"] == RIGHT  # a hand of unknown side stays as it lies
     draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
     plan = _plan(batch, draws.view, size)
     view = view_turn(plan.K, size) if turn else np.broadcast_to(np.eye(3), plan.K.shape)
@@ -265,7 +265,7 @@ def _plan(batch: Batch, view: CropView, size: int) -> CropPlan:
 
 
 def _labels(batch: Batch, plan: CropPlan, size: int) -> dict[str, NDArray[Any]]:
-    """Take the labels through the plan; zeros where there is none."""
+    """Take the labels through the plan; zeros where nothing is labelled."""
     uv = map_pixels(plan.source_to_crop, batch.labels["keypoints_2d"])
     xyz = batch.labels["keypoints_3d_normalized"].astype(np.float64) @ plan.rotation.transpose(0, 2, 1)
     labelled, known = batch.labels["annotated_2d"], np.asarray(np.isfinite(xyz).all(-1))

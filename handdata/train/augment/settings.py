@@ -115,6 +115,9 @@ def strong_configs(
     return _on_top(STRONG, _WILD_BOXED, datasets, overrides)
 
 
+AUGMENTATIONS = {"published": published_configs, "strong": strong_configs}
+
+
 def _on_top(
     table: Mapping[str, AugmentConfig],
     other: AugmentConfig,

@@ -52,7 +52,7 @@ def make_views(
 ) -> Views:
     """Return how `mixture` is looked at; `seed` replaces the recipe's."""
     return Views(
-        augment=config.augment.of(mixture.names),
+        augment=config.augment.of([dataset.name for dataset in mixture.datasets]),
         backgrounds=make_backgrounds(config, mixture, device, split="train" if train else "val"),
         size=config.model.size,
         seed=config.loop.seed if seed is None else seed,

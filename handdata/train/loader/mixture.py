@@ -4,8 +4,10 @@ Shape letters: B batch, S canvas side.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ class Mixture:
         self._handles = handles_to_keep()
         self._lock = threading.Lock()
         firsts = [self.shard(d, 0) for d in range(len(self.datasets))]
-        sides = {d.name: shard.canvas for d, shard in zip(self.datasets, firsts, strict=True)}
+        sides = {name: shard.canvas for name, shard in zip(self.names, firsts, strict=True)}
         if len(set(sides.values())) > 1:
             raise ConfigError(
                 "shards",
@@ -105,8 +107,8 @@ class Mixture:
 
     @property
     def names(self) -> list[str]:
-        """The datasets' names, in order."""
-        return [dataset.name for dataset in self.datasets]
+        """What the datasets go by, in order: see `names_of`."""
+        return names_of(self.datasets)
 
     def shard(self, dataset: int, shard: int) -> OpenShard:
         """Open a shard, once a process; beyond a quarter of the files allowed, none is kept open."""
@@ -117,7 +119,8 @@ class Mixture:
         with self._lock:
             found = self._shards[dataset][shard]
             if found is None:
-                found = OpenShard(self.datasets[dataset].shards.paths[shard], keep_open=self._handles > 0)
+                reader = self.datasets[dataset].shards.reader(shard)
+                found = OpenShard(reader, keep_open=self._handles > 0)
                 self._check(dataset, shard, found)
                 self._shards[dataset][shard] = found
                 self._handles -= 1
@@ -126,14 +129,13 @@ class Mixture:
     def _check(self, dataset: int, shard: int, found: OpenShard) -> None:
         """Refuse a shard whose rows are not where, or not what, the index and the first shard make them."""
         shards, first = self.datasets[dataset].shards, self._shards[dataset][0]
-        shards.check_count(shard, len(found))
         if first is not None and (first.canvas, first.has_foreground) != (found.canvas, found.has_foreground):
             expected, got = (
                 f"{one.canvas} px {'with' if one.has_foreground else 'without'} foreground" for one in (first, found)
             )
             raise DataError(
-                shards.paths[shard],
-                expected=f"{expected}, as {shards.paths[0].name}",
+                shards.path(shard),
+                expected=f"{expected}, as {shards.names[0]}",
                 got=got,
                 fix="Convert that dataset again.",
             )
@@ -186,19 +188,52 @@ def open_mixture(folders: Sequence[Path], split: str | None, mix: str | Mapping[
     Args:
         folders: converted datasets.
         split: "train", "val" or "test"; None takes all.
-        mix: "A", "B" or "C" of docs/method.md 9.1, weights by dataset name, or None: every sample equally likely.
+        mix: "A", "B" or "C" of docs/method.md 9.1, weights by `names_of`, or None: every sample equally likely.
 
     Raises:
         MissingError: a folder is no complete dataset, or has no such split, or no samples at all.
-        ConfigError: the mix does not fit the folders, two are of one dataset, or their canvases differ in side.
+        ConfigError: the mix does not fit the folders, two hold the same samples, or their canvases differ in side.
     """
     datasets = [open_dataset(folder, split) for folder in folders]
-    names = [dataset.name for dataset in datasets]
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(
-            "shards", expected="one folder for each dataset", got=", ".join(names) or "none", fix="Name each set once."
-        )
+    check_apart(datasets)
     empty = [dataset.folder for dataset in datasets if not len(dataset)]
     if empty:
         raise MissingError(empty[0], expected="samples", got="none", fix="Convert that dataset again.")
-    return Mixture(datasets, slot_map([len(dataset) for dataset in datasets], mix_weights(mix, names)))
+    return Mixture(datasets, slot_map([len(dataset) for dataset in datasets], mix_weights(mix, names_of(datasets))))
+
+
+def names_of(datasets: Sequence[Dataset]) -> list[str]:
+    """Return what datasets go by in mixes, in `adapt.target` and in the log.
+
+    That is each one's name; where several folders hold one dataset, such as two renderings, it is that of the folder.
+    """
+    folders = Counter(name for name, _ in {(dataset.name, dataset.folder) for dataset in datasets})
+    return [dataset.folder.name if folders[dataset.name] > 1 else dataset.name for dataset in datasets]
+
+
+def check_apart(datasets: Sequence[Dataset]) -> None:
+    """Refuse what cannot be told apart, and the same samples twice: one copy could train, the other validate.
+
+    Raises:
+        ConfigError: nothing is given, or a set twice, or two folders of a dataset whose names are alike, or which hold
+            a sample of the same id and the same labels, whatever their splits.
+    """
+    names = names_of(datasets)
+    if not names or len(set(names)) < len(names):
+        fix = "Name each set once; two folders of one dataset need names of their own."
+        raise ConfigError("shards", expected="one folder for each dataset", got=", ".join(names) or "none", fix=fix)
+    folders: dict[str, list[Path]] = {}
+    for dataset in datasets:
+        folders.setdefault(dataset.name, []).append(dataset.folder)
+    for several in folders.values():
+        for first, second in combinations(several, 2):
+            _refuse_same_samples(open_dataset(first), open_dataset(second))
+
+
+def _refuse_same_samples(first: Dataset, second: Dataset) -> None:
+    ids, here, there = np.intersect1d(first.ids, second.ids, return_indices=True)
+    one, other = first["keypoints_2d"][here], second["keypoints_2d"][there]
+    same = np.isclose(one, other, rtol=0, atol=1e-3, equal_nan=True).all((1, 2))
+    if same.any():
+        got = f"{first.name}/{ids[same][0].decode()} in {first.folder} and in {second.folder}"
+        raise ConfigError("shards", expected="each sample once", got=got, fix="Leave one of the two out.")

@@ -3,17 +3,23 @@
 An epoch is a space of T slots. Dataset d owns a share of them equal to its weight, and T is the smallest size in which
 every dataset fits whole, so the rarest-drawn one is seen once a pass and the others wrap round. That is the published
 Mix B (docs/method.md 9.1) for any weights. Positions visit the slots in a random order, without a repeat within a pass.
+
+Mixes that others published lie in train/mixes, a file each: weights of the sets that can be converted here, of which a
+training takes those that it is given.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
+from handdata.files.text import Wanted, read_toml
 from handdata.shards.sampling import STREAM_SAMPLING, permute, uniforms
+from handdata.train.mixes import FOLDER, mix_names
 
 # docs/method.md 9.1. None: every picture equally likely, whatever the dataset.
 MIXES: dict[str, dict[str, float] | None] = {
@@ -111,7 +117,8 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
     """Return the weight of each dataset of a mixture.
 
     Args:
-        mix: "A", "B" or "C" of docs/method.md 9.1, weights by dataset name, or None for every sample equally likely.
+        mix: "A", "B" or "C" of docs/method.md 9.1, a file of train/mixes by name, weights by dataset name, or None for
+            every sample equally likely.
         datasets: names of the shard folders, in order.
 
     Returns:
@@ -123,8 +130,14 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
     if mix is None:
         return None
     if isinstance(mix, str):
+        if mix in published_mixes():
+            return _published_weights(mix, datasets)
         if mix not in MIXES:
-            raise ConfigError("mix", expected="A, B or C", got=repr(mix), fix="Or give weights: synthhands=2 rhd=1.")
+            expected, fix = (
+                f"{', '.join(MIXES)} or {', '.join(mix_names())}",
+                "Or give weights: synthhands=2 rhd=1.",
+            )
+            raise ConfigError("mix", expected=expected, got=repr(mix), fix=fix)
         _check_members(f"mix {mix}", MIX_MEMBERS[mix], datasets)
         by_name = MIXES[mix]
         return None if by_name is None else [by_name[name] for name in datasets]
@@ -134,6 +147,53 @@ def mix_weights(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) 
             "mix", expected="weights above zero", got=str(dict(mix)), fix="Raise one, or leave the set out."
         )
     return [mix[name] for name in datasets]
+
+
+@cache
+def published_mixes() -> dict[str, dict[str, float]]:
+    """Return the mixes of train/mixes: weights by dataset, by the mix' name."""
+    wanted = Wanted(what="a mix")
+    return {name: dict(read_toml(FOLDER / f"{name}.toml", wanted)["weights"]) for name in mix_names()}
+
+
+def half_for(target: Sequence[str], shares: Mapping[str, float]) -> dict[str, float]:
+    """Return weights that give half of the draws to some datasets and half to the others.
+
+    Args:
+        target: names of some.
+        shares: weight of every dataset by name; within each half they stay as they are to each other.
+
+    Raises:
+        ConfigError: an unknown name, or nothing left for either half.
+    """
+    unknown = sorted(set(target) - set(shares))
+    if unknown:
+        raise ConfigError("adapt.target", expected=f"some of {', '.join(shares)}", got=", ".join(unknown))
+    own = sum(weight for name, weight in shares.items() if name in target)
+    rest = sum(weight for name, weight in shares.items() if name not in target)
+    if own <= 0 or rest <= 0:
+        raise ConfigError(
+            "adapt.target",
+            expected="datasets with labels beside the target",
+            got=f"{', '.join(target)} of {', '.join(shares)}",
+            fix="Leave a dataset to learn from.",
+        )
+    return {name: weight / (own if name in target else rest) for name, weight in shares.items()}
+
+
+def absent_members(mix: str | Mapping[str, float] | None, datasets: Sequence[str]) -> list[str]:
+    """Return the sets of a published mix that a training is not given; the others keep their weights."""
+    members = published_mixes().get(mix, {}) if isinstance(mix, str) else {}
+    return [name for name in members if name not in datasets]
+
+
+def _published_weights(mix: str, datasets: Sequence[str]) -> list[float]:
+    members = published_mixes()[mix]
+    others = [name for name in datasets if name not in members]
+    if others:
+        expected, fix = f"some of {', '.join(members)}", "Name the shards: --shards."
+        raise ConfigError(f"mix {mix}", expected=expected, got=", ".join(others), fix=fix)
+    return [members[name] for name in datasets]
 
 
 def _check_members(where: str, members: Sequence[str], datasets: Sequence[str]) -> None:

@@ -1,11 +1,9 @@
 """One shard, opened for reading at random: pixels by `pread`, labels over a mapping, and hints while it is cold."""
 
 import os
-import resource
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +40,10 @@ class OpenShard:
     where a mapping takes 14 us again and 22 us the first time, in page faults (measured). A file that is cut short
     meanwhile is an error and not a signal.
 
+    The hash of a row is compared when it is first read: 27 us of a row, once a run (docs/decisions.md).
+
     Args:
-        path: the shard.
+        reader: of the shard.
         keep_open: hold a file handle; without one every reading opens the file, 3 us more, and finds out if it has
             become another one.
 
@@ -53,21 +53,21 @@ class OpenShard:
         resident: whether all of it was in memory when last looked.
 
     Raises:
-        MissingError, DataError: no shard, or a damaged one; when it is read, gone, cut short or another one.
+        MissingError, DataError: when it is read, gone, damaged, cut short or another one.
     """
 
     __slots__ = (
-        "__weakref__", "_bits_at", "_count", "_handle", "_hinted", "_image_at", "_labels", "_path", "_row_bytes",
-        "_size", "_written", "canvas", "has_foreground", "resident",
+        "__weakref__", "_bits_at", "_count", "_handle", "_hinted", "_image_at", "_labels", "_path", "_reader",
+        "_row_bytes", "_size", "_written", "canvas", "has_foreground", "resident",
     )  # fmt: skip
 
-    def __init__(self, path: Path, *, keep_open: bool = True) -> None:
-        reader = ShardReader(path)
-        self._path = path
+    def __init__(self, reader: ShardReader, *, keep_open: bool = True) -> None:
+        path = self._path = reader.path
+        self._reader = reader
         status = path.stat()
         self._size, self._written = status.st_size, status.st_mtime_ns
         self._count = len(reader)
-        self.canvas: int = reader.images.shape[1]
+        self.canvas: int = reader.canvas
         self.has_foreground = reader.foreground is not None
         self._labels = {name: reader.view(name) for name in LABELS}
         self._image_at, self._row_bytes = reader.offset("image"), reader.images[0].nbytes
@@ -86,7 +86,7 @@ class OpenShard:
         """Read a row's canvas into (S, S, 3), and its bits, where the shard has any, into (S, S/8).
 
         Raises:
-            DataError: the file ends before.
+            DataError: the file ends before, or the row is damaged.
         """
         if self._handle is None:
             with self._opened() as handle:
@@ -124,10 +124,13 @@ class OpenShard:
     def _read(self, handle: int, row: int, image: NDArray[np.uint8], bits: NDArray[np.uint8] | None) -> None:
         if os.preadv(handle, [image.data], self._image_at + row * self._row_bytes) != image.nbytes:
             raise self._changed(handle)
-        if bits is None or not self.has_foreground:
-            return
-        if os.preadv(handle, [bits.data], self._bits_at + row * bits.nbytes) != bits.nbytes:
+        kept = bits if self.has_foreground else None
+        if kept is not None and os.preadv(handle, [kept.data], self._bits_at + row * kept.nbytes) != kept.nbytes:
             raise self._changed(handle)
+        if not self._reader.known_rows[row]:
+            if os.fstat(handle).st_size < self._size:
+                raise self._changed(handle)
+            self._reader.check_row(row, image, kept)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -168,5 +171,9 @@ class OpenShard:
 
 def handles_to_keep() -> int:
     """Return how many shards one mixture may hold open: a quarter of the files that this process may open."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return 128
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (soft if soft != resource.RLIM_INFINITY else 2**20) // 4

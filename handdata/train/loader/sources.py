@@ -3,7 +3,7 @@
 Everything a validation sees lies in another split, or in other sequences, than what is trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +16,27 @@ from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.loader.loaders import Mixture, open_mixture
-from handdata.train.loader.proportions import mix_weights, slot_map
+from handdata.train.loader.mixture import check_apart, names_of
+from handdata.train.loader.proportions import absent_members, half_for, mix_weights, slot_map
 
 Rows = NDArray[np.int64]
 
 
-def shard_folders(given: Sequence[Path], root: DataRoot) -> list[Path]:
+def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
     """Return the shard folders of a training: those given, else every complete one under the data root.
 
     A folder of shard folders stands for what is in it, pools of backgrounds left out.
 
     Raises:
-        MissingError: there are none.
+        MissingError: no converted dataset is there.
         ConfigError: one that was given is a pool of backgrounds.
     """
     if not given:
-        complete = [path for path in root.all_shards() if (path / INDEX).is_file()]
+        complete = [path for path in data_root.all_shards() if (path / INDEX).is_file()]
         found = [path for path in complete if not _is_pool(path)]
         if not found:
             raise MissingError(
-                root.root / "data" / "shards",
+                data_root.root / "data" / "shards",
                 expected="converted datasets",
                 got="none",
                 fix="Run `handdata convert NAME`, or `handdata synth NAME` first where there is no archive.",
@@ -74,13 +75,16 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
     data = config.data
     if data.val_sequences:
         wholes = [open_dataset(folder) for folder in chosen]
+        check_apart(wholes)
         held = [np.isin(whole["sequence"], data.val_sequences) for whole in wholes]
         _check_sequences(wholes, data.val_sequences)
         train = [whole[~out] for whole, out in zip(wholes, held, strict=True) if not out.all()]
-        val = [whole[out] for whole, out in zip(wholes, held, strict=True)]
+        named = zip(wholes, held, names_of(wholes), strict=True)
+        val = [whole[out] for whole, out, name in named if name not in config.adapt.target]
         if not train:
             raise ConfigError("data.val_sequences", expected="sequences left to train on", got="all of them")
-        weights = mix_weights(_mix(data), [part.name for part in train])
+        mix = _adapted(_mix(data), train, config.adapt.target)
+        weights = mix_weights(mix, names_of(train))
         slots = slot_map([len(part) for part in train], weights)
         return Mixture(train, slots), _spread(val, config)
     with_train = [folder for folder in chosen if _has(folder, "train")]
@@ -91,9 +95,16 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
         raise MissingError(
             "shards", expected="a training split", got="none", fix="Convert another dataset, or name val_sequences."
         )
-    with_val = [folder for folder in with_train if _has(folder, "val")]
-    val = [open_dataset(folder, "val") for folder in with_val]
-    return open_mixture(with_train, "train", _mix(data)), _spread(val, config)
+    names = names_of([open_dataset(folder) for folder in with_train])
+    absent = absent_members(_mix(data), names)
+    if absent:
+        say(f"mix {data.mix}: without {', '.join(absent)}, of which there are no shards; the others keep their weights")
+    kept = [folder for folder, name in zip(with_train, names, strict=True) if name not in config.adapt.target]
+    val = [open_dataset(folder, "val") for folder in kept if _has(folder, "val")]  # a target has no labels
+    mix = _mix(data)
+    if config.adapt.target:
+        mix = _adapted(mix, [open_dataset(folder, "train") for folder in with_train], config.adapt.target)
+    return open_mixture(with_train, "train", mix), _spread(val, config)
 
 
 def choose(folders: Sequence[Path], config: Config) -> list[Path]:
@@ -104,7 +115,7 @@ def choose(folders: Sequence[Path], config: Config) -> list[Path]:
     """
     if not config.data.datasets:
         return list(folders)
-    by_name = {open_dataset(folder).name: folder for folder in folders}
+    by_name = dict(zip(names_of([open_dataset(folder) for folder in folders]), folders, strict=True))
     missing = [name for name in config.data.datasets if name not in by_name]
     if missing:
         raise MissingError(
@@ -136,6 +147,17 @@ def _spread(parts: Sequence[Dataset], config: Config) -> Mixture | None:
 
 def _mix(data: DataConfig) -> str | dict[str, float] | None:
     return data.weights or data.mix or None
+
+
+def _adapted(
+    mix: str | Mapping[str, float] | None, parts: Sequence[Dataset], target: Sequence[str]
+) -> str | Mapping[str, float] | None:
+    """Return a mix of which half is the target domain; the mix itself where there is none."""
+    if not target:
+        return mix
+    names = names_of(parts)
+    weights = mix_weights(mix, names) or [float(len(part)) for part in parts]
+    return half_for(target, dict(zip(names, weights, strict=True)))
 
 
 def _has(folder: Path, split: str) -> bool:

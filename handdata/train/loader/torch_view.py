@@ -17,12 +17,10 @@ from handdata.model.pixels import denormalize
 from handdata.shards.dataset import Dataset
 from handdata.train.augment.backgrounds import BackgroundPool, load_backgrounds
 from handdata.train.augment.prepare import Inputs, prepare
-from handdata.train.augment.settings import AugmentConfig, published_configs, strong_configs
+from handdata.train.augment.settings import AUGMENTATIONS, AugmentConfig
 from handdata.train.loader.mixture import Batch, Mixture
 from handdata.train.loader.prefetch import BatchRequest, Chunk, ShardSource
 from handdata.train.loader.proportions import slot_map
-
-AUGMENTATIONS = ("published", "strong")
 
 
 class Targets(NamedTuple):
@@ -130,10 +128,7 @@ class TorchView(torch.utils.data.Dataset[tuple[Tensor, Targets]]):
         return [(image[i], Targets(*(column[i] for column in columns))) for i in range(len(numbers))]
 
     def _configs(self, names: Sequence[str]) -> list[AugmentConfig]:
-        if self._augment is None:
-            configs = [AugmentConfig() for _ in names]
-        else:
-            configs = {"published": published_configs, "strong": strong_configs}[self._augment](names)
+        configs = [AugmentConfig() for _ in names] if self._augment is None else AUGMENTATIONS[self._augment](names)
         return [replace(config, mirror_right=self._mirror) for config in configs]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -160,7 +155,7 @@ class _Opened:
         return source.make(BatchRequest(chunk, slice(0, len(numbers))))
 
     def backgrounds(self, size: int) -> BackgroundPool | None:
-        """Return painted backgrounds for hands with a mask; None where there is none."""
+        """Return painted backgrounds for hands with a mask; None if no hand has one."""
         if self._pool is None and self.mixture.has_foreground.any():
             self._pool = load_backgrounds(None, "train", size=size)
         return self._pool

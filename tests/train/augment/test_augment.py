@@ -242,6 +242,16 @@ def test_a_right_hand_becomes_the_left_hand_it_mirrors(left, right):
     torch.testing.assert_close(mirrored.xyz_BK3, plain.xyz_BK3 * torch.tensor([-1.0, 1, 1]), atol=1e-6, rtol=0)
 
 
+def test_a_hand_of_unknown_side_is_trained_on_as_it_lies(tmp_path):
+    batches = [load(write_dataset(tmp_path / name, name, (4,), canvas=CANVAS, hand_side=side))
+               for name, side in (("left", 0), ("unknown", 2))]  # fmt: skip
+    left, unknown = (prepare(batch, AugmentConfig(), seed=0, epoch=0, train=False) for batch in batches)
+
+    assert not unknown.mirrored_B.any()
+    assert torch.equal(unknown.image_B3HW, left.image_B3HW)
+    assert torch.equal(unknown.uv_BK2, left.uv_BK2)
+
+
 def test_mirroring_can_be_left_out(right):
     inputs = prepare(right, AugmentConfig(mirror_right=False), seed=0, epoch=0, train=True)
 

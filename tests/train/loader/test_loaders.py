@@ -234,7 +234,8 @@ def files_left(count):
 def many(tmp_path_factory):
     """A dataset of 300 shards of two samples: names for one file."""
     folder = write_dataset(tmp_path_factory.mktemp("many") / "rhd", "rhd", (2,), canvas=CANVAS)
-    entries = [{"file": f"train-{n:05d}.h5", "split": "train", "num_samples": 2} for n in range(300)]
+    (entry,) = open_dataset(folder).index["shards"]
+    entries = [entry | {"file": f"train-{n:05d}.h5"} for n in range(300)]
     for entry in entries[1:]:
         os.link(folder / "train-00000.h5", folder / entry["file"])
     write_index(folder, {"schema": VERSION, "dataset": "rhd", "shards": entries})
@@ -293,6 +294,9 @@ def test_a_shard_of_another_length_than_the_index_says_is_not_read(tmp_path, mor
 def test_shards_of_two_canvases_are_not_one_dataset(tmp_path):
     folder, other = (write_dataset(tmp_path / f"{c}", "rhd", (4, 4), canvas=c) for c in (CANVAS, 40))
     (other / "train-00001.h5").replace(folder / "train-00001.h5")
+    index = open_dataset(folder).index
+    index["shards"][1] = open_dataset(other).index["shards"][1]
+    write_index(folder, index)
 
     line = r"train-00001\.h5: expected 32 px without foreground, as train-00000\.h5, got 40 px without foreground\."
     with pytest.raises(DataError, match=line), Loader(open_mixture([folder], None), 8) as loader:
@@ -361,6 +365,23 @@ def test_canvases_of_two_sides_do_not_mix(folders, tmp_path):
 def test_one_set_given_twice_is_refused(folders):
     with pytest.raises(ConfigError, match="expected one folder for each dataset"):
         open_mixture([folders[0], folders[0]], "train")
+
+
+def test_two_renderings_of_one_dataset_mix_under_their_folders_names(tmp_path):
+    clean = write_dataset(tmp_path / "rhd", "rhd", (3,))
+    gritty = write_dataset(tmp_path / "rhd-gritty", "rhd", (2,), seed=7)
+    mixture = open_mixture([clean, gritty], "train", {"rhd": 1.0, "rhd-gritty": 3.0})
+    assert mixture.names == ["rhd", "rhd-gritty"]
+    assert mixture.slots.shares.tolist() == pytest.approx([0.25, 0.75], abs=0.02)
+    assert open_mixture([gritty], "train").names == ["rhd"]
+
+
+def test_the_same_samples_in_two_folders_are_refused_whatever_their_split(tmp_path):
+    one = write_dataset(tmp_path / "rhd", "rhd", (3,))
+    again = write_dataset(tmp_path / "rhd-again", "rhd", (3,))
+    write_dataset(again, "rhd", (2,), split="val", seed=9)
+    with pytest.raises(ConfigError, match=r"shards: expected each sample once, got rhd/.* in .*rhd and in .*rhd-again"):
+        open_mixture([one, again], "train")
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(mixture):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from handdata.converters import DATASETS
 from handdata.errors import ConfigError
-from handdata.train.loader.proportions import mix_weights, slot_map
+from handdata.train.loader.proportions import absent_members, mix_weights, published_mixes, slot_map
 
 
 def test_mix_a_draws_every_picture_once_in_a_pass():
@@ -76,10 +77,26 @@ def test_weights_by_name_follow_the_order_of_the_folders():
     assert mix_weights(None, ["anything"]) is None
 
 
+def test_a_published_mix_takes_the_sets_that_are_there_with_its_weights():
+    assert mix_weights("hamer", ["rhd", "freihand"]) == [0.05, 0.25]
+    assert absent_members("hamer", ["rhd", "freihand"]) == ["interhand", "wholebody", "ho3d", "dexycb"]
+    assert absent_members("B", ["rhd"]) == absent_members(None, []) == absent_members({"a": 1.0}, []) == []
+
+
+def test_published_mixes_are_of_sets_that_can_be_converted():
+    for weights in published_mixes().values():
+        assert set(weights) <= set(DATASETS)
+
+
 @pytest.mark.parametrize(
     ("mix", "datasets", "message"),
     [
-        ("D", ["rhd"], "mix: expected A, B or C, got 'D'."),
+        ("D", ["rhd"], "mix: expected A, B, C or hamer, got 'D'."),
+        (
+            "hamer",
+            ["rhd", "stereo"],
+            "mix hamer: expected some of freihand, interhand, wholebody, rhd, ho3d, dexycb, got",
+        ),
         ("B", ["rhd"], "mix B: expected shards of ganerated, synthhands, got rhd."),
         ({"rhd": 1.0}, ["rhd", "stereo"], "mix: expected shards of rhd, got rhd, stereo."),
         ({"rhd": 0.0}, ["rhd"], "mix: expected weights above zero, got {'rhd': 0.0}."),

@@ -84,7 +84,7 @@ def everything(view):
 def test_the_same_whatever_the_number_of_workers_and_after_pickling(folders):
     view = open_dataset(folders[0]).torch(size=SIZE, augment="strong", seed=5)
     direct = everything(view)
-    assert len(pickle.dumps(view)) < 3000
+    assert len(pickle.dumps(view)) < 5000
 
     loaders = [torch.utils.data.DataLoader(view, batch_size=5, num_workers=workers) for workers in (0, 2)]
     for loader in loaders:
