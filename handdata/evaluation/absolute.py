@@ -35,6 +35,7 @@ HUBER = 1.5  # standard deviations
 STEPS, LONGEST_STEP = 10, 0.5  # of the logarithm of depth
 PASSES, ROBUST_PASSES = 3, 8
 FEWEST = 6  # keypoints
+TRAINED = "the hands that the model was trained on"  # source of a size
 NEAREST = 0.3  # depth of a keypoint, in hand sizes, below which a solution is refused
 
 
@@ -53,11 +54,30 @@ class Size:
     source: str
 
 
+HAND_MM = (20.0, 300.0)  # wrist to middle MCP: a newborn has about 30 mm; metres and centimetres lie far outside
 # ANSUR II (public; 4,082 men, 1,986 women, half and half): hand length 187.2 +- 11.7 mm, times 0.446 for the distance
 # of the joints' centres (Buchholz et al. 1992); the two label conventions of `handdata synth` move it by 18 %.
 ADULT = Size(83.5, 5.2, "adults, joint centres (ANSUR II)")
 ADULT_ANNOTATED = Size(74.9, 4.6, "adults, points as people click them")
 ADULT_RIGGED = Size(89.5, 5.5, "adults, points of rendered rigs")
+
+
+def size_of_hands(scale_mm: NDArray[Any]) -> Size | None:
+    """Return the median size of labelled hands, and the spread of its logarithm as that of people; None without any.
+
+    Args:
+        scale_mm: (N,) from wrist to middle MCP; NaN where millimetres are not known.
+
+    Example:
+        >>> size_of_hands(np.array([80.0, 90.0, 80.0, np.nan])).mm
+        80.0
+    """
+    scale = np.asarray(scale_mm, np.float64)
+    logs = np.log(scale[np.isfinite(scale) & (scale > 0)])
+    if not logs.size:
+        return None
+    mm = float(np.exp(np.median(logs)))
+    return Size(round(mm, 2), round(mm * float(logs.std()), 2), TRAINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +209,8 @@ def lift_pose(
         w = given / depth**2
         if robust:
             off = np.linalg.norm(_projected(pose, shift) - rays[..., :2], axis=-1)
-            middle = np.nanmedian(np.where(given > 0, off, np.nan), axis=-1, keepdims=True)
+            counts = (given > 0) | ~enough[..., None]  # a hand with too little is refused below
+            middle = np.nanmedian(np.where(counts, off, np.nan), axis=-1, keepdims=True)
             w = w * np.minimum(1.0, 2 * middle / np.maximum(off, 1e-12))
     xyz = pose + shift[..., None, :]
     deep = np.where(given > 0, xyz[..., 2], np.inf).min(-1)
@@ -216,7 +237,7 @@ def size_of_person(bones: NDArray[Any], known: NDArray[Any], known_sd: NDArray[A
     L, mu, sd = (np.asarray(values, np.float64) for values in (bones, known, known_sd))
     precision = 1 / prior.sd_mm**2 + (L**2 / sd**2).sum()
     mean = (prior.mm / prior.sd_mm**2 + (L * mu / sd**2).sum()) / precision
-    return Size(float(mean), float(precision**-0.5), f"{len(mu)} bones of the person and {prior.source}")
+    return Size(float(mean), float(precision**-0.5), f"the person's bones ({len(mu)}) and {prior.source}")
 
 
 def _bone(rays: Floats, z: Floats, pair: tuple[int, int]) -> tuple[Floats, Floats]:

@@ -61,8 +61,9 @@ class Hands:
 
     @property
     def has_root(self) -> Mask:
-        """(N,) samples whose root is labelled."""
-        return np.asarray(is_labelled(self.truth[:, self.root]))
+        """(N,) samples whose root is labelled, and more than it: a root laid on its truth is right by itself."""
+        labelled = np.asarray(is_labelled(self.truth))
+        return np.asarray(labelled[:, self.root] & (labelled.sum(1) > 1))
 
 
 Aligned = tuple[Floats, Mask]
@@ -201,6 +202,8 @@ def why_none(name: str, hands: Hands) -> str:
     """Say why no sample's labels allow an alignment."""
     if name.startswith(("root", "hand3d")) and not hands.has_root.any():
         root = "the palm" if name == "hand3d" and hands.root == WRIST else KEYPOINTS[hands.root]
+        if np.asarray(is_labelled(hands.truth[:, hands.root])).any():
+            return f"nothing but the root of the alignment, {root}, is labelled"
         return f"the root of the alignment, {root}, is not labelled"
     if name == "root+scale":
         return "no true scale: neither wrist and middle MCP nor the middle finger's first phalanx is labelled"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.evaluation.metrics import is_labelled
-from handdata.skeleton import NUM_KEYPOINTS, ROOT, TIPS, WRIST, WRIST_FORMULAS, palm_from_wrist
+from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT, ROOT, TIPS, WRIST, WRIST_FORMULAS, palm_from_wrist
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -33,6 +33,7 @@ class Comparison:
     prediction_palm_3d: Floats  # (N, 3) mm
     prediction_box: Floats  # (N, 4) px
     prediction_side: NDArray[np.int8]  # (N,) 0 left, 1 right, -1 not predicted
+    prediction_score: Floats  # (N,) how certain its maker is; NaN: not said
     truth_normalized: Floats  # (N, 21, 3)
     truth_3d: Floats  # (N, 21, 3) mm
     scale_mm: Floats  # (N,) true distance from wrist to middle MCP
@@ -46,7 +47,8 @@ class Comparison:
     picture: NDArray[np.int64]  # (N,) samples of one picture share it
     track: NDArray[np.int64]  # (N,) samples of one hand in one camera and sequence share it
     frame: NDArray[np.int64]  # (N,) number of the picture in its track, as shipped
-    hand_side: NDArray[np.uint8]  # (N,) 0 left, 1 right
+    hand_side: NDArray[np.uint8]  # (N,) 0 left, 1 right, 2 not known
+    side_is_sure: Mask  # (N,) the dataset vouches for hand_side
     mask_area: Floats  # (N,) px of the hand in the source's segmentation, NaN where not kept
 
     def __len__(self) -> int:
@@ -99,6 +101,20 @@ def dominant_hands(picture: Array, is_left: Array, measure: Array) -> Mask:
         np.maximum.at(largest, index[is_left == side], np.asarray(measure, np.float64)[is_left == side])
     left_wins = best[True] > best[False]
     return np.asarray(left_wins[index] == is_left.astype(bool))
+
+
+def in_pairs(picture: Array, hand_side: Array) -> Mask:
+    """Tell which samples share their picture with a hand of the other side.
+
+    Args:
+        picture: (N,) an integer that samples of one picture share.
+        hand_side: (N,) 0 left, 1 right, 2 not known.
+
+    Returns:
+        (N,) bool.
+    """
+    with_left, with_right = (np.unique(picture[hand_side == side]) for side in (LEFT, RIGHT))
+    return np.asarray(np.isin(picture, np.intersect1d(with_left, with_right)) & (hand_side <= RIGHT))
 
 
 def with_palms(comparison: Comparison) -> Comparison:

@@ -77,6 +77,7 @@ def compare(
         prediction_palm_3d=_taken(predictions.palm_center_3d, rows, (3,)),
         prediction_box=_taken(predictions.bbox_xyxy, rows, (4,)),
         prediction_side=np.nan_to_num(_taken(predictions.hand_side, rows, ()), nan=-1.0).astype(np.int8),
+        prediction_score=_taken(predictions.score, rows, ()),
         truth_normalized=truth_normalized.astype(np.float64),
         truth_3d=labels["keypoints_3d"].astype(np.float64),
         scale_mm=labels["scale_mm"].astype(np.float64),
@@ -91,6 +92,7 @@ def compare(
         track=_codes(sequences, cameras, labels["hand_side"]),
         frame=labels["frame"].astype(np.int64),
         hand_side=labels["hand_side"],
+        side_is_sure=(labels["flags"] & Flag.SIDE_UNSURE) == 0,
         mask_area=np.full(len(samples), np.nan),
     )
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.evaluation import metrics
 from handdata.evaluation.alignment import Hands, align
 from handdata.evaluation.comparison import Comparison, Floats, Mask, with_palms
 from handdata.evaluation.protocol import Protocol
-from handdata.evaluation.tracks import middle_frames
+from handdata.evaluation.tracks import are_stills, middle_frames
+from handdata.geometry import iou
 from handdata.skeleton import LEFT, NUM_KEYPOINTS, RIGHT
 
 BLOCK = 2048  # samples measured at a time: a few MB
@@ -158,7 +160,7 @@ def _extent_overlap(_protocol: Protocol, comparison: Comparison, _kinds: Kinds) 
 
 def _wrong_side(_protocol: Protocol, comparison: Comparison, _kinds: Kinds) -> Floats:
     """Return (N, 1): 1 where the wrong hand was said."""
-    known = comparison.hand_side <= 1  # 0 left, 1 right; another number is unknown
+    known = (comparison.hand_side <= RIGHT) & comparison.side_is_sure  # another number is unknown
     right = comparison.prediction_side == comparison.hand_side
     return _lack(right.astype(np.float64), known, comparison.prediction_side >= 0)
 
@@ -171,11 +173,7 @@ def _lack(score_N: Floats, labelled_N: Any, predicted_N: Any) -> Floats:
 
 def _overlap(predicted: Floats, true: Floats) -> Floats:
     known, given = (np.isfinite(box).all(1) & (box[:, 2:] > box[:, :2]).all(1) for box in (true, predicted))
-    low, high = np.maximum(predicted[:, :2], true[:, :2]), np.minimum(predicted[:, 2:], true[:, 2:])
-    common = np.clip(high - low, 0, None).prod(1)
-    union = sum((box[:, 2:] - box[:, :2]).prod(1) for box in (predicted, true)) - common
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _lack(common / union, known, given)
+    return _lack(iou(predicted, true), known, given)
 
 
 def _extent(points: Floats, labels: Mask) -> Floats:
@@ -183,6 +181,15 @@ def _extent(points: Floats, labels: Mask) -> Floats:
     chosen = np.where(labels[..., None], points, np.inf).min(1), np.where(labels[..., None], points, -np.inf).max(1)
     box = np.concatenate([chosen[0], chosen[1] + 1.0], axis=1)
     return np.where(np.isfinite(box), box, np.nan)
+
+
+def _depth(protocol: Protocol, comparison: Comparison, _kinds: Kinds) -> Floats:
+    """Return (N, 1) how far the root's depth is off: mm, or as a part of the true depth."""
+    true, said = (points[:, protocol.root, 2] for points in (comparison.truth_3d, comparison.prediction_3d))
+    known = comparison.annotated_3d[:, protocol.root] & np.isfinite(true) & (true > 0)
+    unit = np.where(known, true, 1.0) if protocol.quantity == "depth_part" else 1.0
+    off = np.where(np.isfinite(said), np.abs(said - true) / unit, np.inf)
+    return np.where(known, off, np.nan)[:, None]
 
 
 # ------------------------------------------------------------------------------------------------ pairs and tracks
@@ -205,6 +212,20 @@ def _between_hands(protocol: Protocol, comparison: Comparison, _kinds: Kinds) ->
     return values
 
 
+def filmed_frames(comparison: Comparison) -> NDArray[np.int64]:
+    """Return (M, 3) labelled samples that follow one another in recordings; none of numbered stills."""
+    three = labelled_frames(comparison)
+    is_flat = bool((comparison.annotated_2d & metrics.is_labelled(comparison.truth_2d)).any())
+    points = comparison.truth_2d if is_flat else comparison.truth_3d
+    return three[:0] if are_stills(points, comparison.track, three) else three
+
+
+def labelled_frames(comparison: Comparison) -> NDArray[np.int64]:
+    """Return (M, 3) samples that follow one another at the step of the labels: EgoDexter's are not in every frame."""
+    rows = np.flatnonzero((comparison.annotated_2d | comparison.annotated_3d).any(1))
+    return rows[middle_frames(comparison.track[rows], comparison.frame[rows])]
+
+
 def _change(protocol: Protocol, comparison: Comparison, kinds: Kinds) -> Floats:
     """Return (N, 21) of each middle frame: lengths of second differences, per frame².
 
@@ -212,7 +233,7 @@ def _change(protocol: Protocol, comparison: Comparison, kinds: Kinds) -> Floats:
     "jitter_of_labels".
     """
     values = np.full((len(comparison), NUM_KEYPOINTS), np.nan)
-    three = middle_frames(comparison.track, comparison.frame)
+    three = filmed_frames(comparison)
     for start in range(0, len(three), BLOCK):
         rows = three[start : start + BLOCK]
         parts = [_positions(protocol, comparison.take(rows[:, k]), kinds) for k in range(3)]
@@ -251,6 +272,8 @@ _OF_SAMPLES: Mapping[str, Measure] = {
     "box": _box_overlap,
     "box_of_keypoints": _extent_overlap,
     "side": _wrong_side,
+    "depth_mm": _depth,
+    "depth_part": _depth,
 }
 _OF_SETS: Mapping[str, Measure] = {
     "pair_mm": _between_hands,

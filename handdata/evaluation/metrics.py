@@ -190,6 +190,12 @@ def window_credit(distances_NK: Floats, low: float, high: float) -> Floats:
     return credit
 
 
+def by_side(values_NK: Floats, is_left_N: Array) -> Floats:
+    """Return (N, 2K): a left hand's values in the first K columns, any other's in the last; NaN elsewhere."""
+    is_left = np.asarray(is_left_N, bool)[:, None]
+    return np.hstack([np.where(is_left, values_NK, np.nan), np.where(is_left, np.nan, values_NK)])
+
+
 def packed(values_NK: Floats) -> Floats:
     """Return each sample's values that are there moved to the front, in their order, NaN behind them."""
     order = np.argsort(np.isnan(values_NK), axis=1, kind="stable")

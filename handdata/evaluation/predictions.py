@@ -8,7 +8,6 @@ layouts. An augmented evaluation has a truth of its own, so its file carries it.
 import hashlib
 import io
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.evaluation.predicted_values import FORM, OPTIONAL, SHAPES, Floats, fault, number_of, side_of, value_of
 from handdata.files.text import (
     LARGE,
-    Wanted,
     as_object,
     kind_of,
     parse_json,
-    parse_number,
     read_bytes,
     read_csv,
     read_object,
@@ -34,23 +32,11 @@ from handdata.files.text import (
 from handdata.files.whole import write_bytes
 from handdata.geometry import apply_affine, crop_affine
 from handdata.shards.schema import SAMPLE_ID_BYTES
-from handdata.skeleton import INDEX, LEFT, NUM_KEYPOINTS, RIGHT
+from handdata.skeleton import INDEX, NUM_KEYPOINTS
 
 VERSION = "handdata-predictions/1"
 BLOCK_BYTES = 512  # the smallest user block of HDF5
 DEFAULT_INPUT_SIZE = 128
-OPTIONAL: Mapping[str, tuple[tuple[int, ...], type[np.generic]]] = {  # array -> shape of a sample's, type
-    "keypoints_3d_normalized": ((NUM_KEYPOINTS, 3), np.float32),
-    "keypoints_3d": ((NUM_KEYPOINTS, 3), np.float32),
-    "palm_center_3d": ((3,), np.float32),
-    "bbox_xyxy": ((4,), np.float32),
-    "hand_side": ((), np.int8),
-}
-SHAPES: Mapping[str, tuple[int, ...]] = {
-    "keypoints_2d": (NUM_KEYPOINTS, 2),
-    **{name: shape for name, (shape, _) in OPTIONAL.items()},
-}
-SIDES = {"left": LEFT, "right": RIGHT}
 PALM = "palm_center"  # a keypoint of CSV files beside the 21
 CSV_BOX = ("left", "top", "right", "bottom")
 CSV_KEYS = ("sample_id", "keypoint")
@@ -60,9 +46,6 @@ CSV_COLUMNS = {
     "keypoints_3d_normalized": ("nx", "ny", "nz"),
 }
 FOREIGN_READOUT = "given"  # the read-out name of predictions that other programs made
-Floats = NDArray[np.floating[Any]]  # float32 of our files; what others write keeps its digits
-FARTHEST = 1e9  # px or mm: beyond it, a number is no position, and sums of its squares are no numbers
-FORM = Wanted(what="predictions", fix="docs/evaluation.md has the layouts of predictions.", largest=LARGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +74,7 @@ class Predictions:
         palm_center_3d: (N, 3) mm, camera frame.
         bbox_xyxy: (N, 4) hand boxes, source px.
         hand_side: (N,) 0 left, 1 right, -1 not said.
+        score: (N,) how certain its maker is of each, more is more; for average precision.
         truth: labels of an augmented evaluation; None otherwise.
         options: what made them: run, checkpoint, recipe, device, seed, command.
     """
@@ -105,6 +89,7 @@ class Predictions:
     palm_center_3d: Floats | None = None
     bbox_xyxy: Floats | None = None
     hand_side: NDArray[np.int8] | None = None
+    score: Floats | None = None
     truth: AugmentedTruth | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -187,9 +172,9 @@ def read_predictions(path: Path) -> Predictions:
     try:
         _check(predictions)
     except ValueError as error:
-        raise _fault(path, "arrays that fit each other", str(error)) from error
+        raise fault(path, "arrays that fit each other", str(error)) from error
     if predictions.input_size < 1:
-        raise _fault(f"{path}[input_size]", "at least 1", str(predictions.input_size))
+        raise fault(f"{path}[input_size]", "at least 1", str(predictions.input_size))
     return predictions
 
 
@@ -230,21 +215,21 @@ def _read_h5(path: Path) -> Predictions:
     except DataError:
         raise
     except Exception as error:  # HDF5 and NumPy have many ways to say that a file of this hash is nonsense
-        raise _fault(path, f"the arrays of {VERSION}", f"{type(error).__name__} {error}") from error
+        raise fault(path, f"the arrays of {VERSION}", f"{type(error).__name__} {error}") from error
 
 
 def _from_h5(file: h5py.File, path: Path) -> Predictions:
     def array(name: str) -> NDArray[Any]:
         found = file[name]
         if found.chunks is not None or found.nbytes > LARGE:
-            raise _fault(path, "contiguous arrays", f"{name} in chunks, or of {found.nbytes} bytes")
+            raise fault(path, "contiguous arrays", f"{name} in chunks, or of {found.nbytes} bytes")
         return np.asarray(found[:])
 
     def attribute(name: str) -> str:
         return bytes(file.attrs[name]).decode()
 
     if attribute("schema") != VERSION:
-        raise _fault(path, f"schema {VERSION}", attribute("schema"))
+        raise fault(path, f"schema {VERSION}", attribute("schema"))
     readouts = parse_json(attribute("readouts"), f"{path}[readouts]", FORM)
     names = np.array([name.decode() for name in array("datasets")])
     optional = {name: array(name) for name in OPTIONAL if name in file}
@@ -272,17 +257,17 @@ def _read_csv(path: Path) -> Predictions:
     given = {name: keys for name, keys in CSV_COLUMNS.items() if set(keys) <= set(columns)}
     if not set(CSV_KEYS) <= set(columns) or not given or len(set(columns)) < len(columns):
         expected = "columns sample_id, keypoint and u, v (or x, y, z, or nx, ny, nz), each once"
-        raise _fault(f"{path}:1", expected, ", ".join(columns) or "nothing")
+        raise fault(f"{path}:1", expected, ", ".join(columns) or "nothing")
     samples: dict[tuple[str, str], dict[str, Floats]] = {}
     seen: set[tuple[str, str, str]] = set()
     for line, cells in lines:
         where = f"{path}:{line}"
         if len(cells) != len(columns):
-            raise _fault(where, f"{len(columns)} cells", str(len(cells)))
+            raise fault(where, f"{len(columns)} cells", str(len(cells)))
         row = dict(zip(columns, cells, strict=True))
         key, keypoint = (row.get("dataset", ""), row["sample_id"]), row["keypoint"]
         if (*key, keypoint) in seen:
-            raise _fault(where, "each keypoint of a sample once", f"{keypoint} of {key[1]} again")
+            raise fault(where, "each keypoint of a sample once", f"{keypoint} of {key[1]} again")
         seen.add((*key, keypoint))
         _take_row(samples.setdefault(key, _empty(given)), row, given, where)
     return _collected(samples, {})
@@ -292,75 +277,64 @@ def _take_row(entry: dict[str, Floats], row: Mapping[str, str], given: Mapping[s
     """Put one row of a CSV file into its sample's arrays."""
     keypoint = str(row["keypoint"])
     if keypoint == PALM and "keypoints_3d" in given:
-        entry["palm_center_3d"] = np.array([_number(row[key], where) for key in CSV_COLUMNS["keypoints_3d"]])
+        entry["palm_center_3d"] = np.array([number_of(row[key], where) for key in CSV_COLUMNS["keypoints_3d"]])
     elif keypoint not in INDEX:
-        raise _fault(where, "a keypoint such as index_tip", keypoint)
+        raise fault(where, "a keypoint such as index_tip", keypoint)
     else:
         for name, keys in given.items():
-            entry[name][INDEX[keypoint]] = [_number(row[key], where) for key in keys]
+            entry[name][INDEX[keypoint]] = [number_of(row[key], where) for key in keys]
     if row.get("hand_side"):
-        entry["hand_side"] = _side(row["hand_side"], where)
+        entry["hand_side"] = side_of(row["hand_side"], where)
     if all(row.get(key) for key in CSV_BOX):
-        entry["bbox_xyxy"] = np.array([_number(row[key], where) for key in CSV_BOX])
+        entry["bbox_xyxy"] = np.array([number_of(row[key], where) for key in CSV_BOX])
+    if row.get("score"):
+        entry["score"] = np.array(number_of(row["score"], where))
 
 
 def _read_json(path: Path) -> Predictions:
     """Read {"schema": VERSION, "samples": [{"dataset", "sample_id", "keypoints_2d": 21 x [u, v], ...}]}."""
     content = read_object(path, FORM, finite=False)
     if content.get("schema") != VERSION:
-        raise _fault(path, f"schema {VERSION}", str(content.get("schema", "none")))
+        raise fault(path, f"schema {VERSION}", str(content.get("schema", "none")))
     listed = content.get("samples")
     if not isinstance(listed, list):
-        raise _fault(f"{path}[samples]", "a list of samples", kind_of(listed))
+        raise fault(f"{path}[samples]", "a list of samples", kind_of(listed))
+    options = as_object(content.get("options", {}), f"{path}[options]", FORM)
+    return _listed(listed, f"{path}[samples]", options)
+
+
+def predictions_of(samples: Sequence[Mapping[str, Any]]) -> Predictions:
+    """Return predictions that are in memory: the samples of docs/evaluation.md's JSON, arrays in place of lists.
+
+    Args:
+        samples: of each, `sample_id`, `keypoints_2d` (21, 2) in px of the picture as shipped, `keypoints_3d` (21, 3) mm
+            or `keypoints_3d_normalized`, NaN where nothing is predicted; `dataset` where several are scored.
+
+    Raises:
+        DataError: one of them is no such sample.
+    """
+    predictions = _listed(samples, "predictions", {})
+    try:
+        _check(predictions)
+    except ValueError as error:
+        raise fault("predictions", "arrays that fit each other", str(error)) from error
+    return predictions
+
+
+def _listed(listed: Sequence[Any], whole: str, options: Mapping[str, Any]) -> Predictions:
+    """Take samples from JSON, or from memory."""
     samples: dict[tuple[str, str], dict[str, Floats]] = {}
     for position, entry in enumerate(listed):
-        where = f"{path}[samples][{position}]"
+        where = f"{whole}[{position}]"
         sample = as_object(entry, where, FORM)
         given = [name for name in SHAPES if sample.get(name) is not None]
         if not isinstance(sample.get("sample_id"), str) or not set(CSV_COLUMNS) & set(given):
-            raise _fault(
-                where, "sample_id and keypoints_2d, keypoints_3d or keypoints_3d_normalized", str(list(sample))
-            )
+            raise fault(where, "sample_id and keypoints_2d, keypoints_3d or keypoints_3d_normalized", str(list(sample)))
         key = (str(sample.get("dataset", "")), sample["sample_id"])
         if key in samples:
-            raise _fault(where, "each sample once", f"{key[1]} twice")
-        samples[key] = {name: _value(sample[name], name, f"{where}[{name}]") for name in given}
-    return _collected(samples, as_object(content.get("options", {}), f"{path}[options]", FORM))
-
-
-def _value(value: Any, name: str, where: str) -> Floats:
-    """Return one entry of a JSON sample in the shape of its array."""
-    if name == "hand_side":
-        return _side(value, where)
-    shape = SHAPES[name]
-    what = f"{shape[0]} lists of {shape[1]} numbers or null" if len(shape) > 1 else f"{shape[0]} numbers"
-    try:
-        rows = [[np.nan] * shape[1] if row is None else row for row in value] if len(shape) > 1 else [value]
-        array = np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64)
-    except (TypeError, ValueError) as error:
-        raise _fault(where, what, str(error)) from error
-    array = array if len(shape) > 1 else array[0]
-    if array.shape != shape:
-        raise _fault(where, f"shape {shape}", str(array.shape))
-    if np.nanmax(np.abs(array), initial=0) > FARTHEST:
-        raise _fault(where, f"numbers up to {FARTHEST:g}", f"{np.nanmax(np.abs(array)):g}")
-    return array
-
-
-def _side(text: Any, where: str) -> Floats:
-    if not isinstance(text, str) or text not in SIDES:
-        raise _fault(where, f"one of {', '.join(SIDES)}", repr(text))
-    return np.array(SIDES[text])
-
-
-def _number(text: str, where: str) -> float:
-    """Return the number of a cell, NaN of an empty one or of one that says so."""
-    if not text or text.lower() == "nan":
-        return math.nan
-    number = parse_number(text, where, FORM)
-    if abs(number) > FARTHEST:
-        raise _fault(where, f"numbers up to {FARTHEST:g}", text)
-    return number
+            raise fault(where, "each sample once", f"{key[1]} twice")
+        samples[key] = {name: value_of(sample[name], name, f"{where}[{name}]") for name in given}
+    return _collected(samples, options)
 
 
 def _empty(given: Mapping[str, Sequence[str]]) -> dict[str, Floats]:
@@ -384,9 +358,6 @@ def _collected(samples: Mapping[tuple[str, str], Mapping[str, Floats]], options:
         palm_center_3d=stack("palm_center_3d"),
         bbox_xyxy=stack("bbox_xyxy"),
         hand_side=None if sides is None else sides.astype(np.int8),
+        score=stack("score"),
         options=options,
     )
-
-
-def _fault(where: object, expected: str, got: str) -> DataError:
-    return DataError(where, expected=expected, got=got, fix="See docs/evaluation.md for the layouts of predictions.")

@@ -7,15 +7,15 @@ from handdata.skeleton import ROOT
 
 # quantity -> unit of its mean; `measure.py` has a function for each
 UNITS = {
-    "2d": "crop", "2d_px": "px", "2d_box": "box", "3d": "normalised", "3d_mm": "mm", "oks": "1", "box": "1",
-    "box_of_keypoints": "1", "side": "1", "f_mm": "1", "pair_mm": "mm", "acceleration_px": "px per frame²",
+    "2d": "crop", "2d_px": "px", "2d_box": "box", "3d": "normalised", "3d_mm": "mm", "oks": "1", "oks_ap": "1",
+    "box": "1", "box_of_keypoints": "1", "side": "1", "f_mm": "1", "pair_mm": "mm", "acceleration_px": "px per frame²",
     "acceleration_mm": "mm per frame²", "jitter_px": "px per frame²", "jitter_mm": "mm per frame²",
-    "jitter_of_labels_px": "px per frame²", "jitter_of_labels_mm": "mm per frame²",
+    "jitter_of_labels_px": "px per frame²", "jitter_of_labels_mm": "mm per frame²", "depth_mm": "mm", "depth_part": "1",
 }  # fmt: skip
-STATISTICS = ("mean", "median", "rms", "window", "grid", "sum", "share", "score")
-AVERAGES = ("pooled", "per_keypoint", "per_slot")
+STATISTICS = ("mean", "median", "rms", "window", "grid", "sum", "share", "score", "precision", "recall")
+AVERAGES = ("pooled", "per_keypoint", "per_side", "per_slot")
 MASKS = ("annotated", "visible", "thesis")
-HANDS = ("all", "dominant_count", "dominant_area")
+HANDS = ("all", "dominant_count", "dominant_area", "single", "interacting")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,18 +28,21 @@ class Protocol:
         quantity: what is measured of every label: a key of UNITS.
         statistic: "mean", "median" or "rms" of it; "share" within one threshold; of the curve of such shares "window",
             the exact area over two ends, "grid", the trapezoid rule on thresholds, or "sum", its mean over thresholds;
-            "score", the mean of what lacks nothing at 1.
+            "score", the mean of what lacks nothing at 1; "precision" and "recall" of predictions that compete for the
+            hands of a picture, over thresholds of similarity.
         source: where the definition is from.
         alignment: a key of alignment.ALIGNMENTS.
         tips: the alignment where a set labels fingertips alone; "" for the same.
         root: the keypoint laid on its truth where the alignment has a root.
         thresholds: the grid, the ends of the window, or the one threshold of a share or of an F-score.
         strict: a share counts what is below its threshold, not what equals it.
-        average: "pooled" over labels; "per_keypoint", the mean of keypoint means; or "per_slot", the mean of the
-            means of each sample's first, second, .. label.
+        average: "pooled" over labels; "per_keypoint", the mean of keypoint means; "per_side", the same where a keypoint
+            of a left hand is another one than that of a right hand; or "per_slot", the mean of the means of each
+            sample's first, second, .. label.
         tips_average: the average where a set labels fingertips alone; "" for the same.
         mask: "annotated" labels; "visible" without those known to be occluded; "thesis", its own 2D rule.
-        hands: "all", or one hand per picture: "dominant_count" of visible keypoints, "dominant_area" of the mask.
+        hands: "all"; one hand per picture: "dominant_count" of visible keypoints, "dominant_area" of the mask; those
+            of pictures with a "single" hand, or with a left and a right one: "interacting".
         palm: the wrist's slot holds the palm centre, as hand3d has it.
         note: what a reader has to know.
 
@@ -97,7 +100,7 @@ class Protocol:
     @property
     def is_share(self) -> bool:
         """Whether the number lies in 0..1, more being better; else it is a distance, less being better."""
-        return self.statistic in ("window", "grid", "sum", "share", "score")
+        return self.statistic in ("window", "grid", "sum", "share", "score", "precision", "recall")
 
     def on_tips(self) -> "Protocol":
         """Return what the protocol is on sets that label fingertips alone."""

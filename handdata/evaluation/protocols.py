@@ -19,12 +19,20 @@ THESIS = "O. Chernytska, master thesis, UCU 2019, and its code"
 HAND3D = "hand3d's evaluation, Zimmermann & Brox, ICCV 2017"
 MINIMAL_HAND = "Minimal-Hand, Zhou and others, CVPR 2020, as its PyTorch edition evaluates"
 MMPOSE = "mmpose's metrics of 2D keypoints"
+HO3D = "HO-3D's evaluation, Hampali and others, CVPR 2020"
+INTERHAND = "InterHand2.6M's evaluation, Moon and others, ECCV 2020"
 FREIHAND = "FreiHAND's evaluation, Zimmermann and others, ICCV 2019"
 _THESIS_STEPS = tuple(metrics.THESIS_THRESHOLDS.tolist())
 _HAND3D_GRID = tuple(np.linspace(0.0, 50.0, 20)[8:].tolist())  # 21.05 .. 50: the last 12 of 20, printed as "20-50"
 _TO_50_BY_100 = tuple(np.linspace(0.0, 50.0, 100).tolist())
+COCO = "COCO's evaluation of keypoints, pycocotools; sigma 0.05 of every keypoint, as DexYCB's COCO labels"
+_OKS_STEPS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 _MMPOSE_STEPS = tuple(1.5 * step for step in range(20))  # px: 0/20 .. 19/20 of 30
 _GT = "root and scale from ground truth, as most published figures do"
+
+_GIVEN_WRIST = "published as the raw error: entrants put the wrist that evaluation gives in its place"
+_OF_42 = "the mean over the 42 keypoints of a right and a left hand"
+_WHOSE = f"{_OF_42}; by the labels, where the archive goes by the name of the recording"
 
 _THESIS = (
     Protocol(name="thesis:error_2d", title="Mean distance, crop fractions", quantity="2d", statistic="mean",
@@ -92,6 +100,10 @@ _MILLIMETRES = (
              statistic="mean", source="absolute MPJPE"),
     Protocol(name="epe_abs_mm:median", title="Median distance of millimetres as given", quantity="3d_mm",
              statistic="median", source="absolute MPJPE"),
+    Protocol(name="root_depth:mm", title="Mean error of the middle MCP's depth", quantity="depth_mm", statistic="mean",
+             source="ours"),
+    Protocol(name="root_depth:part", title="Mean error of the middle MCP's depth as a part of it",
+             quantity="depth_part", statistic="mean", source="ours"),
     Protocol(name="pa_mpjpe", title="Mean distance after Procrustes alignment", quantity="3d_mm", statistic="mean",
              alignment="procrustes", source="Umeyama 1991"),
     Protocol(name="rigid_mpjpe", title="Mean distance after rotation and translation, predicted scale",
@@ -114,15 +126,40 @@ _MILLIMETRES = (
     Protocol(name="freihand:aligned_auc", title="PCK area 0-50 mm, 100 points, after Procrustes, reflection allowed",
              quantity="3d_mm", statistic="grid", alignment="procrustes+reflection", average="per_keypoint",
              thresholds=_TO_50_BY_100, source=FREIHAND),
+    Protocol(name="freihand:f_5mm", title="F-score of the 21 points at 5 mm, millimetres as given", quantity="f_mm",
+             statistic="score", thresholds=(5.0,), source=FREIHAND),
+    Protocol(name="freihand:f_15mm", title="F-score of the 21 points at 15 mm, millimetres as given", quantity="f_mm",
+             statistic="score", thresholds=(15.0,), source=FREIHAND),
+    Protocol(name="freihand:aligned_f_5mm", title="F-score of the 21 points at 5 mm, Procrustes, reflection allowed",
+             quantity="f_mm", statistic="score", alignment="procrustes+reflection", thresholds=(5.0,),
+             source=FREIHAND),
+    Protocol(name="freihand:aligned_f_15mm", title="F-score of the 21 points at 15 mm, Procrustes, reflection allowed",
+             quantity="f_mm", statistic="score", alignment="procrustes+reflection", thresholds=(15.0,),
+             source=FREIHAND),
+    Protocol(name="ho3d:root", title="Mean of keypoint means, wrist-aligned, predicted scale", quantity="3d_mm",
+             statistic="mean", alignment="root", root=WRIST, average="per_keypoint", source=HO3D, note=_GIVEN_WRIST),
+    Protocol(name="ho3d:root_auc", title="PCK area 0-50 mm, 100 points, wrist-aligned, predicted scale",
+             quantity="3d_mm", statistic="grid", alignment="root", root=WRIST, average="per_keypoint",
+             thresholds=_TO_50_BY_100, source=HO3D, note=_GIVEN_WRIST),
     Protocol(name="ho3d:scale_translation", title="Mean of keypoint means, wrist-aligned, wrist to middle MCP true",
              quantity="3d_mm", statistic="mean", alignment="root+bone", root=WRIST, average="per_keypoint",
-             source="HO-3D's evaluation, Hampali and others, CVPR 2020"),
+             source=HO3D),
+    Protocol(name="ho3d:scale_translation_auc", title="PCK area 0-50 mm, 100 points, wrist to middle MCP true",
+             quantity="3d_mm", statistic="grid", alignment="root+bone", root=WRIST, average="per_keypoint",
+             thresholds=_TO_50_BY_100, source=HO3D),
+    Protocol(name="dexycb:root_auc", title="PCK area 0-50 mm, 100 points, wrist-aligned, pooled", quantity="3d_mm",
+             statistic="grid", alignment="root", root=WRIST, thresholds=_TO_50_BY_100,
+             source="DexYCB's evaluation, Chao and others, CVPR 2021"),
     Protocol(name="interhand:mpjpe", title="Mean of keypoint means, wrist-aligned", quantity="3d_mm", statistic="mean",
-             alignment="root", root=WRIST, average="per_keypoint",
-             source="InterHand2.6M's evaluation, Moon and others, ECCV 2020"),
+             alignment="root", root=WRIST, average="per_side", source=INTERHAND, note=_OF_42),
+    Protocol(name="interhand:mpjpe_single", title="The same of pictures with one labelled hand", quantity="3d_mm",
+             statistic="mean", alignment="root", root=WRIST, average="per_side", hands="single", source=INTERHAND,
+             note=_WHOSE),
+    Protocol(name="interhand:mpjpe_interacting", title="The same of pictures with both hands labelled",
+             quantity="3d_mm", statistic="mean", alignment="root", root=WRIST, average="per_side", hands="interacting",
+             source=INTERHAND, note=_WHOSE),
     Protocol(name="interhand:mrrpe", title="Mean error of the way from the left wrist to the right one",
-             quantity="pair_mm", statistic="mean", root=WRIST,
-             source="InterHand2.6M's evaluation, Moon and others, ECCV 2020"),
+             quantity="pair_mm", statistic="mean", root=WRIST, source=INTERHAND),
     Protocol(name="f_score:5mm", title="F-score of the 21 points at 5 mm, root-aligned", quantity="f_mm",
              statistic="score", alignment="root", thresholds=(5.0,), source="FreiHAND's formula, on points"),
     Protocol(name="f_score:15mm", title="F-score of the 21 points at 15 mm, root-aligned", quantity="f_mm",
@@ -154,6 +191,14 @@ _PICTURES = (
              note="at most 0.95: nothing lies below the first threshold, 0"),
     Protocol(name="oks", title="Object keypoint similarity, sigma 0.05", quantity="oks", statistic="score",
              thresholds=(0.0, 1.0), source="COCO's formula over the hand box; sigma as DexYCB's labels"),
+    Protocol(name="oks_ap:50_95", title="Average precision at similarities of 0.50, 0.55 .. 0.95", quantity="oks_ap",
+             statistic="precision", thresholds=_OKS_STEPS, source=COCO),
+    Protocol(name="oks_ap:50", title="Average precision at a similarity of 0.50", quantity="oks_ap",
+             statistic="precision", thresholds=(0.5,), source=COCO),
+    Protocol(name="oks_ap:75", title="Average precision at a similarity of 0.75", quantity="oks_ap",
+             statistic="precision", thresholds=(0.75,), source=COCO),
+    Protocol(name="oks_ap:recall", title="Average recall at similarities of 0.50, 0.55 .. 0.95", quantity="oks_ap",
+             statistic="recall", thresholds=_OKS_STEPS, source=COCO),
     Protocol(name="box_iou:predicted", title="Overlap of predicted and true hand box", quantity="box",
              statistic="score", source="intersection over union"),
     Protocol(name="box_iou:keypoints", title="Overlap of the extents of predicted and labelled keypoints",

@@ -5,16 +5,19 @@ Written by `scoring`, read by the report, which computes no metric. A number tha
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.protocol import Score
 from handdata.files.tables import read_tree
 from handdata.files.text import Wanted, read_object
 from handdata.files.whole import write_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VERSION = "handdata-results/1"
 _FORM = Wanted(what="results", fix="Run `handdata evaluate` again.", largest=200_000_000)
@@ -83,6 +86,15 @@ class SetResult:
     spread: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # total by repeat (E17)
     gallery: tuple[GalleryItem, ...] = ()
 
+    def only(self, names: Collection[str]) -> "SetResult":
+        """Return the same with the protocols of these names."""
+
+        def some(scores: Mapping[str, Score]) -> dict[str, Score]:
+            return {name: score for name, score in scores.items() if name in names}
+
+        protocols, without = some(self.protocols), some(self.protocols_without_excluded)
+        return replace(self, protocols=protocols, protocols_without_excluded=without)
+
     def gaps(self) -> list[str]:
         """Say in words what is not as it should be: samples trained on, samples and labels without a prediction.
 
@@ -99,7 +111,7 @@ class SetResult:
         return lines
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Results:
     """Everything one evaluation says."""
 
@@ -110,6 +122,23 @@ class Results:
     seed: int = 0  # of an augmented evaluation's draws
     handdata_version: str = ""
     schema: str = VERSION
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table, one row per dataset, split and protocol: value, 95 % interval, labels, why one is missing."""
+        import pandas as pd  # noqa: PLC0415  # half a second
+
+        facts = ("value", "low", "high", "labels", "unpredicted", "samples", "sequences", "missing", "note")
+        rows = [
+            {"dataset": one.dataset, "split": one.split, "augmented": one.augmented, "protocol": name}
+            | {fact: getattr(score, fact) for fact in facts}
+            for one in self.sets
+            for name, score in one.protocols.items()
+        ]
+        return pd.DataFrame(rows).set_index(["dataset", "split", "protocol"])
+
+    def __repr__(self) -> str:
+        sets = ", ".join(f"{one.dataset} {one.split} ({one.counts.get('samples', 0)} hands)" for one in self.sets)
+        return f"<Results of {sets}; .sets[0].protocols, .to_pandas()>"
 
 
 def keep_other_kind(new: Results, old: Results | None) -> Results:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import __version__
-from handdata.errors import ConfigError, DataError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation import metrics
 from handdata.evaluation.comparison import Comparison
 from handdata.evaluation.join import compare, match_samples, predicted_pixels
@@ -81,13 +81,19 @@ def score_predictions(
 
     Raises:
         ConfigError: an unknown protocol or read-out.
+        MissingError: no folder has such a split.
         DataError: no prediction names a sample of these folders.
     """
     chosen = choose_protocols(protocols)
     main = _readout(predictions, readout)
     sets = []
-    for folder in folders:
-        index = open_dataset(folder)
+    opened = [(folder, open_dataset(folder)) for folder in folders]
+    there = {name for _, index in opened for name in index.splits}
+    if opened and splits is not None and there.isdisjoint(splits):
+        raise MissingError(
+            ", ".join(map(str, folders)), expected=f"a split named {' or '.join(splits)}", got=", ".join(sorted(there))
+        )
+    for folder, index in opened:
         for split in [name for name in index.splits if splits is None or name in splits]:
             result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole, seen=seen)
             sets += [result] if result else []

@@ -72,7 +72,7 @@ class Seen:
         if not mine or not len(dataset):
             return seen
         hashes = {entry["file"]: _content(entry) for entry in dataset.index["shards"]}
-        contents = [hashes.get(path.name, "") for path in dataset.shards.paths]
+        contents = [hashes.get(name, "") for name in dataset.shards.names]
         shard = dataset.locate(np.arange(len(dataset)))[0]
         number, names = dataset.codes("sequence")
         for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
@@ -98,7 +98,7 @@ def trained_facts(dataset: Dataset, left_out: Sequence[str] = ()) -> dict[str, A
         dataset: the hands that are trained on.
         left_out: sequences that the training was told to leave out.
     """
-    files = {path.name for path in dataset.shards.paths}
+    files = set(dataset.shards.names)
     entries = dataset.index["shards"]
     return {
         "dataset": dataset.name,

@@ -6,9 +6,10 @@ from itertools import groupby
 import numpy as np
 
 from handdata.evaluation import alignment, metrics
-from handdata.evaluation.comparison import Comparison, Floats, dominant_hands
+from handdata.evaluation.comparison import Comparison, Floats, dominant_hands, in_pairs
 from handdata.evaluation.intervals import interval
-from handdata.evaluation.measure import hands_of, kinds_of, measure
+from handdata.evaluation.measure import filmed_frames, hands_of, kinds_of, labelled_frames, measure
+from handdata.evaluation.precision import score_precision
 from handdata.evaluation.protocol import Protocol, Score
 from handdata.skeleton import LEFT
 
@@ -31,7 +32,11 @@ def score_all(protocols: Sequence[Protocol], comparison: Comparison) -> dict[str
         {one.name: one.on_tips().note for one in protocols if one.tips and tips},
     )
     protocols = [one.on_tips() for one in protocols] if tips else protocols
-    scores = {}
+    scores: dict[str, Score] = {}
+    for protocol in protocols:
+        if protocol.quantity == "oks_ap":
+            scores[protocol.name] = score_precision(protocol, comparison)
+    protocols = [protocol for protocol in protocols if protocol.name not in scores]
     for _, alike in groupby(sorted(protocols, key=lambda one: repr(one.measured)), key=lambda one: one.measured):
         members = list(alike)
         chosen, note = _choose_hands(members[0], comparison)
@@ -49,6 +54,8 @@ def _score(protocol: Protocol, chosen: Comparison, values: Floats, note: str) ->
     if not np.isfinite(values).any():
         return Score(missing=_no_prediction(protocol, chosen), labels=int(labelled.sum()), note=note)
     credit = label_credit(protocol, values)
+    if protocol.average == "per_side":
+        credit = metrics.by_side(credit, chosen.hand_side == LEFT)
     statistic = _statistic(protocol)
     ends = interval(credit, chosen.sequence, statistic, share=protocol.is_share)
     rows = labelled.any(1)
@@ -87,7 +94,7 @@ def label_credit(protocol: Protocol, values_NK: Floats) -> Floats:
 
 def _statistic(protocol: Protocol) -> str:
     """Return the name under which `intervals` and `_summary` know it."""
-    by_keypoint = protocol.average in ("per_keypoint", "per_slot")
+    by_keypoint = protocol.average in ("per_keypoint", "per_side", "per_slot")
     if protocol.statistic == "median":
         return "keypoint_medians" if by_keypoint else "median"
     return "per_keypoint" if by_keypoint else "pooled"
@@ -113,6 +120,9 @@ def _finished(protocol: Protocol, value: float) -> float | None:
 
 def _choose_hands(protocol: Protocol, comparison: Comparison) -> tuple[Comparison, str]:
     """Return the samples whose hand the protocol scores, and what was done where its rule cannot be followed."""
+    if protocol.hands in _CHOSEN:
+        both = in_pairs(comparison.picture, comparison.hand_side)
+        return comparison.take(both if protocol.hands == "interacting" else ~both), ""
     if protocol.hands == "all" or len(np.unique(comparison.picture)) == len(comparison):
         return comparison, ""
     sizes, note = (comparison.visible == 1).sum(1).astype(np.float64), ""
@@ -126,10 +136,16 @@ def _choose_hands(protocol: Protocol, comparison: Comparison) -> tuple[Compariso
 
 # ------------------------------------------------------------------------------------------------ why there is none
 
+_CHOSEN = {  # hands -> why there is none of them
+    "single": "no picture with one labelled hand alone",
+    "interacting": "no picture with both hands labelled",
+}
 _LABELS = {  # quantity -> why there is no label of it
     "box": "no hand box",
     "side": "no side of the hand",
     "pair_mm": "no picture with the root of both hands labelled in 3D",
+    "depth_mm": "the middle MCP is not labelled in 3D",
+    "depth_part": "the middle MCP is not labelled in 3D",
     "3d": "no normalised 3D label (it needs the wrist and the middle MCP)",
 }
 _PREDICTIONS = {  # quantity -> why there is no prediction of it
@@ -147,15 +163,21 @@ def _is_motion(protocol: Protocol) -> bool:
     return protocol.quantity.startswith(("acceleration", "jitter"))
 
 
+def _no_motion(comparison: Comparison) -> str:
+    if len(labelled_frames(comparison)) and not len(filmed_frames(comparison)):
+        return "the labels jump from frame to frame as those of unrelated pictures: no recording"
+    return "no three frames of one hand follow one another"
+
+
 def _no_label(protocol: Protocol, comparison: Comparison) -> str:
     """Say why a protocol counts no label, most telling cause first."""
     hands = hands_of(protocol, comparison, kinds_of(comparison))
     reasons = (
-        (not len(comparison), "no samples"),
+        (not len(comparison), _CHOSEN.get(protocol.hands, "no samples")),
         (protocol.quantity in _LABELS, _LABELS.get(protocol.quantity, "")),
         (_is_flat(protocol) and not comparison.annotated_2d.any(), "no 2D label"),
         (not _is_flat(protocol) and not comparison.annotated_3d.any(), "no 3D label in millimetres"),
-        (_is_motion(protocol), "no three frames of one hand follow one another"),
+        (_is_motion(protocol), _no_motion(comparison)),
         (_is_flat(protocol), "no hand box"),
     )
     return next((text for holds, text in reasons if holds), alignment.why_none(protocol.alignment, hands))
@@ -169,6 +191,7 @@ def _no_prediction(protocol: Protocol, comparison: Comparison) -> str:
     reasons = (
         (protocol.quantity in _PREDICTIONS, _PREDICTIONS.get(protocol.quantity, "")),
         (_is_flat(protocol) and not some_2d, "the predictions hold no 2D"),
+        (protocol.quantity == "box_of_keypoints", "no sample has all of its labelled keypoints predicted in 2D"),
         (_is_flat(protocol), "the predictions hold 2D of no labelled keypoint"),
         (not (kinds.millimetres or kinds.normalized), "the predictions hold no 3D"),
         (protocol.quantity == "3d" and not kinds.normalized, "the predictions hold no normalised 3D, only millimetres"),

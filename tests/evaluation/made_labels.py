@@ -4,14 +4,16 @@ import json
 
 import h5py
 import numpy as np
-from made_runs import made_shards
 
 from handdata.evaluation.predictions import VERSION
+from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import NUM_KEYPOINTS, ROOT, WRIST
+from tests.made_runs import K, made_shards
+from tests.resealed import reseal
 
 LABELS = ("keypoints_2d", "keypoints_3d", "annotated_2d", "annotated_3d", "visible", "hand_side", "frame", "bbox_xyxy",
-          "palm_center_3d", "scale_mm", "keypoints_3d_normalized")  # fmt: skip
+          "palm_center_3d", "scale_mm", "keypoints_3d_normalized", "sequence", "camera")  # fmt: skip
 
 
 def edited(folder, **arrays):
@@ -20,11 +22,12 @@ def edited(folder, **arrays):
     with h5py.File(path, "r+") as file:
         for name, values in arrays.items():
             file[name][...] = values
+    reseal(folder)
     return folder
 
 
 def full_hands(folder, *, samples=16, seed=0):
-    """RHD-like: two hands a picture, a sixth of the keypoints unlabelled, a quarter occluded."""
+    """RHD-like: two hands in most pictures, a sixth of the keypoints unlabelled, a quarter occluded."""
     made_shards(folder, "rhd", samples=samples, sequences=4, seed=seed)
     rng = np.random.default_rng(seed + 100)
     whole = {name: open_dataset(folder)[name] for name in LABELS}
@@ -39,7 +42,7 @@ def full_hands(folder, *, samples=16, seed=0):
         keypoints_3d_normalized=np.where((labelled & scaled[:, None])[..., None], normalized, np.nan),
         scale_mm=np.where(scaled, whole["scale_mm"], np.nan),
         annotated_2d=flat, annotated_3d=labelled, visible=np.where(rng.random(labelled.shape) < 0.25, 0, 1),
-        hand_side=row % 2, frame=row // 2,
+        hand_side=row % 2, frame=np.where(row < samples - 4, row // 2, row),
     )  # fmt: skip
 
 
@@ -53,6 +56,31 @@ def palms_without_wrists(folder, *, samples=12, seed=1):
         folder, keypoints_3d=np.where(labelled[:, None], xyz, np.nan), palm_center_3d=palm,
         annotated_3d=np.tile(labelled, (samples, 1)), annotated_2d=np.tile(labelled, (samples, 1)),
         keypoints_3d_normalized=np.nan, scale_mm=np.nan, visible=-1,
+    )  # fmt: skip
+
+
+def filmed(folder, *, samples=24, seed=3):
+    """Recordings: two hands that move smoothly, every third frame, with a gap; a twentieth of the labels missing.
+
+    Of the second hand every other frame has no label at all.
+    """
+    made_shards(folder, "filmed", samples=samples, sequences=2, seed=seed)
+    rng, first = np.random.default_rng(seed), open_dataset(folder)["keypoints_3d"].astype(float)
+    t, half = np.arange(samples) % (samples // 2), samples // 2
+    phase = rng.uniform(0, 2 * np.pi, (1, NUM_KEYPOINTS, 3))
+    way = np.stack([40 * np.sin(0.3 * t), 20 * np.cos(0.2 * t), 3.0 * t], -1)[:, None]
+    xyz = first[np.arange(samples) // half * half] + way + 6 * np.sin(0.4 * t[:, None, None] + phase)
+    scale = np.linalg.norm(xyz[:, WRIST] - xyz[:, ROOT], axis=-1)
+    normalized = (xyz - xyz[:, ROOT : ROOT + 1]) / scale[:, None, None]
+    labelled = rng.random((samples, NUM_KEYPOINTS)) > 0.05
+    labelled[:, [WRIST, ROOT]] = True
+    labelled[half + 1 :: 2] = False
+    hidden = ~labelled[..., None]
+    return edited(
+        folder, keypoints_2d=np.where(hidden, np.nan, project(xyz, K)), keypoints_3d=np.where(hidden, np.nan, xyz),
+        keypoints_3d_normalized=np.where(hidden, np.nan, normalized), annotated_2d=labelled,
+        scale_mm=np.where(labelled[:, ROOT], scale, np.nan),
+        annotated_3d=labelled, frame=3 * t + np.where(t > 7, 3, 0),
     )  # fmt: skip
 
 
@@ -80,7 +108,7 @@ def write_json(path, folders, arrays):
         dataset = open_dataset(folder)
         for row, sample_id in enumerate(dataset["sample_id"]):
             entry = {"dataset": dataset.name, "sample_id": sample_id.decode()}
-            entry |= {name: plain(values[row].tolist()) for name, values in arrays[dataset.name].items()}
+            entry |= {name: plain(values[row : row + 1].tolist()[0]) for name, values in arrays[dataset.name].items()}
             samples.append(entry)
     path.write_text(json.dumps({"schema": VERSION, "samples": samples}))
     return path

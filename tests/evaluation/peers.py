@@ -62,6 +62,10 @@ class Lists:
         curves = [[sum(v <= t for v in values) / len(values) for t in thresholds] for values in self.used]
         return mean([trapezoid(curve, thresholds) for curve in curves])
 
+    def pooled(self, thresholds):
+        values = [value for of_keypoint in self.used for value in of_keypoint]
+        return trapezoid([sum(v <= t for v in values) / len(values) for t in thresholds], thresholds)
+
 
 def dominant(picture, is_left, visible):
     """Return the rows of each picture's dominant hand: the left one if strictly more of its keypoints are visible."""
@@ -175,13 +179,17 @@ def mmpose_epe(truth, annotated, said):
 # ------------------------------------------------------------------------------------------------ FreiHAND and others
 
 
-def freihand_aligned(truth, annotated, said):
-    """Return FreiHAND's lists after its alignment, in metres as there: norms plus 1e-8, a reflection is allowed."""
-    lists = Lists()
+def freihand_moved(truth, annotated, said):
+    """Return hands after FreiHAND's alignment, in metres as there: norms plus 1e-8, a reflection is allowed.
+
+    None where fewer than three points are labelled, NaN where fewer than three of them are predicted.
+    """
+    hands = []
     for i in range(len(truth)):
         labelled = [k for k in range(21) if annotated[i][k]]
         both = [k for k in labelled if there(said[i][k])]
         if len(labelled) < 3:
+            hands.append(None)
             continue
         moved = np.full((21, 3), np.nan)
         if len(both) > 2:
@@ -190,8 +198,33 @@ def freihand_aligned(truth, annotated, said):
             t_norm, s_norm = np.linalg.norm(t - t_mean) + 1e-8, np.linalg.norm(s - s_mean) + 1e-8
             R, scale = orthogonal_procrustes((t - t_mean) / t_norm, (s - s_mean) / s_norm)
             moved[both] = ((s - s_mean) / s_norm @ R.T * scale * t_norm + t_mean) * 1000
-        lists.feed(truth[i], annotated[i], moved)
+        hands.append(moved)
+    return hands
+
+
+def freihand_aligned(truth, annotated, said):
+    """Return FreiHAND's lists after its alignment."""
+    lists = Lists()
+    for i, moved in enumerate(freihand_moved(truth, annotated, said)):
+        if moved is not None:
+            lists.feed(truth[i], annotated[i], moved)
     return lists
+
+
+def freihand_f(truth, annotated, hands, near):
+    """Return FreiHAND's F-score of points, mean over hands: 2 P R / (P + R), 0 where nothing is predicted."""
+    scores = []
+    for i, said in enumerate(hands):
+        labelled = [k for k in range(21) if annotated[i][k] and there(truth[i][k])]
+        if said is None or not labelled:
+            continue
+        given = [k for k in labelled if there(said[k])]
+        to_truth = [min(distance(said[a], truth[i][b]) for b in labelled) for a in given]
+        to_said = [min((distance(said[a], truth[i][b]) for a in given), default=np.inf) for b in labelled]
+        precision = mean([d < near for d in to_truth]) if given else 0.0
+        recall = mean([d < near for d in to_said])
+        scores.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+    return mean(scores)
 
 
 FREIHAND_THRESHOLDS = [i * 50 / 99 for i in range(100)]
@@ -215,6 +248,18 @@ def wrist_aligned(truth, annotated, said, *, scaled):
             scale = length(t[WRIST], t[MIDDLE_MCP]) / length(s[WRIST], s[MIDDLE_MCP])
         lists.feed(t - t[WRIST], annotated[i], (s - s[WRIST]) * scale)
     return lists
+
+
+def interhand_mpjpe(truth, annotated, picture, is_left, said, *, shown):
+    """Return the mean over the 42 keypoints of both hands: of all hands, those alone in their picture, or of pairs."""
+    lists = {True: Lists(), False: Lists()}
+    for i in range(len(truth)):
+        pair = any(picture[j] == picture[i] and is_left[j] != is_left[i] for j in range(len(truth)))
+        if not there(truth[i][WRIST]) or shown == ("single" if pair else "interacting"):
+            continue
+        lists[bool(is_left[i])].feed(truth[i] - truth[i][WRIST], annotated[i], said[i] - said[i][WRIST])
+    means = [mean(values) for side in lists.values() for values in side.used if np.isfinite(values).any()]
+    return mean(means)
 
 
 def interhand_mrrpe(truth, picture, is_left, said):

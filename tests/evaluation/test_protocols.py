@@ -11,12 +11,12 @@ from handdata.evaluation.measure import measure
 from handdata.evaluation.protocol import Protocol
 from handdata.evaluation.protocols import PROTOCOLS, families
 from handdata.evaluation.totals import label_credit, score
-from handdata.skeleton import INDEX, ROOT, TIPS, WRIST, WRIST_FORMULAS, wrist_from_palm
+from handdata.skeleton import INDEX, LEFT, RIGHT, ROOT, TIPS, WRIST, WRIST_FORMULAS, wrist_from_palm
 
 NAMED = {  # docs/evaluation.md, Protocols
     "thesis", "auc_20_50", "auc_hand3d", "auc_0_50", "auc_0_100", "epe_mm", "pa_mpjpe", "epe_px", "pck_0.2_bbox",
     "auc_0_30_px", "epe_abs_mm", "rigid_mpjpe", "n_mpjpe", "auc_pa_0_50", "f_score", "oks", "box_iou", "side_accuracy",
-    "acceleration", "jitter", "interhand", "freihand", "ho3d", "auc_mmpose", "auc_minimal_hand",
+    "root_depth", "acceleration", "jitter", "interhand", "freihand", "ho3d", "auc_mmpose", "auc_minimal_hand",
 }  # fmt: skip
 
 
@@ -48,8 +48,10 @@ def comparison(n=6, *, seed=0, error_mm=12.0):
         scale_mm=scale, palm_3d=np.full((n, 3), np.nan), annotated_2d=np.ones((n, 21), bool),
         in_crop=np.ones((n, 21), bool), annotated_3d=np.ones((n, 21), bool), visible=np.ones((n, 21), np.int8),
         sequence=np.arange(n) // 2, picture=np.arange(n), hand_side=np.zeros(n, np.uint8), mask_area=np.full(n, np.nan),
+        side_is_sure=np.ones(n, bool),
         bbox_xyxy=np.tile([150.0, 100, 250, 200], (n, 1)), prediction_palm_3d=np.full((n, 3), np.nan),
-        prediction_box=np.full((n, 4), np.nan), prediction_side=np.full(n, -1, np.int8),
+        prediction_box=np.full((n, 4), np.nan), prediction_score=np.full(n, np.nan),
+        prediction_side=np.full(n, -1, np.int8),
         wrist_rule=np.full(n, HALFWAY, np.int8), track=np.arange(n) // 2, frame=np.arange(n) % 2,
     )  # fmt: skip
 
@@ -404,7 +406,41 @@ def test_intervals_are_over_sequences_and_absent_for_one():
     assert (alone.low, alone.high) == (None, None)
 
 
+def test_interhand_averages_left_and_right_hands_apart_and_tells_single_from_interacting():
+    """Five right hands are 10 mm off, one left hand 40: its 21 means count as much as theirs."""
+    off = np.array([10.0, 10, 10, 10, 10, 40])
+    hands = comparison(6)
+    said = hands.truth_3d + np.array([0, 0, 1.0]) * off[:, None, None]
+    said[:, WRIST] = hands.truth_3d[:, WRIST]
+    sides = np.array([RIGHT] * 5 + [LEFT], np.uint8)
+    hands = replace(hands, prediction_3d=said, hand_side=sides, picture=np.array([0, 1, 2, 3, 4, 4]))
+    share = 20 / 21  # of the keypoints: the wrist is laid on its truth
+
+    assert value("interhand:mpjpe", hands) == pytest.approx(25 * share)
+    assert value("interhand:mpjpe_single", hands) == pytest.approx(10 * share)
+    assert value("interhand:mpjpe_interacting", hands) == pytest.approx(25 * share)
+    assert value("ho3d:root", hands) == pytest.approx(15 * share)  # one list per keypoint
+    alone = score(PROTOCOLS["interhand:mpjpe_interacting"], comparison(4))
+    assert (alone.value, alone.missing) == (None, "no picture with both hands labelled")
+
+
+def test_a_side_that_the_set_does_not_vouch_for_is_not_scored():
+    hands = replace(comparison(4), prediction_side=np.array([0, 1, 1, 1], np.int8))
+
+    assert value("side_accuracy", hands) == 0.25
+    assert value("side_accuracy", replace(hands, side_is_sure=np.array([True, True, False, False]))) == 0.5
+
+
 def test_a_protocol_of_ones_own_needs_one_row():
     mine = Protocol(name="pck_5px", title="Share within 5 px", quantity="2d_px", statistic="share", thresholds=(5.0,),
                     source="this test")  # fmt: skip
     assert score(mine, comparison()).value == 0.0
+
+
+@pytest.mark.parametrize("name", ["epe_mm:mean_wrist", "interhand:mpjpe", "ho3d:root", "dexycb:root_auc"])
+def test_a_root_that_alone_is_labelled_scores_nothing(name):
+    """HO-3D's evaluation gives wrists alone: laid on its truth a wrist is right whatever was predicted."""
+    found = score(PROTOCOLS[name], only(comparison(4), [WRIST]))
+
+    assert found.value is None
+    assert found.missing == "nothing but the root of the alignment, wrist, is labelled"

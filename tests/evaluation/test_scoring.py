@@ -5,7 +5,6 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from made_runs import made_predictions, made_shards
 
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions
@@ -13,6 +12,8 @@ from handdata.evaluation.results import keep_other_kind, read_results, write_res
 from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, ROOT, WRIST
+from tests.made_runs import made_predictions, made_shards
+from tests.resealed import reseal
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,7 @@ def test_a_tip_beyond_the_picture_is_absent_for_the_thesis_though_the_crop_reach
             in_frame = file["in_frame"][:]
             in_frame[:, tip] = False
             file["in_frame"][...] = in_frame
+    reseal(folder)
     after = scored(open_dataset(folder))
 
     labels, samples = before.protocols["thesis:error_2d"].labels, before.counts["samples"]

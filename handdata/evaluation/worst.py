@@ -1,0 +1,78 @@
+"""Which hands of a dataset were predicted worst: to look at, or to label again."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.errors import ConfigError, MissingError
+from handdata.evaluation import metrics
+from handdata.evaluation.join import compare, match_samples
+from handdata.evaluation.measure import measure
+from handdata.evaluation.predictions import Predictions
+from handdata.evaluation.protocols import PROTOCOLS
+from handdata.evaluation.results import Results
+from handdata.shards.dataset import Dataset
+
+BLOCK = 65_536  # hands compared at a time
+_BY = {"3D": "thesis:error_3d", "2D": "thesis:error_2d"}  # as results.json ranks its gallery: 3D, else 2D
+
+
+def predictions_of(results: Results, path: Path) -> Path:
+    """Return the file of predictions that a results.json tells of, which may have moved together with it.
+
+    Raises:
+        MissingError: it is in neither place.
+    """
+    told = Path(results.predictions)
+    for place in (told, path.with_name(told.name)):
+        if results.predictions and place.is_file():
+            return place
+    raise MissingError(told, expected="the predictions behind the results", got="no file", fix="Evaluate again.")
+
+
+def worst(data: Dataset, predictions: Predictions, count: int, *, readout: str = "") -> tuple[Dataset, str]:
+    """Return the hands that were predicted worst, worst first, and by which error they were ranked.
+
+    Args:
+        data: hands of one dataset.
+        predictions: of them, or of some of them; the others are left out.
+        count: how many hands at most.
+        readout: which 2D positions count; "" takes the first of the file.
+
+    Raises:
+        ConfigError: predictions of an augmented evaluation.
+        MissingError: none of the hands was predicted where it is labelled.
+    """
+    if predictions.truth is not None:
+        raise ConfigError("--errors", expected="results without --augmented", got="an augmented evaluation")
+    for what, errors in hand_errors(data, predictions, readout).items():
+        known = np.flatnonzero(np.isfinite(errors))
+        if len(known):
+            order = known[np.argsort(-errors[known], kind="stable")][:count]
+            return data.take(order), what
+    raise MissingError("--errors", expected=f"predictions of hands of {data.name}", got="none", fix="Name its results.")
+
+
+def hand_errors(data: Dataset, predictions: Predictions, readout: str = "") -> dict[str, NDArray[np.float64]]:
+    """Return how far off each hand was predicted, on average over its labels.
+
+    Args:
+        data: hands of one dataset.
+        predictions: without a truth of their own.
+        readout: which 2D positions count; "" takes the first of the file.
+
+    Returns:
+        "3D" and "2D" -> (N,) by `thesis:error_3d` and `thesis:error_2d`; NaN without a prediction or a label.
+    """
+    rows, numbers = match_samples(data, predictions)
+    chosen = readout if readout in predictions.keypoints_2d else next(iter(predictions.keypoints_2d), "")
+    parts: dict[str, list[NDArray[np.float64]]] = {what: [] for what in _BY}
+    for start in range(0, len(numbers), BLOCK):
+        block = slice(start, start + BLOCK)
+        comparison = compare(data, predictions, rows[block], numbers[block], chosen)
+        for what, protocol in _BY.items():
+            distances = measure(PROTOCOLS[protocol], comparison)
+            known = np.where(np.isfinite(distances), distances, np.nan)
+            parts[what].append(metrics.keypoint_means(known.T)[0])
+    return {what: np.concatenate(found) if found else np.zeros(0) for what, found in parts.items()}
