@@ -1,8 +1,8 @@
 """The same tables as Markdown, LaTeX and tidy CSV. Text in, text out."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
+
+import pandas as pd
 
 from handdata.report.tables import Table
 
@@ -37,10 +37,9 @@ def to_latex(tables: Iterable[Table]) -> str:
 
 
 def to_tidy_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows of text as CSV with LF line ends."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    """Return a row of column names and rows of text as CSV with LF line ends."""
+    header, *cells = rows
+    return pd.DataFrame(cells, columns=list(header)).to_csv(index=False, lineterminator="\n")
 
 
 def _heading(table: Table) -> str:

@@ -41,7 +41,7 @@ class Card:
         truth: SVG group of the labels.
         prediction: SVG group of the predicted keypoints.
         views: SVG of the pose from three sides; "" without 3D.
-        views_note: what the three views compare, or why there are none.
+        views_note: what the three views compare, or why there is nothing to compare.
     """
 
     kind: str

@@ -22,7 +22,9 @@ from handdata.progress import say, track
 from handdata.report import figures, gallery, summaries
 from handdata.report.cells import TABLES
 from handdata.report.drawings import error_skeleton
+from handdata.report.fits import fits_table
 from handdata.report.formats import to_latex, to_markdown, to_tidy_csv
+from handdata.report.models import models_table
 from handdata.report.published import CAVEATS
 from handdata.report.reference import Reference
 from handdata.report.runs import Run
@@ -49,12 +51,12 @@ class DatasetPart:
     galleries: list[tuple[str, str, list[gallery.Card], str]]  # run and split, origin, cards, what is missing
 
 
-def write_report(runs: Sequence[Run], data: DataRoot, out: Path, reference: Reference | None = None) -> Path:
+def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference: Reference | None = None) -> Path:
     """Write index.html, report.md, tables.csv and tables.tex.
 
     Args:
         runs: as read; any number.
-        data: where converted datasets are looked for.
+        data_root: where converted datasets are looked for.
         out: folder to write to; made if it is not there.
         reference: the thesis author's own results, shown as further columns.
 
@@ -62,9 +64,15 @@ def write_report(runs: Sequence[Run], data: DataRoot, out: Path, reference: Refe
         The page's path.
     """
     thesis = [thesis_table(number, runs, reference) for number in TABLES]
-    datasets_table, datasets, unopened = summaries.datasets_table(_shard_folders(runs, data))
+    datasets_table, datasets, unopened = summaries.datasets_table(_shard_folders(runs, data_root))
     overview = summaries.overview(runs)
-    extra = [summaries.readout_table(runs), summaries.spread_table(runs), summaries.throughput_table(runs)]
+    extra = [
+        models_table(runs),
+        summaries.readout_table(runs),
+        summaries.spread_table(runs),
+        summaries.throughput_table(runs),
+        fits_table(runs),
+    ]
     sets = summaries.by_dataset(runs)
     parts = [_dataset_part(name, sets[name], _each(sets), reference) for name in track(sets, "drawing datasets")]
     lead = summary_lines(runs, reference)
@@ -191,9 +199,9 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
     )
 
 
-def _shard_folders(runs: Sequence[Run], data: DataRoot) -> list[Path]:
+def _shard_folders(runs: Sequence[Run], data_root: DataRoot) -> list[Path]:
     """Return data/shards/* and, for datasets that are not there, the folders that runs were scored on."""
-    folders = {path.name: path for path in data.all_shards() if path.name != BACKGROUNDS}
+    folders = {path.name: path for path in data_root.all_shards() if path.name != BACKGROUNDS}
     for _, one in summaries.scored_sets(runs):
         folders.setdefault(one.dataset, Path(one.shards))
     return [folders[name] for name in sorted(folders)]

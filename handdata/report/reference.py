@@ -1,7 +1,5 @@
 """Read the thesis author's own result files and regroup them into every cell of Tables 4.1 to 4.9 that they allow."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
@@ -100,13 +99,10 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def to_csv(values: Mapping[Cell, float | None]) -> str:
     """Return the cells as tidy CSV: table,dataset,model,group,metric,value; 9 decimals, an empty cell's field empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("table", "dataset", "model", "group", "metric", "value"))
-    for cell, value in values.items():
-        row = (cell.table, cell.dataset, cell.model, cell.group, cell.metric)
-        writer.writerow((*row, "" if value is None else f"{value:.9f}"))
-    return text.getvalue()
+    names = ["table", "dataset", "model", "group", "metric"]
+    rows = [[*(getattr(cell, name) for name in names), value] for cell, value in values.items()]
+    table = pd.DataFrame(rows, columns=[*names, "value"])
+    return table.to_csv(index=False, float_format="%.9f", lineterminator="\n")
 
 
 def _allows(evaluation: Evaluation | None, source: Source) -> bool:

@@ -106,11 +106,11 @@ class Run:
         return f", {Path(one.shards).name if len(names) == len(folders) else one.shards}"
 
 
-def find_runs(data: DataRoot, names: Sequence[str], *, needed: bool = True) -> list[Run]:
+def find_runs(data_root: DataRoot, names: Sequence[str], *, needed: bool = True) -> list[Run]:
     """Read the named runs, or all of runs/ in name order.
 
     Args:
-        data: where runs/ is.
+        data_root: where runs/ is.
         names: names under runs/, or folders.
         needed: refuse to go on without any.
 
@@ -119,11 +119,13 @@ def find_runs(data: DataRoot, names: Sequence[str], *, needed: bool = True) -> l
         DataError: a file of a run is damaged.
     """
     if not names:
-        folders = sorted(path for path in data.runs.iterdir() if _is_run(path)) if data.runs.is_dir() else []
+        folders = _all_runs(data_root)
         if needed and not folders:
-            raise MissingError(data.runs, expected="at least one run", got="none", fix="Run `handdata demo` first.")
+            raise MissingError(
+                data_root.runs, expected="at least one run", got="none", fix="Run `handdata demo` first."
+            )
         return [read_run(folder) for folder in folders]
-    named = dict.fromkeys(_folder(data, name) for name in names)  # each once, however often it is named
+    named = dict.fromkeys(_folder(data_root, name) for name in names)  # each once, however often it is named
     return [read_run(folder) for folder in named]
 
 
@@ -160,13 +162,18 @@ def _is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file() or (folder / "results.json").is_file()
 
 
-def _folder(data: DataRoot, name: str) -> Path:
-    for folder in (data.runs / name, Path(name)):
+def _all_runs(data_root: DataRoot) -> list[Path]:
+    folder = data_root.runs
+    return sorted(path for path in folder.iterdir() if _is_run(path)) if folder.is_dir() else []
+
+
+def _folder(data_root: DataRoot, name: str) -> Path:
+    for folder in (data_root.runs / name, Path(name)):
         if _is_run(folder):
             return folder
-    known = ", ".join(sorted(path.name for path in data.runs.iterdir() if _is_run(path))) if data.runs.is_dir() else ""
+    known = ", ".join(path.name for path in _all_runs(data_root))
     raise MissingError(
-        name, expected="the name or folder of a run", got="no such run", fix=f"There is {known or 'none'}."
+        name, expected="the name or folder of a run", got="no such run", fix=f"Runs here: {known or 'none'}."
     )
 
 

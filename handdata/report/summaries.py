@@ -34,7 +34,8 @@ def overview(runs: Sequence[Run]) -> Table:
              one.origin, str(one.counts.get("samples", 0)),
              _total(errors, "2d", 3), with_interval(error_2d.value, error_2d.low, error_2d.high) if error_2d else DASH,
              _total(errors, "2d_px", 1), _total(errors, "2d_box", 3),
-             with_interval(error_3d.value, error_3d.low, error_3d.high) if error_3d and error_3d.value else DASH,
+             DASH if error_3d is None or error_3d.value is None
+             else with_interval(error_3d.value, error_3d.low, error_3d.high),
              _total(errors, "3d_mm", 1), number(one.baseline.get("2d")), _or_dash(one.baseline.get("3d"), 3))
         )  # fmt: skip
     header = ("run", "recipe", "set", "hands", "samples", "2D error, crop side",
@@ -46,7 +47,7 @@ def overview(runs: Sequence[Run]) -> Table:
         "to 4.9 use the published rule, the expectation over the whole map, where there is one.",
         "Mean Euclidean distances over labels; in brackets the 95 % interval over sequences, where there are two.",
         "3D in mm: the middle MCP and the scale are laid on ground truth. Mean pose: the error of always answering "
-        "with the mean pose of the set itself, which learning has to beat.",
+        "with the mean pose of the set itself, the baseline.",
         "Fractions of the crop side cannot be compared between datasets (E13); fractions of the hand box can, roughly.",
     )
     return plain_table("overview", "All runs on all sets", header, rows, stubs=4, notes=notes)
@@ -65,10 +66,13 @@ def datasets_table(folders: Sequence[Path]) -> tuple[Table, list[Dataset], list[
             opened[dataset.name] = dataset
         except HanddataError as error:
             missing.append(str(error))
-    rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.names(), *opened))]
+    rows = [_dataset_row(name, opened.get(name)) for name in dict.fromkeys((*manifest.in_order(), *opened))]
     header = ("dataset", "pictures", "size, published", "samples here", "keypoints, published",
               "labelled here (2D / 3D)", "view", "shards here hold")  # fmt: skip
-    notes = ("SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (docs/method.md D12).",)
+    notes = (
+        "SynthHands' 63.5k counts frames of motion; its archive holds about 186k pictures (docs/method.md D12).",
+        "+: not in the thesis.",
+    )
     table = plain_table("2.1", "The datasets", header, rows, stubs=len(header), notes=notes)
     return table, list(opened.values()), missing
 
@@ -78,6 +82,7 @@ def _dataset_row(name: str, here: Dataset | None) -> tuple[str, ...]:
                        for metric in ("dataset_size", "number_of_keypoints"))  # fmt: skip
     facts = manifest.load(name) if name in manifest.names() else None
     title, kind, view = (facts.title, facts.kind, facts.view) if facts else (name, DASH, DASH)
+    title += " +" if facts and not facts.in_thesis else ""
     ours, labelled, holds = _here(here) if here else ("no shards here", DASH, DASH)
     return (title, kind, size, ours, keypoints, labelled, view, holds)
 

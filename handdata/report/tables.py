@@ -251,7 +251,7 @@ def origin_text(origin: str) -> str:
     words = {
         "rendered": "RENDERED hands, no real ones",
         "published": "the published dataset",
-        "own": "pictures of one's own",
+        "own": "the user's own pictures",
     }
     return words.get(origin, "hands of unrecorded origin")
 

@@ -12,7 +12,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_runs import made_run, made_shards
 
 from handdata.cli.report import report_command
 from handdata.errors import DataError, MissingError
@@ -24,9 +23,10 @@ from handdata.report.page import summary_lines, write_report
 from handdata.report.published import ANCHORS, published_cells
 from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs, read_run
-from handdata.report.summaries import group_table, overview
+from handdata.report.summaries import group_table, overview, protocol_table
 from handdata.report.tables import thesis_table, tidy_rows
 from handdata.shards.dataset import open_dataset
+from tests.made_runs import made_run, made_shards
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +311,7 @@ def test_no_run_at_all_is_told_with_what_to_do(tmp_path):
 
 
 def test_an_unknown_run_is_told_with_the_known_ones(data):
-    with pytest.raises(MissingError, match=r"expected the name or folder of a run, .* There is first, own\."):
+    with pytest.raises(MissingError, match=r"expected the name or folder of a run, .* Runs here: first, own\."):
         find_runs(data, ["last"])
 
 
@@ -387,6 +387,18 @@ def test_a_set_that_was_trained_on_leads_nothing_fills_no_cell_and_is_called_so(
     )
     assert "ours" not in " ".join(thesis_table("4.7", [spoilt], None).header)
     assert "synthhands val, TRAINED ON" in " ".join(cell for row in overview([spoilt]).rows for cell in row)
+
+
+def test_predictions_with_holes_are_said_under_the_tables(data):
+    first = find_runs(data, ("first",))[0]
+    (one,) = [one for one in first.sets if one.dataset == "stereo"]
+    counts = {**one.counts, "without_prediction": 2, "labels_2d_unpredicted": 46, "labels_3d_unpredicted": 40}
+    notes = protocol_table("stereo", [(first, replace(one, counts=counts))]).notes
+
+    assert f"first: 2 of {counts['samples']} samples have no prediction." in notes
+    assert f"first: 46 of {counts['labels_2d']} 2D labels have no prediction." in notes
+    assert f"first: 40 of {counts['labels_3d']} 3D labels have no prediction." in notes
+    assert not any("prediction." in note for note in protocol_table("stereo", [(first, one)]).notes)
 
 
 def test_results_that_do_not_say_are_held_against_the_runs_record(data):
