@@ -7,11 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.files.whole import write_bytes
-from handdata.pictures.overlay import contact_sheet, draw_box, draw_skeleton
+from handdata.geometry import crop_affine
+from handdata.pictures.decode import resample_square
+from handdata.pictures.overlay import captioned, contact_sheet, draw_box, draw_skeleton
 from handdata.shards.dataset import open_dataset
 from handdata.shards.hand import Hand
+from handdata.shards.schema import Flag
 
 COLUMNS = 6
+FILLED = 0.55  # share of its canvas; a hand whose points span less is shown larger
+ROOM = 1.35  # side shown of such a hand over the span of its points
+LEAST_PX = 16  # of the canvas, shown of a hand
 
 
 def draw_sheet(folder: Path, split: str | None, count: int) -> NDArray[np.uint8]:
@@ -37,7 +43,32 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
-def _cell(hand: Hand) -> NDArray[np.uint8]:
-    """Draw one canvas, its crop and its skeleton."""
+def close_up(hand: Hand, size: int) -> Hand:
+    """Return a hand on a picture of `size` px: its whole canvas, or the part about its points if they span little."""
     assert hand.image is not None  # noqa: S101 - a dataset's hand has its canvas
-    return draw_skeleton(draw_box(hand.image, hand.crop_box), hand.keypoints_2d, hand.visible)
+    side = float(hand.size[0])
+    window = np.array([0.0, 0.0, side, side])
+    points = hand.keypoints_2d[np.isfinite(hand.keypoints_2d).all(-1)]
+    inside = points[((points >= 0) & (points < side)).all(-1)]
+    if len(inside) == len(points) > 1:
+        span = float(np.ptp(inside, axis=0).max())
+        if span < FILLED * side:
+            half = max(ROOM * span, LEAST_PX) / 2
+            center = np.clip((inside.min(0) + inside.max(0) + 1) / 2, half, side - half)
+            window = np.concatenate([center - half, center + half])
+    picture = resample_square(hand.image, window, size)
+    return hand.on_canvas(picture, crop_affine(window, size), mask=None, foreground=None)
+
+
+def caption_of(hand: Hand) -> str:
+    """Return what is written below a hand: its id, its side, what is to be known of it."""
+    flagged = " !" if hand.flags & ~Flag.IMAGE_PADDED else ""
+    return f"{hand.id} {hand.side[:1].upper()}{flagged}"
+
+
+def _cell(hand: Hand) -> NDArray[np.uint8]:
+    """Draw one hand close up, its crop and its skeleton, its caption below."""
+    near = close_up(hand, hand.size[0])
+    assert near.image is not None  # noqa: S101 - it was just made
+    drawn = draw_skeleton(draw_box(near.image, near.crop_box), near.keypoints_2d, near.visible)
+    return captioned(drawn, caption_of(hand))

@@ -8,6 +8,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.check.findings import Finding, examples
+from handdata.converters.read.picture_splits import BY_PICTURES
 from handdata.shards.dataset import Dataset
 from handdata.shards.reader import ShardReader
 
@@ -29,8 +30,13 @@ def split_faults(index: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def is_by_sequence(index: Mapping[str, Any]) -> bool:
-    """Tell whether the splits were asked to hold whole sequences, as they do unless published ones were chosen."""
-    return bool(index.get("options", {}).get("split_scheme", "default") == "default")
+    """Tell whether the splits were asked to hold whole sequences, as they do unless published ones were chosen.
+
+    Your own pictures may also be split by themselves.
+    """
+    options = index.get("options", {})
+    by_pictures = str(options.get("readings", {}).get("split", "")).startswith(BY_PICTURES)
+    return bool(options.get("split_scheme", "default") == "default") and not by_pictures
 
 
 def copy_faults(rows: Dataset, *, by_sequence: bool = True) -> Iterator[Finding]:
@@ -55,10 +61,11 @@ def copy_faults(rows: Dataset, *, by_sequence: bool = True) -> Iterator[Finding]
     if not by_sequence:
         return
     once = counts[keys] == 1
-    leaked = [i for i in _in_two_splits(_frame_keys(rows), rows["split"]) if once[i]]
+    frames = _frame_keys(rows)
+    leaked = [i for i in _in_two_splits(frames, rows["split"]) if once[i]]
     if leaked:
         what = "split leak: hands of the same picture in two splits"
-        yield Finding("splits", "frame", what, len(leaked), len(rows), examples(ids[leaked]))
+        yield Finding("splits", "frame", what, len(leaked), len(rows), examples(ids[_side_by_side(frames, leaked)]))
 
 
 def _frame_keys(rows: Dataset) -> NDArray[np.int64]:
@@ -69,6 +76,13 @@ def _frame_keys(rows: Dataset) -> NDArray[np.int64]:
     _, keys = np.unique(columns, axis=0, return_inverse=True)
     keys = keys.reshape(-1)
     return np.where(named, keys, len(keys) + np.arange(len(keys)))
+
+
+def _side_by_side(keys: NDArray[Any], rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return all rows that have the key of some rows, equal keys side by side, in the order of their first ones."""
+    wanted = np.flatnonzero(np.isin(keys, keys[rows]))
+    _, first, place = np.unique(keys[wanted], return_index=True, return_inverse=True)
+    return wanted[np.lexsort((wanted, first[place.reshape(-1)]))]
 
 
 def _in_two_splits(keys: NDArray[Any], splits: NDArray[np.str_]) -> list[int]:
@@ -103,10 +117,12 @@ def picture_faults(rows: Dataset, hashes: Sequence[NDArray[np.uint64]]) -> Itera
     leaked = _in_two_splits(keys, splits)
     if leaked:
         what = "split leak: the same picture in two splits"
-        yield Finding("splits", "image", what, len(leaked), len(rows), examples(rows.ids[suspects[leaked]]))
+        copies = suspects[_side_by_side(keys, leaked)]
+        yield Finding("splits", "image", what, len(leaked), len(rows), examples(rows.ids[copies]))
     pairs = np.unique(np.stack([keys.astype(np.int64), frames], axis=1), axis=0)
     values, counts = np.unique(pairs[:, 0], return_counts=True)
     twice = np.isin(keys.astype(np.int64), values[counts > 1]) & ~np.isin(keys, keys[leaked])
     if twice.any():
         what = "duplicate pictures: the same pixels under different samples"
-        yield Finding("duplicates", "image", what, int(twice.sum()), len(rows), examples(rows.ids[suspects[twice]]))
+        copies = suspects[_side_by_side(keys, np.flatnonzero(twice))]
+        yield Finding("duplicates", "image", what, int(twice.sum()), len(rows), examples(rows.ids[copies]))

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.check.findings import examples
+from handdata.check.findings import MAX_EXAMPLES, examples
+from handdata.geometry import apply_affine, crop_intrinsics
 from handdata.progress import track
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.schema import FIELDS
+from handdata.shards.schema import FIELDS, Flag
 
-LOOSE = "row_hash"  # follows from the others
+_NO_LABELS = {
+    "image",
+    "foreground",
+    "mask",
+    "row_hash",
+    "sample_id",
+}  # compared otherwise, or following from the others
+_OF_SOURCE = {"source_to_canvas", "image_size", "in_frame"}  # that other pictures have otherwise
 
 
 @dataclass(slots=True)
@@ -61,8 +69,14 @@ class Diff:
         return asdict(self) | {"same": self.same}
 
 
-def compare(a: Path, b: Path) -> Diff:
+def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0) -> Diff:
     """Compare two converted datasets by sample id, whatever their shards and their order.
+
+    Args:
+        a: a folder of shards.
+        b: another.
+        exported: `b` was made of an export of `a`: its pictures are a's canvases, in whose pixels labels are compared.
+        tolerance: largest difference of two numbers that counts as none, in the array's unit.
 
     Raises:
         HanddataError: one of them is no converted dataset.
@@ -77,56 +91,74 @@ def compare(a: Path, b: Path) -> Diff:
         common=len(common),
         only_in_a=len(only_a),
         only_in_b=len(only_b),
-        examples_only_in_a=examples(only_a),
-        examples_only_in_b=examples(only_b),
+        examples_only_in_a=examples(only_a[:MAX_EXAMPLES]),
+        examples_only_in_b=examples(only_b[:MAX_EXAMPLES]),
     )
     if not len(common):
         return diff
     diff.moved_split = int(np.sum(first["split"][rows_a] != second["split"][rows_b]))
     changed = np.zeros(len(common), bool)
-    for name, rows, difference in _label_differences(first, second, rows_a, rows_b):
+    for name, rows, difference in _label_differences(
+        first, second, rows_a, rows_b, exported=exported, tolerance=tolerance
+    ):
         changed[rows] = True
         diff.fields[name] = difference
-        difference.examples = examples(common[rows])
-    for name in ("image", "foreground", "mask"):
+        difference.examples = examples(common[rows[:MAX_EXAMPLES]])
+    for name in () if exported else ("image", "foreground", "mask"):
         found = _pixel_difference(first, second, rows_a, rows_b, name)
         if found is not None:
             rows, difference = found
             changed[rows] = True
             diff.fields[name] = difference
-            difference.examples = examples(common[rows])
+            difference.examples = examples(common[rows[:MAX_EXAMPLES]])
     diff.identical = int(np.sum(~changed))
     return diff
 
 
 def _label_differences(
-    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp]
+    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp], *, exported: bool, tolerance: float
 ) -> Iterator[tuple[str, NDArray[np.intp], Difference]]:
     """Yield the label arrays that differ, the rows where they do, and how."""
     for field_ in FIELDS:
-        if field_.name in {"image", "foreground", "mask", LOOSE, "sample_id"}:
+        if field_.name in _NO_LABELS or (exported and field_.name in _OF_SOURCE):
             continue
-        left, right = a[field_.name][rows_a], b[field_.name][rows_b]
+        left = (in_canvas(a, field_.name) if exported else a[field_.name])[rows_a]
+        right = b[field_.name][rows_b]
+        if exported and field_.name == "flags":
+            left, right = left & ~np.uint32(Flag.IMAGE_PADDED), right & ~np.uint32(Flag.IMAGE_PADDED)
         if left.dtype.kind == "U":
             rows = np.flatnonzero(left != right)
             if len(rows):
                 yield field_.name, rows, Difference(samples=len(rows), unit="name")
             continue
-        found = _difference(left.astype(np.float64), right.astype(np.float64), field_.unit)
+        found = _difference(left.astype(np.float64), right.astype(np.float64), field_.unit, tolerance)
         if found is not None:
             yield field_.name, *found
 
 
+def in_canvas(data: Dataset, name: str) -> NDArray[Any]:
+    """Return a label column in the pixels of the canvases: (N, ...)."""
+    values, A = data[name], data["source_to_canvas"]
+    if name in ("keypoints_2d", "palm_center_2d"):
+        points = values.reshape(len(values), -1, 2).astype(np.float64)
+        return apply_affine(A, points).reshape(values.shape)
+    if name in ("bbox_xyxy", "crop_xyxy"):
+        return apply_affine(A, values.reshape(-1, 2, 2).astype(np.float64) - 0.5).reshape(-1, 4) + 0.5
+    if name == "K":
+        return np.stack([crop_intrinsics(*pair) for pair in zip(values, A, strict=True)])
+    return values
+
+
 def _difference(
-    left: NDArray[np.float64], right: NDArray[np.float64], unit: str
+    left: NDArray[np.float64], right: NDArray[np.float64], unit: str, tolerance: float
 ) -> tuple[NDArray[np.intp], Difference] | None:
     left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
     missing = (np.isnan(left) != np.isnan(right)).any(-1)
     distance = np.abs(np.nan_to_num(left - right)).max(-1)
-    rows = np.flatnonzero(missing | (distance > 0))
+    rows = np.flatnonzero(missing | (distance > tolerance))
     if not len(rows):
         return None
-    apart = distance[rows][distance[rows] > 0]
+    apart = distance[rows][distance[rows] > tolerance]
     mean = float(apart.mean()) if len(apart) else 0.0
     difference = Difference(
         samples=len(rows), largest=float(distance.max()), missing=int(missing.sum()), mean=mean, unit=unit

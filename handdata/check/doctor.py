@@ -36,13 +36,14 @@ SIZED = 64  # files of a pattern whose size is read
 
 @dataclass(slots=True)
 class Line:
-    """One pattern of the expected tree: files there should be, and are."""
+    """One pattern of the expected tree: files there should be, and are; other editions may have up to `most`."""
 
     pattern: str
     expected: int
     found: int
     optional: bool
     slack: int = 0
+    most: int = 0
 
 
 @dataclass(slots=True)
@@ -151,9 +152,9 @@ def _mark(root: Path) -> dict[str, Any]:
 
 def _compare_tree(root: Path, facts: Manifest) -> tuple[list[Line], Counter[str]]:
     """Count the files of each expected pattern, and the pictures by every folder name on their way."""
-    slack = facts.extra.get("tree_slack", {})
+    slack, most = facts.extra.get("tree_slack", {}), facts.extra.get("tree_most", {})
     lines = [
-        Line(pattern, count, 0, optional, slack.get(pattern, 0))
+        Line(pattern, count, 0, optional, slack.get(pattern, 0), most.get(pattern, count + slack.get(pattern, 0)))
         for table, optional in (("tree", False), ("tree_optional", True))
         for pattern, count in facts.extra.get(table, {}).items()
     ]
@@ -205,12 +206,13 @@ def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest, *, is_
     for line in tree:
         if line.found < line.expected - line.slack and not line.optional and not is_part:
             yield f"{line.pattern}: {line.found} of {line.expected} files. Unpack the archive's other parts as well."
-        elif line.found > line.expected + line.slack:
+        elif line.found > line.most:
             yield f"{line.pattern}: {line.found} files, the archive has {line.expected}. Is another dataset among them?"
     pictures = tree[0].slack if tree else 0  # the first pattern is the pictures, which are what `parts` counts
     slack = -(-pictures // max(1, facts.counts.get("sequences", 1)))
+    more = max(slack, tree[0].most - tree[0].expected) if tree else 0
     for part, expected in facts.counts.items():
-        if parts[part] and abs(parts[part] - expected) > slack:
+        if parts[part] and not expected - slack <= parts[part] <= expected + more:
             yield f"{part}: {parts[part]} pictures, the archive has {expected}."
 
 

@@ -33,6 +33,11 @@ _PROBES = {
         "print(f'{torch.__version__}, {gpus}')"
     ),
     "torchvision": "import torchvision; print(torchvision.__version__)",
+    "weights": (
+        "import sys; from handdata.errors import HanddataError; from handdata.model.halves import shipped_weights\n"
+        "try: print(shipped_weights())\n"
+        "except HanddataError as error: sys.exit(str(error))"
+    ),
 }
 _NOT_VITAL = {"torchvision": "only --weights with a name of its own needs it"}
 _REMEDIES = (
@@ -60,12 +65,12 @@ class Check:
     fix: str = ""
 
 
-def examine(data: DataRoot) -> list[Check]:
+def examine(data_root: DataRoot) -> list[Check]:
     """Look at the machine; a library that cannot load is told with the reason it gives itself."""
     with ThreadPoolExecutor(len(_PROBES)) as pool:
         libraries = list(pool.map(lambda item: probe(*item), _PROBES.items()))
     libraries = [_lessen(check) if check.name in _NOT_VITAL else check for check in libraries]
-    return [_python(), *libraries, opencv_builds(), *_extras(), _disk(data), _cores(), *_places(data)]
+    return [_python(), *libraries, opencv_builds(), *_extras(), _disk(data_root), _cores(), *_places(data_root)]
 
 
 def _lessen(check: Check) -> Check:
@@ -125,8 +130,8 @@ def _extras() -> list[Check]:
     return checks
 
 
-def _disk(data: DataRoot) -> Check:
-    folder = existing(data.root)
+def _disk(data_root: DataRoot) -> Check:
+    folder = existing(data_root.root)
     usage = shutil.disk_usage(folder)
     text = f"{usage.free / 1024**3:.1f} GiB free of {usage.total / 1024**3:.1f} at {folder.resolve()}"
     if usage.free < MIN_FREE_BYTES:
@@ -145,10 +150,10 @@ def _cores() -> Check:
     return Check("cores", "ok", f"{usable} usable of {os.cpu_count()}, {memory:.0f} GiB memory")
 
 
-def _places(data: DataRoot) -> list[Check]:
-    native = data.root / "data" / "native"
+def _places(data_root: DataRoot) -> list[Check]:
+    native = data_root.root / "data" / "native"
     found = sorted(path.name for path in native.iterdir() if path.is_dir()) if native.is_dir() else []
-    converted = [path.name for path in data.all_shards()]
+    converted = [path.name for path in data_root.all_shards()]
     hint = "" if found else "Unpack an archive there, or render some with handdata synth all."
     return [
         Check("native data", "ok" if found else "note", f"{native}: {', '.join(found) or 'none'}", hint),

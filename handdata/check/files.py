@@ -1,7 +1,7 @@
 """Are the files of a dataset what its index says: there, whole, unchanged?"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from handdata.check.copies import picture_hashes
 from handdata.check.findings import Finding, examples
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
+from handdata.files.whole import file_sha256
 from handdata.progress import meter
-from handdata.shards.reader import INDEX, PARTIAL, ShardReader, file_sha256
+from handdata.shards.index import index_fault
+from handdata.shards.layout import ShardLayout, layout_of, seal_of, unpack
+from handdata.shards.reader import INDEX, PARTIAL, ShardReader
 from handdata.shards.schema import VERSION
 from handdata.shards.shard_list import evenly
 
 NOT_CONVERTED = "unfinished conversion: shards but no index.json"
-_ENTRY = {"file": str, "split": str, "num_samples": int, "size": int, "sha256": str, "content_sha256": str}
+_ENTRY = {"sha256": str, "content_sha256": str}
 _INDEX = {"num_samples": int, "splits": dict, "options": dict}
 
 
@@ -39,17 +42,32 @@ def read_index(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding("index", error.where, f"damaged index: expected {error.expected}, got {error.got}")]
     if index.get("schema") != VERSION or not isinstance(index.get("shards"), list):
         return {}, [Finding("index", str(path), f"not an index of {VERSION}")]
-    broken = [entry for entry in index["shards"] if not isinstance(entry, dict) or not _fits(entry, _ENTRY)]
-    if broken:
-        what = "a shard's entry without a key, or with a value of the wrong kind"
-        return {}, [Finding("index", str(path), what, len(broken), len(index["shards"]))]
-    if not _fits(index, _INDEX) or not all(isinstance(facts, dict) for facts in index["splits"].values()):
-        return {}, [Finding("index", str(path), f"damaged index: wrong kind of value in one of {', '.join(_INDEX)}")]
+    index = unpack(index)
+    fault = index_fault(index) or _own_fault(index)
+    if fault:
+        return {}, [Finding("index", str(path), f"damaged index: {fault}")]
     return index, list(_index_faults(folder, index))
 
 
-def _fits(values: dict[str, Any], kinds: dict[str, type]) -> bool:
+def _fits(values: dict[str, Any], kinds: Mapping[str, type]) -> bool:
     return all(isinstance(values.get(key), kind) for key, kind in kinds.items())
+
+
+def _own_fault(index: dict[str, Any]) -> str:
+    """Tell what an index lacks that only a check needs, "" if nothing."""
+    broken = [entry["file"] for entry in index["shards"] if not _fits(entry, _ENTRY)]
+    if broken:
+        return f"{broken[0]} without {' or '.join(_ENTRY)}"
+    if not _fits(index, _INDEX) or not all(_is_split(facts) for facts in index["splits"].values()):
+        return f"wrong kind of value in one of {', '.join(_INDEX)}"
+    return ""
+
+
+def _is_split(facts: Any) -> bool:
+    if not isinstance(facts, dict):
+        return False
+    names = facts.get("sequences", [])
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _index_faults(folder: Path, index: dict[str, Any]) -> Iterator[Finding]:
@@ -99,16 +117,15 @@ def open_shards(
             fault = _size_fault(path, int(entry["size"]))
             if fault:
                 found.append(Finding("files", entry["file"], fault, int(entry["num_samples"]), index["num_samples"]))
-                if not path.is_file() or path.stat().st_size < int(entry["size"]):
-                    continue
-            if number not in opened:
+            if fault or number not in opened:
                 continue
             try:
-                reader = ShardReader(path)
+                reader = ShardReader(path, seal_of(entry, layout_of(entry["layout"]) or ShardLayout({})))
+                reader.believe()
+                found += _header_faults(reader, entry, index)
             except HanddataError as error:
                 found.append(Finding("files", entry["file"], f"damaged shard: {error.got}"))
                 continue
-            found += _header_faults(reader, entry, index)
             readers.append(reader)
     return readers, found
 
@@ -159,6 +176,15 @@ def check_bytes(
     return found, hashes
 
 
+def check_labels(readers: Sequence[ShardReader]) -> Iterator[Finding]:
+    """Compare the hash of every label array: what can be told without reading pixels."""
+    for reader in readers:
+        wrong = [field.name for field in reader.seal.layout.labels if not reader.fits(field.name)]
+        if wrong:
+            what = f"changed bytes: arrays that fail their hash: {', '.join(wrong)}"
+            yield Finding("checksums", reader.path.name, what, len(reader), len(reader))
+
+
 def _byte_faults(reader: ShardReader, entry: dict[str, Any]) -> list[Finding]:
     """Name the rows a flipped byte lies in, or say that it lies in the header."""
     file_is_same = file_sha256(reader.path) == entry["sha256"]
@@ -179,7 +205,7 @@ def require_folder(path: Path) -> None:
     """Refuse what is no folder.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not a folder.
     """
     if not path.is_dir():
         fix = "Name a folder of shards or a dataset that is converted; handdata datasets lists them."

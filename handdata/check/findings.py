@@ -6,7 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-MAX_EXAMPLES = 5
+MAX_EXAMPLES = 5  # printed
+MAX_KEPT = 1000  # for who looks at them, as `handdata browse` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Finding:
         what: the fault by its name, and the evidence.
         count: samples (or files) affected; 0 where it is the dataset as a whole.
         total: of how many.
-        examples: the first few sample ids or files.
+        examples: sample ids or files, up to MAX_KEPT; equal samples side by side.
     """
 
     check: str
@@ -64,10 +65,11 @@ class Report:
         self.checks[check] = f"not checked: {why}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return asdict(self) | {"ok": not self.findings}
+        """Return the report as plain data, with the first few examples of each finding."""
+        cut = [asdict(finding) | {"examples": finding.examples[:MAX_EXAMPLES]} for finding in self.findings]
+        return asdict(self) | {"findings": cut, "ok": not self.findings}
 
 
 def examples(items: Sequence[Any] | NDArray[Any]) -> tuple[str, ...]:
-    """Keep the first few, as text."""
-    return tuple(item.decode() if isinstance(item, bytes) else str(item) for item in items[:MAX_EXAMPLES])
+    """Keep the first ones, as text."""
+    return tuple(item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in items[:MAX_KEPT])

@@ -13,7 +13,17 @@ from handdata.check import anatomy
 from handdata.check.anatomy import Floats
 from handdata.check.findings import Finding, Report, examples
 from handdata.shards.dataset import Dataset
-from handdata.skeleton import FINGERS, HAND_SIDES, JOINTS, KEYPOINTS, WRIST, finger_indices
+from handdata.skeleton import (
+    FINGERS,
+    HAND_SIDES,
+    JOINTS,
+    KEYPOINTS,
+    RIGHT,
+    SIDE_NAMES,
+    SIDE_UNKNOWN,
+    WRIST,
+    finger_indices,
+)
 
 MAJORITY = 0.5
 MOST = 0.9  # share of the rows that makes a fault one of the dataset, not of single sequences
@@ -171,7 +181,8 @@ def _side_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     """Compare the side to which fingers bend with hand_side: by sequence, then over all."""
     bend = anatomy.bend_to_palm(xyz)
     clear = np.abs(np.nan_to_num(bend)) > anatomy.MIN_BEND
-    wrong = clear & ((bend > 0) != (rows["hand_side"] == 1))
+    clear &= rows["hand_side"] != SIDE_UNKNOWN
+    wrong = clear & ((bend > 0) != (rows["hand_side"] == RIGHT))
     if not clear.any() or wrong.sum() <= MIN_SIDE_WRONG * clear.sum():
         return
     total, count = int(clear.sum()), int(wrong.sum())
@@ -238,7 +249,7 @@ def _reach(xyz: Floats, ufunc: np.ufunc) -> Floats:
 
 def _bone_faults(xyz: Floats, rows: Dataset) -> Iterator[Finding]:
     """Name single hands with a bone no hand has; of sequences where there are, else of the whole dataset."""
-    wrong, keypoints = anatomy.bone_outliers(xyz, rows.codes("sequence")[0] * 2 + rows["hand_side"])
+    wrong, keypoints = anatomy.bone_outliers(xyz, rows.codes("sequence")[0] * len(SIDE_NAMES) + rows["hand_side"])
     wrong &= (rows["flags"] & 1) == 0  # published as wrong: known
     if wrong.any():
         names = [KEYPOINTS[k] for k in np.argsort(-keypoints[wrong].sum(0))[:3] if keypoints[wrong][:, k].any()]

@@ -25,6 +25,14 @@ def label_faults(rows: Dataset) -> Iterator[Finding]:
         yield Finding("schema", "labels", what, len(bad), len(rows), examples(rows.ids[bad]))
 
 
+def beside_masks(rows: Dataset) -> Iterator[Finding]:
+    """Name the hands whose labels lay beside the dataset's own segmentation when they were converted."""
+    beside = _flagged(rows, Flag.BESIDE_MASK)
+    if beside.any():
+        what = "most labels of a hand lie beside its own segmentation: those of another picture, or a bad fit"
+        yield Finding("segmentation", "keypoints_2d", what, int(beside.sum()), len(rows), examples(rows.ids[beside]))
+
+
 def _derived(rows: Dataset) -> dict[str, NDArray[np.bool_]]:
     width, height = rows["image_size"].T
     uv = rows["keypoints_2d"].astype(np.float64)
@@ -39,6 +47,8 @@ def _derived(rows: Dataset) -> dict[str, NDArray[np.bool_]]:
         "image_size is not positive": (rows["image_size"] <= 0).any(-1),
         "flags has unknown bits": (rows["flags"] & ~np.uint32(ALL_FLAGS)) != 0,
         "sample_id is empty": rows.ids == b"",
+        "sequence is no number of a name": _nameless(rows, "sequence", "sequences"),
+        "camera is no number of a name": _nameless(rows, "camera", "cameras"),
         "wrist derived but not annotated": _flagged(rows, Flag.WRIST_DERIVED) & ~rows["annotated_3d"][:, WRIST],
         "a box of another source than 0 is NaN": (rows["bbox_source"] != 0) & np.isnan(rows["bbox_xyxy"]).any(-1),
     }  # fmt: skip
@@ -49,6 +59,12 @@ def _differ(a: NDArray[np.float64], b: NDArray[np.float64], relative: float) -> 
     known = np.isfinite(a) & np.isfinite(b)
     difference = np.abs(np.where(known, a, 0) - np.where(known, b, 0))
     return np.asarray(difference > relative * np.maximum(1.0, np.abs(np.where(known, b, 0))))
+
+
+def _nameless(rows: Dataset, name: str, table: str) -> NDArray[np.bool_]:
+    shard, _ = rows.locate(np.arange(len(rows)))
+    counts = np.array([len(getattr(rows.shards.reader(number), table)) for number in range(len(rows.shards))])
+    return np.asarray(rows.shards.gather(name, rows.rows) >= counts[shard])
 
 
 def _flagged(rows: Dataset, flag: Flag) -> NDArray[np.bool_]:

@@ -33,6 +33,7 @@ class Entry:
         comment: a phrase.
         licence: a phrase.
         homepage: where to ask for the data.
+        in_thesis: whether it is in Table 2.1.
         native: whether native files lie at the default place.
         converted: split -> samples of the shards at the default place; empty: none.
         state: "", "converted", "unfinished" or what is wrong with them.
@@ -49,6 +50,7 @@ class Entry:
     comment: str
     licence: str
     homepage: str
+    in_thesis: bool = False
     native: bool = False
     converted: dict[str, int] = field(default_factory=dict)
     state: str = ""
@@ -58,12 +60,12 @@ class Entry:
         return asdict(self)
 
 
-def overview(data: DataRoot) -> list[Entry]:
-    """Describe every dataset with a manifest, in name order, and the shards the user made besides."""
-    known = manifest.names()
-    entries = [_describe(manifest.load(name), data) for name in known]
-    others = [folder.name for folder in data.all_shards() if folder.name not in known]
-    return entries + [_own(name, data) for name in others]
+def overview(data_root: DataRoot) -> list[Entry]:
+    """Describe every dataset with a manifest, the thesis' seven first, and the shards the user made besides."""
+    known = manifest.in_order()
+    entries = [_describe(manifest.load(name), data_root) for name in known]
+    others = [folder.name for folder in data_root.all_shards() if folder.name not in known]
+    return entries + [_own(name, data_root) for name in others]
 
 
 def datasets(data_root: Path | str | None = None) -> "pd.DataFrame":
@@ -98,8 +100,8 @@ def describe_keypoints(facts: Manifest) -> str:
     return f"{text} of each hand" if facts.hand == "both" else text
 
 
-def _describe(facts: Manifest, data: DataRoot) -> Entry:
-    converted, state = _converted(facts.name, data)
+def _describe(facts: Manifest, data_root: DataRoot) -> Entry:
+    converted, state = _converted(facts.name, data_root)
     return Entry(
         name=facts.name,
         title=facts.title,
@@ -112,14 +114,15 @@ def _describe(facts: Manifest, data: DataRoot) -> Entry:
         comment=str(facts.extra.get("comment", "")),
         licence=facts.licence,
         homepage=facts.homepage,
-        native=data.native(facts.name).is_dir(),
+        in_thesis=facts.in_thesis,
+        native=data_root.native(facts.name).is_dir(),
         converted=converted,
         state=state,
     )
 
 
-def _own(name: str, data: DataRoot) -> Entry:
-    converted, state = _converted(name, data)
+def _own(name: str, data_root: DataRoot) -> Entry:
+    converted, state = _converted(name, data_root)
     return Entry(
         name=name,
         title=name,
@@ -137,8 +140,8 @@ def _own(name: str, data: DataRoot) -> Entry:
     )
 
 
-def _converted(name: str, data: DataRoot) -> tuple[dict[str, int], str]:
-    folder = data.shards(name)
+def _converted(name: str, data_root: DataRoot) -> tuple[dict[str, int], str]:
+    folder = data_root.shards(name)
     if not folder.is_dir():
         return {}, ""
     try:

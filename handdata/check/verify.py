@@ -1,18 +1,21 @@
 """Check a converted dataset: its files, its index, its labels, and whether what they say can be a hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from handdata import manifest
 from handdata.check.cameras import check_projection
 from handdata.check.copies import copy_faults, is_by_sequence, picture_faults, split_faults
-from handdata.check.files import check_bytes, open_shards, read_index, require_folder
+from handdata.check.files import check_bytes, check_labels, open_shards, read_index, require_folder
 from handdata.check.findings import Report
 from handdata.check.handsense import check_hands
-from handdata.check.labels import label_faults
+from handdata.check.labels import beside_masks, label_faults
 from handdata.check.pictures import check_pictures
+from handdata.check.sense2d import check_points
 from handdata.manifest import Manifest
 from handdata.shards.dataset import Dataset, of_readers
+from handdata.shards.reader import ShardReader
 from handdata.shards.shard_list import MAX_SAMPLED_SHARDS
 
 QUICK_ROWS = 20_000  # labels looked at by --quick; enough for every statistic, few enough for five seconds
@@ -45,11 +48,7 @@ def verify(folder: Path, *, quick: bool = False) -> Report:
     opened = of_readers(readers)
     _check_rows(opened, index, report, quick=quick)
     if quick:
-        for check in ("checksums", "pictures", "duplicates"):
-            if report.checks.get(check) != "found":
-                report.leave_out(check, "--quick reads no pixels")
-        if len(readers) < len(index["shards"]):
-            report.checks["files"] += f" (every size; {len(readers)} of {len(index['shards'])} shards opened)"
+        _finish_quick(readers, len(index["shards"]), report)
         return report
     faults, hashes = check_bytes(folder, index, readers)
     report.record("checksums", faults)
@@ -59,15 +58,29 @@ def verify(folder: Path, *, quick: bool = False) -> Report:
     return report
 
 
+def _finish_quick(readers: Sequence[ShardReader], num_shards: int, report: Report) -> None:
+    """Compare what can be compared without reading pixels, and say what was not."""
+    report.record("checksums", check_labels(readers))
+    for check in ("checksums", "pictures", "duplicates"):
+        if report.checks.get(check) != "found":
+            report.leave_out(check, "--quick reads no pixels")
+    if len(readers) < num_shards:
+        report.checks["files"] += f" (every size; {len(readers)} of {num_shards} shards opened)"
+
+
 def _check_rows(opened: Dataset, index: dict[str, Any], report: Report, *, quick: bool) -> None:
     rows = opened.spread(QUICK_ROWS) if quick else opened
     report.num_looked_at = len(rows)
     report.record("schema", label_faults(rows))
     facts = _facts(report.dataset)
     check_hands(rows, report)
+    check_points(rows, report)
     check_projection(rows, facts, index.get("options", {}), report)
     if not quick:
         check_pictures(rows, report)
+    beside = list(beside_masks(rows))
+    if beside:
+        report.record("segmentation", beside)
     if len(opened) > ID_ROWS and quick:
         report.leave_out("duplicates", f"--quick compares the ids of up to {ID_ROWS:,} samples")
         return

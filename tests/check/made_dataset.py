@@ -11,7 +11,8 @@ import numpy as np
 import handdata as hd
 from handdata.geometry import crop_affine, mirror_points, project
 from handdata.pictures.crops import keypoint_square, scale_about_center
-from handdata.shards.reader import INDEX, ShardReader, file_sha256, write_index
+from handdata.shards.index import open_shard
+from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
 from handdata.skeleton import BONES, HAND_SIDES, LEFT, RIGHT, WRIST
@@ -98,10 +99,7 @@ def write_shard(path: Path, rows: list[dict[str, object]], sequences: list[str],
     with writer as shard:
         for row in rows:
             shard.append(row)
-    return {
-        "file": path.name, "split": split, "num_samples": len(rows), "size": path.stat().st_size,
-        "sha256": file_sha256(path), "content_sha256": shard.content_sha256,
-    }  # fmt: skip
+    return shard.entry()
 
 
 def index_of(entries: list[dict[str, object]], sequences: dict[str, list[str]]) -> dict[str, object]:
@@ -159,7 +157,7 @@ def rewrite(folder: Path, spoil: Callable[[Rows, str], Rows | None]) -> None:
 
 def read_rows(path: Path, sequences: list[str]) -> Rows:
     """Return a shard's rows, their `sequence` a number into `sequences`."""
-    reader = ShardReader(path)
+    reader = open_shard(path)
     names = [field.name for field in reader.fields if field.name not in {"row_hash", "image"}]
     return [
         {name: reader[name][i] for name in names}

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from made_dataset import hands
 
 from handdata.check import anatomy
 from handdata.check.verify import verify
 from handdata.cli.options import DATASETS
 from handdata.skeleton import FINGERS
+from tests.check.made_dataset import hands
 
 FULL_HANDS = ("stereo", "synthhands", "rhd", "ganerated")
 

@@ -7,12 +7,13 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_dataset import index_of, make_dataset, read_rows, rewrite, write_shard
 
 from handdata.check.diff import compare
 from handdata.cli import group
 from handdata.conversion.run import convert
-from handdata.shards.reader import INDEX, ShardReader, write_index
+from handdata.shards.index import open_shard
+from handdata.shards.reader import INDEX, write_index
+from tests.check.made_dataset import index_of, make_dataset, read_rows, rewrite, write_shard
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_pixels_are_compared_in_levels(one, other):
         if split == "val":
             rows[0]["image"][10, 10] = np.where(rows[0]["image"][10, 10] > 100, rows[0]["image"][10, 10] - 7, 7)
 
-    before = ShardReader(one / "val-00000.h5").images[0][10, 10].astype(int)
+    before = open_shard(one / "val-00000.h5").images[0][10, 10].astype(int)
     rewrite(other, brighten)
 
     found = compare(one, other).fields["image"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from handdata.check.doctor import diagnose, preview
 from handdata.cli import group
 from handdata.cli.options import DATASETS
 from handdata.conversion.plan import make_plan
+from handdata.conversion.rows import build_row
 from handdata.converters import CONVERTERS
 from handdata.synth.native import write_native
 
@@ -46,14 +48,24 @@ def test_a_rendered_tree_is_well(dataset, native_tree, tmp_path):
     assert found.minutes > 0
 
 
-def test_the_time_is_that_of_the_canvases_too(native_tree, tmp_path):
+@pytest.mark.parametrize("side", [32, 320])
+def test_the_time_is_that_of_the_canvases_too(side, native_tree, tmp_path, monkeypatch):
+    """Rows are made at the side that is asked for, so what they take is what the conversion takes."""
     root = native_tree("ganerated")
     options = CONVERTERS["ganerated"].OPTIONS()
     plan = make_plan("ganerated", root, options)
+    made: list[tuple[int, ...]] = []
 
-    small, large = (preview("ganerated", plan, options, tmp_path, side).minutes for side in (32, 1024))
+    def watched(*given):
+        row = build_row(*given)
+        made.append(row["image"].shape)
+        return row
 
-    assert large > 1.5 * small
+    monkeypatch.setattr("handdata.check.doctor.build_row", watched)
+    preview("ganerated", plan, options, tmp_path, side)
+
+    assert made
+    assert set(made) == {(side, side, 3)}
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -125,6 +137,18 @@ def test_an_incomplete_archive_is_counted(stereo):
 
     assert "labels/*_SK.mat: 12 of 12" not in str(found.findings)
     assert any(finding.startswith("B*/SK_color_*.png: 14 of 18000 files.") for finding in found.findings)
+
+
+@pytest.mark.parametrize(("most", "is_told"), [({}, True), ({"*/rgb/*.jpg": 14}, False), ({"*/rgb/*.jpg": 13}, True)])
+def test_another_edition_may_have_more_pictures(native_copy, monkeypatch, most, is_told):
+    root = unmarked(native_copy("freihand"))
+    tree = {"*/rgb/*.jpg": 2, "training/mask/*.jpg": 2}
+    facts = manifest.load("freihand")
+    extra = {**facts.extra, "tree": tree, "tree_most": most, "tree_optional": {}}
+    monkeypatch.setattr("handdata.manifest.load", lambda _: replace(facts, extra=extra, counts={"frames": 2}))
+
+    said = "*/rgb/*.jpg: 14 files, the archive has 2. Is another dataset among them?"
+    assert (said in look(root, "freihand").findings) == is_told
 
 
 def test_missing_labels_are_named(stereo):

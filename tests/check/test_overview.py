@@ -4,10 +4,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from made_dataset import make_dataset
 
 from handdata.cli import group
 from handdata.cli.options import DATASETS
+from tests.check.made_dataset import make_dataset
 
 
 def run(*arguments):

@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_dataset import make_dataset, rewrite
 
 from handdata.check.stats import collect
 from handdata.check.stats_page import write_page
 from handdata.cli import group
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION
+from tests.check.made_dataset import make_dataset, rewrite
 
 
 @pytest.fixture(scope="module")

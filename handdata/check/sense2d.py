@@ -1,0 +1,136 @@
+"""Do 2D labels describe hands? Fingers reversed or exchanged, points that are none, points beside their box.
+
+What 3D tells better is asked of 3D alone (handsense.py). Which hand it is, 2D cannot tell: a mirror shows the other;
+what two labels of one picture say of each other can (beside2d.py).
+"""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.check.beside2d import called_both, shifted_splits
+from handdata.check.findings import Finding, Report, examples
+from handdata.shards.dataset import Dataset
+from handdata.shards.schema import BoxSource
+from handdata.skeleton import FINGERS, WRIST, finger_indices, joint_indices
+
+Floats = NDArray[np.float64]
+
+FEW, FEWEST = 2, 5  # whole hands from which on a set is judged, and single fingers of it
+MOST = 0.6  # share of hands whose knuckles lie in another order
+NEAR_TIPS, SHORT_BASES = 0.6, 0.6  # shares of hands with a tip nearer to the wrist, with a short first bone
+NEARER = 0.8  # of the thumb's distance: another finger that begins so much nearer to the wrist is the thumb
+SAME_PLACE = 4  # keypoints of a hand at one place
+FAR_OUT = 2.0  # times the box, beyond which a point has nothing to do with it
+_ORDERS = [order for order in permutations(range(4)) if order[0] < order[3]]  # of four fingers, either way round
+_MADE = (BoxSource.DATASET, BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
+
+
+def check_points(rows: Dataset, report: Report) -> None:
+    """Run every check on 2D labels that the dataset's keypoints allow."""
+    if not np.any(rows["annotated_2d"]):
+        return
+    uv = np.where(rows["annotated_2d"][..., None], rows["keypoints_2d"], np.nan).astype(np.float64)
+    if not np.any(rows["annotated_3d"]):
+        whole = uv[np.isfinite(uv).all((1, 2))]
+        for name, judge in (("order 2D", reversed_fingers), ("fingers 2D", exchanged_fingers)):
+            if len(whole) < FEW:
+                report.leave_out(name, f"fewer than {FEW} hands with all 21 points")
+                continue
+            what, ids = judge(whole), examples(rows.ids)
+            report.record(name, [Finding(name, "the dataset", what, len(rows), len(rows), ids)] if what else [])
+    _compare_labels(uv, rows, report)
+    report.record("points 2D", _points_that_are_none(uv, rows))
+    if np.isin(rows["bbox_source"], [int(source) for source in _MADE]).any():
+        report.record("boxes 2D", _far_from_box(uv, rows))
+
+
+def _compare_labels(uv: Floats, rows: Dataset, report: Report) -> None:
+    """Hold labels of one picture, and splits, against each other."""
+    both, found = called_both(uv, rows)
+    if both:
+        report.record("sides 2D", found)
+    elif not np.any(rows["annotated_3d"]):
+        report.leave_out("sides 2D", "2D does not tell left from right, and no picture has both")
+    tight, shifts = shifted_splits(uv, rows)
+    if tight > 1:
+        report.record("shift 2D", list(shifts))
+
+
+def reversed_fingers(uv_NK2: Floats) -> str:
+    """Say which fingers run from the tip to the knuckle in whole hands, (N, 21, 2); "" for none.
+
+    In most hands their tip lies nearer to the wrist than their knuckle, and their first bone is the shorter one; of a
+    fist only the first is so.
+    """
+    near: dict[str, float] = {}
+    short: dict[str, float] = {}
+    for finger in FINGERS:
+        points = uv_NK2[:, finger_indices(finger)]
+        bones = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+        base, tip = (np.linalg.norm(points[:, joint] - uv_NK2[:, WRIST], axis=-1) for joint in (0, 3))
+        near[finger], short[finger] = float((tip < base).mean()), float((bones[:, 2] > bones[:, 0]).mean())
+    thumb = near["thumb"] > NEAR_TIPS
+    if thumb and np.mean([short[finger] for finger in FINGERS[1:]]) > 0.5:  # no fist hides a reversed thumb
+        return "every finger: stored from tip to MCP, reversed"
+    if len(uv_NK2) < FEWEST:
+        return ""
+    others = [finger for finger in FINGERS[1:] if near[finger] > NEAR_TIPS and short[finger] > SHORT_BASES]
+    found = (["thumb"] if thumb else []) + others
+    return f"{', '.join(found)}: stored from tip to MCP, reversed" if found else ""
+
+
+def exchanged_fingers(uv_NK2: Floats) -> str:
+    """Say which fingers of whole hands, (N, 21, 2), stand in the place of others; "" for none.
+
+    The thumb begins beside the wrist, and the other knuckles lie in a row.
+    """
+    knuckles = uv_NK2[:, joint_indices("mcp")]
+    reach = np.linalg.norm(knuckles - uv_NK2[:, None, WRIST], axis=-1)
+    near = np.median(reach / np.maximum(reach.max(1, keepdims=True), 1e-6), axis=0)
+    first = int(near.argmin())
+    if first != 0 and near[first] < NEARER * near[0]:
+        return f"thumb and {FINGERS[first]} exchanged: the {FINGERS[first]} finger begins nearest to the wrist"
+    row = knuckles[:, 1:]
+    lengths = np.stack([np.linalg.norm(np.diff(row[:, order], axis=1), axis=-1).sum(1) for order in _ORDERS], axis=1)
+    counts = np.bincount(lengths.argmin(1), minlength=len(_ORDERS))
+    best = _ORDERS[int(counts.argmax())]
+    if best == (0, 1, 2, 3) or counts.max() <= MOST * len(uv_NK2):
+        return ""
+    return f"the knuckles lie in the order {', '.join(FINGERS[1 + finger] for finger in best)}"
+
+
+def _points_that_are_none(uv: Floats, rows: Dataset) -> Iterator[Finding]:
+    """Find points at the corner of the picture, which stand for missing ones, and many points at one place."""
+    corner = np.isin(uv, (0.0, -0.5)).all(-1).sum(1)
+    zero = corner >= 2
+    if zero.any():
+        what = "several keypoints at the corner (0, 0): missing ones taken for labels"
+        yield Finding("points 2D", "keypoints_2d", what, int(zero.sum()), len(rows), examples(rows.ids[zero]))
+    same = np.array([_most_at_one_place(points) for points in uv]) >= SAME_PLACE
+    same &= ~zero
+    if same.any():
+        what = f"{SAME_PLACE} or more keypoints at one place"
+        yield Finding("points 2D", "keypoints_2d", what, int(same.sum()), len(rows), examples(rows.ids[same]))
+
+
+def _most_at_one_place(points: Floats) -> int:
+    known = points[np.isfinite(points).all(-1)]
+    return int(np.unique(known, axis=0, return_counts=True)[1].max()) if len(known) else 0
+
+
+def _far_from_box(uv: Floats, rows: Dataset) -> Iterator[Finding]:
+    """Find hands most of whose points lie far outside of a box that somebody made."""
+    box = rows["bbox_xyxy"].astype(np.float64)
+    made = np.isfinite(box).all(-1) & np.isin(rows["bbox_source"], [int(source) for source in _MADE])
+    center, half = (box[:, :2] + box[:, 2:]) / 2, FAR_OUT * (box[:, 2:] - box[:, :2]) / 2
+    with np.errstate(invalid="ignore"):
+        outside = (np.abs(uv + 0.5 - center[:, None]) > half[:, None]).any(-1)
+    known = np.isfinite(uv).all(-1)
+    share = (outside & known).sum(1) / np.maximum(known.sum(1), 1)
+    far = made & (share > 0.5)
+    if far.any():
+        what = "most keypoints lie far outside of their box"
+        yield Finding("boxes 2D", "bbox_xyxy", what, int(far.sum()), len(rows), examples(rows.ids[far]))
