@@ -1,1 +1,1 @@
-"""Hand boxes in minutes: a KCF tracker, a session that loses no edit, and a local web page."""
+"""Hand boxes in minutes: a tracker, a session that loses no edit, and a local web page."""

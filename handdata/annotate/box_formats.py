@@ -131,12 +131,17 @@ def _coco_row(annotation: dict[str, Any], name: str) -> BoxRow:
 
 
 def _mot_lines(rows: Sequence[BoxRow]) -> list[str]:
-    """Return MOT lines: frame from 1, track 1; pixels as CVAT writes them, (0, 0) the picture's corner."""
+    """Return MOT's ground truth: frame from 1, track 1, box, confidence 1, class 1 (a pedestrian's), visibility 1.
+
+    TrackEval ignores boxes whose confidence is 0 and refuses classes it does not know; CVAT takes the class as the
+    number of the label. Pixels as CVAT writes them, (0, 0) the picture's corner. Source: Milan et al., MOT16,
+    arXiv 1603.00831, table 6.
+    """
     lines = []
     for number, row in enumerate(rows, start=1):
         if row.box is not None:
             numbers = ",".join(repr(float(value)) for value in row.box)
-            lines.append(f"{number},1,{numbers},{round(1.0 - min(row.doubt, 1.0), 3)!r},-1,-1,-1\n")
+            lines.append(f"{number},1,{numbers},1,1,1\n")
     return lines
 
 

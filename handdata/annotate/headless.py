@@ -1,6 +1,7 @@
 """Boxes from a first box and keyframes, without a browser: the same tracking as the page's."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from handdata.annotate.marks import ABSENT, Mark, person
@@ -8,32 +9,36 @@ from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import COLUMNS, PUBLISHED_COLUMNS, TABLE, Box, BoxRow, parse_boxes
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.files.text import read_text
-from handdata.progress import meter
+from handdata.progress import meter, say
 
+MOST_NAMED = 5  # pictures that cannot be read
 BY_NUMBER = ("frame", *PUBLISHED_COLUMNS[1:])
 
 
 def track_sequence(pictures: Pictures, marks: dict[int, Mark], settings: TrackerSettings | None = None) -> list[BoxRow]:
-    """Track a sequence from its keyframes and return one row per picture.
-
-    Raises:
-        DataError: a picture that cannot be read.
-    """
+    """Track a sequence from its keyframes and return one row per picture; one that cannot be read is named and lost."""
     board = SequenceTracks(pictures, settings or TrackerSettings())
     with meter("tracking", board.left_to_track(marks)) as gauge:
         while (job := board.next_job(marks, 0)) is not None:
             board.do(job)
             gauge.advance(job.num_frames)
-            if board.broken:
-                raise board.broken[min(board.broken)]
+    say_broken(board.broken)
     cells = zip(pictures.img_names, board.cells(marks, 0), strict=True)
     return [BoxRow(name, cell.box, cell.source, cell.accepted != "", cell.doubt) for name, cell in cells]
 
 
+def say_broken(broken: Mapping[int, HanddataError]) -> None:
+    """Name the pictures that could not be read, each in a line; the first ones if they are many."""
+    for frame in sorted(broken)[:MOST_NAMED]:
+        say(f"skipped: {broken[frame]}")
+    if len(broken) > MOST_NAMED:
+        say(f"skipped: {len(broken) - MOST_NAMED} more pictures that cannot be read")
+
+
 def keyframes(pictures: Pictures, init: Box | None, path: Path | None) -> dict[int, Mark]:
-    """Return the keyframes that a script gives: a box on the first picture, and a table of more.
+    """Return the keyframes that a script gives: a box on the first picture that can be read, and a table of more.
 
     Args:
         pictures: the sequence.
@@ -43,11 +48,11 @@ def keyframes(pictures: Pictures, init: Box | None, path: Path | None) -> dict[i
 
     Raises:
         ConfigError: no keyframe at all, or one that is not on the picture.
-        MissingError, DataError: the table is not there, or is none.
+        MissingError, DataError: the table is not there, or is not a table of boxes.
     """
     marks: dict[int, Mark] = {}
     if init is not None:
-        marks[0] = person(_on_picture(pictures, init, "--init"))
+        marks[pictures.first] = person(_on_picture(pictures, init, "--init"))
     if path is not None:
         for frame, box in _read(pictures, path).items():
             where = f"{path}: {pictures.img_names[frame]}"
@@ -62,7 +67,7 @@ def parse_box(text: str, where: str) -> Box:
     """Return the box that an option gives as X,Y,W,H.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not four finite numbers.
     """
     try:
         x, y, w, h = (float(part) for part in text.split(","))

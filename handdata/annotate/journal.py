@@ -1,10 +1,13 @@
 """The journal of one sequence's edits: every line is on the disk before the edit is acknowledged.
 
-    {"journal": 1, "pictures": 648, "first": ..., "last": ..., "width": 640, "height": 480}
-    {"op": "keyframe", "set": {"0": {"kind": "person", "box": [275.0, 126.0, 248.0, 248.0]}}}
+    {"journal": 2, "folder": "Grasp2/color/", "width": 640, "height": 480}
+    {"op": "keyframe", "set": {"Color_0001.bmp": ["person", [275.0, 126.0, 248.0, 248.0], "person", "reviewed", 0.0]}}
     {"op": "undo", "count": 1}
 
-One JSON object per line. A last line that was cut off by a crash was never acknowledged and is dropped.
+One JSON object per line; a journal of keypoints says so in its first line, `"of": "keypoints"`. Pictures go by their
+file names, so that some may come and others go; what is said of one that is not there stays in the journal. A last line
+that was cut off by a crash was never acknowledged and is dropped.
+Journals of version 1 counted the pictures; one is written anew by name when it is opened.
 """
 
 import errno
@@ -15,12 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from handdata.annotate.history import History
 from handdata.annotate.pictures import Pictures
 from handdata.errors import DataError
 from handdata.files.text import Wanted, as_object, decode, parse_json, read_bytes
-from handdata.files.whole import sync_folder
+from handdata.files.whole import sync_folder, write_text
 
-VERSION = 1
+VERSION = 2
+BOXES, KEYPOINTS = "boxes", "keypoints"
 _LINE = Wanted(
     what="an edit", fix="Restore the journal from a copy, or cut it off before this line.", largest=500_000_000
 )
@@ -32,20 +37,36 @@ class Journal:
     Args:
         path: the journal's file; made if it is not there.
         pictures: what the edits are about; a journal of other pictures is refused.
+        of: what of the pictures is edited: BOXES or KEYPOINTS.
 
     Raises:
         DataError: a line that is no journal's, or other pictures.
     """
 
-    def __init__(self, path: Path, pictures: Pictures) -> None:
+    def __init__(self, path: Path, pictures: Pictures, of: str = BOXES) -> None:
         self.path = path
-        header = _header(pictures)
-        self.entries = _read(path, header) if path.exists() else []
+        self._pictures = pictures
+        header = _header(pictures, of)
+        self.entries = _read(path, header, pictures) if path.exists() else []
         fresh = not path.exists() or path.stat().st_size == 0
         self._file: FileIO = path.open("ab", buffering=0)
         if fresh:
             self._write(header)
             sync_folder(path.parent)
+
+    def replay(self, history: History[Any]) -> None:
+        """Make the edits again that the journal holds.
+
+        Raises:
+            DataError: one that does not fit, or a journal that says something, but of none of the pictures.
+        """
+        for number, entry in enumerate(self.entries, start=2):
+            try:
+                history.apply(entry)
+            except (ValueError, TypeError) as error:
+                where, fix = f"{self.path}:{number}", "Restore the journal from a copy."
+                raise DataError(where, expected="an edit of this sequence", got=str(error), fix=fix) from error
+        require_some(self.entries, self._pictures, self.path)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one edit and wait until it is on the disk."""
@@ -55,7 +76,7 @@ class Journal:
     def _write(self, entry: dict[str, Any]) -> None:
         end = os.fstat(self._file.fileno()).st_size
         try:
-            line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            line = _line(entry)
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(self._file.fileno())
@@ -74,9 +95,16 @@ class Journal:
         self.close()
 
 
-def _header(pictures: Pictures) -> dict[str, Any]:
+def _header(pictures: Pictures, of: str) -> dict[str, Any]:
+    size = {} if pictures.sizes else {"width": pictures.width, "height": pictures.height}
+    folder = pictures.img_names[0].removesuffix(pictures.names[0])
+    return {"journal": VERSION, **({} if of == BOXES else {"of": of}), "folder": folder, **size}
+
+
+def _counted_header(pictures: Pictures) -> dict[str, Any]:
+    """Return the header that version 1 had of these pictures."""
     return {
-        "journal": VERSION,
+        "journal": 1,
         "pictures": len(pictures),
         "first": pictures.img_names[0],
         "last": pictures.img_names[-1],
@@ -85,18 +113,57 @@ def _header(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
+def _read(path: Path, header: dict[str, Any], pictures: Pictures) -> list[dict[str, Any]]:
+    """Return the entries of a journal, by file name.
+
+    Raises:
+        DataError: a line that is no edit, or a journal of other pictures.
+    """
     data = read_bytes(path, _LINE)
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         os.truncate(path, whole)
     lines = [_parse(line, f"{path}:{number}") for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1)]
-    if lines and lines[0] != header:
-        for key, value in header.items():
-            if lines[0].get(key) != value:
-                fix = "Open the pictures it was made on, or move the journal away to start again."
-                raise DataError(f"{path}:1[{key}]", expected=str(value), got=str(lines[0].get(key)), fix=fix)
+    if not lines:
+        return []
+    counted = lines[0].get("journal") == 1
+    stated = {"of": BOXES, **lines[0]}
+    for key, value in {"of": BOXES, **(_counted_header(pictures) if counted else header)}.items():
+        if stated.get(key) != value:
+            fix = "Open the pictures it was made on, or move the journal away to start again."
+            raise DataError(f"{path}:1[{key}]", expected=str(value), got=str(stated.get(key)), fix=fix)
+    if counted:
+        lines = [header, *(_by_name(line, pictures, f"{path}:{n}") for n, line in enumerate(lines[1:], start=2))]
+        write_text(path, "".join(_line(line).decode() for line in lines))
     return lines[1:]
+
+
+def _by_name(entry: dict[str, Any], pictures: Pictures, where: str) -> dict[str, Any]:
+    """Return an entry of version 1 with file names in place of numbers."""
+    patch = entry.get("set")
+    if not isinstance(patch, dict):
+        return entry
+    for key in patch:
+        if not (key.isdecimal() and len(key) < 10 and int(key) < len(pictures)):
+            expected = "an edit of this sequence"
+            raise DataError(where, expected=expected, got=f"frame {key} of {len(pictures)}", fix=_LINE.fix)
+    return {**entry, "set": {pictures.names[int(key)]: mark for key, mark in patch.items()}}
+
+
+def require_some(entries: list[dict[str, Any]], pictures: Pictures, path: Path) -> None:
+    """Refuse a journal that says something, but of none of the pictures.
+
+    Raises:
+        DataError: it is of others.
+    """
+    said = {name for entry in entries if isinstance(entry.get("set"), dict) for name in entry["set"]}
+    if said and said.isdisjoint(pictures.names):
+        fix = "Open the pictures it was made on, or move the journal away to start again."
+        raise DataError(path, expected=f"edits of pictures such as {pictures.names[0]}", got=min(said), fix=fix)
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:

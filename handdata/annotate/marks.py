@@ -7,12 +7,12 @@ nearest keyframes. Every edit is a patch, frame -> mark or None, so that undoing
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from handdata.boxes import SOURCES, WITHOUT_BOX, Box, BoxRow
 
 MarkKind = Literal["person", "absent", "kept", "imported"]
-Accepted = Literal["", "watched", "reviewed"]
+Accepted = Literal["", "watched", "reviewed", "confirmed"]
 KEYFRAMES = ("person", "absent")
 FARTHEST = 1e5  # px: no box lies so far from its picture, or is so large
 REACTION_FRAMES = 60  # a mistake seen while watching is redrawn at most this many frames after it was played past
@@ -27,7 +27,8 @@ class Mark:
             "kept": the tracker's box, accepted by a person. "imported": from a file.
         box: (x, y, w, h) px, None without a hand.
         source: who made the box, as the table of boxes says it.
-        accepted: whether a person played past it ("watched") or said so of this frame ("reviewed").
+        accepted: whether a person played or stepped past it ("watched"), said so of this frame ("reviewed"), or kept it
+            though a box drawn later leads elsewhere ("confirmed").
         doubt: 0 sure .. 1 very doubtful.
     """
 
@@ -101,15 +102,26 @@ def set_keyframe(
 
 
 def accept(marks: Mapping[int, Mark], rows: Mapping[int, BoxRow], accepted: Accepted) -> Patch:
-    """Return the patch that freezes these rows as they are; keyframes stay, "reviewed" outranks "watched"."""
+    """Return the patch that freezes these rows as they are; keyframes stay, what outranks "watched" stays."""
     patch: Patch = {}
     for frame, row in rows.items():
         there = marks.get(frame)
         if there is None:
             patch[frame] = Mark("kept", row.box, row.source, accepted, row.doubt)
-        elif not there.is_keyframe and there.accepted not in (accepted, "reviewed"):
+        elif not there.is_keyframe and there.accepted not in (accepted, "reviewed", "confirmed"):
             patch[frame] = replace(there, accepted=accepted)
     return patch
+
+
+def confirm(marks: Mapping[int, Mark], frames: Iterable[int]) -> Patch:
+    """Return the patch that keeps accepted frames although a box drawn later leads elsewhere."""
+    found = {frame: marks[frame] for frame in frames if frame in marks and not marks[frame].is_keyframe}
+    return {frame: replace(mark, accepted="confirmed") for frame, mark in found.items()}
+
+
+def given_back(marks: Mapping[int, Mark], patch: Patch) -> list[int]:
+    """Return the accepted frames that a patch gives back to the tracker, in order: a person is told of them."""
+    return sorted(frame for frame, mark in patch.items() if mark is None and frame in marks and marks[frame].accepted)
 
 
 def release(marks: Mapping[int, Mark], frames: Iterable[int]) -> Patch:
@@ -140,37 +152,21 @@ def imported(rows: Mapping[int, BoxRow], marks: Mapping[int, Mark]) -> Patch:
     return patch
 
 
-def patch_to_json(patch: Patch) -> dict[str, Any]:
-    """Return a patch as the journal writes it."""
-    return {str(frame): None if mark is None else _to_json(mark) for frame, mark in patch.items()}
-
-
-def _to_json(mark: Mark) -> list[Any]:
+def mark_to_json(mark: Mark) -> list[Any]:
+    """Return a mark as the journal writes it."""
     return [mark.kind, mark.box, mark.source, mark.accepted, mark.doubt]
 
 
-def patch_from_json(value: Any, num_frames: int) -> Patch:
-    """Return the patch that the journal holds.
+def mark_from_json(cells: Any) -> Mark:
+    """Return the mark that the journal holds.
 
     Raises:
-        ValueError: it is none, or not of this sequence.
+        ValueError: it is not a mark.
     """
-    if not isinstance(value, dict):
-        raise ValueError("no frames")
-    patch: Patch = {}
-    for key, cells in value.items():
-        frame = int(key) if key.isdecimal() and len(key) < 10 else -1
-        if not 0 <= frame < num_frames:
-            raise ValueError(f"frame {key} of {num_frames}")
-        patch[frame] = None if cells is None else _from_json(cells)
-    return patch
-
-
-def _from_json(cells: Any) -> Mark:
     if not isinstance(cells, list) or len(cells) != 5:
         raise ValueError(f"mark {cells}")
     kind, box, source, accepted, doubt = cells
-    known = kind in ("person", "absent", "kept", "imported") and accepted in ("", "watched", "reviewed")
+    known = kind in ("person", "absent", "kept", "imported") and accepted in get_args(Accepted)
     if not known or source not in SOURCES or (box is None) != (source in WITHOUT_BOX) or not _is_share(doubt):
         raise ValueError(f"mark {cells}")
     if box is None:
@@ -189,3 +185,14 @@ def _is_share(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def runs(frames: Iterable[int]) -> list[range]:
+    """Return frames as stretches of neighbours, in order."""
+    found: list[range] = []
+    for frame in sorted(set(frames)):
+        if found and found[-1].stop == frame:
+            found[-1] = range(found[-1].start, frame + 1)
+        else:
+            found.append(range(frame, frame + 1))
+    return found

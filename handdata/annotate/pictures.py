@@ -8,16 +8,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image as PilImage
 
 from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
-from handdata.errors import DataError, MissingError
-from handdata.pictures.decode import read_raw
+from handdata.errors import DataError, HanddataError, MissingError
+from handdata.pictures.kinds import SUFFIXES
+from handdata.pictures.picture_file import decode, read_bytes
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 FAR_MM = 1000  # depth pictures are shown from 0 (bright) to 1 m: hands in front of a close-range camera
 DECODED_KEPT = 96  # pictures; 88 MB at 640 x 480
 JPEG_QUALITY = 88
+_UPRIGHT = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: those on their side
 
 
 @dataclass
@@ -33,37 +36,50 @@ class Pictures:
     """The pictures of one sequence, in name order.
 
     Attributes:
-        folder: the folder all of them lie in; nothing outside it is ever read.
-        paths: the files.
+        paths: the files, or links to them, as data stores and caches lay them out.
+        targets: the file that each of them was when they were listed; no other is ever read.
         img_names: what the table of boxes calls them.
-        width: px, the same for all.
-        height: px, the same for all.
+        width: px, the same for all; of the largest if `sizes` says each.
+        height: px, the same for all; of the largest if `sizes` says each.
+        first: the number of the first that can be read; it says the size.
+        sizes: (width, height) of each picture, px, where they may differ; such pictures are upright, as EXIF says.
     """
 
-    folder: Path
     paths: tuple[Path, ...]
+    targets: tuple[Path, ...]
     img_names: tuple[str, ...]
     width: int
     height: int
+    first: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
     _recent: _Recent = field(default_factory=_Recent, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The file names."""
+        return tuple(path.name for path in self.paths)
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Return the width and height of picture `index`, px."""
+        return self.sizes[index] if self.sizes else (self.width, self.height)
+
     def read(self, index: int) -> Image:
         """Return picture `index` as (H, W, 3) uint8 BGR; treat it as read-only.
 
         Raises:
-            DataError: a broken picture, one of another size, or a link out of the folder.
+            DataError: a broken picture, one of another size, or a link that leads elsewhere than when it was listed.
         """
         with self._recent.lock:
             if index in self._recent.images:
                 self._recent.images.move_to_end(index)
                 return self._recent.images[index]
-        image = _decode(self.paths[index], self.folder)
-        if image.shape[:2] != (self.height, self.width):
+        image = _decode(self.paths[index], self.targets[index], _UPRIGHT if self.sizes else cv2.IMREAD_UNCHANGED)
+        if not self.sizes and image.shape[:2] != (self.height, self.width):
             expected, got = (
-                f"{self.width} x {self.height} px as the first picture",
+                f"{self.width} x {self.height} px as {self.names[self.first]}",
                 f"{image.shape[1]} x {image.shape[0]}",
             )
             raise DataError(self.paths[index], expected=expected, got=got, fix="Keep one size per sequence.")
@@ -76,24 +92,25 @@ class Pictures:
     def encode(self, index: int, width: int) -> bytes:
         """Return picture `index` as JPEG, shrunk to `width` px if it is wider."""
         image = self.read(index)
-        if width < self.width:
-            height = max(1, round(self.height * width / self.width))
+        if width < image.shape[1]:
+            height = max(1, round(image.shape[0] * width / image.shape[1]))
             image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return data.tobytes()
 
 
-def list_pictures(folder: Path, pattern: str = "*", prefix: str = "") -> Pictures:
+def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_size: bool = False) -> Pictures:
     """List the pictures of a folder in name order, numbers by value.
 
     Args:
         folder: where they lie.
         pattern: which of its files; only picture files count.
         prefix: put before the file names to make img_names (`Grasp2/color/`).
+        any_size: take pictures of several sizes.
 
     Raises:
         MissingError: no folder, or no pictures in it.
-        DataError: a link that leads out of the folder, or a first picture that cannot be read.
+        DataError: none of them can be read.
     """
     if not folder.is_dir():
         raise MissingError(folder, expected="a folder of pictures", got="no such folder", fix="Check the path.")
@@ -102,11 +119,15 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "") -> Picture
     if not paths:
         kinds = ", ".join(SUFFIXES)
         raise MissingError(folder, expected=f"pictures {pattern} ({kinds})", got="none", fix="Check the path.")
-    home = folder.resolve()
-    for path in paths:
-        _stay_inside(path, home)
-    height, width = _decode(paths[0], home).shape[:2]
-    return Pictures(home, tuple(paths), tuple(prefix + path.name for path in paths), width, height)
+    targets = tuple(path.resolve() for path in paths)
+    first, image = _first_readable(paths, targets)
+    height, width = image.shape[:2]
+    img_names = tuple(prefix + path.name for path in paths)
+    if not any_size:
+        return Pictures(tuple(paths), targets, img_names, width, height, first)
+    sizes = tuple(_shown_size(path) or (width, height) for path in paths)
+    width, height = (max(side) for side in zip(*sizes, strict=True))
+    return Pictures(tuple(paths), targets, img_names, width, height, first, sizes)
 
 
 def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]:
@@ -115,19 +136,35 @@ def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]
     return [by_name.get(name.rsplit("/", 1)[-1]) for name in img_names]
 
 
-def _stay_inside(path: Path, folder: Path) -> None:
-    real = path.resolve()
-    if not real.is_relative_to(folder):
-        fix = "Copy the picture there, or open the folder it lies in."
-        raise DataError(path, expected=f"a picture inside {folder}", got=f"a link to {real}", fix=fix)
-
-
-def _decode(path: Path, folder: Path) -> Image:
-    _stay_inside(path, folder)
+def _shown_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height of a picture as it is shown, by its header; None if that cannot be read."""
     try:
-        raw = read_raw(path)
+        with PilImage.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            return image.size[::-1] if turned else image.size
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def _first_readable(paths: Sequence[Path], targets: Sequence[Path]) -> tuple[int, Image]:
+    """Return the number and pixels of the first picture that can be read; raise the first one's fault if none can."""
+    fault: HanddataError | None = None
+    for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
+        try:
+            return number, _decode(path, target)
+        except HanddataError as error:
+            fault = fault or error
+    raise fault or ValueError("no pictures")
+
+
+def _decode(path: Path, target: Path, flags: int = cv2.IMREAD_UNCHANGED) -> Image:
+    if path.resolve() != target:
+        fix = "Open the sequence again if that is meant."
+        raise DataError(path, expected=f"the picture {target}", got=f"a link to {path.resolve()}", fix=fix)
+    try:
+        raw = decode(path, read_bytes(path), flags)
     except DataError as error:
-        fix = "Replace that picture, or move it out of the folder."
+        fix = "It is skipped. Replace it, or move it out of the folder."
         raise DataError(path, expected=error.expected, got=error.got, fix=fix) from error
     if raw.dtype == np.uint16:
         near = np.clip(255.0 - raw * (255.0 / FAR_MM), 0, 255)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from handdata import manifest
 from handdata.annotate.pictures import Pictures, list_pictures
+from handdata.boxes import read_boxes
 from handdata.converters import DATASETS
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import ConfigError, HanddataError, MissingError
+from handdata.pictures.kinds import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ def dataset_folder(dataset: str, native: Path) -> Path:
     layout = _layout(dataset)
     if layout is None:
         known = ", ".join(name for name in DATASETS if _layout(name) is not None)
-        fix = "For any other folder of pictures: --images DIR --out FILE.csv."
-        raise ConfigError("annotate-bbox", expected=f"a dataset with sequences ({known})", got=dataset, fix=fix)
+        fix = "For other pictures: annotate-bbox --images DIR --out FILE.csv, or annotate DIR."
+        raise ConfigError("annotate", expected=f"a dataset with sequences ({known})", got=dataset, fix=fix)
     below = sorted(path for path in native.iterdir() if path.is_dir()) if native.is_dir() else []
     for candidate in (native, *below):
         if _sequences(layout, candidate):
@@ -58,6 +60,31 @@ def open_sequence(dataset: str, sequence: str, root: Path) -> Pictures:
     folder = root / layout.parent / sequence / layout.inside
     prefix = "/".join(part for part in (sequence, layout.inside) if part) + "/"
     return list_pictures(folder, layout.pattern, prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sequence is: its frames, and those of them that a person accepted, by its table of boxes."""
+
+    name: str
+    frames: int
+    accepted: int
+
+
+def progress(dataset: str, root: Path, tables: Path) -> list[Progress]:
+    """Return how far each sequence of the dataset in folder `root` is, by the tables in folder `tables`."""
+    layout = _layout(dataset)
+    return [] if layout is None else [_progress_of(layout, root, name, tables) for name in _sequences(layout, root)]
+
+
+def _progress_of(layout: Layout, root: Path, name: str, tables: Path) -> Progress:
+    folder, table = root / layout.parent / name / layout.inside, tables / f"{name}.csv"
+    frames = sum(path.suffix.lower() in SUFFIXES for path in folder.glob(layout.pattern))
+    try:
+        accepted = sum(row.reviewed for row in read_boxes(table)) if table.exists() else 0
+    except HanddataError:
+        accepted = 0  # a damaged table is named when its sequence is opened
+    return Progress(name, frames, min(accepted, frames))
 
 
 def _layout(dataset: str) -> Layout | None:

@@ -1,25 +1,22 @@
 """One sequence in work: what a person says about its boxes, kept safe, and what the tracker makes of it. No HTTP."""
 
-import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from handdata.annotate import marks as edits
-from handdata.annotate.history import History
-from handdata.annotate.journal import Journal
-from handdata.annotate.marks import ABSENT, Accepted, Mark, Patch
+from handdata.annotate.edited import EditedSequence
+from handdata.annotate.history import BOX_CODEC
+from handdata.annotate.journal import BOXES
+from handdata.annotate.marks import ABSENT, Accepted, Mark, runs
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.timeline import FrameBox, Tips, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
-from handdata.files.locks import signed
 
 
-class Session:
+class Session(EditedSequence[Mark]):
     """A sequence opened for annotating.
 
     Every edit is on the disk before its method returns. `work` tracks a little further; a thread of the server's
@@ -39,57 +36,34 @@ class Session:
     def __init__(
         self, pictures: Pictures, path: Path, settings: TrackerSettings | None = None, tips: Tips | None = None
     ) -> None:
-        self.pictures = pictures
-        self.path = path
         self.tips: Tips = tips or [[] for _ in range(len(pictures))]
         self._board = SequenceTracks(pictures, settings or TrackerSettings())
-        self._mutex = threading.RLock()
-        self._saving = threading.Lock()  # the thread that tracks saves too
-        self._edits = 0
-        self._open = True
-        with ExitStack() as opened:
-            opened.enter_context(signed(path))
-            self._journal = opened.enter_context(Journal(path.with_suffix(".journal"), pictures))
-            self._history = self._replay()
-            if not self._journal.entries and path.exists():
-                self.import_rows(read_boxes(path), str(path))
-            self._files = opened.pop_all()
+        super().__init__(pictures, path, BOX_CODEC, BOXES)
 
-    def close(self) -> None:
-        """Write the table and let go of the sequence; once is enough."""
-        with self._mutex:
-            if self._open and self._history.marks:
-                self.save()
-            self._open = False
-            self._files.close()
-
-    def _replay(self) -> History:
-        history = History(len(self.pictures))
-        for number, entry in enumerate(self._journal.entries, start=2):
-            try:
-                history.apply(entry)
-            except (ValueError, TypeError) as error:
-                where, fix = f"{self._journal.path}:{number}", "Restore the journal from a copy."
-                raise DataError(where, expected="an edit of this sequence", got=str(error), fix=fix) from error
-        return history
+    def _begin(self) -> None:
+        if not self._journal.entries and self.path.exists():
+            self.import_rows(read_boxes(self.path), str(self.path))
 
     # ---- edits
 
-    def keyframe(self, frame: int, box: Box) -> None:
+    def keyframe(self, frame: int, box: Box) -> list[int]:
         """Take a box that a person drew, and track on from it.
 
+        Returns:
+            Frames that the person had seen and that may change now: those just passed on the way to the mistake.
+
         Raises:
-            ConfigError: no such frame, or a box that is none or lies outside the picture.
+            ConfigError: no such frame, or a box without a size or outside the picture.
         """
         with self._mutex:
             self._check(frame)
-            self._set_keyframe("keyframe", frame, edits.person(self._checked(box)))
+            return self._set_keyframe("keyframe", frame, edits.person(self._checked(box)))
 
-    def absent(self, frame: int) -> None:
-        """Take a person's word that there is no hand from this frame on, until the next keyframe."""
+    def absent(self, frame: int) -> list[int]:
+        """Take a person's word that the hand is gone from this frame to the next keyframe; return as `keyframe`."""
         with self._mutex:
             self._check(frame)
-            self._set_keyframe("absent", frame, ABSENT)
+            return self._set_keyframe("absent", frame, ABSENT)
 
     def clear(self, frame: int) -> None:
         """Take a keyframe away; the tracker decides again."""
@@ -101,28 +75,30 @@ class Session:
 
     def watch(self, first: int, last: int) -> int:
         """Freeze frames that a person played past, up to the first that is not yet settled; return how many."""
-        return self._accept("watch", first, last, "watched")
+        return self._accept("watch", self._stretch(first, last), "watched")
+
+    def see(self, frames: Sequence[int]) -> int:
+        """Freeze frames that a person stepped past, those not yet settled left out; return how many.
+
+        Raises:
+            ConfigError: no such frame.
+        """
+        stretches = [self._stretch(run[0], run[-1]) for run in runs(frames)]
+        return sum(self._accept("seen", stretch, "watched") for stretch in stretches)
 
     def review(self, first: int, last: int) -> int:
         """Freeze frames that a person accepted one by one; return how many of them changed."""
-        return self._accept("review", first, last, "reviewed")
+        return self._accept("review", self._stretch(first, last), "reviewed")
+
+    def confirm(self, first: int, last: int) -> None:
+        """Keep accepted frames as they are, although a box drawn later leads elsewhere."""
+        with self._mutex:
+            self._commit("confirm", edits.confirm(self._history.marks, self._stretch(first, last)))
 
     def release(self, first: int, last: int) -> None:
         """Give accepted frames back to the tracker."""
         with self._mutex:
-            self._check(first)
-            self._check(last)
-            self._commit("release", edits.release(self._history.marks, range(first, last + 1)))
-
-    def undo(self) -> bool:
-        """Take the last edit back; False if there is none."""
-        with self._mutex:
-            return self._write(self._history.undo_entry())
-
-    def redo(self) -> bool:
-        """Make the edit that was taken back last again; False if there is none."""
-        with self._mutex:
-            return self._write(self._history.redo_entry())
+            self._commit("release", edits.release(self._history.marks, self._stretch(first, last)))
 
     def import_rows(self, rows: Sequence[BoxRow], where: str) -> int:
         """Replace all boxes by a table's, matched by file name; return how many pictures it has a row for.
@@ -152,17 +128,17 @@ class Session:
         numbers = numbers_of(self.pictures, [row.img_name for row in chosen])
         return {number: row for number, row in zip(numbers, chosen, strict=True) if number is not None}
 
-    def _set_keyframe(self, op: str, frame: int, mark: Mark) -> None:
+    def _set_keyframe(self, op: str, frame: int, mark: Mark) -> list[int]:
         history = self._history
         patch = edits.set_keyframe(history.marks, frame, mark, len(self.pictures), history.watched_to())
+        given_back = edits.given_back(history.marks, patch)
         self._commit(op, patch)
+        return given_back
 
-    def _accept(self, op: str, first: int, last: int, accepted: Accepted) -> int:
+    def _accept(self, op: str, frames: range, accepted: Accepted) -> int:
         with self._mutex:
-            self._check(first)
-            self._check(last)
             cells, rows = self.cells(), {}
-            for frame in range(first, last + 1):
+            for frame in frames:
                 cell = cells[frame]
                 if not cell.settled or (accepted == "watched" and cell.source == "lost"):
                     break
@@ -170,23 +146,6 @@ class Session:
             patch = edits.accept(self._history.marks, rows, accepted)
             self._commit(op, patch)
             return len(patch)
-
-    def _commit(self, op: str, patch: Patch) -> None:
-        if patch:
-            self._write(self._history.entry(op, patch))
-
-    def _write(self, entry: dict[str, Any] | None) -> bool:
-        """Write an edit to the disk, then make it so."""
-        if entry is None:
-            return False
-        self._journal.append(entry)
-        self._history.apply(entry)
-        self._edits += 1
-        return True
-
-    def _check(self, frame: int) -> None:
-        if not 0 <= frame < len(self.pictures):
-            raise ConfigError("frame", expected=f"0 to {len(self.pictures) - 1}", got=str(frame))
 
     def _checked(self, box: Box) -> Box:
         x, y, w, h = (round(float(value), 2) for value in box)
@@ -199,25 +158,9 @@ class Session:
     # ---- what there is
 
     @property
-    def marks(self) -> dict[int, Mark]:
-        """What is fixed, by frame (a copy)."""
-        with self._mutex:
-            return dict(self._history.marks)
-
-    @property
     def version(self) -> tuple[int, int]:
         """Changes with every edit, and with every frame tracked: what is saved of an older version is out of date."""
         return self._edits, self._board.num_tracked
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an edit to take back."""
-        return bool(self._history.done)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an edit to make again."""
-        return bool(self._history.undone)
 
     @property
     def broken(self) -> dict[int, HanddataError]:

@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handdata.annotate.blend import blend, motion_doubt
+from handdata.annotate.blend import AGREE, blend, motion_doubts, overlap
 from handdata.annotate.marks import Mark, Span
-from handdata.annotate.tracks import Need, Track, needs
+from handdata.annotate.tracks import Need, Start, Track, needs
 from handdata.boxes import Box
 
 Tips = list[list[tuple[float, float]]]  # fingertips labelled in each picture, px, (0, 0) the centre of the first pixel
@@ -19,12 +19,14 @@ class FrameBox:
     """One frame as the page shows it.
 
     Attributes:
-        box: (x, y, w, h) px, None where there is none.
+        box: (x, y, w, h) px, None if the frame has no box.
         source: who made it: person, tracker, interpolated, dataset, absent, lost.
         doubt: 0 sure .. 1 very doubtful.
-        accepted: "", "watched" or "reviewed".
+        accepted: "", "watched", "reviewed" or "confirmed".
         kind: the mark's kind, "" where the tracker decides.
         settled: False while tracking that may still change it is under way.
+        reason: what the doubt is of, one of REASONS; "" without any.
+        disputed: whether it was accepted, and a box drawn later leads elsewhere: a person is asked.
     """
 
     box: Box | None
@@ -33,8 +35,11 @@ class FrameBox:
     accepted: str = ""
     kind: str = ""
     settled: bool = True
+    disputed: bool = False
+    reason: str = ""
 
 
+BESIDE = 5  # frames: so soon after a box was drawn, another elsewhere is not the same hand
 UNKNOWN = FrameBox(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
 
 
@@ -55,15 +60,74 @@ def span_cells(
         cells = dict.fromkeys(cells, FrameBox(None, "absent", 0.0))
     wanted = needs(span, marks)
     tracks = {need.start.step: find(need) for need in wanted}
+    apart = disputed(span, marks, tracks or _standing(span, marks))
     if tracks:
-        known = _known_boxes(span, marks)
+        known = {frame: box for frame, box in _known_boxes(span, marks).items() if frame not in apart}
         for first, end in _runs(span, known):
             cells.update(_run_cells(first, min(end, last), known, end, tracks, size))
     for frame in cells:
         if frame in marks:
             mark = marks[frame]
-            cells[frame] = FrameBox(mark.box, mark.source, mark.doubt, mark.accepted, mark.kind)
+            asked = frame in apart and mark.accepted != ""
+            doubt = 1.0 if asked else mark.doubt
+            cells[frame] = FrameBox(mark.box, mark.source, doubt, mark.accepted, mark.kind, disputed=asked)
     return cells
+
+
+def disputed(span: Span, marks: Mapping[int, Mark], tracks: Mapping[int, Track]) -> set[int]:
+    """Return the fixed frames inside a span that a person's boxes speak against; they are no anchors for tracks.
+
+    That is: those beside a keyframe which the track from there leads away from, up to where they meet again; and those
+    which every direction that still follows leads away from. What a person confirmed is never among them.
+    """
+    found: set[int] = set()
+    opinions: dict[int, list[bool]] = {}
+    for track in tracks.values():
+        step, reached = track.start.step, track.start.frame + track.start.step * (len(track.boxes) - 1)
+        frames = range(track.start.frame + step, min(max(reached, span.first), span.last) + step, step)
+        fixed = {frame: marks[frame] for frame in frames if frame in marks}
+        open_to = {f: m for f, m in fixed.items() if not m.is_keyframe and m.accepted != "confirmed"}
+        found |= _beside(track, open_to)
+        for frame, mark in open_to.items():
+            box = track.at(frame)
+            if mark.box is not None and box is not None:
+                opinions.setdefault(frame, []).append(overlap(mark.box, box) < AGREE)
+    return found | {frame for frame, said in opinions.items() if all(said)}
+
+
+def _standing(span: Span, marks: Mapping[int, Mark]) -> dict[int, Track]:
+    """Return tracks that are lost at once, for a span that is fixed all over: nothing in it was tracked."""
+    found: dict[int, Track] = {}
+    for step, frame in ((1, span.left), (-1, span.right)):
+        box = None if frame is None else marks[frame].box
+        if frame is not None and box is not None:
+            found[step] = Track(Start(frame, box, step))
+            found[step].boxes += [None] * (span.last - span.first)
+    return found
+
+
+def _beside(track: Track, fixed: Mapping[int, Mark]) -> set[int]:
+    """Return the fixed frames next to a track's start that it leads away from, up to where they meet again.
+
+    Where the track is lost, they go on as far as they stay in one place; the first must lie elsewhere than the start.
+    """
+    found: set[int] = set()
+    before: Box | None = None  # the last box that was led away from
+    for frame, mark in fixed.items():
+        box = track.at(frame)
+        if mark.box is None:
+            break
+        if box is not None:
+            apart = overlap(mark.box, box) < AGREE
+        elif before is not None:
+            apart = overlap(mark.box, before) >= AGREE
+        else:
+            apart = abs(frame - track.start.frame) <= BESIDE and overlap(mark.box, track.start.box) < AGREE
+        if not apart:
+            break
+        found.add(frame)
+        before = mark.box
+    return found
 
 
 def _known_boxes(span: Span, marks: Mapping[int, Mark]) -> dict[int, Box]:
@@ -85,12 +149,23 @@ def _run_cells(
     forward = tracks[1].between(first, end) if 1 in tracks else nowhere
     backward = tracks[-1].between(first, end) if -1 in tracks else nowhere
     mixed = blend(forward, backward, known.get(first), known.get(end))
-    doubt = np.maximum(mixed.doubt, motion_doubt(mixed.boxes, *size))
+    doubts = {"apart": mixed.doubt, "looks": _unlike(first, end, tracks), **motion_doubts(mixed.boxes, *size)}
+    doubt, reason = np.max(list(doubts.values()), axis=0), np.argmax(list(doubts.values()), axis=0)
+    reasons = list(doubts)
     settled = _settled(first, end, known, tracks)
     return {
-        first + i: _cell(mixed.boxes[i], bool(mixed.tracked[i]), float(doubt[i]), settled=settled(first + i))
+        first + i: replace(
+            _cell(mixed.boxes[i], bool(mixed.tracked[i]), float(doubt[i]), settled=settled(first + i)),
+            reason=reasons[reason[i]] if doubt[i] > 0 else "",
+        )
         for i in range(last - first + 1)
     }
+
+
+def _unlike(first: int, end: int, tracks: Mapping[int, Track]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the doubt (T,) by the colours in the box: that of the direction which looks more like the drawn hand."""
+    seen = np.array([track.unlike_between(first, end) for track in tracks.values()]).reshape(len(tracks), -1)
+    return np.asarray(np.where(np.isfinite(seen), seen, 1.0).min(axis=0) * np.isfinite(seen).any(axis=0), np.float64)
 
 
 def _settled(first: int, end: int, known: Mapping[int, Box], tracks: Mapping[int, Track]) -> Callable[[int], bool]:

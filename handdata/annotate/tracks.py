@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.annotate.looks import Look, look_of, unlikeness
 from handdata.annotate.marks import Mark, Span
 from handdata.annotate.pictures import Pictures
 from handdata.annotate.tracker import Follower, TrackerSettings, can_follow
@@ -31,24 +32,39 @@ class Start:
 
 @dataclass
 class Track:
-    """Boxes from the start on; entry i is frame `start.frame + i * start.step`, None where the target was lost."""
+    """Boxes from the start on; entry i is frame `start.frame + i * start.step`, None where the target was lost.
+
+    `unlike` says of each how unlike the hand at the start it looks, 0 .. 1.
+    """
 
     start: Start
     boxes: list[Box | None] = field(default_factory=list)
+    unlike: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.boxes.append(self.start.box)
+        self.unlike.append(0.0)
 
     def reaches(self, frame: int) -> bool:
         """Say whether the track has got as far as `frame`."""
         return len(self.boxes) > (frame - self.start.frame) * self.start.step
 
+    def at(self, frame: int) -> Box | None:
+        """Return the box at `frame`, None where it was lost, or is not yet there."""
+        place = (frame - self.start.frame) * self.start.step
+        return self.boxes[place] if 0 <= place < len(self.boxes) else None
+
+    def unlike_between(self, first: int, last: int) -> NDArray[np.float64]:
+        """Return how unlike the hand at the start frames first..last look, (T,); NaN where lost or not yet there."""
+        places = [(frame - self.start.frame) * self.start.step for frame in range(first, last + 1)]
+        there = [0 <= place < len(self.unlike) and self.boxes[place] is not None for place in places]
+        return np.array([self.unlike[at] if ok else np.nan for at, ok in zip(places, there, strict=True)], float)
+
     def between(self, first: int, last: int) -> NDArray[np.float64]:
         """Return frames first..last, in order of time, (T, 4) px; NaN where lost or not yet there."""
         out = np.full((last - first + 1, 4), np.nan)
         for row, frame in enumerate(range(first, last + 1)):
-            place = (frame - self.start.frame) * self.start.step
-            box = self.boxes[place] if 0 <= place < len(self.boxes) else None
+            box = self.at(frame)
             if box is not None:
                 out[row] = box
         return out
@@ -63,6 +79,7 @@ class Tracks:
         self._tracks: OrderedDict[Start, Track] = OrderedDict()
         self.broken: dict[int, HanddataError] = {}  # frame -> what is wrong with its picture
         self._followers: OrderedDict[Start, tuple[Follower | None, int]] = OrderedDict()
+        self._looks: dict[Start, Look | None] = {}  # of the box at the start
 
     def get(self, start: Start) -> Track:
         """Return the track from this start, as far as it has grown."""
@@ -77,20 +94,22 @@ class Tracks:
         """Track one frame further; a picture that cannot be read counts as lost and is named in `broken`."""
         start = track.start
         follower, reached = self._follower(start)
-        box: Box | None = None
+        box, unlike = None, 1.0
         while reached < len(track.boxes):
             reached += 1
-            box = self._follow(follower, start.frame + reached * start.step)
+            box, unlike = self._follow(follower, start, start.frame + reached * start.step)
             self._followers[start] = (follower, reached)
+        track.unlike.append(unlike)  # before the box: another thread reads as far as there are boxes
         track.boxes.append(box)
 
-    def _follow(self, follower: Follower | None, frame: int) -> Box | None:
+    def _follow(self, follower: Follower | None, start: Start, frame: int) -> tuple[Box | None, float]:
         try:
             image = self._pictures.read(frame)
         except HanddataError as error:
             self.broken[frame] = error
-            return None
-        return None if follower is None else follower.follow(image)
+            return None, 1.0
+        box = None if follower is None else follower.follow(image)
+        return box, 1.0 if box is None else unlikeness(self._looks.get(start), look_of(image, box))
 
     def _follower(self, start: Start) -> tuple[Follower | None, int]:
         if start not in self._followers:
@@ -104,7 +123,9 @@ class Tracks:
         if not can_follow(start.box, self._pictures.width, self._pictures.height):
             return None  # an imported box outside the picture
         try:
-            return Follower(self._pictures.read(start.frame), start.box, self._settings)
+            image = self._pictures.read(start.frame)
+            self._looks[start] = look_of(image, start.box)
+            return Follower(image, start.box, self._settings)
         except HanddataError as error:
             self.broken[start.frame] = error
             return None

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from handdata.annotate.session import Session
+from handdata.annotate.workplace import BackgroundWork
 from handdata.errors import HanddataError
 
 SAVE_EVERY_S = 5.0
@@ -18,7 +18,7 @@ class Worker(threading.Thread):
         trouble: why the table could not be written, "" if it could.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BackgroundWork) -> None:
         super().__init__(name="tracking", daemon=True)
         self.focus = 0
         self.trouble = ""
@@ -38,6 +38,12 @@ class Worker(threading.Thread):
                 self._save()
             self._wake.wait(IDLE_S)
             self._wake.clear()
+
+    def look_at(self, focus: int) -> None:
+        """Note the frame in view; what there is to do may be there."""
+        if focus != self.focus:
+            self.focus = focus
+            self.wake()
 
     def wake(self) -> None:
         """Look for work now: something was edited."""

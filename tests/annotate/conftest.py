@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from handdata.annotate.pictures import Pictures, list_pictures
 from handdata.annotate.session import Session
+from handdata.annotate.tracker import TrackerSettings
 from handdata.boxes import Box
 
 WIDTH, HEIGHT, SIDE = 160, 120, 40
 NUM_FRAMES = 24
+EXACT = TrackerSettings("kcf")  # follows whole pixels exactly, which tests of the session want
 
 
 def textured(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -51,7 +53,7 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(pictures: Pictures, table: Path) -> Iterator[Session]:
-    opened = Session(pictures, table)
+    opened = Session(pictures, table, EXACT)
     yield opened
     opened.close()
 

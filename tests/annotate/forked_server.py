@@ -8,9 +8,12 @@ import os
 import sys
 from pathlib import Path
 
+from handdata.annotate.page_state import BoxPlace
 from handdata.annotate.pictures import list_pictures
-from handdata.annotate.server import listen, serve
+from handdata.annotate.server import serve
 from handdata.annotate.session import Session
+from handdata.annotate.worker import Worker
+from handdata.serving.local import listen
 
 
 def main() -> None:
@@ -21,7 +24,8 @@ def main() -> None:
             os.dup2(1, 2)  # the address is said on standard error
             sys.stdout.write(f"{os.getpid()}\n")
             sys.stdout.flush()
-            serve(Session(pictures, table), listen("127.0.0.1", 0), "127.0.0.1")
+            session = Session(pictures, table)
+            serve(BoxPlace(session), Worker(session), listen("127.0.0.1", 0), "127.0.0.1")
             os._exit(0)
         os.waitpid(child, 0)
         sys.stdout.write("dead\n")

@@ -77,8 +77,11 @@ def lives(made_folder: Path, table: Path) -> Iterator[Lives]:
 
 
 def fixed(answer: dict[str, Any]) -> tuple[Any, ...]:
-    """What a person has said, as the server states it: every mark, and whether there is something to undo and redo."""
-    marks = {frame: cell[:5] for frame, cell in answer["frames"].items() if cell[4]}
+    """What a person has said, as the server states it: every mark, and whether there is something to undo and redo.
+
+    Without the doubt of a frame, which is not said but found: it rises when the tracker contradicts a box that is kept.
+    """
+    marks = {frame: [*cell[:2], *cell[3:5]] for frame, cell in answer["frames"].items() if cell[4]}
     return marks, answer["undo"], answer["redo"]
 
 

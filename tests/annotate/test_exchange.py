@@ -90,7 +90,7 @@ def test_mot_counts_frames_from_one(rows: list[BoxRow], pictures: Pictures) -> N
     lines = export_text("mot", rows, pictures).splitlines()
 
     assert len(lines) == NUM_FRAMES - 2
-    assert lines[0] == "2,1,13.0,21.0,40.0,40.0,0.75,-1,-1,-1"
+    assert lines[0] == "2,1,13.0,21.0,40.0,40.0,1,1,1"  # ground truth: confidence, class, visibility
 
 
 COCO = '{"images": [{"id": 1, "file_name": "img_0.png"}], "annotations": [%s]}'

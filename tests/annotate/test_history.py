@@ -7,20 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handdata.annotate import marks as edits
-from handdata.annotate.history import History
+from handdata.annotate.history import History, box_history
 from handdata.annotate.marks import ABSENT, Mark, Patch, Span, person, spans
 from handdata.boxes import Box, BoxRow
 
 BOX: Box = (1.0, 2.0, 30.0, 30.0)
 KEPT = Mark("kept", BOX, "tracker", "watched", 0.25)
 FRAMES = 20
+NAMES = tuple(f"{frame}.png" for frame in range(FRAMES))
 
 marks = st.sampled_from([person(BOX), ABSENT, KEPT, Mark("imported", None, "lost"), None])
 patches = st.dictionaries(st.integers(0, FRAMES - 1), marks, min_size=1, max_size=6)
 actions = st.lists(st.one_of(patches, st.sampled_from(["undo", "redo"])), max_size=30)
 
 
-def play(history: History, chosen: list[Patch | str]) -> list[dict]:
+def play(history: History[Mark], chosen: list[Patch | str]) -> list[dict]:
     """Make edits as a session does; return what the journal holds then, as read back from its text."""
     entries = []
     for number, action in enumerate(chosen):
@@ -36,7 +37,7 @@ def play(history: History, chosen: list[Patch | str]) -> list[dict]:
 
 @given(actions)
 def test_reading_the_journal_back_gives_the_same_state(chosen: list[Patch | str]) -> None:
-    first, second = History(FRAMES), History(FRAMES)
+    first, second = box_history(NAMES), box_history(NAMES)
     for entry in play(first, chosen):
         second.apply(entry)
 
@@ -45,7 +46,7 @@ def test_reading_the_journal_back_gives_the_same_state(chosen: list[Patch | str]
 
 @given(actions)
 def test_undoing_everything_gives_nothing_and_redoing_gives_it_back(chosen: list[Patch | str]) -> None:
-    history = History(FRAMES)
+    history = box_history(NAMES)
     play(history, [action for action in chosen if not isinstance(action, str)])
     before = dict(history.marks)
 
@@ -58,7 +59,7 @@ def test_undoing_everything_gives_nothing_and_redoing_gives_it_back(chosen: list
 
 
 def test_playing_on_is_undone_as_one() -> None:
-    history = History(FRAMES)
+    history = box_history(NAMES)
     for op, patch in [("keyframe", {0: person(BOX)}), ("watch", {1: KEPT}), ("watch", {2: KEPT, 3: KEPT})]:
         history.apply(history.entry(op, patch))
 
@@ -67,8 +68,53 @@ def test_playing_on_is_undone_as_one() -> None:
     assert history.marks == {0: person(BOX)}
 
 
+def test_stepping_past_frames_is_undone_and_redone_with_the_edit_before_it() -> None:
+    history = box_history(NAMES)
+    for op, patch in [
+        ("keyframe", {0: person(BOX)}),
+        ("keyframe", {9: ABSENT}),
+        ("seen", {1: KEPT}),
+        ("seen", {2: KEPT}),
+    ]:
+        history.apply(history.entry(op, patch))
+
+    assert history.undo_entry() == {"op": "undo", "count": 3}
+    history.apply({"op": "undo", "count": 3})
+    assert history.marks == {0: person(BOX)}
+    assert history.redo_entry() == {"op": "redo", "count": 3}
+
+
+def test_what_was_played_or_stepped_past_of_late_reaches_to_the_furthest_of_it() -> None:
+    """Stepping back to where a mistake began does not forget how far the person had been."""
+    history = box_history(NAMES)
+    for op, patch in [
+        ("watch", {5: KEPT, 6: KEPT}),
+        ("seen", {9: KEPT}),
+        ("seen", {8: KEPT}),
+        ("keyframe", {7: ABSENT}),
+    ]:
+        history.apply(history.entry(op, patch))
+
+    assert history.watched_to() == 9
+    history.apply(history.entry("seen", {12: KEPT}))
+    assert history.watched_to() == 12
+
+
+def test_edits_of_pictures_that_are_gone_stay_in_the_count_and_come_back_with_them() -> None:
+    whole = box_history(NAMES)
+    entries = play(whole, [{0: person(BOX)}, {5: KEPT}, {7: person(BOX)}, "undo"])
+    fewer = box_history(tuple(name for name in NAMES if name != "5.png"))
+    for entry in entries:
+        fewer.apply(entry)
+
+    assert fewer.marks == {0: person(BOX)}
+    assert fewer.undo_entry() == {"op": "undo", "count": 2}  # what cannot be seen to change goes with what can
+    fewer.apply({"op": "undo", "count": 2})
+    assert fewer.marks == {}
+
+
 def test_an_edit_after_undoing_ends_what_could_be_redone() -> None:
-    history = History(FRAMES)
+    history = box_history(NAMES)
     play(history, [{0: person(BOX)}, "undo", {1: ABSENT}])
 
     assert history.redo_entry() is None
@@ -81,16 +127,16 @@ def test_an_edit_after_undoing_ends_what_could_be_redone() -> None:
         {"op": "undo", "count": 0},
         {"op": "redo", "count": "all"},
         {"op": "keyframe"},
-        {"op": "keyframe", "set": {"20": None}},
-        {"op": "keyframe", "set": {"x": None}},
-        {"op": "keyframe", "set": {"0": ["person", [1, 2, 3], "person", "", 0]}},
-        {"op": "keyframe", "set": {"0": ["someone", [1, 2, 3, 4], "person", "", 0]}},
-        {"op": "keyframe", "set": {"0": ["person", None, "person", "", 0]}},
+        {"op": "keyframe", "set": {"": None}},
+        {"op": "keyframe", "set": {"a/0.png": None}},
+        {"op": "keyframe", "set": {"0.png": ["person", [1, 2, 3], "person", "", 0]}},
+        {"op": "keyframe", "set": {"0.png": ["someone", [1, 2, 3, 4], "person", "", 0]}},
+        {"op": "keyframe", "set": {"gone.png": ["person", None, "person", "", 0]}},
     ],
 )
 def test_an_entry_that_does_not_fit_is_refused(entry: dict) -> None:
     with pytest.raises((ValueError, TypeError)):
-        History(FRAMES).apply(entry)
+        box_history(NAMES).apply(entry)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,11 @@ def test_10000_malformed_requests_are_answered_without_a_traceback(
     code = (
         "import sys, secrets; from pathlib import Path; secrets.token_urlsafe = lambda _: sys.argv[3]\n"
         "from handdata.annotate.pictures import list_pictures; from handdata.annotate.session import Session\n"
-        "from handdata.annotate.server import listen, serve\n"
-        "serve(Session(list_pictures(Path(sys.argv[1])), Path(sys.argv[2])), listen('127.0.0.1', 0), '127.0.0.1')"
+        "from handdata.annotate.page_state import BoxPlace; from handdata.annotate.worker import Worker\n"
+        "from handdata.annotate.server import serve\n"
+        "from handdata.serving.local import listen\n"
+        "session = Session(list_pictures(Path(sys.argv[1])), Path(sys.argv[2]))\n"
+        "serve(BoxPlace(session), Worker(session), listen('127.0.0.1', 0), '127.0.0.1')"
     )
     log = tmp_path / "stderr.txt"
     with log.open("w") as stderr:

@@ -8,7 +8,8 @@ import pytest
 
 from handdata.annotate.fingertips import dexter_tips
 from handdata.annotate.pictures import DECODED_KEPT, Pictures, list_pictures
-from handdata.annotate.sequences import dataset_folder, open_sequence
+from handdata.annotate.sequences import Progress, dataset_folder, open_sequence, progress
+from handdata.boxes import BoxRow, write_boxes
 from handdata.errors import ConfigError, DataError, MissingError
 
 PICTURE = np.full((6, 8, 3), 90, np.uint8)
@@ -57,6 +58,17 @@ def test_unknown_sequences_and_datasets_are_named(tmp_path: Path) -> None:
         dataset_folder("stereo", tmp_path)
 
 
+def test_the_progress_of_each_sequence_is_read_off_its_table(tmp_path: Path) -> None:
+    for name in ("Grasp1", "Rigid"):
+        for i in (1, 2, 3):
+            write(tmp_path / "data" / name / "color" / f"Color_{i:04}.bmp")
+    rows = [BoxRow(f"Grasp1/color/Color_{i:04}.bmp", None, "absent", reviewed=i < 3) for i in (1, 2, 3)]
+    write_boxes(tmp_path / "Grasp1.csv", rows)
+    (tmp_path / "Rigid.csv").write_text("no table")
+
+    assert progress("dexter", tmp_path, tmp_path) == [Progress("Grasp1", 3, 2), Progress("Rigid", 3, 0)]
+
+
 def test_folders_without_pictures_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no such folder"):
         list_pictures(tmp_path / "none")
@@ -69,7 +81,7 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     write(tmp_path / "b.png", np.zeros((6, 9, 3), np.uint8))
 
-    with pytest.raises(DataError, match=r"b\.png: expected 8 x 6 px as the first picture, got 9 x 6"):
+    with pytest.raises(DataError, match=r"b\.png: expected 8 x 6 px as a\.png, got 9 x 6"):
         list_pictures(tmp_path).read(1)
 
 

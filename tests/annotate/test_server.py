@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +14,17 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.annotate.access import host_name
+from handdata.annotate.page_state import PAGE, BoxPlace
 from handdata.annotate.pictures import list_pictures
-from handdata.annotate.server import listen, make_server
+from handdata.annotate.server import make_server
 from handdata.annotate.session import Session
 from handdata.annotate.worker import Worker
 from handdata.boxes import read_boxes
-from handdata.errors import BusyError, DataError
+from handdata.errors import BusyError, DataError, HanddataError
+from handdata.serving.access import host_name
+from handdata.serving.local import listen
 from tests.annotate.conftest import NUM_FRAMES, place
+from tests.served import served
 
 TOKEN = "a-token-of-this-run"
 KEYFRAME = {"op": "keyframe", "frame": 0, "box": list(place(0))}
@@ -30,19 +32,11 @@ Ask = Callable[..., tuple[int, dict[str, str], bytes]]
 
 
 @contextmanager
-def served(session: Session) -> Iterator[int]:
+def opened(session: Session) -> Iterator[int]:
     """Serve a session from a thread; gives the port."""
     worker = Worker(session)
-    server = make_server(session, worker, TOKEN)
-    sock = listen("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    worker.start()
-    thread.start()
-    yield sock.getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
-    worker.stop()
-    sock.close()
+    with served(make_server(BoxPlace(session), worker, TOKEN), worker) as port:
+        yield port
 
 
 def asker(port: int) -> Ask:
@@ -73,7 +67,7 @@ def asker(port: int) -> Ask:
 @pytest.fixture
 def change(session: Session) -> Iterator[Ask]:
     """Ask a server of one's own, where edits are welcome."""
-    with served(session) as port:
+    with opened(session) as port:
         yield asker(port)
 
 
@@ -88,7 +82,7 @@ def untouched(made_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def port(untouched: Session) -> Iterator[int]:
-    with served(untouched) as number:
+    with opened(untouched) as number:
         yield number
 
 
@@ -131,7 +125,7 @@ def test_pictures_come_at_screen_size_and_may_be_cached(ask: Ask) -> None:
     assert cv2.imdecode(np.frombuffer(ask("/api/frame/3?width=8000")[2], np.uint8), 1).shape == (120, 160, 3)
 
 
-@pytest.mark.parametrize("name", ["", "page.js", "page.css", "view.js", "timeline.js", "pictures.js", "server.js"])
+@pytest.mark.parametrize("name", sorted(PAGE))
 def test_the_page_needs_no_token_and_loads_nothing_from_elsewhere(ask: Ask, name: str) -> None:
     status, headers, body = ask(f"/{name}", token=None)
 
@@ -259,15 +253,29 @@ def test_no_path_leads_out_of_the_sequence(ask: Ask, path: str) -> None:
     assert b"import" not in body
 
 
-def test_a_link_out_of_the_sequence_is_refused_when_opening(tmp_path: Path, made_folder: Path) -> None:
-    secret = tmp_path / "secret.png"
-    secret.write_bytes((made_folder / "img_0.png").read_bytes())
+def test_pictures_that_are_links_are_read(tmp_path: Path, made_folder: Path) -> None:
+    """As DVC, git-annex and the caches of Hugging Face lay them out; what they point to has no ending there."""
+    blob = tmp_path / "blobs" / "4f8768c"
+    blob.parent.mkdir()
+    blob.write_bytes((made_folder / "img_0.png").read_bytes())
     folder = tmp_path / "sequence"
     folder.mkdir()
-    (folder / "img_0.png").symlink_to(secret)
+    (folder / "img_0.png").symlink_to(blob)
+    (folder / "img_1.png").symlink_to(tmp_path / "not fetched")
 
-    with pytest.raises(DataError, match=r"expected a picture inside .*sequence, got a link to .*secret\.png"):
-        list_pictures(folder)
+    pictures = list_pictures(folder)
+    assert pictures.names == ("img_0.png", "img_1.png")
+    assert pictures.encode(0, 80)
+    with pytest.raises(HanddataError, match=r"img_1\.png: expected a picture"):
+        pictures.read(1)
+
+
+def test_a_link_to_what_is_no_picture_shows_nothing_of_it(tmp_path: Path, made_folder: Path) -> None:
+    (tmp_path / "img_0.png").write_bytes((made_folder / "img_0.png").read_bytes())
+    (tmp_path / "img_1.png").symlink_to("/etc/passwd")
+
+    with pytest.raises(DataError, match="expected a whole PNG"):
+        list_pictures(tmp_path).encode(1, 80)
 
 
 def test_a_picture_swapped_for_a_link_later_is_refused_when_served(tmp_path: Path, made_folder: Path) -> None:

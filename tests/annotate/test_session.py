@@ -4,24 +4,27 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from handdata.annotate.pictures import Pictures, list_pictures
 from handdata.annotate.session import Session
 from handdata.boxes import PUBLISHED_COLUMNS, BoxRow, format_boxes, read_boxes, validate_boxes
 from handdata.errors import BusyError, ConfigError, DataError
-from tests.annotate.conftest import NUM_FRAMES, place
+from handdata.pictures.kinds import SUFFIXES
+from tests.annotate.conftest import EXACT, NUM_FRAMES, place
 
 TrackAll = Callable[[Session], None]
 
 
 def reopened(session: Session) -> Session:
     session.close()
-    return Session(session.pictures, session.path)
+    return Session(session.pictures, session.path, EXACT)
 
 
 def test_one_box_is_tracked_to_both_ends(session: Session, track_all: TrackAll) -> None:
@@ -122,7 +125,7 @@ def test_a_lost_frame_is_not_accepted_by_playing_past(tmp_path: Path, track_all:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     for frame in range(12, NUM_FRAMES):
         cv2.imwrite(str(tmp_path / f"img_{frame}.png"), np.zeros((120, 160, 3), np.uint8))
-    session = Session(list_pictures(tmp_path), tmp_path / "out" / "made.csv")
+    session = Session(list_pictures(tmp_path), tmp_path / "out" / "made.csv", EXACT)
     session.keyframe(0, place(0))
     track_all(session)
 
@@ -156,7 +159,7 @@ def test_an_edit_is_in_the_journal_before_it_is_acknowledged(session: Session) -
     journal = session.path.with_suffix(".journal")
     for frame in range(5):
         session.keyframe(frame, place(frame))
-        assert json.loads(journal.read_bytes().splitlines()[-1])["set"].keys() == {str(frame)}
+        assert json.loads(journal.read_bytes().splitlines()[-1])["set"].keys() == {f"img_{frame}.png"}
 
 
 def test_a_line_cut_off_anywhere_by_a_power_cut_is_dropped(session: Session) -> None:
@@ -201,7 +204,7 @@ def test_a_full_disk_refuses_the_edit_and_keeps_the_journal_whole(
 
 
 @pytest.mark.parametrize(
-    "line", [b"no json\n", b"[1]\n", b'{"op": "undo", "count": 9}\n', b'{"op": "keyframe", "set": {"99": null}}\n']
+    "line", [b"no json\n", b"[1]\n", b'{"op": "undo", "count": 9}\n', b'{"op": "keyframe", "set": {"a/99": null}}\n']
 )
 def test_a_damaged_journal_is_named_with_its_line(session: Session, line: bytes) -> None:
     session.keyframe(0, place(0))
@@ -218,11 +221,81 @@ def test_a_damaged_journal_is_named_with_its_line(session: Session, line: bytes)
 def test_a_journal_of_other_pictures_is_refused(session: Session, tmp_path: Path, made_folder: Path) -> None:
     session.keyframe(0, place(0))
     session.close()
-    for path in sorted(made_folder.glob("*.png"))[:3]:
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for number, path in enumerate(sorted(made_folder.glob("*.png"))[:3]):
+        (tmp_path / f"other_{number}.png").write_bytes(path.read_bytes())
 
-    with pytest.raises(DataError, match=r"\[pictures\]: expected 3, got 24"):
-        Session(list_pictures(tmp_path), session.path)
+    with pytest.raises(
+        DataError, match=r"made\.journal: expected edits of pictures such as other_0\.png, got img_0\.png"
+    ):
+        Session(list_pictures(tmp_path), session.path, EXACT)
+    with pytest.raises(DataError, match=r"\[folder\]: expected Grasp1/color/, got"):
+        Session(list_pictures(made_folder, prefix="Grasp1/color/"), session.path, EXACT)
+
+
+def copied(made_folder: Path, folder: Path, names: Iterable[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes((made_folder / name).read_bytes())
+    return folder
+
+
+def test_pictures_come_and_go_and_every_edit_stays_with_its_own(
+    tmp_path: Path, made_folder: Path, track_all: TrackAll
+) -> None:
+    names = [f"img_{frame}.png" for frame in range(NUM_FRAMES)]
+    folder, table = copied(made_folder, tmp_path / "frames", names[4:]), tmp_path / "boxes.csv"
+    session = Session(list_pictures(folder), table, EXACT)
+    session.keyframe(0, place(4))
+    session.keyframe(6, place(10))
+    track_all(session)
+    session.review(8, 8)
+    session.close()
+
+    copied(made_folder, folder, names[:2])  # two that come before, two that go
+    (folder / "img_10.png").unlink()
+    (folder / "img_12.png").unlink()
+    session = Session(list_pictures(folder), table, EXACT)
+    assert {session.pictures.names[frame] for frame in session.marks} == {"img_4.png"}
+    track_all(session)
+    assert session.rows()[0].box == place(0)
+    session.keyframe(0, place(0))
+    session.close()
+
+    copied(made_folder, folder, ["img_10.png", "img_12.png"])
+    session = Session(list_pictures(folder), table, EXACT)
+    kinds = {session.pictures.names[frame]: mark.kind for frame, mark in session.marks.items()}
+    assert kinds == {"img_0.png": "person", "img_4.png": "person", "img_10.png": "person", "img_12.png": "kept"}
+    session.close()
+
+
+def test_a_journal_that_counts_the_pictures_is_read_and_goes_on_by_name(
+    pictures: Pictures, table: Path, made_folder: Path
+) -> None:
+    """As version 0.1 wrote it."""
+    journal = table.with_suffix(".journal")
+    journal.parent.mkdir()
+    header = {"journal": 1, "pictures": 24, "first": "img_0.png", "last": "img_23.png", "width": 160, "height": 120}
+    box = [10.0, 20.0, 40.0, 40.0]
+    lines = [
+        header,
+        {"op": "keyframe", "set": {"0": ["person", box, "person", "reviewed", 0.0]}},
+        {"op": "watch", "set": {"1": ["kept", box, "tracker", "watched", 0.25], "2": None}},
+        {"op": "absent", "set": {"20": ["absent", None, "absent", "reviewed", 0.0]}},
+        {"op": "undo", "count": 1},
+    ]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    session = Session(pictures, table)
+    assert {frame: mark.kind for frame, mark in session.marks.items()} == {0: "person", 1: "kept"}
+    assert session.redo()
+    session.close()
+    written = [json.loads(line) for line in journal.read_bytes().splitlines()]
+    assert written[0]["journal"] == 2
+    assert written[2]["set"].keys() == {"img_1.png", "img_2.png"}
+
+    journal.write_text(json.dumps(header | {"pictures": 30}) + "\n")
+    with pytest.raises(DataError, match=r"made\.journal:1\[pictures\]: expected 24, got 30"):
+        Session(pictures, table)
 
 
 def test_the_second_person_on_a_sequence_gets_a_clear_refusal(session: Session) -> None:
@@ -269,6 +342,16 @@ def test_the_table_has_one_row_per_picture_in_name_order(session: Session, track
     assert format_boxes(rows[:1]).splitlines()[1] == "img_0.png,10.0,20.0,40.0,40.0,person,1,0.0"
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_pictures_of_every_kind_that_is_listed_are_read(tmp_path: Path, suffix: str) -> None:
+    cv2.imwrite(str(tmp_path / f"p_0{suffix}"), np.full((48, 64, 3), (200, 100, 50), np.uint8))
+
+    pictures = list_pictures(tmp_path)
+
+    assert (pictures.width, pictures.height) == (64, 48)
+    assert np.abs(pictures.read(0).astype(int) - (200, 100, 50)).max() <= 2
+
+
 def test_a_broken_picture_is_lost_and_named_and_the_rest_goes_on(
     tmp_path: Path, made_folder: Path, track_all: TrackAll
 ) -> None:
@@ -276,7 +359,7 @@ def test_a_broken_picture_is_lost_and_named_and_the_rest_goes_on(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     whole = (tmp_path / "img_4.png").read_bytes()
     (tmp_path / "img_4.png").write_bytes(whole[: len(whole) // 2])
-    session = Session(list_pictures(tmp_path), tmp_path / "out" / "made.csv")
+    session = Session(list_pictures(tmp_path), tmp_path / "out" / "made.csv", EXACT)
     session.keyframe(0, place(0))
     track_all(session)
 
@@ -313,7 +396,7 @@ def test_the_published_table_imports_shows_and_exports_byte_for_byte(
     picture = cv2.imencode(".bmp", np.zeros((480, 640, 3), np.uint8))[1].tobytes()
     for frame in range(354):
         (folder / f"Color_{frame + 1:04}.bmp").write_bytes(picture)
-    session = Session(list_pictures(folder, prefix="Occlusion/color/"), tmp_path / "Occlusion.csv")
+    session = Session(list_pictures(folder, prefix="Occlusion/color/"), tmp_path / "Occlusion.csv", EXACT)
 
     session.import_rows(read_boxes(published), str(published))
     session.close()
@@ -336,7 +419,7 @@ def test_fingertips_outside_the_box_are_counted(pictures: Pictures, table: Path,
     tips = [[] for _ in pictures.paths]
     tips[0] = [(49.0, 30.0), (10.0, 20.0)]
     tips[1] = [(60.0, 30.0)]
-    session = Session(pictures, table, tips=tips)
+    session = Session(pictures, table, EXACT, tips)
     assert session.misses() == [0, 1]  # no box yet
     session.keyframe(0, place(0))
     track_all(session)

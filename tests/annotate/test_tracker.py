@@ -11,6 +11,7 @@ from handdata.annotate.tracker import Follower, TrackerSettings, can_follow, wor
 from handdata.boxes import Box
 from tests.annotate.conftest import textured
 
+KCF = TrackerSettings("kcf")
 GROUND = textured(480, 640, 3)
 SHIFTS = [(0, 0), (7, 0), (0, -9), (11, 6), (-12, 12)]
 
@@ -28,7 +29,7 @@ def errors_of(box: Box, expected: Box) -> list[float]:
 def test_the_first_motion_is_followed_without_an_offset(shift: tuple[int, int]) -> None:
     box = (250.0, 180.0, 56.0, 56.0)  # small enough for OpenCV to work at whole pixels
 
-    found = Follower(GROUND, box).follow(shifted(GROUND, *shift))
+    found = Follower(GROUND, box, KCF).follow(shifted(GROUND, *shift))
 
     assert found == (250.0 + shift[0], 180.0 + shift[1], 56.0, 56.0)
 
@@ -52,12 +53,12 @@ def test_without_priming_every_box_is_off_by_the_first_motion(monkeypatch: pytes
 
     moved = [shifted(GROUND, 12 * i, 0) for i in range(4)]
     monkeypatch.setattr("handdata.annotate.tracker._make", lambda _: Unprimed())
-    unprimed = Follower(moved[0], (250.0, 180.0, 90.0, 90.0))
+    unprimed = Follower(moved[0], (250.0, 180.0, 90.0, 90.0), KCF)
     offsets = [unprimed.follow(image)[0] - (250 + 12 * i) for i, image in enumerate(moved[1:], start=1)]
     assert offsets == [-12.0, -12.0, -12.0]
     monkeypatch.undo()
 
-    primed = Follower(moved[0], (250.0, 180.0, 90.0, 90.0))
+    primed = Follower(moved[0], (250.0, 180.0, 90.0, 90.0), KCF)
     assert [primed.follow(image)[0] - (250 + 12 * i) for i, image in enumerate(moved[1:], start=1)] == [0.0, 0.0, 0.0]
 
 
@@ -75,7 +76,7 @@ def test_shifted_real_pictures_are_followed_with_zero_offset(
 ) -> None:
     image = cv2.imread(str(shared / "samples" / "tracking" / name))
     left, top = HANDS[name][0] - side / 2, HANDS[name][1] - side / 2
-    follower = Follower(image, (left, top, side, side))
+    follower = Follower(image, (left, top, side, side), KCF)
 
     for i in range(1, 7):
         found = follower.follow(shifted(image, 4 * i, -2 * i))
@@ -97,7 +98,7 @@ def test_medianflow_follows_the_same_shifts(shared: Path) -> None:
 def test_large_boxes_are_tracked_small_to_within_a_pixel_of_the_small_picture() -> None:
     box = (150.0, 100.0, 250.0, 250.0)
     assert working_scale(box) == pytest.approx(0.4)
-    follower = Follower(GROUND, box)
+    follower = Follower(GROUND, box, KCF)
 
     assert follower.follow(GROUND) == box
     found = follower.follow(shifted(GROUND, 15, 10))
@@ -113,7 +114,7 @@ def test_pictures_are_resized_to_where_the_filter_is_quick(side: float, scale: f
     "box", [(-30.0, 100.0, 100.0, 100.0), (580.0, 420.0, 110.0, 110.0), (200.0, -45.0, 90.0, 90.0)]
 )
 def test_a_box_over_the_edge_keeps_its_overhang(box: Box) -> None:
-    follower = Follower(GROUND, box)
+    follower = Follower(GROUND, box, KCF)
 
     assert follower.follow(GROUND) == box
 
@@ -122,11 +123,11 @@ def test_a_box_over_the_edge_keeps_its_overhang(box: Box) -> None:
 def test_a_box_outside_the_picture_is_refused_before_opencv_sees_it(box: Box) -> None:
     assert not can_follow(box, 640, 480)
     with pytest.raises(ValueError, match="outside the picture"):
-        Follower(GROUND, box)
+        Follower(GROUND, box, KCF)
 
 
 def test_a_lost_target_has_no_box() -> None:
-    follower = Follower(GROUND, (250.0, 180.0, 90.0, 90.0))
+    follower = Follower(GROUND, (250.0, 180.0, 90.0, 90.0), KCF)
 
     assert follower.follow(np.zeros_like(GROUND)) is None
 
@@ -135,7 +136,7 @@ def test_following_leaves_the_picture_as_it_was() -> None:
     image, later = GROUND.copy(), shifted(GROUND, 5, 5)
     before = later.copy()
 
-    Follower(image, (250.0, 180.0, 200.0, 200.0)).follow(later)
+    Follower(image, (250.0, 180.0, 200.0, 200.0), KCF).follow(later)
 
     assert np.array_equal(image, GROUND)
     assert np.array_equal(later, before)
@@ -145,7 +146,7 @@ def test_the_same_pictures_give_the_same_boxes() -> None:
     moved = [shifted(GROUND, 7 * i, 3 * i) for i in range(8)]
 
     def track() -> list[Box | None]:
-        follower = Follower(moved[0], (200.0, 150.0, 150.0, 130.0))
+        follower = Follower(moved[0], (200.0, 150.0, 150.0, 130.0), KCF)
         return [follower.follow(image) for image in moved[1:]]
 
     assert track() == track()
@@ -175,8 +176,8 @@ def test_nothing_to_follow_is_no_growth(box: Box) -> None:
 def test_the_box_grows_with_the_target_about_its_centre() -> None:
     """Thirty frames at 1 % each: 1.35 times the size; without it the box stays as drawn."""
     frames = [zoomed(GROUND, 1.01**i, (300, 220)) for i in range(31)]
-    follower = Follower(frames[0], (250.0, 170.0, 100.0, 100.0))
-    fixed = Follower(frames[0], (250.0, 170.0, 100.0, 100.0), TrackerSettings(follow_size=False))
+    follower = Follower(frames[0], (250.0, 170.0, 100.0, 100.0), KCF)
+    fixed = Follower(frames[0], (250.0, 170.0, 100.0, 100.0), TrackerSettings("kcf", follow_size=False))
     found = [follower.follow(frame) for frame in frames[1:]][-1]
     stayed = [fixed.follow(frame) for frame in frames[1:]][-1]
 

@@ -1,23 +1,15 @@
 """The report's page in a real browser: wide, on a phone, at night, in print; no error, no request, no barrier."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
-from made_runs import made_run, made_shards
 
 from handdata.paths import DataRoot
 from handdata.report.page import write_report
 from handdata.report.runs import find_runs
 from handdata.shards.dataset import open_dataset
+from tests.browser.stage import barriers
+from tests.made_runs import made_run, made_shards
 
-sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-AXE_FOLDER = Path("/tmp/handdata-axe")  # a cache outside the checkout; the package is never shipped
 
 
 @pytest.fixture(scope="module")
@@ -28,31 +20,6 @@ def url(tmp_path_factory):
     made_run(data.root, "e010", [synthhands, stereo], recipe="e010")
     made_run(data.root, "own", [synthhands], recipe="demo", noise_px=9.0, mosaic=False)
     return write_report(find_runs(data, ()), data, data.runs / "report").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no Chromium here: install it to test the page")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The accessibility checker's source; fetched once by npm's ordinary client."""
-    script = AXE_FOLDER / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.is_file():
-        if not shutil.which("npm"):
-            pytest.skip("no npm here: axe-core cannot be fetched")
-        AXE_FOLDER.mkdir(parents=True, exist_ok=True)
-        fetch = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(AXE_FOLDER), "axe-core@4"]
-        done = subprocess.run(fetch, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode or not script.is_file():
-            pytest.skip(f"axe-core cannot be fetched: {done.stderr.strip()[:120]}")
-    return script.read_text()
 
 
 @pytest.fixture
@@ -123,8 +90,7 @@ def test_in_print_the_folded_tables_are_open_and_the_navigation_is_gone(open_pag
 def test_no_barrier_for_anybody(open_page, axe, width, scheme):
     page = open_page(width, scheme)
     page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [(fault["id"], fault["nodes"][0]["html"][:120]) for fault in found] == []
+    assert barriers(page) == []
 
 
 def test_plots_follow_the_scheme_of_the_page(open_page):

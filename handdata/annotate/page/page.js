@@ -1,6 +1,10 @@
 // The annotator's page: shows the session the server holds, and sends it what the person does. It keeps no boxes itself.
+import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { Pictures } from "/pictures.js";
+import { Queue } from "/queue.js";
+import { named, notice, toast } from "/says.js";
+import { Talk } from "/talk.js";
 import { Timeline } from "/timeline.js";
 import { View } from "/view.js";
 
@@ -8,106 +12,83 @@ const $ = (id) => document.getElementById(id);
 const SPEEDS = [5, 10, 15, 25, 50];
 const NUDGE_MS = 250; // moves by key within this time are one edit
 const WATCH_MS = 1000; // how often frames played past are sent
+const REACTION_MS = 400; // from seeing a mistake to the key: playing goes back by it, and takes none of it as seen
+const SEEN_MS = 400; // frames stepped past within this time are one edit
 const BUSY_MS = 200, IDLE_MS = 2000; // between looks at what the tracker has done
 
-const state = { index: 0, direction: 1, version: 0, frames: [], left: 0, undo: false, redo: false };
+const state = { index: 0, direction: 1, frames: [], left: 0, undo: false, redo: false };
 const play = { on: false, from: 0, due: 0, sent: 0 };
 const nudge = { frame: -1, box: null, timer: 0 };
-const visited = new Set(); // frames N has been to
-let sequence, pictures, view, timeline, queue = Promise.resolve(), pollTimer = 0, toastTimer = 0;
+const seen = { frames: [], timer: 0 }; // stepped past, not yet sent
+let speed = 25; // frames per second
+let sequence, pictures, view, timeline, todo;
+const talk = new Talk(take, () => state.index, () => (state.left ? BUSY_MS : IDLE_MS));
 
 // ---- the server's state
 
 function take(news) {
-  state.version = news.version;
   for (const [frame, packed] of Object.entries(news.frames)) state.frames[frame] = packed;
   Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left });
-  const problem = news.trouble || news.broken.join(" ");
+  const problem = news.trouble || (news.broken.length ? `${news.unread} skipped: ${news.broken.join(" ")}` : "");
   $("tracking").hidden = !problem && !news.left;
   $("tracking").classList.toggle("bad", Boolean(problem));
   $("tracking").textContent = problem || `tracking, ${news.left} to go`;
-  if (Object.keys(news.frames).length) timeline.update(state.frames);
+  if (Object.keys(news.frames).length) {
+    timeline.update(state.frames);
+    todo.update(state.frames);
+  }
   show();
 }
 
-// Edits and looks at the state go one after the other, so that no older answer comes after a newer one.
-function edit(op, values = {}) {
-  queue = queue.then(async () => {
-    try {
-      take(await server.postEdit({ op, since: state.version, ...values }));
-    } catch (error) {
-      toast(error.message);
-    }
-    poll(0);
-  });
-  return queue;
-}
-
-function poll(wait) {
-  clearTimeout(pollTimer);
-  pollTimer = setTimeout(() => {
-    queue = queue.then(async () => {
-      try {
-        take(await server.getState(state.version, state.index));
-      } catch (error) {
-        toast(error.message);
-      }
-      poll(state.left ? BUSY_MS : IDLE_MS);
-    });
-  }, wait);
-}
-
-function toast(message) {
-  $("toast").textContent = message;
-  $("toast").hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => ($("toast").hidden = true), 6000);
+async function edit(op, values = {}) {
+  if (op !== "seen") flushSeen();
+  const changed = await talk.edit(op, values);
+  if (Array.isArray(changed) && changed.length) named(changed);
 }
 
 // ---- showing a frame
 
 function cell(frame = state.index) {
-  const [box, source, doubt, accepted, kind, settled, misses] = state.frames[frame] ?? [null, "lost", 1, "", "", 0, 0];
-  return { box: nudge.frame === frame ? nudge.box : box, source, doubt, accepted, kind, settled, misses };
+  const none = [null, "lost", 1, "", "", 0, 0, 0, ""];
+  const [box, source, doubt, accepted, kind, settled, misses, disputed, reason] = state.frames[frame] ?? none;
+  return { box: nudge.frame === frame ? nudge.box : box, source, doubt, accepted, kind, settled, misses, disputed, reason };
 }
 
 function show() {
-  const bitmap = pictures.get(state.index), { box, source, doubt, accepted, kind, settled, misses } = cell();
+  const bitmap = pictures.get(state.index), { box, source, doubt, accepted, kind, settled, misses, disputed, reason } = cell();
   const color = getComputedStyle(document.documentElement).getPropertyValue(`--${source}`).trim();
-  view.show({ bitmap, box, color, tips: sequence.tips[state.index], dashed: !settled });
+  view.show({ bitmap, box, color, tips: sequence.tips[state.index], dashed: !settled, drawn: kind === "person" });
   timeline.seek(state.index);
   const said = box || settled ? source : "no box yet";
-  const words = [said, accepted && kind !== "person" && kind !== "absent" ? accepted : "", doubt >= 0.05 && box ? `doubt ${doubt.toFixed(2)}` : "", misses && box ? "misses a fingertip" : ""];
+  const words = [said, accepted && kind !== "person" && kind !== "absent" ? accepted : "", doubt >= 0.05 && box ? `doubt ${doubt.toFixed(2)}${reason && !disputed ? ` (${reason})` : ""}` : "", misses && box ? "misses a fingertip" : ""];
   $("tag").innerHTML = `<i class="${settled || box ? source : "absent"}"></i>`;
   $("tag").append(words.filter(Boolean).join(" · "));
   $("picture").textContent = sequence.names[state.index];
   $("counter").textContent = `${state.index + 1} / ${sequence.names.length}`;
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
+  $("follow").hidden = !disputed;
   count();
   hint();
-  Object.assign($("stage").dataset, { index: state.index, source, accepted, kind, settled, doubt, box: box ?? "", drawn: bitmap ? state.index : "" });
+  Object.assign($("stage").dataset, { index: state.index, source, accepted, kind, settled, doubt, disputed, box: box ?? "", drawn: bitmap ? state.index : "" });
 }
 
 function count() {
-  const tally = { drawn: 0, reviewed: 0, lost: 0, missed: 0 };
-  for (const [box, source, , accepted, kind, settled, misses] of state.frames) {
+  const tally = { drawn: 0, reviewed: 0 };
+  for (const [, , , accepted, kind] of state.frames) {
     tally.drawn += kind === "person";
     tally.reviewed += accepted !== "";
-    tally.lost += source === "lost" && settled;
-    tally.missed += misses && box !== null;
   }
   for (const [name, value] of Object.entries(tally)) $(`num-${name}`).textContent = value;
-  $("lost-count").hidden = !tally.lost;
-  $("miss-count").hidden = !tally.missed;
 }
 
 function hint() {
   const begun = state.frames.some((frame) => frame?.[4]);
-  const { box, source, settled } = cell();
+  const { box, source, settled, disputed } = cell();
   let text = "";
   if (!begun) text = "Drag a box over the hand. Then press Enter to track while you watch.";
   else if (!box && source === "lost" && settled) text = "Lost here. Draw the box, or press O if the hand is gone.";
+  else if (disputed) text = "Accepted before, but a box drawn since leads elsewhere. A: follow that box. R: keep these.";
   $("hint").hidden = !text || play.on;
   $("hint").textContent = text;
 }
@@ -116,6 +97,7 @@ function go(index, why = "step") {
   const next = Math.min(sequence.names.length - 1, Math.max(0, index)), start = performance.now();
   if (next === state.index) return;
   flushNudge();
+  if (why === "step") pass(state.index);
   state.direction = next > state.index ? 1 : -1;
   state.index = next;
   pictures.want(next, state.direction);
@@ -123,22 +105,42 @@ function go(index, why = "step") {
   if (why === "step" && pictures.get(next)) requestAnimationFrame(() => performance.measure("frame shown", { start }));
 }
 
+// A frame that was in view with its box and is left by a step was seen: it stays as it is.
+function pass(index) {
+  const { box, accepted, kind, settled } = cell(index);
+  if (!box || accepted || kind === "person" || !settled || !pictures.get(index)) return;
+  seen.frames.push(index);
+  clearTimeout(seen.timer);
+  seen.timer = setTimeout(flushSeen, SEEN_MS);
+}
+
+function flushSeen() {
+  clearTimeout(seen.timer);
+  if (seen.frames.length) edit("seen", { frames: seen.frames.splice(0) });
+}
+
 // ---- playing: watching is how boxes get accepted
 
 function start() {
   if (play.on || state.index >= sequence.names.length - 1) return;
   flushNudge();
-  Object.assign(play, { on: true, from: state.index, due: performance.now() + 1000 / speed(), sent: performance.now() });
+  Object.assign(play, { on: true, from: state.index, began: state.index, due: performance.now() + 1000 / speed, sent: performance.now() });
   $("play").textContent = "Stop";
   hint();
   requestAnimationFrame(step);
 }
 
-function stop() {
+// Frames that passed while the person's hand was on its way to the key.
+const reaction = () => Math.round((REACTION_MS / 1000) * speed);
+
+// Stop; `back`: go back to what the person saw when deciding to. What comes after it does not count as watched.
+function stop(back = true) {
   if (!play.on) return;
   play.on = false;
   $("play").textContent = "Play";
-  sendWatched(state.index === sequence.names.length - 1 ? state.index : state.index - 1);
+  const at = back ? Math.max(play.began, state.index - reaction()) : state.index;
+  sendWatched(back ? at - 1 : state.index);
+  if (at !== state.index) go(at, "play");
   hint();
 }
 
@@ -147,11 +149,11 @@ function step(now) {
   const next = state.index + 1, last = sequence.names.length - 1;
   const coming = cell(next), waiting = !coming.settled && state.left > 0;
   if (now >= play.due && pictures.has(next) && !waiting) {
-    play.due = Math.max(play.due + 1000 / speed(), now);
+    play.due = Math.max(play.due + 1000 / speed, now);
     go(next, "play");
-    if (next === last || (!coming.box && coming.source === "lost" && coming.settled)) return stop();
+    if (next === last || (!coming.box && coming.source === "lost" && coming.settled)) return stop(false);
   }
-  if (now - play.sent > WATCH_MS) sendWatched(state.index - 1);
+  if (now - play.sent > WATCH_MS) sendWatched(state.index - 1 - reaction());
   requestAnimationFrame(step);
 }
 
@@ -161,18 +163,25 @@ function sendWatched(last) {
   play.from = Math.max(play.from, last + 1);
 }
 
-const speed = () => Number($("speed").value);
-
 function faster(by) {
-  const at = SPEEDS.indexOf(speed()) + by;
-  if (SPEEDS[at]) $("speed").value = SPEEDS[at];
+  speed = SPEEDS[SPEEDS.indexOf(speed) + by] ?? speed;
+  $("speed").textContent = `${speed} fps`;
 }
 
 // ---- what a person does to boxes
 
+// Leave the box as it was: a drag under way, or moves by key not yet sent.
+function cancel() {
+  if (view.cancel() || nudge.frame < 0) return;
+  clearTimeout(nudge.timer);
+  nudge.frame = -1;
+  show();
+}
+
 function flushNudge() {
   if (nudge.frame < 0) return;
   clearTimeout(nudge.timer);
+  state.frames[nudge.frame] = [nudge.box, "person", 0, "reviewed", "person", 1, 0, 0, ""]; // until the answer comes
   edit("keyframe", { frame: nudge.frame, box: nudge.box }).then(show);
   nudge.frame = -1;
 }
@@ -188,7 +197,7 @@ function change([dx, dy, dw, dh]) {
   show();
 }
 
-// The box to start from where there is none: the nearest frame's, or a square in the middle.
+// The box to start from if the frame has none: the nearest frame's, or a square in the middle.
 function borrowed() {
   for (let away = 1; away < state.frames.length; away++) {
     for (const frame of [state.index - away, state.index + away]) if (state.frames[frame]?.[0]) return state.frames[frame][0];
@@ -212,12 +221,26 @@ async function trackOn() {
   const { box, kind } = cell();
   flushNudge();
   if (box && !kind) edit("keyframe", { frame: state.index, box });
-  await queue;
+  await talk.queue;
   start();
 }
 
+// The stretch round the frame in view that is asked about.
+function asked() {
+  let first = state.index, last = state.index;
+  while (cell(first - 1).disputed) first--;
+  while (cell(last + 1).disputed) last++;
+  return { first, last };
+}
+
+function followNewBox() {
+  if (cell().disputed) edit("release", asked());
+  else toast("Nothing is asked about this frame.");
+}
+
 function review(whole) {
-  const { accepted, kind } = cell(), first = state.index;
+  const { accepted, kind, disputed } = cell(), first = state.index;
+  if (disputed) return edit("confirm", asked());
   if (kind === "person" || kind === "absent") return;
   const same = (frame) => state.frames[frame] && !["person", "absent"].includes(state.frames[frame][4]) && Boolean(state.frames[frame][3]) === Boolean(accepted);
   let last = first;
@@ -225,17 +248,23 @@ function review(whole) {
   edit(accepted ? "release" : "review", { first, last });
 }
 
-function mostDoubtful() {
-  const open = state.frames.map((frame, index) => ({ index, frame })).filter(({ frame }) => frame && !frame[3] && frame[5]);
-  if (!open.length) return toast("Every frame is accepted.");
-  let fresh = open.filter(({ index }) => !visited.has(index));
-  if (!fresh.length) {
-    visited.clear();
-    fresh = open;
+function lookAt(step) {
+  if (!todo.go(step)) notice(step > 0 ? "Every frame is accepted." : "This was the first.", 3000);
+}
+
+function nextDrawn(step) {
+  for (let index = state.index + step; index >= 0 && index < state.frames.length; index += step) {
+    if (["person", "absent"].includes(cell(index).kind)) return go(index);
   }
-  const { index } = fresh.reduce((best, one) => (one.frame[2] > best.frame[2] ? one : best));
-  for (let near = index - 3; near <= index + 3; near++) visited.add(near); // neighbours show the same mistake
-  go(index);
+  notice(step > 0 ? "No drawn frame after this one." : "No drawn frame before this one.", 3000);
+}
+
+async function listSequences() {
+  try {
+    dialogs.sequences(await server.getSequences());
+  } catch (error) {
+    toast(error.message);
+  }
 }
 
 function nextOpen() {
@@ -253,9 +282,11 @@ const KEYS = {
   f: () => go(state.index + 1), d: () => go(state.index - 1), v: () => go(state.index + 10), c: () => go(state.index - 10),
   home: () => go(0), end: () => go(sequence.names.length - 1), " ": start, enter: trackOn,
   k: toggleKeyframe, delete: () => edit("clear", { frame: state.index }), o: toggleAbsent,
-  n: mostDoubtful, x: nextOpen, r: (event) => review(event.shiftKey), z: () => edit("undo"), y: () => edit("redo"),
-  "[": () => faster(-1), "]": () => faster(1), 0: () => view.whole(), e: () => $("export").focus(),
-  "?": () => $("help").showModal(),
+  n: (event) => lookAt(event.shiftKey ? -1 : 1), x: nextOpen, r: (event) => review(event.shiftKey), a: followNewBox,
+  z: () => edit("undo"), y: () => edit("redo"), ".": () => nextDrawn(1), ",": () => nextDrawn(-1), ":": () => nextDrawn(1),
+  ";": () => nextDrawn(-1), "[": () => faster(-1), "]": () => faster(1), 0: () => view.whole(), escape: cancel,
+  b: (event) => notice(`Brightness ${view.brighten(event.shiftKey ? -1 : 1)}`, 1500), t: (event) => timeline.zoomBy(event.shiftKey ? 0.5 : 2),
+  g: () => dialogs.goTo(state.index), e: dialogs.exports, l: listSequences, "?": dialogs.help,
   arrowleft: (e) => change([-by(e, 1), 0, 0, 0]), arrowright: (e) => change([by(e, 1), 0, 0, 0]),
   arrowup: (e) => change([0, -by(e, 1), 0, 0]), arrowdown: (e) => change([0, by(e, 1), 0, 0]),
   "+": (e) => grow(by(e, 1)), "=": (e) => grow(by(e, 1)), "*": () => grow(10), "-": (e) => grow(-by(e, 1)), _: () => grow(-10),
@@ -265,73 +296,75 @@ const by = (event, step) => (event.shiftKey ? 10 * step : step);
 const grow = (step) => change([-step, -step, 2 * step, 2 * step]);
 
 function key(event) {
-  if ($("help").open || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  if (dialogs.isOpen() || event.metaKey || event.altKey) return;
   const name = event.key.toLowerCase(), was = play.on;
+  if (["enter", " "].includes(name) && event.target.matches("button:focus-visible, label:focus-visible")) return; // presses it
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name))) return;
   if (was && !["[", "]"].includes(name)) stop(); // any key stops
   if (!KEYS[name]) return;
   event.preventDefault();
   if (was && name === " ") return;
   if (event.ctrlKey && event.shiftKey && name === "z") return void edit("redo");
-  if (!["arrowleft", "arrowright", "arrowup", "arrowdown", "+", "-", "=", "_", "*"].includes(name)) flushNudge();
+  if (!["arrowleft", "arrowright", "arrowup", "arrowdown", "+", "-", "=", "_", "*", "escape"].includes(name)) flushNudge();
   KEYS[name]?.(event);
 }
 
 // ---- start
 
-async function importFile(file) {
+function importFile(file) {
   const endings = { xml: "cvat", json: "coco", txt: "mot" };
-  try {
-    take(await server.postImport(endings[file.name.split(".").pop().toLowerCase()] ?? "csv", await file.text()));
-    poll(0);
-  } catch (error) {
-    toast(error.message);
-  }
+  talk.import(endings[file.name.split(".").pop().toLowerCase()] ?? "csv", file);
 }
 
 function listen() {
   window.addEventListener("keydown", key);
-  window.addEventListener("pagehide", () => (stop(), flushNudge()));
+  window.addEventListener("pagehide", () => (stop(), flushNudge(), flushSeen()));
   $("play").addEventListener("click", () => (play.on ? stop() : start()));
   $("undo").addEventListener("click", () => edit("undo"));
   $("redo").addEventListener("click", () => edit("redo"));
-  $("help-button").addEventListener("click", () => $("help").showModal());
+  $("help-button").addEventListener("click", dialogs.help);
+  $("export").addEventListener("click", dialogs.exports);
+  $("counter").addEventListener("click", () => dialogs.goTo(state.index));
+  $("name").addEventListener("click", listSequences);
+  $("zoom-in").addEventListener("click", () => view.zoomBy(1.5));
+  $("zoom-out").addEventListener("click", () => view.zoomBy(1 / 1.5));
+  for (const button of document.querySelectorAll("[data-key]")) {
+    button.addEventListener("click", (event) => (stop(), KEYS[button.dataset.key](event)));
+  }
   $("import").addEventListener("change", (event) => {
     const [file] = event.target.files;
     if (file) importFile(file);
     event.target.value = "";
   });
-  $("export").addEventListener("change", async (event) => {
-    const kind = event.target.value;
-    event.target.value = "";
-    event.target.blur();
+  dialogs.listenGoto(sequence.names, go, (text) => toast(`No picture ${text}.`));
+  dialogs.fillExport(sequence.formats, async (kind) => {
     flushNudge();
-    await queue;
+    flushSeen();
+    await talk.queue;
     server.saveExport(kind).catch((error) => toast(error.message));
   });
-  for (const button of document.querySelectorAll("button, select")) button.addEventListener("click", () => button.tagName === "BUTTON" && button.blur());
+  // After a click the keys are the picture's again, whatever was clicked.
+  document.addEventListener("click", (event) => event.detail && event.target.closest("body > :not(dialog) button") && $("canvas").focus());
+  document.addEventListener("close", () => $("canvas").focus(), true);
 }
 
 async function main() {
   sequence = await server.getSequence();
   document.title = `${sequence.name} · handdata`;
   $("name").textContent = sequence.name;
-  const names = { csv: "CSV", csv5: "CSV, five columns", cvat: "CVAT for video 1.1", coco: "COCO", mot: "MOT" };
-  for (const kind of sequence.formats) $("export").add(new Option(names[kind] ?? kind, kind));
+  todo = new Queue($("queue"), (index, words) => (stop(), go(index), notice(words, 4000)));
   pictures = new Pictures((index, width) => server.getPicture(sequence.run, index, width), sequence.names.length, (index) => index === state.index && show());
   timeline = new Timeline($("timeline"), $("tip"), sequence.names, (index) => (stop(), go(index)));
   view = new View($("canvas"), sequence, {
     onBox: (box) => edit("keyframe", { frame: state.index, box }),
     onPress: () => (stop(), flushNudge()),
+    onStray: () => notice("This box is drawn already: drag it or a corner of it. Ctrl and a drag draws it anew.", 4000),
     onZoom: (width) => (pictures.setWidth(width), pictures.want(state.index, state.direction)),
   });
   listen();
-  take(await server.getState(0, 0));
-  poll(BUSY_MS);
+  talk.take(await server.getState(0, 0));
+  talk.poll(BUSY_MS);
   $("canvas").focus();
 }
 
-main().catch((error) => {
-  $("toast").textContent = error.message;
-  $("toast").hidden = false;
-});
+main().catch((error) => toast(error.message));

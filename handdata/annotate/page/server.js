@@ -13,6 +13,8 @@ async function call(path, options = {}) {
 
 export const getSequence = async () => (await call("/api/sequence")).json();
 
+export const getSequences = async () => (await call("/api/sequences")).json();
+
 export const getState = async (since, focus) => (await call(`/api/state?since=${since}&focus=${focus}`)).json();
 
 export const postEdit = async (edit) => (await call("/api/edit", { method: "POST", body: JSON.stringify(edit), keepalive: true })).json();

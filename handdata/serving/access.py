@@ -1,4 +1,4 @@
-"""Who may talk to the annotator: this machine's own browser, with the token of this run. ASGI middleware.
+"""Who may talk to a local page: this machine's own browser, with the token of this run. ASGI middleware.
 
 A web page elsewhere can make a browser send requests to 127.0.0.1, and a name it controls can be made to point there
 (DNS rebinding). So the Host must be an address of this machine, the Origin, if there is one, must be the same, and

@@ -1,0 +1,108 @@
+"""What a model finds in a picture, as proposals for the person: 21 points per hand, each with how far to trust it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.annotate.tracker import Image
+from handdata.geometry import iou
+from handdata.model.spots import Detector
+from handdata.pictures.crops import meets_picture, scale_about_center
+from handdata.shards.hand import Hand
+
+Floats = NDArray[np.float64]
+
+ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
+MARGIN = 1.3  # of what it is shown over the square round keypoints
+APART = 0.3  # overlap of boxes below which two hands are two
+LEAST_PRESENCE = 0.3  # below which there is no hand in the box
+SURE_SD, DOUBTFUL_SD = 0.035, 0.12  # of the crop's side: of a point whose peak is 1, and 0
+
+AskedPose = Callable[[Image, Sequence[Floats], Sequence[str]], list[Hand]]  # (RGB picture, boxes, sides) -> a hand each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A hand that a model found.
+
+    Attributes:
+        uv: (21, 2) px.
+        sd: (21,) px, how far off each is, one standard deviation.
+        side: "left" or "right".
+        box: (4,) px, the square that was looked at.
+        pose: (21, 3) normalised, camera axes.
+        presence: of a hand, 0..1.
+    """
+
+    uv: Floats
+    sd: Floats
+    side: str
+    box: Floats
+    pose: Floats
+    presence: float
+
+
+@dataclass(frozen=True)
+class Finder:
+    """A detector of hands and a model of 21 points.
+
+    Attributes:
+        detector: finds hands in a picture.
+        pose: finds points in boxes.
+        most_hands: of one picture.
+        side: to tell the model, "left" or "right", or "auto" to ask it.
+    """
+
+    detector: Detector
+    pose: AskedPose
+    most_hands: int = 2
+    side: str = "auto"
+
+    def look(self, image: Image, known: Mapping[int, tuple[Floats, str]]) -> tuple[dict[int, Found], list[Found]]:
+        """Look at a picture.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            known: box of the points, px, and side of the hands that are known to be there, by number.
+
+        Returns:
+            What was found of those, by number; and hands beyond them, the surest first.
+        """
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        asked = {
+            n: (square, side if side in ("left", "right") else self.side)
+            for n, (box, side) in known.items()
+            if (square := _shown(box, rgb)) is not None
+        }
+        room = self.most_hands - len(known)
+        boxes = [box for box, _ in known.values()]
+        spots = self.detector(rgb) if room > 0 else []
+        others = [s for s in spots if all(iou(s.box_xyxy, _square(box, MARGIN)) < APART for box in boxes)][:room]
+        all_boxes = [box for box, _ in asked.values()] + [scale_about_center(s.box_xyxy, ROOM) for s in others]
+        sides = [side for _, side in asked.values()] + [self.side] * len(others)
+        hands = self.pose(rgb, all_boxes, sides) if all_boxes else []
+        found = [_found(hand) for hand in hands]
+        mine = dict(zip(asked, found, strict=False))
+        return mine, [one for one in found[len(asked) :] if not one.presence < LEAST_PRESENCE]
+
+
+def _found(hand: Hand) -> Found:
+    side_px = float(hand.crop_box[2] - hand.crop_box[0])
+    peaks = np.ones(len(hand.keypoints_2d)) if hand.peaks is None else np.clip(np.asarray(hand.peaks, np.float64), 0, 1)
+    sd = side_px * (DOUBTFUL_SD + (SURE_SD - DOUBTFUL_SD) * peaks)
+    presence = float(hand.presence) if np.isfinite(hand.presence) else 1.0
+    uv, pose = np.asarray(hand.keypoints_2d, np.float64), np.asarray(hand.keypoints_3d_normalized, np.float64)
+    return Found(uv, sd, hand.side, np.asarray(hand.crop_box, np.float64), pose, presence)
+
+
+def _square(box: Floats, times: float) -> Floats:
+    center, half = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 8.0) * times / 2
+    return np.concatenate([center - half, center + half])
+
+
+def _shown(box: Floats, image: Image) -> Floats | None:
+    """Return the square to show the model, None if it lies outside the picture."""
+    square, (height, width) = _square(box, MARGIN), image.shape[:2]
+    return square if meets_picture(square, width, height) else None

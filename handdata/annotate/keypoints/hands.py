@@ -1,0 +1,304 @@
+"""The hands of a sequence for given marks: what there is to do in the background, and every frame as it stands."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handdata.annotate.keypoints import doubts
+from handdata.annotate.keypoints.cells import FrameCell, HandCell, box_of
+from handdata.annotate.keypoints.fitted import FittedHand, fit_hand, no_fit
+from handdata.annotate.keypoints.flow import Flow, FlowTrack
+from handdata.annotate.keypoints.found import Finder, Found
+from handdata.annotate.keypoints.hand_estimate import LEAST_SIZE, estimate_hand, hand_size
+from handdata.annotate.keypoints.lines import HandLine, line_marks
+from handdata.annotate.keypoints.marks import MOST_HANDS, FrameMark, HandMark, PointPatch
+from handdata.annotate.keypoints.tracks import PointTracks
+from handdata.annotate.pictures import Pictures
+from handdata.errors import HanddataError
+from handdata.geometry import iou
+
+IMPORTED_SD = 0.05  # of the hand's size, of a file's points that nobody has checked
+FAR = 160  # frames beyond which what is fixed tells nothing new
+NEAR = 30  # frames within which a hand that is found is one that was there
+NOTHING = FrameMark()
+Finish = Callable[[], None]
+BackgroundJob = Callable[[], Finish]  # does the work, beside everything else; what it returns takes over the result
+MANY = 64  # frames of a patch: everything is estimated anew
+
+
+@dataclass
+class SequenceHands:
+    """Lines, tracks and findings of all hands of a sequence.
+
+    A job may be done beside the calls of the others, by one thread at a time; all else waits for one another.
+
+    Attributes:
+        pictures: the sequence.
+        linked: whether its frames follow one another.
+        finder: what proposes hands; None for no proposals.
+        follows: whether points are followed by optical flow.
+    """
+
+    pictures: Pictures
+    linked: bool
+    finder: Finder | None = None
+    follows: bool = True
+    lines: dict[int, HandLine] = field(default_factory=dict)
+    found: dict[tuple[int, int], Found] = field(default_factory=dict)
+    fits: dict[tuple[int, int], FittedHand] = field(default_factory=dict)
+    broken: dict[int, HanddataError] = field(default_factory=dict)
+    num_done: int = 0  # jobs
+
+    def __post_init__(self) -> None:
+        self._marks: dict[int, FrameMark] = {}
+        self._looked: set[int] = set()
+        self._flow, self._tracks = Flow(self.pictures), PointTracks()
+        self._cells: list[FrameCell] = [FrameCell()] * len(self.pictures)
+        self._dirty: set[int] = set(range(len(self.pictures)))
+        self._longest: dict[int, NDArray[np.float64] | None] = {}
+
+    # ---- what is said
+
+    def take(self, patch: PointPatch) -> None:
+        """Take over a patch of the marks."""
+        touched: dict[int, list[int]] = {}
+        for frame, mark in patch.items():
+            before = self._marks.get(frame, NOTHING)
+            if mark is None:
+                self._marks.pop(frame, None)
+            else:
+                self._marks[frame] = mark
+            self._dirty.add(frame)
+            for number in sorted({*before.hands, *(mark or NOTHING).hands, *self._numbers(before, mark)}):
+                touched.setdefault(number, []).append(frame)
+        for number, frames in touched.items():
+            self._take_hand(number, frames)
+
+    def _numbers(self, before: FrameMark, mark: FrameMark | None) -> Iterable[int]:
+        """Return the hands whose points are fixed or freed by accepting the frame."""
+        return self.lines if before.accepted != (mark is not None and mark.accepted) else ()
+
+    def _take_hand(self, number: int, frames: list[int]) -> None:
+        line, few = self._line(number), len(frames) <= MANY
+        reach: set[int] = set() if few else set(range(line.count))
+        for frame in frames if few else []:
+            reach |= set(line.reach(frame, FAR))
+        for frame in frames:
+            hand, accepted = line_marks(self._marks.get(frame), number)
+            line.take(frame, hand, accepted=accepted, imported_sd=IMPORTED_SD * _extent(hand))
+            found = self.found.get((frame, number))
+            if found is not None:
+                line.find(frame, found.uv, found.sd, found.side)
+        for frame in frames if few else []:
+            reach |= set(line.reach(frame, FAR))
+        self._dirty |= reach
+        self._longest.pop(number, None)
+        if self.linked and self.follows:
+            for stretch in [range(f, f + 1) for f in frames] if few else [range(line.count)]:
+                self._tracks.renew(number, line, hand_size(line, stretch[0]), stretch)
+
+    def _line(self, number: int) -> HandLine:
+        if number not in self.lines:
+            self.lines[number] = HandLine(len(self.pictures), self.linked)
+        return self.lines[number]
+
+    # ---- what there is
+
+    def cell(self, frame: int) -> FrameCell:
+        """Return a frame as it stands."""
+        if frame in self._dirty:
+            self._dirty.discard(frame)
+            fresh = self._estimate(frame)
+            if not fresh.same_as(self._cells[frame]):
+                self._cells[frame] = fresh
+        return self._cells[frame]
+
+    def cells(self) -> list[FrameCell]:
+        """Return every frame as it stands."""
+        for frame in sorted(self._dirty):
+            self.cell(frame)
+        return list(self._cells)
+
+    def free_number(self, frame: int) -> int | None:
+        """Return the number of a hand that is not in a frame, the lowest; None if there are too many."""
+        there = {number for number, line in self.lines.items() if line.is_there(frame)}
+        return next((number for number in range(MOST_HANDS) if number not in there), None)
+
+    def _estimate(self, frame: int) -> FrameCell:
+        size_px, hands = self.pictures.size_of(frame), []
+        for number, line in sorted(self.lines.items()):
+            cell = estimate_hand(line, number, frame, self._tracks.finder(number), size_px, self._longest_of(number))
+            if cell is not None:
+                hands.append(self._with_fit(frame, cell, line))
+        mark = self._marks.get(frame)
+        looked = self.finder is None or frame in self._looked
+        settled = looked and not self._tracks.waits(frame)
+        return FrameCell(tuple(hands), mark is not None and mark.accepted, settled, mark is not None)
+
+    def _with_fit(self, frame: int, cell: HandCell, line: HandLine) -> HandCell:
+        fit = self.fits.get((frame, cell.number))
+        if fit is None or not fit.suits(cell.uv):
+            return cell
+        doubt = doubts.Doubt(cell.doubts.copy(), list(cell.reasons))
+        values = doubts.unfit(cell.uv, fit.uv, hand_size(line, frame)).round(2)
+        doubt.note(np.where(line.fixed[frame], np.nan, values), "fit")
+        return cell.with_doubts(doubt.values, tuple(doubt.reasons))
+
+    def _longest_of(self, number: int) -> NDArray[np.float64] | None:
+        if number not in self._longest:
+            line = self.lines[number]
+            whole = line.fixed.any(axis=1)
+            seen = line.uv[whole] if whole.sum() >= doubts.FEWEST_SEEN else None
+            self._longest[number] = None if seen is None else doubts.longest_bones(seen)
+        return self._longest[number]
+
+    # ---- what is to do
+
+    def next_job(self, focus: int) -> BackgroundJob | None:
+        """Return what to do next, None if nothing is left: points to follow, then hands to find, nearest to `focus`."""
+        tracks = self._tracks.next_step(focus)
+        if tracks:
+            return lambda: self._follow(tracks)
+        frame = self._to_look_at(focus)
+        return None if frame is None else self._look(frame)
+
+    def left(self) -> int:
+        """Return how many frames nobody has looked at yet, and how many steps of tracks are to be taken."""
+        unseen = 0 if self.finder is None else len(self.pictures) - len(self._looked)
+        return unseen + self._tracks.left
+
+    def _follow(self, tracks: list[FlowTrack]) -> Finish:
+        self._flow.advance(tracks)
+
+        def finish() -> None:
+            self._dirty |= self._tracks.note(tracks)
+            self.broken |= self._flow.broken
+            self.num_done += 1
+
+        return finish
+
+    def _to_look_at(self, focus: int) -> int | None:
+        if self.finder is None or len(self._looked) == len(self.pictures):
+            return None
+        unseen = (frame for frame in range(len(self.pictures)) if frame not in self._looked)
+        return min(unseen, key=lambda frame: (frame < focus, abs(frame - focus)))
+
+    def _look(self, frame: int) -> BackgroundJob:
+        """Return the job of looking at a frame, with what is known of it now."""
+        known = {
+            hand.number: (box, hand.side)
+            for hand in self.cell(frame).hands
+            if (box := box_of(hand.uv)) is not None and self._is_shown(hand.number, frame)
+        }
+
+        def job() -> Finish:
+            try:
+                image = self.pictures.read(frame)
+            except HanddataError as error:
+                self.broken[frame] = error
+                return lambda: self._seen(frame, {}, [])
+            finder = self.finder
+            mine, others = ({}, []) if finder is None else finder.look(image, known)
+            return lambda: self._seen(frame, mine, others)
+
+        return job
+
+    def _seen(self, frame: int, mine: Mapping[int, Found], others: Iterable[Found]) -> None:
+        """Take over what was found in a frame."""
+        self._looked.add(frame)
+        for number, found in mine.items():
+            self._note(frame, number, found)
+        for found in others:
+            number_ = self._number_for(frame, found)
+            if number_ is not None:
+                self._note(frame, number_, found)
+        self._dirty.add(frame)
+        self.num_done += 1
+
+    def _is_shown(self, number: int, frame: int) -> bool:
+        """Say whether where a hand is is known well enough to look for it there."""
+        line = self.lines[number]
+        near = slice(max(0, frame - NEAR), frame + NEAR + 1) if self.linked else slice(frame, frame + 1)
+        return bool(line.fixed[near].any()) or frame in line.boxes or bool(line.imported[frame])
+
+    def look_again(self, frame: int) -> None:
+        """Have a frame looked at once more, because its hands are elsewhere now."""
+        self._looked.discard(frame)
+
+    def _note(self, frame: int, number: int, found: Found) -> None:
+        line = self._line(number)
+        self.found[frame, number] = found
+        line.find(frame, found.uv, found.sd, found.side)
+        fixed = self.linked and bool(line.fixed[frame].any())
+        self._dirty |= set(line.reach(frame, FAR)) if fixed else {frame}
+
+    def _number_for(self, frame: int, found: Found) -> int | None:
+        """Return which hand was found: one seen near by in place and time, else one that is not there."""
+        there = {number for number, line in self.lines.items() if line.is_there(frame)}
+        gone = {n for n, line in self.lines.items() if line.said[frame] and not line.is_there(frame)}
+        free = [number for number in range(MOST_HANDS) if number not in there | gone]
+        near = {n: self._overlap(n, frame, found) for n in free if n in self.lines} if self.linked else {}
+        best = max(near, key=lambda n: near[n], default=None)
+        if best is not None and near[best] > 0:
+            return best
+        if any(iou(found.box, other.box) > 0.5 for (f, _), other in self._found_in(frame)):
+            return None
+        unseen = [n for n in free if n not in near or near[n] < 0]
+        return next(iter(unseen or free), None)
+
+    def _found_in(self, frame: int) -> Iterable[tuple[tuple[int, int], Found]]:
+        return [((frame, n), self.found[frame, n]) for n in self.lines if (frame, n) in self.found]
+
+    def _overlap(self, number: int, frame: int, found: Found) -> float:
+        """Return how far a hand overlaps with where it was seen last, -1 if that was too long ago."""
+        for away in range(1, NEAR + 1):
+            for other in (frame - away, frame + away):
+                there = self.found.get((other, number))
+                if there is not None:
+                    same_side = 0.3 if there.side == found.side else 0.0
+                    return float(iou(there.box, found.box)) + same_side / away
+        return -1.0
+
+    # ---- the fit
+
+    def fitted(self, frame: int, hand: HandCell) -> list[list[float]]:
+        """Return the (21, 3) points of the hand fitted to these, nothing if there is none."""
+        fit = self.fits.get((frame, hand.number))
+        known = fit is not None and fit.suits(hand.uv) and np.isfinite(fit.xyz).all()
+        return fit.xyz.round(4).tolist() if known and fit is not None else []
+
+    def next_fit(self, focus: int) -> BackgroundJob | None:
+        """Return the job of fitting the hands of the frame in view, None if they are fitted."""
+        cell = self.cell(focus)
+        todo = [hand for hand in cell.hands if self._lacks_fit(focus, hand)]
+        if not todo:
+            return None
+        size_px = self.pictures.size_of(focus)
+
+        def job() -> Finish:
+            fits = {hand.number: fit_hand(hand, self.found[focus, hand.number], size_px) for hand in todo}
+
+            def finish() -> None:
+                for hand in todo:
+                    self.fits[focus, hand.number] = fits[hand.number] or no_fit(hand)
+                self._dirty.add(focus)
+                self.num_done += 1
+
+            return finish
+
+        return job
+
+    def _lacks_fit(self, frame: int, hand: HandCell) -> bool:
+        fit = self.fits.get((frame, hand.number))
+        return (frame, hand.number) in self.found and (fit is None or not fit.suits(hand.uv))
+
+
+def _extent(hand: HandMark | None) -> float:
+    """Return the side of the square round a hand's points, px."""
+    places = [(point.u, point.v) for point in (hand.points if hand else ()) if point is not None and point.is_placed]
+    if len(places) < 2:
+        return LEAST_SIZE
+    uv = np.array(places)
+    return max(float((uv.max(0) - uv.min(0)).max()), LEAST_SIZE)
