@@ -1,3 +1,3 @@
-from handdata.cli import main
+from handdata.__main__ import main
 
 main()

@@ -17,10 +17,13 @@ COMMANDS = {
     "demo": "demo:demo_command",
     "synth": "synth:synth_command",
     "convert": "convert:convert_command",
+    "import": "import_labels:import_command",
+    "annotate": "annotate_points:annotate_command",
     "annotate-bbox": "annotate:annotate_bbox_command",
     "train": "train:train_command",
     "evaluate": "evaluate:evaluate_command",
     "predict": "predict:predict_command",
+    "label": "label:label_command",
     "report": "report:report_command",
     "runs": "train:runs_command",
     "datasets": "check:datasets_command",
@@ -30,10 +33,16 @@ COMMANDS = {
     "diff": "check:diff_command",
     "browse": "browse:browse_command",
     "export": "export:export_command",
+    "subset": "recut:subset_command",
+    "merge": "recut:merge_command",
+    "split": "recut:split_command",
 }
 INTERRUPTED = 130
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+_WRONG_PLACE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.EIO, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN,
+}  # fmt: skip  # the second line: disks and networks that fail, links in a circle, too many open files
 
 
 class LazyGroup(click.Group):

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, print_json
+from handdata.cli.options import data_root_option, json_option, page_packages, print_json
 from handdata.errors import ConfigError, MissingError
 from handdata.files.text import Wanted, read_text
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
     from handdata.annotate.pictures import Pictures
+    from handdata.annotate.server import Others
     from handdata.annotate.session import Session
     from handdata.annotate.tracker import TrackerSettings
     from handdata.boxes import BoxRow
 
+WITHOUT_PAGE = "work on boxes without the page: annotate-bbox --headless"
 EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
 
 
@@ -40,8 +42,8 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
 @click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the table in this format, then stop.")
 @click.option(
     "--tracker",
-    type=click.Choice(["kcf", "medianflow"]),
-    default="kcf",
+    type=click.Choice(["medianflow", "kcf"]),
+    default="medianflow",
     show_default=True,
     help="Tracker to follow the hand.",
 )
@@ -79,7 +81,7 @@ def annotate_bbox_command(
       handdata annotate-bbox --images frames --out boxes.csv --init 275,126,248,248 --headless
       handdata annotate-bbox dexter/Grasp2 --export cvat > Grasp2.xml
     """
-    pictures, tips, path = _open(data_root, target, images, out, root)
+    pictures, tips, path, others = _open(data_root, target, images, out, root)
     if (init or keyframes) and not headless:
         raise ConfigError("--init, --keyframes", expected="--headless with them", got="none", fix="Add --headless.")
     if export_kind:
@@ -88,27 +90,28 @@ def annotate_bbox_command(
         rows = _headless(pictures, path, init, keyframes, import_path, tracker)
         _report(rows, path, tips, as_json)
     else:
-        _serve(pictures, tips, path, import_path, tracker, host, port)
+        _serve(pictures, tips, path, import_path, tracker, (host, port), others)
 
 
 def _open(
     data_root: DataRoot, target: str | None, images: Path | None, out: Path | None, root: Path | None
-) -> tuple["Pictures", list[list[tuple[float, float]]], Path]:
+) -> tuple["Pictures", list[list[tuple[float, float]]], Path, "Others | None"]:
     from handdata.annotate.fingertips import dexter_tips
     from handdata.annotate.pictures import list_pictures
-    from handdata.annotate.sequences import dataset_folder, open_sequence
+    from handdata.annotate.sequences import dataset_folder, open_sequence, progress
 
     if images is not None:
         if target or out is None:
             raise click.UsageError("--images DIR goes with --out FILE.csv, and without TARGET.")
-        return list_pictures(images), [], out
+        return list_pictures(images), [], out, None
     if not target:
         raise click.UsageError("Give TARGET such as dexter/Grasp2, or --images DIR --out FILE.csv.")
     dataset, _, sequence = target.partition("/")
     folder = dataset_folder(dataset, root or data_root.native(dataset))
     pictures = open_sequence(dataset, sequence, folder)
     tips = dexter_tips(folder, sequence, pictures) if dataset == "dexter" else []
-    return pictures, tips, out or data_root.boxes(dataset) / f"{sequence}.csv"
+    path = out or data_root.boxes(dataset) / f"{sequence}.csv"
+    return pictures, tips, path, lambda: progress(dataset, folder, path.parent)
 
 
 def _export(pictures: "Pictures", path: Path, kind: str) -> None:
@@ -165,27 +168,23 @@ def _serve(
     path: Path,
     import_path: Path | None,
     kind: str,
-    host: str,
-    port: int,
+    address: tuple[str, int],
+    others: "Others | None",
 ) -> None:
+    from handdata.annotate.page_state import BoxPlace
     from handdata.annotate.session import Session
+    from handdata.annotate.worker import Worker
 
-    try:
-        from handdata.annotate.server import listen, serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        fix = "pip install 'handdata[annotate]', or work without the page: --headless."
-        raise MissingError(
-            "annotate-bbox", expected="starlette and uvicorn", got=f"no {error.name}", fix=fix
-        ) from error
-    sock = listen(host, port)
+    with page_packages("annotate", WITHOUT_PAGE):
+        from handdata.annotate.server import serve
+        from handdata.serving.local import listen
+    sock = listen(*address)
     with sock:
         session = Session(pictures, path, _settings(kind), tips)
         try:
             if import_path is not None:
                 _import(session, import_path)
-            serve(session, sock, host)
+            serve(BoxPlace(session), Worker(session), sock, address[0], others)
         finally:
             session.close()
     click.echo(f"{path}: saved" if path.exists() else f"{path}: not written, no box was drawn", err=True)

@@ -1,55 +1,124 @@
-"""`handdata browse`: look at canvases, or at what the network is shown, with the labels drawn."""
+"""`handdata browse`: look at shards on a local page, on a page without a server, or on a contact sheet."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import data_root_option, shard_folder
+from handdata.cli.complete import complete_recipe, complete_shards
+from handdata.cli.options import data_root_option, page_packages, run_path, shard_folder
 from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.browse.browsing import Browsing
+    from handdata.browse.training_view import TrainingView
+
+SHEET_HANDS, STATIC_HANDS = 24, 120
 
 
 @click.command("browse")
-@click.argument("path", metavar="PATH|NAME")
-@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Use only this split [default: all].")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, shell_complete=complete_shards)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Use only this split [default: all]")
+@click.option(
+    "--errors",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Run, or its results.json, whose errors become columns; give it twice to compare two.",
+)
 @click.option("--transformed", is_flag=True, help="Show augmented crops as the network sees them.")
-@click.option("--recipe", default="", help="Augment as this recipe does [default: the published ranges].")
-@click.option("--count", type=click.IntRange(1, 400), default=24, show_default=True, help="Number of samples to show.")
+@click.option(
+    "--recipe",
+    default="",
+    shell_complete=complete_recipe,
+    help="Augment as this recipe does [default: the published ranges]",
+)
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the augmentation; another seed shows other views."
 )
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Contact sheet to write, a PNG.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write [default: browse-<name>.png]."
+    "--static",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Page to write as one HTML file that needs no server.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 400),
+    help=f"Number of hands on a sheet [default: {SHEET_HANDS}] or a --static page [default: {STATIC_HANDS}]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8767, show_default=True, help="Port; 0 takes a free one."
 )
 @data_root_option
 @click.pass_obj
 def browse_command(
     data_root: DataRoot,
-    path: str,
+    paths: tuple[str, ...],
     split: str | None,
+    runs: tuple[Path, ...],
     transformed: bool,
     recipe: str,
-    count: int,
     seed: int,
     out: Path | None,
+    static: Path | None,
+    count: int | None,
+    host: str,
+    port: int,
 ) -> None:
-    """Write a contact sheet of a converted dataset, given by folder or by name, as a PNG.
+    """Look at converted hands: filter, sort, compare runs, tag what is wrong, save what was chosen.
 
-    Samples are spread evenly over the dataset. Circles are hollow where the keypoint is labelled as hidden.
+    PATH is a folder of shards or the name of a dataset; give several to look at them together. Opens a local page. With
+    --out or --count it writes a contact sheet instead, a PNG of hands spread evenly over the dataset. Circles are hollow
+    where the keypoint is labelled as hidden.
 
     \b
-    Example:
-      handdata browse stereo --count 12
+    Examples:
+      handdata browse stereo
+      handdata browse rhd --errors runs/first --errors runs/second
+      handdata browse rhd --static look.html --count 200
       handdata browse data/shards/synthhands --transformed --out augmented.png
     """
+    folders = [shard_folder(data_root, path) for path in paths]
+    if static is None and (out is not None or count is not None):
+        if len(folders) > 1:
+            raise click.UsageError("A contact sheet shows one PATH.")
+        is_augmented = transformed or bool(recipe)
+        _sheet(folders[0], split, count or SHEET_HANDS, out, augmented=(recipe, seed) if is_augmented else None)
+        return
+    if len(runs) > 2:
+        raise click.UsageError("Give --errors once or twice.")
+    from handdata.browse.browsing import Browsing
+    from handdata.browse.training_view import TrainingView
+
+    browsing = Browsing(data_root, folders, split, [run_path(data_root, run) for run in runs])
+    training = TrainingView(browsing.parts, recipe, seed) if transformed or recipe else None
+    if static is not None:
+        from handdata.browse.static import write_static
+
+        click.echo(f"{write_static(static, browsing, count or STATIC_HANDS, training)} hands -> {static}")
+        return
+    _serve(browsing, training, host, port)
+
+
+def _sheet(folder: Path, split: str | None, count: int, out: Path | None, *, augmented: tuple[str, int] | None) -> None:
     from handdata.check.canvases import draw_sheet, write_png
 
-    folder = shard_folder(data_root, path)
-    if transformed or recipe:
+    if augmented is not None:
         from handdata.train.contact_sheet import draw_augmented_sheet
 
-        sheet = draw_augmented_sheet(folder, split, count, recipe=recipe, seed=seed)
+        sheet = draw_augmented_sheet(folder, split, count, recipe=augmented[0], seed=augmented[1])
     else:
         sheet = draw_sheet(folder, split, count)
     target = out or Path(f"browse-{folder.name}.png")
     write_png(target, sheet)
     click.echo(str(target))
+
+
+def _serve(browsing: "Browsing", training: "TrainingView | None", host: str, port: int) -> None:
+    with page_packages("browse", "write a page or a sheet: --static FILE, --out FILE"):
+        from handdata.browse.server import serve
+        from handdata.serving.local import listen
+    with listen(host, port) as sock:
+        serve(browsing, sock, host, training)

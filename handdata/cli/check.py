@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handdata.cli.complete import complete_shards
 from handdata.cli.dataset_options import DatasetCommand, options_of, refuse_foreign
 from handdata.cli.options import DATASETS, data_root_option, json_option, print_json, shard_folder
 from handdata.paths import DataRoot
@@ -26,7 +27,7 @@ MAX_LISTED = 24  # sequences or cameras on one line; --json and the page have al
 
 
 @click.command("verify")
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=complete_shards)
 @click.option("--quick", is_flag=True, help="Check labels of at most 20,000 samples and no pixels.")
 @json_option
 @data_root_option
@@ -78,7 +79,8 @@ def _print_report(report: "Report") -> None:
     console.print(table, markup=False)
     total = len(report.findings)
     said = "nothing wrong" if not total else f"{total} findings" if total > 1 else "1 finding"
-    console.print(f"{report.path}: {said}", markup=False)
+    ran = sum(not state.startswith("not checked") for state in report.checks.values())
+    console.print(f"{report.path}: {ran} of {len(report.checks)} checks ran, {said}", markup=False)
 
 
 def _console() -> "Console":
@@ -90,7 +92,7 @@ def _console() -> "Console":
 
 
 @click.command("stats")
-@click.argument("path")
+@click.argument("path", shell_complete=complete_shards)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with plots.")
 @json_option
 @data_root_option
@@ -149,12 +151,24 @@ def _print_stats(stats: "Stats") -> None:
 
 
 @click.command("diff")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete_shards)
+@click.argument("b", shell_complete=complete_shards)
+@click.option(
+    "--exported",
+    is_flag=True,
+    help="Compare in the pixels of A's canvases, of which B was made: after export and import.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Largest difference that does not count.",
+)
 @json_option
 @data_root_option
 @click.pass_obj
-def diff_command(data_root: DataRoot, a: str, b: str, *, as_json: bool) -> None:
+def diff_command(data_root: DataRoot, a: str, b: str, *, exported: bool, tolerance: float, as_json: bool) -> None:
     """Compare two conversions by content, sample by sample; the exit code is 1 if they differ.
 
     A and B are folders of shards or names of datasets. The order of samples and the cut into shards do not matter.
@@ -162,10 +176,11 @@ def diff_command(data_root: DataRoot, a: str, b: str, *, as_json: bool) -> None:
     \b
     Example:
       handdata diff data/shards/stereo /tmp/stereo-again
+      handdata diff stereo imported --exported --tolerance 0.001
     """
     from handdata.check.diff import compare
 
-    diff = compare(shard_folder(data_root, a), shard_folder(data_root, b))
+    diff = compare(shard_folder(data_root, a), shard_folder(data_root, b), exported=exported, tolerance=tolerance)
     if as_json:
         print_json(diff.as_json())
     else:
@@ -209,14 +224,15 @@ def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
     if as_json:
         print_json([entry.as_json() for entry in entries])
         return
-    table = Table(title="Datasets (R real, S synthetic)", title_justify="left", show_lines=True)
+    table = Table(title="Datasets (R real, S synthetic; + not in the thesis)", title_justify="left", show_lines=True)
     for name in ("name", "", "frames", "keypoints", "hand", "view", "cameras", "comment", "converted"):
         table.add_column(name, justify="right" if name == "frames" else "left", overflow="fold")
     for e in entries:
         state = "\n".join(f"{split} {count}" for split, count in e.converted.items()) or e.state or "no"
         frames = f"{e.frames:,}" if e.frames else ""
         cameras = "\n".join(e.cameras)
-        table.add_row(e.name, e.kind[:1].upper(), frames, e.keypoints, e.hand, e.view, cameras, e.comment, state)
+        name = e.name if e.in_thesis or not e.frames else f"{e.name} +"
+        table.add_row(name, e.kind[:1].upper(), frames, e.keypoints, e.hand, e.view, cameras, e.comment, state)
     _console().print(table, markup=False)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handdata.cli.complete import complete_dataset
 from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign
 from handdata.cli.options import data_root_option, json_option, print_json, renamed_option
 from handdata.converters import CONVERTERS, DATASETS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("convert", cls=DatasetCommand, datasets=tuple(CONVERTERS))
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=complete_dataset)
 @click.option(
     "--root", type=click.Path(path_type=Path), help="Folder of the native files [default: data/native/DATASET]"
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
 @click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")
 @click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read; they are counted and named.")
+@click.option("--check", is_flag=True, help="Compare every byte of shards from before; make damaged ones again.")
 @renamed_option(
     "--num-jobs", "--num-shards", type=click.IntRange(min=1), help="Number of jobs in a job array [default: 1]"
 )
@@ -65,7 +67,7 @@ def convert_command(data_root: DataRoot, /, dataset: str, as_json: bool, **asked
     _check_options(dataset, asked)
     if dataset == BACKGROUNDS:
         _paint_backgrounds(data_root, asked)
-    results = [_convert_one(name, data_root, asked) for name in (_present(data_root) if dataset == ALL else [dataset])]
+    results = [convert_one(name, data_root, asked) for name in (_present(data_root) if dataset == ALL else [dataset])]
     for result in results:
         if not as_json:
             click.echo(result.pop("line"))
@@ -96,13 +98,13 @@ def _present(data_root: DataRoot) -> list[str]:
     return present
 
 
-def _convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
+def convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan or convert one dataset; return the record that `--json` prints and its line."""
-    from handdata.conversion.run import convert
+    from handdata.conversion.carded import convert
 
     if asked["scheduler"]:  # its workers may run in another folder
         data_root = DataRoot(data_root.root.absolute())
-        asked = {key: value.absolute() if isinstance(value, Path) else value for key, value in asked.items()}
+        asked = {key: _absolute(value) for key, value in asked.items()}
     root, out = asked["root"] or data_root.native(name), asked["out"] or data_root.shards(name)
     options = _options(name, data_root, asked)
     if asked["dry_run"]:
@@ -118,6 +120,7 @@ def _convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[
             workers=asked["workers"] or os.cpu_count() or 1,
             canvas=asked["canvas"],
             skip_bad=asked["skip_bad"],
+            check=asked["check"],
             job=(asked["job"] or 0, asked["num_jobs"] or 1),
             executor=executor,
         )
@@ -142,6 +145,13 @@ def _convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[
     }
 
 
+def _absolute(value: Any) -> Any:
+    """Return a path, or each of several, as one that means the same in any folder."""
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value))
+    return value.absolute() if isinstance(value, Path) else value
+
+
 def _skipped_lines(skipped: Mapping[str, str]) -> Iterator[str]:
     """Yield a line for each cause: a label file that cannot be read costs all its samples."""
     by_cause: dict[str, list[str]] = {}
@@ -155,13 +165,15 @@ def _preview(name: str, root: Path, out: Path, options: "Options", asked: dict[s
     """Plan one dataset and write nothing; return the record that `--json` prints and its line."""
     from handdata.check.doctor import preview
     from handdata.cli.check import work_of
+    from handdata.conversion.mended import told_of
     from handdata.conversion.plan import check_canvas, make_plan
     from handdata.shards.schema import SPLITS
 
     check_canvas(asked["canvas"])
     plan = make_plan(name, root, options, asked["splits"], asked["limit"], skip_bad=asked["skip_bad"])
     counts = {s: count for s in SPLITS if (count := sum(i.split == s for i in plan.items))}
-    for line in (*plan.warnings, *(f"{what}: {found}" for what, found in plan.readings)):
+    readings = (*plan.readings, *told_of(plan.corrections))
+    for line in (*plan.warnings, *(f"{what}: {found}" for what, found in readings)):
         say(f"{name}: {line}")
     seen = preview(name, plan, options, out, asked["canvas"])
     short = [f"{part.pattern} {part.found} of {part.expected}" for part in seen.tree if part.found < part.expected]

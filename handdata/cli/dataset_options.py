@@ -125,7 +125,7 @@ def _click_option(declared: "Declared") -> click.Option:
         return click.Option([declared.flag], is_flag=True, **facts)
     if declared.kind is Path:
         kind = click.Path(exists=True, dir_okay=declared.is_folder_too, path_type=Path)
-        return click.Option([declared.flag], type=kind, **facts)
+        return click.Option([declared.flag], type=kind, multiple=declared.is_several, **facts)
     if declared.within is not None:
         return click.Option([declared.flag], type=click.IntRange(*declared.within), **facts)
     if declared.default in declared.choices:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.columns import columns
+from handdata.cli.complete import complete_protocol, complete_run, complete_shards
+from handdata.cli.lens import LENS, lens_and_size, lens_options
 from handdata.cli.options import (
     INDEX,
     data_root_option,
@@ -24,26 +26,33 @@ from handdata.progress import say
 if TYPE_CHECKING:
     from handdata.evaluation.protocol import Protocol
     from handdata.evaluation.results import SetResult
+    from handdata.train.placing import Placing
 
 RESULTS = "results.json"
 # options that make no sense with --predictions, and with a run
-_WITH_RUN = ("sequences", "limit", "augmented", "repeats", "batch", "device")
-_WITH_PREDICTIONS = ("out",)
+_WITH_RUN = ("sequences", "limit", "augmented", "repeats", "batch", "device", "fit", *LENS)
+_WITH_PREDICTIONS = ("out", "annotations")
 _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  # areas and shares have none
 
 
 @click.command("evaluate", cls=ManyValues)
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option(
     "--predictions",
     "given",
     type=click.Path(path_type=Path),
-    help="Score this .h5, .csv or .json file of any program; no model is run. See docs/evaluation.md.",
+    help="Score this .h5, .csv or .json file of any program, COCO results or mmpose's .pkl; no model is run. See docs/evaluation.md.",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="COCO file whose pictures and hands the --predictions count by: the one imported, or one that `export` wrote.",
 )
 @click.option(
     "--shards",
     multiple=True,
     metavar="[PATH...]",
+    shell_complete=complete_shards,
     help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
 @click.option(
@@ -51,7 +60,13 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 )
 @click.option("--sequences", help="Score only these sequences: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each dataset.")
-@click.option("--protocol", "protocols", multiple=True, help="Print only this protocol (repeatable); all are stored.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    shell_complete=complete_protocol,
+    help="Print only this protocol (repeatable); all are stored.",
+)
 @renamed_option(
     "--read-out", "--readout", help="Read-out from heatmaps to 2D positions [default: the first in the predictions]"
 )
@@ -70,6 +85,12 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
     show_default=True,
     help="Samples per batch; the scores do not depend on it.",
 )
+@lens_options
+@click.option(
+    "--fit",
+    is_flag=True,
+    help="Fit a hand of 26 degrees of freedom to each picture's keypoints, if its camera is known.",
+)
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the augmentation.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the scores of --predictions.")
@@ -77,9 +98,10 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @json_option
 @click.pass_obj
 def evaluate_command(
-    data: DataRoot,
+    data_root: DataRoot,
     run: str | None,
     given: Path | None,
+    annotations: Path | None,
     shards: tuple[str, ...],
     split: str | None,
     sequences: str | None,
@@ -89,38 +111,50 @@ def evaluate_command(
     augmented: bool,
     repeats: int,
     batch: int,
+    focal: float | None,
+    fov: float | None,
+    camera: Path | None,
+    hand_size: str | None,
+    fit: bool,
     device: str,
     seed: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score RUN (a name or folder) on converted datasets, each sample once, in a fixed order.
+    """Score RUN (a name or folder, or `compact`, which comes with the package) on converted datasets, each sample once.
 
     Writes predictions.h5 and results.json into the run, or results.json beside --predictions. With --limit the scores
     go to results-limited.json where the run has a whole evaluation, which stays as it is.
+    With --hand-size, --focal, --fov or --camera the pose is placed in millimetres and absolute errors are scored; without a
+    camera each picture's own is taken.
+    With --fit the files are predictions-fitted.h5 and results-fitted.json: those without it stay, to compare.
 
     \b
     Examples:
       handdata evaluate demo
       handdata evaluate e010 --shards stereo --split val --protocol thesis
       handdata evaluate e020 --augmented --repeats 5
+      handdata evaluate best --hand-size adult --protocol epe_abs_mm
       handdata evaluate --predictions theirs.csv --shards rhd --protocol auc_hand3d
+      handdata evaluate --predictions results.json --annotations val.json --shards mine --protocol oks_ap
     """
     if (run is None) == (given is None):
         raise click.UsageError("Give a RUN, or --predictions FILE.")
+    if fit and augmented:
+        raise click.UsageError("--augmented takes no --fit: its views have no camera.")
     _refuse_unused(_WITH_RUN if given is not None else _WITH_PREDICTIONS)
-    from handdata.evaluation.predictions import read_predictions
+    from handdata.conversion.other_results import read_any_predictions
     from handdata.evaluation.protocols import choose_protocols
     from handdata.evaluation.results import write_results
     from handdata.evaluation.score import score_predictions
     from handdata.evaluation.seen import seen_by
 
     chosen = choose_protocols(protocols)
-    folders = _folders(data, shards, split)
+    folders = _folders(data_root, shards, split)
     splits = [split] if split else None
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
-        predictions = read_predictions(given)
+        predictions = read_any_predictions(given, annotations)
         results = score_predictions(
             predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),
             seen=seen_by(predictions.options),
@@ -130,11 +164,12 @@ def evaluate_command(
         from handdata.train.evaluate import evaluate_run
         from handdata.train.selection import Selection
 
-        folder = _run_folder(data, str(run))
+        folder = _run_folder(data_root, str(run))
         selection = Selection(folders=folders, split=split, held_out=True, sequences=sequences.split(",") if sequences else (),
-                              limit=limit or 0, augmented=augmented, repeats=repeats)  # fmt: skip
+                              limit=limit or 0, augmented=augmented, repeats=repeats, fit=fit,
+                              placing=_placing(folder, focal, fov, camera, hand_size, augmented=augmented))  # fmt: skip
         target, results = evaluate_run(folder, selection, device=device, batch=batch, seed=seed, readout=read_out)
-        if target.name != RESULTS:
+        if target.name != RESULTS and limit:
             say(f"{folder / RESULTS} keeps the whole evaluation; the scores of --limit {limit} lie apart, in no report")
     asked = [one for one in results.sets if given or one.augmented == augmented]  # a run keeps its other kind beside
     if as_json:
@@ -154,22 +189,39 @@ def _refuse_unused(options: Sequence[str]) -> None:
     for option in options:
         if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
             other = "a RUN" if options is _WITH_RUN else "--predictions"
-            raise click.BadParameter(f"goes with {other} only", param_hint=f"--{option}")
+            raise click.BadParameter(f"goes with {other} only", param_hint=f"--{option.replace('_', '-')}")
 
 
-def _folders(data: DataRoot, shards: Sequence[str], split: str | None) -> list[Path]:
+def _placing(
+    run: Path, focal: float | None, fov: float | None, camera: Path | None, hand_size: str | None, *, augmented: bool
+) -> "Placing | None":
+    """Return what millimetres are to rest on, None where none are asked for; say what they do."""
+    from handdata.model.released import hand_size_of
+    from handdata.train.placing import Placing
+
+    if {focal, fov, camera, hand_size} == {None}:
+        return None
+    if augmented:
+        raise click.UsageError("--augmented gives no millimetres: its views have no camera.")
+    lens, size = lens_and_size(focal, fov, camera, hand_size, trained=hand_size_of(run))
+    by = "the camera given" if lens else "each picture's own camera"
+    say(f"millimetres rest on {by} and {size.mm:g} +- {size.sd_mm:g} mm from wrist to middle knuckle: {size.source}")
+    return Placing(size=size, lens=lens)
+
+
+def _folders(data_root: DataRoot, shards: Sequence[str], split: str | None) -> list[Path]:
     """Return the named shard folders and those in a named folder; else every dataset here that has the split."""
     from handdata.shards.dataset import open_dataset
 
     if shards:
-        named = [shard_folder(data, name) for name in shards]
+        named = [shard_folder(data_root, name) for name in shards]
         return [folder for path in named for folder in _complete(path) or [path]]
-    found = [path for path in data.all_shards() if path.name != BACKGROUNDS and _complete(path)]
+    found = [path for path in data_root.all_shards() if path.name != BACKGROUNDS and _complete(path)]
     found = [path for path in found if split in (None, *open_dataset(path).splits)]
     if not found:
         fix = "Convert a dataset first, `handdata convert NAME`, or name its folder with --shards."
         what = "converted datasets" + (f" with a split {split}" if split else "")
-        raise MissingError(data.root / "data" / "shards", expected=what, got="none", fix=fix)
+        raise MissingError(data_root.root / "data" / "shards", expected=what, got="none", fix=fix)
     return found
 
 
@@ -180,10 +232,14 @@ def _complete(path: Path) -> list[Path]:
     return sorted(index.parent for index in path.glob(f"*/{INDEX}"))
 
 
-def _run_folder(data: DataRoot, run: str) -> Path:
-    folder = run_path(data, Path(run))
+def _run_folder(data_root: DataRoot, run: str) -> Path:
+    from handdata.model.released import released_names
+
+    folder = run_path(data_root, Path(run))
     if folder.is_dir():
         return folder
+    if run in released_names():
+        return data_root.runs / run
     raise MissingError(
         run, expected="the name or folder of a run", got="no such folder", fix="`handdata runs` lists them."
     )

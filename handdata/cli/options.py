@@ -2,16 +2,27 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from handdata.converters import DATASETS
+from handdata.errors import MissingError
 from handdata.paths import DataRoot, find_root
 
-__all__ = ["DATASETS", "NamingCommand", "data_root_option", "json_option", "print_json", "run_path", "shard_folder"]
+__all__ = [
+    "DATASETS",
+    "NamingCommand",
+    "data_root_option",
+    "json_option",
+    "page_packages",
+    "print_json",
+    "run_path",
+    "shard_folder",
+]
 DATA_ROOT_HELP = "Data root: the folder of data/ and runs/ [default: $HANDDATA_ROOT, else .]"
 INDEX = "index.json"  # handdata.shards.reader has it too, but costs an import of h5py
 
@@ -39,6 +50,26 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_set_root,
         help=DATA_ROOT_HELP,
     )(command)
+
+
+@contextmanager
+def page_packages(command: str, instead: str) -> Iterator[None]:
+    """Import in this block what serves a page.
+
+    Args:
+        command: that needs it.
+        instead: what can be done without.
+
+    Raises:
+        MissingError: the packages of pages are not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        fix = f"pip install 'handdata[annotate]', or {instead}."
+        raise MissingError(command, expected="starlette and uvicorn", got=f"no {error.name}", fix=fix) from error
 
 
 def renamed_option(name: str, old: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,194 +1,227 @@
-"""handdata predict: a trained model on pictures."""
+"""handdata predict: a trained model on pictures and videos."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.options import data_root_option, print_json, run_path
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.cli.complete import complete_run
+from handdata.cli.lens import lens_and_size, lens_options
+from handdata.cli.options import data_root_option, run_path
+from handdata.cli.predict_job import PredictJob, picture_files, predict_pictures, predict_video
+from handdata.errors import MissingError
 from handdata.paths import DataRoot
+from handdata.pictures.kinds import SUFFIXES
 
 if TYPE_CHECKING:
-    from handdata.evaluation.absolute import Size
-    from handdata.model.place import Lens
+    from handdata.annotate.tracker import TrackerKind
+    from handdata.track.tables import TableKind
 
 OWN = "compact"  # weights that come with the package
 
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]")
-@click.argument("pictures", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("run", metavar="[RUN]", shell_complete=complete_run)
+@click.argument("sources", nargs=-1, metavar="SOURCES...")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
 )
 @click.option(
     "--hand",
     type=click.Choice(["left", "right", "auto"]),
-    default="left",
-    show_default=True,
-    help="The person's hand; auto: as the model sees it, where it tells sides apart (compact).",
+    help="The person's hand; auto: as the model sees it [default: auto where the model tells sides apart, else left]",
 )
 @click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Box of the hand in every picture, px.")
+@click.option(
+    "--boxes",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Table of boxes, one per picture or frame, as annotate-bbox writes it.",
+)
+@click.option(
+    "--detector",
+    default="spotter",
+    show_default=True,
+    help="Detector that finds hands where no --box is given; none: the largest centred square is looked at.",
+)
+@click.option(
+    "--image-tracker",
+    "carrier",
+    type=click.Choice(["medianflow", "kcf"]),
+    default="medianflow",
+    show_default=True,
+    help="Image tracker that carries a video's hand on where the model is not sure of it.",
+)
+@click.option(
+    "--max-hands", type=click.IntRange(1, 20), default=2, show_default=True, help="Number of hands per picture."
+)
 @click.option(
     "--read-out",
     "rule",
     type=click.Choice(["thresholded", "expectation", "maximum"]),
-    help="Read-out from heatmaps to keypoints [default: the model's own]",
+    help="Read-out from heatmaps to keypoints of pictures [default: the model's own]",
 )
 @click.option(
     "--onnx",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the model to this file; without pictures, nothing else is done.",
 )
-@click.option("--focal", type=click.FloatRange(min=0, min_open=True), help="Focal length of the camera, px.")
+@lens_options
 @click.option(
-    "--fov",
-    type=click.FloatRange(0, 180, min_open=True, max_open=True),
-    help="Horizontal field of view of the camera, degrees.",
+    "--fit",
+    is_flag=True,
+    help="Fit a hand of 26 degrees of freedom to the keypoints, in a video from frame to frame; goes with --focal, --fov or --camera.",
 )
 @click.option(
-    "--camera",
+    "--person",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JSON file with the 3 x 3 intrinsics K of the camera, px.",
+    help="JSON file with measured bones of the person in a video, mm; its hand's size is estimated over the frames.",
 )
 @click.option(
-    "--hand-size",
-    metavar="MM|adult",
-    help="Length from wrist to middle knuckle; with a camera it gives millimetres [default: adult]",
+    "--fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Frames per second; takes pictures for the frames of a video [default: as a video says]",
+)
+@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Step through a video, frames.")
+@click.option("--overlay/--no-overlay", default=True, help="Write overlays.", show_default=True)
+@click.option(
+    "--table",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="Format of a video's table, one row per hand and frame.",
 )
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @data_root_option
 @click.pass_obj
 def predict_command(
     data_root: DataRoot,
-    run: Path,
-    pictures: tuple[Path, ...],
+    run: str,
+    sources: tuple[str, ...],
     out: Path | None,
-    hand: str,
+    hand: str | None,
     box: tuple[float, float, float, float] | None,
+    boxes: Path | None,
+    detector: str,
+    carrier: "TrackerKind",
+    max_hands: int,
     rule: str | None,
     onnx: Path | None,
     focal: float | None,
     fov: float | None,
     camera: Path | None,
     hand_size: str | None,
+    fit: bool,
+    person: Path | None,
+    fps: float | None,
+    every: int,
+    overlay: bool,
+    table: "TableKind",
     device: str,
 ) -> None:
-    """Find 21 keypoints in PICTURES (files or folders) with the model of RUN, a run's name or folder.
+    """Find hands and their 21 keypoints in SOURCES with the model of RUN, a run's name or folder.
 
-    If the first word is a picture, RUN is left out and the weights that come with the package are used: compact.
+    SOURCES are pictures or folders of pictures (with --fps the frames of a video), or one video, "camera:0" or the
+    address of a stream. If the first word is one of these, RUN is left out and the weights that come with the package
+    are used: compact.
 
-    The keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D. Copies of the pictures
-    with the skeleton drawn go to a folder. The model sees --box, or the largest centred square of the picture.
-    With --focal, --fov or --camera the keypoints are also given in millimetres in the camera's frame. Their depth is
-    proportional to the assumed hand size: one picture cannot tell a small, near hand from a large, distant one.
+    Pictures: the keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D, and copies
+    of the pictures with the skeletons drawn go to a folder. A detector finds the hands, or --box or --boxes says where.
+    Where the detector finds none, the largest centred square is a hand if the model says so.
+    A video: hands are followed from frame to frame and smoothed; hands.jsonl, hands.csv and overlay.mp4 go to the
+    folder. Ctrl-C ends a video early and keeps what was found.
+    With --focal, --fov or --camera the keypoints are also given in millimetres in the camera's frame. Their
+    depth is proportional to the assumed hand size: one picture cannot tell a small, near hand from a large, distant one.
     With --onnx the model goes to a file for ONNX runtimes: the bytes of a crop in, keypoints out.
 
     \b
     Example:
-      handdata predict hand.jpg
+      handdata predict photo.jpg
+      handdata predict holiday.mp4
+      handdata predict frames --fps 25
+      handdata predict film.mp4 --fov 68 --table parquet
       handdata predict demo hand.jpg --box 120 80 200 200 > hand.json
       handdata predict demo hand.jpg --fov 68 --hand-size adult
       handdata predict best --onnx best.onnx
     """
-    from handdata.model.found import SUFFIXES, as_sample, overlay_names, predictions_json, write_overlay
-    from handdata.model.model import BATCH, Model
-    from handdata.model.place import place
+    from handdata.model.model import Model
+    from handdata.model.place import read_person, size_of
     from handdata.model.released import find_trained
-    from handdata.pictures.decode import image_size
-    from handdata.progress import meter, say
+    from handdata.track.video import is_video
 
-    run, pictures = _run_or_own(run, pictures, SUFFIXES)
-    if not pictures and not onnx:
-        raise click.UsageError("give PICTURES, or --onnx FILE.")
-    if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
-        raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
-    lens, size = _lens_and_size(focal, fov, camera, hand_size)
-    folder = run_path(data_root, run)
+    model_name, sources = _run_or_own(run, sources)
+    if not sources and not onnx:
+        raise click.UsageError("give pictures or a video, or --onnx FILE.")
+    _check_boxes(box, boxes)
+    lens, _ = lens_and_size(focal, fov, camera, hand_size, needs_camera=True)
+    if fit and lens is None:
+        raise click.UsageError("--fit goes with --focal, --fov or --camera.")
+    _check_person(person, has_lens=lens is not None, of_video=bool(fps) or any(map(is_video, sources)))
+    folder = run_path(data_root, Path(model_name))
     trained = find_trained(folder)
     if onnx:
         from handdata.model.onnx import write_onnx
 
-        click.echo(write_onnx(onnx, trained, rule), err=bool(pictures))
-        if not pictures:
+        click.echo(write_onnx(onnx, trained, rule), err=bool(sources))
+        if not sources:
             return
-    paths = _picture_files(pictures, SUFFIXES)
-    edges = (box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
-    target, model, hands = out or (folder if folder.is_dir() else Path()) / "predicted", Model(trained, device), []
-    names = overlay_names(paths)
-    with _in_this_commands_words(box), meter("predicting", len(paths)) as bar:
-        for first in range(0, len(paths), BATCH):
-            part = slice(first, first + BATCH)
-            cameras = [lens.intrinsics(*image_size(path)) for path in paths[part]] if lens else None
-            found = model(paths[part], [edges] * len(paths[part]), hand, K=cameras, read_out=rule)
-            for name, one in zip(names[part], found, strict=True):
-                write_overlay(target / name, one)
-                placed, depth_sd = place(one, size) if lens else (one, None)
-                hands.append(as_sample(placed, depth_sd))
-                bar.advance()
-    say(f"{len(hands)} {'overlay' if len(hands) == 1 else 'overlays'} in {target}")
-    if lens:
-        say(f"millimetres rest on {size.mm:g} +- {size.sd_mm:g} mm from wrist to middle knuckle: {size.source}")
-    print_json(predictions_json(trained, hands, size if lens else None))
+    model, size = Model(trained, device), size_of(hand_size, trained.size)
+    job = PredictJob(
+        model=model,
+        side=hand or model.side_unless_told,
+        out=out or (folder if folder.is_dir() else Path()) / "predicted",
+        box=box,
+        boxes=boxes,
+        detector=detector,
+        carrier=carrier,
+        most_hands=max_hands,
+        read_out=rule,
+        lens=lens,
+        size=size,
+        overlay=overlay,
+        fit=fit,
+        person=None if person is None else read_person(person),
+    )
+    if any(is_video(source) for source in sources):
+        if len(sources) > 1:
+            raise click.UsageError("give one video at a time, without pictures.")
+        predict_video(job, sources[0], every=every, fps=fps, table=table)
+    elif fps is not None:
+        frames = picture_files([Path(source) for source in sources])
+        predict_video(job, frames, every=every, fps=fps, table=table)
+    else:
+        predict_pictures(job, [Path(source) for source in sources])
 
 
-def _lens_and_size(
-    focal: float | None, fov: float | None, camera: Path | None, hand_size: str | None
-) -> "tuple[Lens | None, Size]":
-    """Return what the camera and the hand are said to be."""
-    from handdata.model.place import Lens, read_lens, size_of
-
-    given = [name for name, value in (("--focal", focal), ("--fov", fov), ("--camera", camera)) if value is not None]
-    if len(given) > 1:
-        raise click.UsageError(f"give one of {', '.join(given)}.")
-    if hand_size is not None and not given:
-        raise click.UsageError("--hand-size goes with --focal, --fov or --camera.")
-    try:
-        size = size_of(hand_size)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--hand-size") from error
-    if camera is not None:
-        return read_lens(camera), size
-    return Lens(focal_px=focal, fov_deg=fov) if given else None, size
+def _check_person(person: Path | None, *, has_lens: bool, of_video: bool) -> None:
+    if person is not None and not (has_lens and of_video):
+        raise click.UsageError("--person goes with a video, or --fps, and with --focal, --fov or --camera.")
 
 
-def _run_or_own(run: Path, pictures: tuple[Path, ...], suffixes: Sequence[str]) -> tuple[Path, tuple[Path, ...]]:
-    """Take a first word that is a picture for one, and the weights that come with the package for the run."""
-    return (Path(OWN), (run, *pictures)) if run.suffix.lower() in suffixes and run.is_file() else (run, pictures)
+def _check_boxes(box: tuple[float, float, float, float] | None, boxes: Path | None) -> None:
+    if box and boxes:
+        raise click.UsageError("give one of --box and --boxes.")
+    if box and not (all(math.isfinite(edge) for edge in box) and min(box[2:]) > 0):
+        raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
 
 
-def _picture_files(given: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
-    """Return the named pictures and those in the named folders.
+def _run_or_own(run: str, sources: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Take a first word that is a picture or a video for one, and the weights that come with the package for the run.
 
     Raises:
-        MissingError: there are none.
+        MissingError: a source is not there.
     """
-    paths = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
-    paths = [path for path in paths if path.suffix.lower() in suffixes]
-    if not paths:
-        fix = f"Known are {', '.join(sorted(suffixes))}."
-        raise MissingError(given[0], expected="pictures", got="none", fix=fix)
-    names = [path.name for path in paths]
-    if len(set(names)) < len(names):
-        raise click.UsageError("two of the pictures have the same file name; give them in two commands.")
-    return paths
+    from handdata.track.video import is_live, is_video
+
+    path = Path(run)
+    is_source = is_live(run) or (path.is_file() and (path.suffix.lower() in SUFFIXES or is_video(run)))
+    if is_source or (path.is_dir() and not (path / "checkpoints").is_dir() and _holds_pictures(path)):
+        run, sources = OWN, (run, *sources)
+    for source in sources:
+        if not is_live(source) and not Path(source).exists():
+            raise MissingError(source, expected="a picture, a folder of pictures or a video", got="nothing there")
+    return run, sources
 
 
-@contextmanager
-def _in_this_commands_words(box: Sequence[float] | None) -> Iterator[None]:
-    """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
-    try:
-        yield
-    except DataError as error:
-        fix = "Save it again, or leave it out."
-        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
-    except ConfigError as error:
-        if box is None or not error.got.startswith("box_xyxy"):
-            raise
-        got = f"--box {' '.join(f'{edge:g}' for edge in box)}"
-        fix = "Give the left, top, width and height of the hand in px of this picture."
-        raise ConfigError(error.where, expected=error.expected, got=got, fix=fix) from error
+def _holds_pictures(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from handdata.cli.complete import complete_run_folder
 from handdata.cli.options import data_root_option
 from handdata.paths import DataRoot
 from handdata.progress import say
@@ -12,7 +13,7 @@ FORMATS = ("html", "csv")
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1)
+@click.argument("runs", nargs=-1, shell_complete=complete_run_folder)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the page [default: runs/report]"
 )

@@ -12,11 +12,11 @@ from handdata.paths import DataRoot
 from handdata.progress import say
 from handdata.synth.frame import Style
 
-ALL = "all"
+ALL, FULL = "all", "frames"
 
 
 @click.command("synth", cls=NamingCommand)
-@click.argument("name", type=click.Choice([*DATASETS, ALL]), required=False, metavar="[NAME]")
+@click.argument("name", type=click.Choice([*DATASETS, ALL, FULL]), required=False, metavar="[NAME]")
 @click.option(
     "--frames", type=click.IntRange(min=1), default=240, show_default=True, help="Number of samples per dataset."
 )
@@ -57,7 +57,8 @@ def synth_command(
 ) -> None:
     """Render hands with labels and write them in the layout of dataset NAME, like its unpacked archive.
 
-    NAME is one of DATASETS, or all.
+    NAME is one of DATASETS, all of them, or frames: full pictures with no hand, one or two, with boxes, sides, points and
+    masks, to train detectors on.
 
     The same command writes the same bytes for any number of workers. Run it again after an interruption and it goes on
     where it stopped. Rendered hands do not replace the real archives; every result measured on them says so.
@@ -66,18 +67,28 @@ def synth_command(
     Examples:
       handdata synth stereo --frames 600
       handdata synth all --frames 60 --size small --out /tmp/native
+      handdata synth frames --frames 1000
       handdata synth --preview 24 --style gritty
     """
     if (name is None) == (preview is None):
-        raise click.UsageError("Give a dataset's NAME (or all), or --preview N.")
-    pictures = _pictures(backgrounds)
+        raise click.UsageError("Give a dataset's NAME (or all, or frames), or --preview N.")
+    if name == FULL and faults:
+        raise click.UsageError("--faults goes with datasets.")
+    asked: dict[str, Any] = {
+        "seed": seed,
+        "style": style,
+        "small": size == "small",
+        "backgrounds": _pictures(backgrounds),
+    }
     if preview is not None:
-        _write_preview(data_root, out, preview, seed, style, small=size == "small", pictures=pictures)
+        _write_preview(out or data_root.root / "data", preview, asked)
+        return
+    if name == FULL:
+        _write_frames(out / FULL if out else data_root.native(FULL), frames, asked, workers)
         return
     from handdata.synth.native import write_native
     from handdata.synth.native.tree import FAULTS
 
-    asked: dict[str, Any] = {"seed": seed, "style": style, "small": size == "small", "backgrounds": pictures}
     asked["faults"] = FAULTS if faults == ALL else tuple(fault for fault in faults.split(",") if fault)
     chosen = DATASETS if name == ALL else (str(name),)
     for dataset in chosen:
@@ -102,19 +113,18 @@ def _pictures(folder: Path | None) -> tuple[str, ...]:
     return list_pictures(folder)
 
 
-def _write_preview(
-    data_root: DataRoot,
-    out: Path | None,
-    count: int,
-    seed: int,
-    style: Style,
-    *,
-    small: bool,
-    pictures: tuple[str, ...],
-) -> None:
+def _write_frames(folder: Path, count: int, asked: dict[str, Any], workers: int | None) -> None:
+    from handdata.synth.full_set import write_full_frames
+    from handdata.synth.native.tree import Request
+
+    write_full_frames(folder, Request(dataset=FULL, frames=count, **asked), workers or os.cpu_count() or 1)
+    click.echo(f"{FULL}: {count} pictures -> {folder}")
+    say(f"next: handdata import {shlex.quote(str(folder / 'annotations.json'))}")
+
+
+def _write_preview(folder: Path, count: int, asked: dict[str, Any]) -> None:
     from handdata.synth.preview import write_preview
 
-    folder = out or data_root.root / "data"
-    path = folder / f"preview_{style}.png"
-    write_preview(path, count, seed=seed, style=style, small=small, backgrounds=pictures)
+    path = folder / f"preview_{asked['style']}.png"
+    write_preview(path, count, **asked)
     click.echo(f"{count} hands, as rendered and with labels -> {path}")

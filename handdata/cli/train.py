@@ -10,11 +10,15 @@ import click
 
 from handdata.cli import INTERRUPTED
 from handdata.cli.columns import columns
+from handdata.cli.complete import complete_recipe, complete_run, complete_run_folder, complete_shards
 from handdata.cli.options import data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.errors import ConfigError
+from handdata.model.families import FAMILIES
 from handdata.paths import DataRoot
 from handdata.progress import say
+from handdata.train.mixes import mix_names
 
+MIX_LETTERS = ("A", "B", "C")  # the thesis' own
 MANY = ("--shards", "--mix")  # take all that follows, up to the next option
 
 
@@ -39,11 +43,25 @@ class ManyValues(click.Command):
     "--shards",
     multiple=True,
     metavar="[PATH...]",
+    shell_complete=complete_shards,
     help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
 )
-@click.option("--recipe", default="best", show_default=True, help="Name of a recipe, or a .toml file.")
-@click.option("--mix", multiple=True, metavar="A|B|C|NAME=WEIGHT...", help="Mixture: how often each dataset is drawn.")
-@click.option("--name", help="Name of the run, under runs/ [default: the recipe's name]")
+@click.option(
+    "--recipe",
+    default="best",
+    show_default=True,
+    shell_complete=complete_recipe,
+    help=f"Name of a recipe, or a .toml file. Families of models (model.kind): {', '.join(FAMILIES)}; those from two_and_half on have a recipe of their name.",
+)
+@click.option(
+    "--mix",
+    multiple=True,
+    metavar="|".join((*MIX_LETTERS, *mix_names(), "NAME=WEIGHT...")),
+    help="Mixture: how often each dataset is drawn.",
+)
+@click.option(
+    "--name", shell_complete=complete_run_folder, help="Name of the run, under runs/ [default: the recipe's name]"
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs [default: the recipe's]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed [default: the recipe's]")
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
@@ -56,6 +74,7 @@ class ManyValues(click.Command):
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
+    shell_complete=complete_run,
     help="Run (name or folder) or checkpoint to take all weights from; they must fit.",
 )
 @click.option("--resume", is_flag=True, help="Continue exactly from the run's last checkpoint.")
@@ -213,7 +232,8 @@ def _settings(
     found: list[str] = []
     if mix and not any("=" in part for part in mix):
         if len(mix) > 1:
-            raise click.UsageError("--mix takes one of A, B, C, or NAME=WEIGHT for every dataset.")
+            named = ", ".join((*MIX_LETTERS, *mix_names()))
+            raise click.UsageError(f"--mix takes one of {named}, or NAME=WEIGHT for every dataset.")
         found.append(f'data.mix="{mix[0]}"')
     elif mix:
         pairs = [part.partition("=") for part in mix]

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from handdata.cli.browse import browse_command
 from handdata.model.pixels import denormalize
 from handdata.paths import DataRoot
+from handdata.pictures.overlay import CAPTION_PX
 from handdata.train.augment.prepare import prepare
 from handdata.train.augment.settings import AugmentConfig
 from handdata.train.contact_sheet import draw_inputs
@@ -37,9 +38,11 @@ def test_a_sheet_has_a_cell_for_every_sample(folder, tmp_path, options, side):
 
     assert result.output == f"{out}\n"
     sheet = cv2.imread(str(out))
-    assert sheet.shape == (2 * (side + 4) + 4, 6 * (side + 4) + 4, 3)
-    cells = [sheet[4 + r * (side + 4) :, 4 + c * (side + 4) :][:side, :side] for r, c in np.ndindex(2, 6)]
-    assert [cell.std() > 5 for cell in cells] == [True] * 9 + [False] * 3
+    high, wide = side + CAPTION_PX + 4, side + 4
+    assert sheet.shape == (2 * high + 4, 6 * wide + 4, 3)
+    cells = [sheet[4 + r * high :, 4 + c * wide :][: side + CAPTION_PX, :side] for r, c in np.ndindex(2, 6)]
+    assert [cell[:side].std() > 5 for cell in cells] == [True] * 9 + [False] * 3
+    assert [cell[side:].max() > 150 for cell in cells] == [True] * 9 + [False] * 3  # captions
 
 
 def test_augmented_views_change_with_the_seed_only(folder, tmp_path):

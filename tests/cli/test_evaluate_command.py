@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from made_runs import made_predictions, made_shards
 
 from handdata.cli.evaluate import evaluate_command
 from handdata.errors import ConfigError, MissingError
@@ -14,6 +13,7 @@ from handdata.evaluation.predictions import read_predictions, write_predictions
 from handdata.evaluation.results import read_results
 from handdata.paths import DataRoot
 from handdata.shards.dataset import open_dataset
+from tests.made_runs import made_predictions, made_shards
 
 ONLY_NORMALISED = "the predictions hold no millimetres, only normalised 3D"
 

@@ -44,11 +44,11 @@ def test_out_names_the_parent_folder(tmp_path):
 def test_wants_a_name_or_a_preview(arguments, tmp_path):
     result = synth(*arguments, root=tmp_path)
     assert result.exit_code == 2
-    assert "Give a dataset's NAME (or all), or --preview N." in result.output
+    assert "Give a dataset's NAME (or all, or frames), or --preview N." in result.output
 
 
 def test_an_unknown_dataset_is_named_with_the_known_ones(tmp_path):
-    result = synth("freihand", root=tmp_path)
+    result = synth("nohands", root=tmp_path)
     assert result.exit_code == 2
     assert "'stereo', 'dexter'" in result.output
 

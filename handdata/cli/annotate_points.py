@@ -1,0 +1,173 @@
+"""`handdata annotate`: 21 keypoints per hand, in the browser."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handdata.cli.annotate import WITHOUT_PAGE
+from handdata.cli.complete import complete_run
+from handdata.cli.options import data_root_option, page_packages, run_path
+from handdata.errors import MissingError
+from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.annotate.keypoints.found import Finder
+    from handdata.annotate.keypoints.sources import PointTask
+    from handdata.annotate.server import Others
+
+EXPORTS = ("json", "coco", "cvat")
+
+
+@click.command("annotate")
+@click.argument("source")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File of labels [default: beside the pictures]"
+)
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--stills", is_flag=True, help="Take each picture for itself: they do not follow one another.")
+@click.option(
+    "--run",
+    default="compact",
+    show_default=True,
+    shell_complete=complete_run,
+    help="Run, checkpoint or weights that propose points.",
+)
+@click.option("--no-proposals", is_flag=True, help="Ask no model: points are yours and what is followed from them.")
+@click.option("--hand", type=click.Choice(["left", "right", "auto"]), help="The person's hand [default: as predict]")
+@click.option("--detector", default="spotter", show_default=True, help="Detector that finds the hands.")
+@click.option(
+    "--max-hands", type=click.IntRange(1, 8), default=2, show_default=True, help="Number of hands per picture."
+)
+@click.option(
+    "--import", "import_path", type=click.Path(path_type=Path), help="Start from a file of labels of any known format."
+)
+@click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the labels so, then stop.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8767, show_default=True, help="Port; 0 takes a free one."
+)
+@data_root_option
+@click.pass_obj
+def annotate_command(
+    data_root: DataRoot,
+    source: str,
+    out: Path | None,
+    root: Path | None,
+    stills: bool,
+    run: str,
+    no_proposals: bool,
+    hand: str | None,
+    detector: str,
+    max_hands: int,
+    import_path: Path | None,
+    export_kind: str | None,
+    host: str,
+    port: int,
+) -> None:
+    """Place 21 keypoints per hand on SOURCE: a sequence such as dexter/Grasp2, a folder, a video, a file of labels.
+
+    Opens a page: a model proposes the points, you drag the wrong ones and accept, and what you said is followed through
+    the other frames. Press ? to see the keys.
+
+    \b
+    Examples:
+      handdata annotate dexter/Grasp2
+      handdata annotate film.mp4
+      handdata annotate photos --stills
+      handdata annotate photos/labels.json --stills
+      handdata annotate dexter/Grasp2 --export cvat > Grasp2.xml
+    """
+    from handdata.annotate.keypoints.session import PointSession
+
+    found, others = _open(data_root, source, root)
+    path, linked = out or found.out, not stills and len(set(found.pictures.sizes)) < 2
+    if export_kind:
+        session = PointSession(found.pictures, path, linked=linked)
+        try:
+            sys.stdout.write(session.text(export_kind))
+        finally:
+            session.close()
+        return
+    with page_packages("annotate", WITHOUT_PAGE):
+        from handdata.annotate.server import serve
+        from handdata.serving.local import listen
+
+    from handdata.annotate.keypoints.labels import read_labels
+    from handdata.annotate.keypoints.page_state import PointPlace
+    from handdata.annotate.worker import Worker
+
+    with listen(host, port) as sock:
+        finder = None if no_proposals else _finder(data_root, run, hand, detector, max_hands)
+        session = PointSession(found.pictures, path, linked=linked, finder=finder)
+        try:
+            begin = import_path or (None if session.marks else found.labels)
+            if begin is not None:
+                session.import_marks(read_labels(begin, found.pictures))
+            serve(PointPlace(session), Worker(session), sock, host, others)
+        finally:
+            session.close()
+    click.echo(f"{path}: saved" if path.exists() else f"{path}: not written, nothing was said", err=True)
+
+
+def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTask, Others | None]":
+    """Return the pictures that SOURCE stands for, and what tells how far its dataset's sequences are."""
+    from handdata.annotate.keypoints.sources import PointTask, accepted_in, is_labels, of_folder, of_labels
+    from handdata.annotate.sequences import Progress, dataset_folder, open_sequence, progress
+    from handdata.track.video import is_video
+
+    path = Path(source)
+    if path.is_dir():
+        return of_folder(path), None
+    if path.is_file() and is_video(source):
+        return of_folder(_frames_of(path)), None
+    if is_labels(path):
+        return of_labels(path), None
+    dataset, _, sequence = source.partition("/")
+    if path.is_absolute() or path.suffix:
+        raise MissingError(source, expected="a folder, a video, a file of labels or a sequence", got="nothing there")
+    folder = dataset_folder(dataset, root or data_root.native(dataset))
+    tables = data_root.keypoints(dataset)
+
+    def others() -> list[Progress]:
+        rows = progress(dataset, folder, tables)
+        return [
+            Progress(row.name, row.frames, min(row.frames, accepted_in(tables / f"{row.name}.json"))) for row in rows
+        ]
+
+    return PointTask(open_sequence(dataset, sequence, folder), tables / f"{sequence}.json"), others
+
+
+def _frames_of(film: Path) -> Path:
+    """Write the frames of a video as pictures to frames/ in a folder beside it, those that are not there yet."""
+    import cv2
+
+    from handdata.files.whole import write_bytes
+    from handdata.progress import meter
+    from handdata.track.video import Video
+
+    folder = film.with_suffix("") / "frames"
+    video = Video(str(film))
+    try:
+        with meter("frames", video.total) as bar:
+            for frame in video:
+                path = folder / f"{frame.number:06d}.jpg"
+                if not path.exists():
+                    _, coded = cv2.imencode(".jpg", frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+                    write_bytes(path, coded.tobytes(), sync=False)
+                bar.advance()
+    finally:
+        video.close()
+    return folder
+
+
+def _finder(data_root: DataRoot, run: str, hand: str | None, detector: str, max_hands: int) -> "Finder":
+    from handdata.annotate.keypoints.found import Finder
+    from handdata.model.detector import find_detector
+    from handdata.model.model import Model
+    from handdata.model.released import find_trained
+    from handdata.track.run import pose_of
+
+    model = Model(find_trained(run_path(data_root, Path(run))), "cpu")
+    return Finder(find_detector(detector), pose_of(model), max_hands, hand or model.side_unless_told)

@@ -1,0 +1,151 @@
+"""handdata label: a model's answers as labels to be checked, or to be trained on where it is sure."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handdata.cli.complete import complete_run
+from handdata.cli.options import data_root_option, run_path
+from handdata.cli.predict_job import picture_files
+from handdata.errors import MissingError
+from handdata.paths import DataRoot
+
+if TYPE_CHECKING:
+    from handdata.model.model import Model
+    from handdata.track.label import LabelFile
+
+
+@click.command("label")
+@click.argument("source")
+@click.option(
+    "--run",
+    default="compact",
+    show_default=True,
+    shell_complete=complete_run,
+    help="Run, checkpoint or weights to ask.",
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Label file [default: SOURCE/labels.json, or beside]"
+)
+@click.option(
+    "--least-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Confidence of a keypoint below which it is left unlabelled.",
+)
+@click.option("--hand", type=click.Choice(["left", "right", "auto"]), help="The person's hand [default: as predict]")
+@click.option("--detector", default="spotter", show_default=True, help="Detector that finds the hands.")
+@click.option(
+    "--max-hands", type=click.IntRange(1, 20), default=2, show_default=True, help="Number of hands per picture."
+)
+@click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Step through a video, frames.")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
+@data_root_option
+@click.pass_obj
+def label_command(
+    data_root: DataRoot,
+    source: str,
+    run: str,
+    out: Path | None,
+    least_confidence: float,
+    hand: str | None,
+    detector: str,
+    max_hands: int,
+    every: int,
+    device: str,
+) -> None:
+    """Label the hands in SOURCE, a folder of pictures, one picture or a video, with a trained model.
+
+    The labels go to a COCO keypoint file with a confidence for every point, to be checked in an annotation tool or read
+    by `handdata import` as they are. Points that the model is not sure of are left unlabelled, so that training takes
+    the others alone. The frames of a video are written as JPEG pictures to frames/ beside the file.
+
+    \b
+    Example:
+      handdata label photos
+      handdata label film.mp4 --every 10 --out film/labels.json
+      handdata import photos/labels.json --out data/shards/photos
+    """
+    from handdata.model.detector import find_detector
+    from handdata.model.model import Model
+    from handdata.model.released import find_trained
+    from handdata.progress import say
+    from handdata.track.label import LabelFile
+    from handdata.track.video import is_video
+
+    path = Path(source)
+    if not path.exists():
+        raise MissingError(source, expected="a folder of pictures, a picture or a video", got="nothing there")
+    model = Model(find_trained(run_path(data_root, Path(run))), device)
+    labels = LabelFile(least_confidence)
+    side = hand or model.side_unless_told
+    ask: dict[str, Any] = {"model": model, "detector": find_detector(detector), "side": side, "most_hands": max_hands}
+    if is_video(source):
+        target = out or path.with_suffix("") / "labels.json"
+        _label_video(labels, path, target.parent, every, **ask)
+    else:
+        target = out or (path if path.is_dir() else path.parent) / "labels.json"
+        _label_pictures(labels, path, target.parent, **ask)
+    labels.write(target, model.trained)
+    asked = len(labels.annotations)
+    say(f"{asked} hands in {len(labels.images)} pictures, {labels.points} of {21 * asked} points labelled: {target}")
+    if labels.left_out:
+        say(f"{labels.left_out} boxes left out: the model sees no hand in them")
+    say(f"next: handdata import {target} --root {target.parent}")
+
+
+def _label_pictures(
+    labels: "LabelFile", source: Path, root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
+) -> None:
+    from handdata.progress import meter
+    from handdata.track.stills import boxes_of_spots, find_in_pictures
+    from handdata.track.tracker import WIDER
+
+    paths = picture_files([source])
+    with meter("labelling", len(paths)) as bar:
+        found = find_in_pictures(
+            paths, model, lambda image: boxes_of_spots(detector(image), most_hands), side=side, wider=WIDER
+        )
+        for path, image, hands in found:
+            name = path.relative_to(root) if path.is_relative_to(root) else path.absolute()
+            labels.add(str(name), (image.shape[1], image.shape[0]), hands)
+            bar.advance()
+
+
+def _label_video(
+    labels: "LabelFile",
+    source: Path,
+    root: Path,
+    every: int,
+    *,
+    model: "Model",
+    detector: Any,
+    side: str,
+    most_hands: int,
+) -> None:
+    import cv2
+
+    from handdata.files.whole import sync_all, write_bytes
+    from handdata.progress import meter
+    from handdata.track.run import pose_of
+    from handdata.track.tracker import Tracker
+    from handdata.track.video import Video
+
+    video = Video(str(source))
+    tracker = Tracker(detector, pose_of(model), most_hands=most_hands, side=side)
+    try:
+        with meter("labelling", video.total) as bar:
+            for frame in video:
+                found = tracker(frame.image, frame.seconds)
+                if frame.number % every == 0:
+                    name = f"frames/{frame.number:06d}.jpg"
+                    _, coded = cv2.imencode(".jpg", frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+                    write_bytes(root / name, coded.tobytes(), sync=False)
+                    hands = [one.hand for one in found if one.state == "seen"]
+                    labels.add(name, (frame.image.shape[1], frame.image.shape[0]), hands)
+                bar.advance()
+        sync_all()  # before the labels that name them
+    finally:
+        video.close()

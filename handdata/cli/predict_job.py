@@ -1,0 +1,243 @@
+"""What `handdata predict` does once its words are understood: pictures to JSON and overlays, a video to tables."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from handdata.cli.options import print_json
+from handdata.errors import ConfigError, DataError, MissingError
+from handdata.pictures.kinds import SUFFIXES
+
+if TYPE_CHECKING:
+    from handdata.annotate.tracker import TrackerKind
+    from handdata.evaluation.absolute import Size
+    from handdata.model.model import Model
+    from handdata.model.place import Lens, MeasuredPerson
+    from handdata.shards.hand import Hand
+    from handdata.track.tables import TableKind
+    from handdata.track.tracker import Follow
+
+NO_DETECTOR = "none"
+SEEN = 0.5  # presence of a hand that is one
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictJob:
+    """What to predict with, and how.
+
+    Attributes:
+        model: to ask.
+        side: "left", "right" or "auto".
+        out: folder to write to.
+        box: left, top, width, height, px of every picture, or None.
+        boxes: table of the boxes of each picture, or None.
+        detector: name of the detector, or "none".
+        most_hands: per picture.
+        read_out: of pictures; None takes the model's own.
+        lens, size: the camera and the hand, for millimetres; no lens, no millimetres.
+        overlay: whether to draw.
+        fit: replace poses by those that a hand can take; needs a lens.
+        person: whose bones were measured; of a video, with a lens.
+        carrier: image tracker of videos.
+    """
+
+    model: "Model"
+    side: str
+    out: Path
+    box: tuple[float, float, float, float] | None
+    boxes: Path | None
+    detector: str
+    most_hands: int
+    read_out: str | None
+    lens: "Lens | None"
+    size: "Size"
+    overlay: bool
+    fit: bool = False
+    person: "MeasuredPerson | None" = None
+    carrier: "TrackerKind" = "medianflow"
+
+    @property
+    def told(self) -> bool:
+        """Whether somebody says where the hands are."""
+        return self.box is not None or self.boxes is not None
+
+    def boxes_of(self, paths: Sequence[Path]) -> Callable[[Any], Sequence[Any]]:
+        """Return what gives the boxes of a picture, asked in order; None stands for its largest centred square."""
+        from handdata.model.detector import find_detector
+        from handdata.track.given import read_given
+        from handdata.track.stills import boxes_of_spots
+
+        if self.boxes:
+            given = iter(read_given(self.boxes, [path.name for path in paths]))
+            return lambda _: [box for box in [next(given)] if box is not None]
+
+        if self.box:
+            x, y, w, h = self.box
+            return lambda _: [(x, y, x + w, y + h)]
+        if self.detector == NO_DETECTOR:
+            return lambda _: [None]
+        detector = find_detector(self.detector)
+        return lambda image: boxes_of_spots(detector(image), self.most_hands) or [None]
+
+    def intrinsics_of(self) -> Callable[[Any], Any] | None:
+        """Return what gives the intrinsics of a picture, if a camera is known."""
+        lens = self.lens
+        return None if lens is None else lambda image: lens.intrinsics(image.shape[1], image.shape[0])
+
+
+def predict_pictures(job: PredictJob, given: Sequence[Path]) -> None:
+    """Write overlays to `job.out` and the keypoints as JSON to standard output."""
+    from handdata.model.fit import fit_hands
+    from handdata.model.found import as_sample, overlay_names, predictions_json, write_overlay
+    from handdata.model.place import place
+    from handdata.progress import meter, say
+    from handdata.track.stills import find_in_pictures
+    from handdata.track.tracker import WIDER
+
+    paths, samples, bare = picture_files(given), list[dict[str, Any]](), list[str]()
+    names = iter(overlay_names(paths))
+    with _in_this_commands_words(job.box), meter("predicting", len(paths)) as bar:
+        found = find_in_pictures(
+            paths,
+            job.model,
+            job.boxes_of(paths),
+            side=job.side,
+            K_of=job.intrinsics_of(),
+            read_out=job.read_out,
+            wider=None if job.told or job.detector == NO_DETECTOR else WIDER,
+        )
+        for path, image, asked in found:
+            hands = [hand for hand in asked if job.told or job.detector == NO_DETECTOR or _is_seen(hand)]
+            if job.overlay:
+                write_overlay(job.out / next(names), image, hands)
+            if not hands:
+                bare.append(path.name)
+            for hand in fit_hands(hands, job.size) if job.fit else hands:
+                placed, depth_sd = place(hand, job.size) if job.lens else (hand, None)
+                samples.append(as_sample(placed, depth_sd))
+            bar.advance()
+    hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
+    say(f"{hands_found} in {_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
+    if bare:
+        shown = ", ".join(bare[:5]) + (" and others" if len(bare) > 5 else "")
+        say(f"no hand found in {_pictures(len(bare))}: {shown}. Say where one is with --box, or give --detector none")
+    if not job.told and job.detector == NO_DETECTOR:
+        say("no box and no detector: the largest centred square of each picture was taken for a hand")
+    if job.lens:
+        say(_size_note(job.size))
+    print_json(predictions_json(job.model.trained, samples, job.size if job.lens else None))
+
+
+def predict_video(
+    job: PredictJob, source: str | list[Path], *, every: int, fps: float | None, table: "TableKind"
+) -> None:
+    """Follow the hands of a video; write hands.jsonl, the table and overlay.mp4 to `job.out`."""
+    from handdata.progress import meter, say
+    from handdata.track.fitting import HandPlacer
+    from handdata.track.run import place_of, track_video
+    from handdata.track.video import Video
+
+    if job.box:
+        raise click.UsageError("--box goes with pictures: hands of a video are found by the detector, or by --boxes.")
+    if job.detector == NO_DETECTOR and not job.boxes:
+        raise click.UsageError("a video needs a detector, or --boxes.")
+    tracker = _tracker(job, source, every)
+    placer = HandPlacer(job.size, job.person, fits=job.fit)
+    in_mm = None if job.lens is None else place_of(job.lens, placer)
+    video = Video(source, fps)
+    began = time.perf_counter()
+    try:
+        total = None if video.total is None else math.ceil(video.total / every)
+        with meter("following hands", total) as bar:
+            counts = track_video(
+                video, tracker, job.out, bar, every=every, overlay=job.overlay, in_mm=in_mm, table=table
+            )
+    finally:
+        video.close()
+    speed = counts.pictures / max(time.perf_counter() - began, 1e-9)
+    say(
+        f"{counts.with_hands} of {counts.pictures} frames show hands, {len(counts.tracks)} tracks, "
+        f"{counts.followed} times carried on by the image tracker, {speed:.3g} frames/s: {job.out}"
+    )
+    for track, size in placer.sizes.items():
+        say(f"track {track}: {_size_note(size)}")
+    if job.lens and not placer.sizes:
+        say(_size_note(job.size))
+    if counts.interrupted:
+        say("interrupted: what was found until then is written")
+
+
+def _tracker(job: PredictJob, source: str | list[Path], every: int) -> "Follow":
+    """Return what finds the hands of each frame: the boxes that are given, or a tracker over a detector."""
+    from handdata.model.detector import find_detector
+    from handdata.track.carry import image_tracker
+    from handdata.track.given import GivenBoxes, read_given
+    from handdata.track.run import pose_of
+    from handdata.track.tracker import Tracker
+
+    pose = pose_of(job.model, job.lens)
+    if job.boxes:
+        names = [path.name for path in source] if isinstance(source, list) else None
+        return GivenBoxes(read_given(job.boxes, names)[::every], pose, side=job.side)
+    carrier = image_tracker(job.carrier)
+    return Tracker(find_detector(job.detector), pose, most_hands=job.most_hands, side=job.side, carrier=carrier)
+
+
+def _size_note(size: "Size") -> str:
+    return f"millimetres rest on {size.mm:.4g} +- {size.sd_mm:.4g} mm from wrist to middle knuckle: {size.source}"
+
+
+def _is_seen(hand: "Hand") -> bool:
+    """Say whether a hand that nobody pointed at is one to the model.
+
+    The detector sees hands that are a part of the picture. Where it finds none, the picture may be of one hand alone,
+    and the model, which is shown its largest centred square, says whether it is.
+    """
+    if np.isfinite(hand.box).all():
+        return not hand.presence < SEEN
+    return hand.presence >= SEEN
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def picture_files(given: Sequence[Path]) -> list[Path]:
+    """Return the named pictures and those in the named folders.
+
+    Raises:
+        MissingError: no picture is there.
+    """
+    paths = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        fix = f"Known are {', '.join(sorted(SUFFIXES))}."
+        raise MissingError(given[0], expected="pictures", got="none", fix=fix)
+    twice = [name for name, count in Counter(path.name for path in paths).items() if count > 1]
+    if twice:
+        raise click.UsageError(f"two of the pictures have the same file name, {twice[0]}; give them in two commands.")
+    return paths
+
+
+@contextmanager
+def _in_this_commands_words(box: Sequence[float] | None) -> Iterator[None]:
+    """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
+    try:
+        yield
+    except DataError as error:
+        fix = "Save it again, or leave it out."
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
+    except ConfigError as error:
+        if box is None or not error.got.startswith("box_xyxy"):
+            raise
+        got = f"--box {' '.join(f'{edge:g}' for edge in box)}"
+        fix = "Give the left, top, width and height of the hand in px of this picture."
+        raise ConfigError(error.where, expected=error.expected, got=got, fix=fix) from error

@@ -1,0 +1,158 @@
+"""`handdata subset`, `merge` and `split`: shards cut anew; nothing is converted again."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handdata.cli.complete import complete_shards
+from handdata.cli.options import data_root_option, shard_folder
+from handdata.paths import DataRoot
+
+_OUT = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
+)
+_SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draw.")
+
+
+@click.command("subset")
+@click.argument("path", shell_complete=complete_shards)
+@_OUT
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Split to keep.")
+@click.option("--side", type=click.Choice(["left", "right", "unknown"]), help="Side to keep.")
+@click.option("--sequence", "sequences", multiple=True, help="Sequence to keep; give it once for each.")
+@click.option("--camera", "cameras", multiple=True, help="Camera to keep; give it once for each.")
+@click.option("--object/--no-object", "has_object", default=None, help="Keep hands with an object, or without.")
+@click.option(
+    "--ids",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with one sample id per line to keep.",
+)
+@click.option("--sample", type=click.IntRange(min=1), help="Number of hands to draw from those that are left.")
+@click.option(
+    "--errors",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File results.json of an evaluation: keep the hands that it got worst, by --worst.",
+)
+@click.option("--worst", type=click.IntRange(min=1), help="Number of hands to keep, worst first, with --errors.")
+@_SEED
+@data_root_option
+@click.pass_obj
+def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | None, **asked: Any) -> None:
+    """Write some hands of converted shards as shards of their own.
+
+    PATH is a folder of shards or the name of a dataset. Rows are copied; their hashes stay.
+
+    \b
+    Example:
+      handdata subset rhd --side left --split train --sample 500 --out data/shards/rhd-left
+      handdata subset rhd --errors runs/best/results.json --worst 200 --out data/shards/rhd-worst
+    """
+    from handdata.conversion.recut import recut
+    from handdata.shards.dataset import open_dataset
+
+    data = open_dataset(shard_folder(data_root, path))
+    wanted: dict[str, Any] = {
+        "split": list(asked["splits"]),
+        "side": asked["side"],
+        "sequence": list(asked["sequences"]),
+        "camera": list(asked["cameras"]),
+    }
+    wanted = {key: value for key, value in wanted.items() if value}
+    if asked["has_object"] is not None:
+        wanted["has_object"] = asked["has_object"]
+    if ids is not None:
+        wanted["id"] = _ids(ids, set(data["id"].tolist()))
+    data = data.where(**wanted)
+    if (asked["errors"] is None) != (asked["worst"] is None):
+        raise click.UsageError("Give --errors and --worst together.")
+    if asked["errors"] is not None:
+        data = _worst(data, asked["errors"], asked["worst"])
+    if asked["sample"] is not None and asked["sample"] < len(data):
+        data = data.sample(asked["sample"], seed=asked["seed"])
+    click.echo(f"{len(recut(data, out))} samples -> {out}")
+
+
+def _worst(data: Any, path: Path, count: int) -> Any:
+    """Return the hands of a dataset that an evaluation got worst; say by what."""
+    from handdata.conversion.other_results import read_any_predictions
+    from handdata.evaluation.results import read_results
+    from handdata.evaluation.worst import predictions_of, worst
+    from handdata.progress import say
+
+    results = read_results(path)
+    labels = results.options.get("annotations")  # of other programs' predictions
+    given = read_any_predictions(predictions_of(results, path), Path(labels) if labels else None)
+    found, what = worst(data, given, count, readout=results.readout)
+    say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")
+    return found
+
+
+def _ids(path: Path, known: set[str]) -> list[str]:
+    """Read a file of sample ids.
+
+    Raises:
+        DataError: one that is not in the dataset.
+    """
+    from handdata.errors import DataError
+    from handdata.files.text import Wanted, read_text
+
+    ids = [line.strip() for line in read_text(path, Wanted(what="sample ids")).split("\n")]
+    for number, name in enumerate(ids, start=1):
+        if name and name not in known:
+            raise DataError(f"{path}:{number}", expected="an id of that dataset", got=name)
+    return [name for name in ids if name]
+
+
+@click.command("merge")
+@click.argument("paths", nargs=-1, required=True, shell_complete=complete_shards)
+@_OUT
+@click.option("--name", help="Name of the new dataset [default: that of all of them]")
+@data_root_option
+@click.pass_obj
+def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, name: str | None) -> None:
+    """Write several converted datasets as one; their canvases have one size.
+
+    PATHS are folders of shards or names of datasets.
+
+    \b
+    Example:
+      handdata merge data/shards/mine-monday data/shards/mine-tuesday --out data/shards/mine
+    """
+    from handdata.conversion.recut import recut
+    from handdata.errors import ConfigError
+    from handdata.shards.dataset import concat, open_dataset
+
+    parts = [open_dataset(shard_folder(data_root, path)) for path in paths]
+    if len({(part.canvas, part.index["canvas_scale"]) for part in parts}) > 1:
+        got = ", ".join(f"{path} {part.canvas} px" for path, part in zip(paths, parts, strict=True))
+        raise ConfigError("merge", expected="canvases of one size and scale", got=got)
+    click.echo(f"{len(recut(concat(parts), out, name=name))} samples -> {out}")
+
+
+@click.command("split")
+@click.argument("path", shell_complete=complete_shards)
+@_OUT
+@click.option(
+    "--by", required=True, help="Way: sequence or random, with shares as in random:0.1/0.1; or one split for all."
+)
+@_SEED
+@data_root_option
+@click.pass_obj
+def split_command(data_root: DataRoot, path: str, *, out: Path, by: str, seed: int) -> None:
+    """Write converted shards with other splits: by whole sequences, or by pictures at random.
+
+    PATH is a folder of shards or the name of a dataset.
+
+    \b
+    Example:
+      handdata split data/shards/custom --by sequence:0.1/0.1 --out data/shards/mine
+    """
+    from handdata.conversion.recut import recut, resplit
+    from handdata.converters.read.picture_splits import SplitBy, parse_split_by
+    from handdata.shards.dataset import open_dataset
+
+    data = open_dataset(shard_folder(data_root, path))
+    new = recut(data, out, split_of=resplit(data, parse_split_by(by) or SplitBy("random"), seed))
+    counts = ", ".join(f"{split} {int((new['split'] == split).sum())}" for split in ("train", "val", "test"))
+    click.echo(f"{len(new)} samples -> {out}: {counts}")

@@ -1,0 +1,96 @@
+"""`handdata label`: what a model finds becomes a label file that `handdata import` reads back, point for point."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import handdata as hd
+from handdata.cli import group
+from handdata.model import detector
+from handdata.model.spots import Spot
+from handdata.skeleton import KEYPOINTS
+from handdata.track.video import video_writer
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Two pictures of a rendered hand's size; a detector that finds a hand in each."""
+    (tmp_path / "photos").mkdir()
+    for name, level in (("a.png", 120), ("b.jpg", 90)):
+        cv2.imwrite(str(tmp_path / "photos" / name), np.full((120, 160, 3), level, np.uint8))
+    monkeypatch.setattr(detector, "Spotter", lambda: lambda _: [Spot(np.array([40.0, 20, 120, 100]), 0.9, "left")])
+    return tmp_path / "photos"
+
+
+def run(*words):
+    result = CliRunner().invoke(group, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture
+def sure(monkeypatch):
+    """A model that is sure of all points but the first two, in the middle of its crop."""
+    from handdata.model.model import Model
+
+    whole = Model._find
+
+    def find(self, *arguments):
+        hands = whole(self, *arguments)
+        for hand in hands:
+            object.__setattr__(hand, "peaks", np.r_[0.1, 0.2, np.full(19, 0.9)])
+            object.__setattr__(hand, "presence", 0.9)
+        return hands
+
+    monkeypatch.setattr(Model, "_find", find)
+
+
+@pytest.mark.usefixtures("sure")
+def test_labels_of_a_folder_are_imported_as_they_are(photos, tmp_path):
+    result = run("label", photos, "--device", "cpu")
+    content = json.loads((photos / "labels.json").read_text())
+    run("import", photos / "labels.json", "--root", photos, "--out", tmp_path / "shards", "--split-by", "train")
+    dataset = hd.open(tmp_path / "shards")
+
+    assert "2 hands in 2 pictures, 38 of 42 points labelled" in result.stderr
+    assert [image["file_name"] for image in content["images"]] == ["a.png", "b.jpg"]
+    assert content["categories"][0]["keypoints"] == list(KEYPOINTS)
+    assert len(dataset) == 2
+    for hand, annotation in zip(dataset, content["annotations"], strict=True):
+        flat = np.array(annotation["keypoints"], float).reshape(21, 3)
+        assert hand.annotated_2d.tolist() == [False, False] + [True] * 19
+        np.testing.assert_allclose(hand.source.keypoints_2d[2:], flat[2:, :2], atol=0.01)
+        assert hand.side == annotation["side"]
+
+
+@pytest.mark.usefixtures("sure")
+def test_frames_of_a_video_are_written_beside_their_labels(photos, tmp_path):
+    with video_writer(tmp_path / "film.mp4", 30.0) as add:
+        for _ in range(5):
+            add(np.full((120, 160, 3), 100, np.uint8))
+    run("label", tmp_path / "film.mp4", "--every", 2, "--device", "cpu")
+    content = json.loads((tmp_path / "film/labels.json").read_text())
+
+    names = [image["file_name"] for image in content["images"]]
+    assert names == [f"frames/{number:06d}.jpg" for number in (0, 2, 4)]
+    assert all((tmp_path / "film" / name).is_file() for name in names)
+
+
+def test_a_box_without_a_hand_is_left_out_and_counted(photos, monkeypatch):
+    from handdata.model.model import Model
+
+    whole = Model._find
+    monkeypatch.setattr(
+        Model, "_find", lambda self, *a: [object.__setattr__(h, "presence", 0.1) or h for h in whole(self, *a)]
+    )
+    result = run("label", photos, "--device", "cpu")
+    assert "2 boxes left out: the model sees no hand in them" in result.stderr
+    assert json.loads((photos / "labels.json").read_text())["annotations"] == []
+
+
+def test_what_is_not_there_is_told(tmp_path):
+    result = CliRunner().invoke(group, ["label", str(tmp_path / "nothing")])
+    assert "expected a folder of pictures, a picture or a video, got nothing there" in str(result.exception)

@@ -1,0 +1,224 @@
+"""`handdata predict` as typed: hands found by the detector, several in a picture, none, and a video."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from handdata.cli import group
+from handdata.model import detector
+from handdata.model.model import Model
+from handdata.model.spots import Spot
+from handdata.skeleton import KEYPOINTS, LEFT
+from handdata.synth.picture import render_hand
+from handdata.track.video import Video, video_writer
+
+BOXES = {"two": [(10, 10, 60, 60), (80, 20, 150, 90)], "one": [(20, 20, 90, 90)], "bare": []}
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """Three pictures, told apart by their brightness, and a detector that knows what is in them."""
+    levels = {"two": 200, "one": 120, "bare": 40}
+    for name, level in levels.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((120, 160, 3), level, np.uint8))
+
+    def find(image):
+        if image.shape[0] == 192:
+            return []
+        name = min(levels, key=lambda one: abs(levels[one] - float(image.mean())))
+        return [Spot(np.array(box, float), 0.9 - 0.1 * i, "left") for i, box in enumerate(BOXES[name])]
+
+    monkeypatch.setattr(detector, "Spotter", lambda: find)
+    return tmp_path
+
+
+def _certain(whole):
+    def find(self, *arguments):
+        hands = whole(self, *arguments)
+        for hand in hands:
+            object.__setattr__(hand, "presence", 0.9 if np.isfinite(hand.box).all() else 0.1)
+        return hands
+
+    return find
+
+
+@pytest.fixture
+def _sure(monkeypatch):
+    """A model that sees a hand in every box, flat as the pictures are."""
+    monkeypatch.setattr(Model, "_find", _certain(Model._find))
+
+
+def run(root, *words):
+    return CliRunner().invoke(group, ["--data-root", str(root), "predict", *map(str, words), "--device", "cpu"])
+
+
+@pytest.mark.usefixtures("_sure")
+def test_every_hand_that_is_found_is_answered_and_pictures_without_are_named(pictures):
+    result = run(pictures, pictures, "--out", pictures / "drawn")
+
+    assert result.exit_code == 0, result.output
+    samples = json.loads(result.stdout)["samples"]
+    assert [one["sample_id"] for one in samples] == ["one.png", "two.png#1", "two.png#2"]
+    for one, box in zip(samples, [*BOXES["one"], *BOXES["two"]], strict=True):
+        left, top, right, bottom = one["crop_xyxy"]
+        assert (left + right, top + bottom) == pytest.approx((box[0] + box[2], box[1] + box[3]), abs=0.01)
+        wide = (right - left) / (1.04 * (box[2] - box[0]))  # each is looked at in a wider box too
+        assert wide == pytest.approx(1, abs=0.01) or wide == pytest.approx(1.4, abs=0.01)
+    assert "3 hands in 3 pictures" in result.stderr
+    assert "no hand found in 1 picture: bare.png" in result.stderr
+    assert sorted(path.name for path in (pictures / "drawn").iterdir()) == ["bare.png", "one.png", "two.png"]
+
+
+def test_a_picture_of_one_hand_alone_is_answered_where_the_model_sees_it(pictures):
+    """The detector knows hands that are a part of a picture; a crop of one is for the model to judge."""
+    frame = render_hand(4711, 3, "clean", 192, side=LEFT, fill=(0.6, 0.65))
+    cv2.imwrite(str(pictures / "crop.png"), frame.views[0].image[..., ::-1])
+    result = run(pictures, pictures / "crop.png", "--no-overlay")
+
+    assert [one["sample_id"] for one in json.loads(result.stdout)["samples"]] == ["crop.png"]
+    assert json.loads(result.stdout)["samples"][0]["crop_xyxy"] == [0, 0, 192, 192]
+
+
+@pytest.mark.usefixtures("_sure")
+def test_fewer_hands_and_a_box_of_ones_own(pictures):
+    one = json.loads(run(pictures, pictures / "two.png", "--max-hands", 1, "--no-overlay").stdout)["samples"]
+    given = json.loads(run(pictures, pictures / "bare.png", "--box", 10, 10, 50, 50, "--no-overlay").stdout)["samples"]
+
+    assert [sample["sample_id"] for sample in one] == ["two.png"]
+    assert given[0]["crop_xyxy"] == [10, 10, 60, 60]
+
+
+def test_a_video_goes_to_a_table_lines_and_overlays(pictures):
+    with video_writer(pictures / "film.mp4", 30.0) as add:
+        for _ in range(4):
+            add(np.full((120, 160, 3), 120, np.uint8))
+    result = run(pictures, pictures / "film.mp4", "--out", pictures / "out")
+
+    assert result.exit_code == 0, result.output
+    assert len((pictures / "out/hands.jsonl").read_text().splitlines()) == 4
+    assert Video(str(pictures / "out/overlay.mp4")).total == 4
+    assert "of 4 frames show hands" in result.stderr
+
+
+BOX_TABLE = "img_name,x,y,w,h\nfilm/0,10,10,60,50\nfilm/1,,,,\nfilm/2,20,10,60,50\n"
+
+
+def test_a_video_with_boxes_and_a_camera_goes_to_millimetres_per_frame(pictures):
+    """Without a detector: the boxes say where, the camera and the size of the hand how far."""
+    with video_writer(pictures / "film.mp4", 30.0) as add:
+        for _ in range(4):
+            add(np.full((120, 160, 3), 120, np.uint8))
+    (pictures / "boxes.csv").write_text(BOX_TABLE)
+    words = (pictures / "film.mp4", "--boxes", pictures / "boxes.csv", "--detector", "none", "--out", pictures / "out")
+    result = run(pictures, *words, "--fov", 60, "--hand-size", 80, "--table", "parquet", "--no-overlay")
+
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (pictures / "out/hands.jsonl").read_text().splitlines()]
+    assert [len(line["hands"]) for line in lines] == [1, 0, 1, 0]
+    (hand,) = lines[2]["hands"]
+    assert hand["crop_xyxy"] == [20, 5, 80, 65]
+    table = pd.read_parquet(pictures / "out/hands.parquet")
+    assert table.frame.tolist() == [0, 2]
+    assert sorted(path.name for path in (pictures / "out").iterdir()) == ["hands.jsonl", "hands.parquet"]
+    xyz = table[[f"{name}_{axis}" for name in KEYPOINTS for axis in "xyz"]].to_numpy()[1].reshape(21, 3)
+    np.testing.assert_allclose(xyz, hand["keypoints_3d"], atol=0.006)
+    pose = np.array(hand["keypoints_3d_normalized_smoothed"])
+    np.testing.assert_allclose(xyz - xyz[9], 80 * (pose - pose[9]), atol=0.02)  # in units of the size that was given
+    assert (xyz[:, 2] > 0).all()
+    assert "80 +- 0 mm from wrist to middle knuckle" in result.stderr
+    assert "frames/s" in result.stderr
+
+
+def test_boxes_of_pictures_are_found_by_their_names(pictures):
+    (pictures / "boxes.csv").write_text("img_name,x,y,w,h\nshots/two.png,10,10,60,60\nshots/bare.png,,,,\n")
+    result = run(pictures, pictures, "--boxes", pictures / "boxes.csv", "--no-overlay")
+
+    assert [one["sample_id"] for one in json.loads(result.stdout)["samples"]] == ["two.png"]
+    assert json.loads(result.stdout)["samples"][0]["crop_xyxy"] == [10, 10, 70, 70]
+    assert "no hand found in 2 pictures: bare.png, one.png" in result.stderr
+
+
+OTHERS_DETECTOR = """
+import numpy as np
+from handdata.model.spots import Spot
+
+def make():
+    return lambda image: [Spot(np.array([30.0, 20.0, 90.0, 80.0]), 0.9, "left")]
+"""
+
+
+def test_a_detector_of_another_package_is_found_by_its_entry_point(pictures, tmp_path, monkeypatch):
+    """As an installed distribution says it: a module and an entry_points.txt beside it."""
+    site = tmp_path / "site"
+    (site / "others-1.dist-info").mkdir(parents=True)
+    (site / "others_detector.py").write_text(OTHERS_DETECTOR)
+    (site / "others-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1\n")
+    (site / "others-1.dist-info/entry_points.txt").write_text("[handdata.detectors]\nothers = others_detector:make\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(Model, "_find", _certain(Model._find))
+    result = run(pictures, pictures / "bare.png", "--detector", "others", "--no-overlay")
+
+    left, top, right, bottom = json.loads(result.stdout)["samples"][0]["crop_xyxy"]
+    assert (left + right, top + bottom) == pytest.approx((120, 100))
+    unknown = run(pictures, pictures / "bare.png", "--detector", "theirs")
+    assert "--detector: expected one of spotter, others, got 'theirs'" in str(unknown.exception)
+
+
+def test_a_local_stream_is_read_until_it_ends(pictures):
+    """Pictures one after the other over HTTP, as network cameras send them (multipart/x-mixed-replace)."""
+    shot = cv2.imencode(".jpg", np.full((120, 160, 3), 120, np.uint8))[1].tobytes()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            for _ in range(5):
+                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(shot)}\r\n\r\n"
+                self.wfile.write(head.encode() + shot + b"\r\n")
+            self.wfile.write(b"--next--\r\n")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/camera.mjpg"
+        result = run(pictures, address, "--out", pictures / "out", "--no-overlay")
+        server.shutdown()
+
+    assert result.exit_code == 0, result.output
+    assert len((pictures / "out/hands.jsonl").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("film.mp4", "--box", 1, 1, 5, 5), "--box goes with pictures"),
+        (("film.mp4", "--detector", "none"), "a video needs a detector"),
+        (("film.mp4", "one.png"), "one video at a time"),
+        (("film.mp4", "--hand-size", 80), "--hand-size goes with"),
+        (("film.mp4", "--box", 1, 1, 5, 5, "--boxes", "b.csv"), "one of --box and --boxes"),
+    ],
+)
+def test_what_means_nothing_is_refused(pictures, words, said, monkeypatch):
+    monkeypatch.chdir(pictures)
+    with video_writer(pictures / "film.mp4", 30.0) as add:
+        add(np.zeros((120, 160, 3), np.uint8))
+    result = run(pictures, *words)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures):
+    gone = run(pictures, "compact", pictures / "none.png")
+    unknown = run(pictures, pictures / "one.png", "--detector", "other")
+
+    assert "none.png: expected a picture, a folder of pictures or a video, got nothing there" in str(gone.exception)
+    assert "--detector: expected one of spotter, got 'other'" in str(unknown.exception)
