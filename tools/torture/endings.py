@@ -1,0 +1,81 @@
+"""Ends of a command: killed at a random moment, before each of its steps, or by a step that fails."""
+
+import argparse
+import os
+import random
+import re
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+
+from runs import FAULTS, armed, code_within, end_of, workers
+from trials import Faults, Trials, note
+
+
+def kills(trials: Trials, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
+    """Kill a command at random moments: alone, its workers alone, or all of them."""
+    for manner in ("group",) if trials.scene.processes == 1 else ("group", "parent", "workers"):
+        faults: Faults = {}
+        tried = hit = 0
+        for _ in range(options.times or 20):
+            wait = rng.random() * trials.seconds
+            if time.monotonic() > limit:
+                break
+            process = trials.start()
+            code = _end_or_kill(process, wait, manner)
+            hit += code != 0
+            tried += 1
+            note(faults, trials.fault_after(process, code), f"after {wait:.3f} s")
+        yield trials.row(f"kill -9, {manner}", tried, hit, faults)
+
+
+def _end_or_kill(process: int, wait: float, manner: str) -> int | None:
+    code = code_within(process, wait)
+    if code is not None:
+        return code
+    if manner == "group":
+        os.killpg(process, signal.SIGKILL)
+    for victim in [process] if manner == "parent" else workers(process) if manner == "workers" else []:
+        os.kill(victim, signal.SIGKILL)
+    return end_of(process)
+
+
+def steps(trials: Trials, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
+    """End a command before each step, and let each step fail."""
+    if trials.scene.processes > 1:
+        return
+    names = step_names(trials)
+    places = list(range(len(names))) if options.all else ends_of_alike(names)
+    if options.times and options.times < len(places):
+        places = sorted(rng.sample(places, options.times))
+    for fault in options.faults.split(","):
+        faults: Faults = {}
+        tried = hit = 0
+        for number in places:
+            if time.monotonic() > limit:
+                break
+            process = trials.start(armed(trials.work, at=number, error=FAULTS[fault]))
+            code = end_of(process)
+            tried += 1
+            hit += code != 0
+            note(faults, trials.fault_after(process, code), f"step {number} ({names[number]})")
+        yield trials.row(f"{fault} at each of {len(names)} steps", tried, hit, faults)
+
+
+def ends_of_alike(names: list[str]) -> list[int]:
+    """Return the numbers of the first and the last step of each kind: what is done, to a file but for its number."""
+    places: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        places.setdefault(re.sub(r"\d+", "#", name), []).append(number)
+    return sorted({number for alike in places.values() for number in (alike[0], alike[-1])})
+
+
+def step_names(trials: Trials) -> list[str]:
+    """Return the steps of an unharmed run, in order."""
+    with tempfile.TemporaryFile() as file:
+        process = trials.start(armed(trials.work, names=file.fileno()))
+        if end_of(process) != 0:
+            raise SystemExit(f"{trials.scene.name}: {trials.log.read_text()[-2000:]}")
+        file.seek(0)
+        return file.read().decode(errors="replace").splitlines()

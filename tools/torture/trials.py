@@ -1,0 +1,122 @@
+"""A scene, what it writes if nothing happens to it, and what is wrong after something did."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runs import digest, end_of, fork, orphans
+from scenes import Scene
+
+LEFT = ("partial", ".old", ".tmp")  # in names of files that nobody should find afterwards
+INTERRUPTED = 130
+Faults = dict[str, tuple[int, str]]  # kind -> how often, and the first one
+
+
+class Trials:
+    """Runs of one scene, each in a folder of its own.
+
+    Attributes:
+        whole: hash of every file that two unharmed runs write alike.
+        varying: names of those that they do not.
+        seconds: of an unharmed run.
+        before: hash of every file when the last run began.
+    """
+
+    def __init__(self, scene: Scene, base: Path, work: str = "work") -> None:
+        self.scene, self.base, self.work, self.log = scene, base, base / work, base / f"{work}.log"
+        found = []
+        for _ in range(2):
+            began = time.monotonic()
+            self.scene.begin(base / "inputs", self.work)
+            if end_of(fork(scene.words, self.work, self.log)) != 0:
+                raise SystemExit(f"{scene.name}: {self.log.read_text()[-2000:]}")
+            found.append(digest(self.work))
+            self.seconds = time.monotonic() - began
+        self.whole = {name: value for name, value in found[0].items() if found[1].get(name) == value}
+        self.varying = sorted(found[0].keys() ^ self.whole.keys())
+        if found[0].keys() != found[1].keys():
+            raise SystemExit(f"{scene.name}: two unharmed runs write other files")
+
+    def start(self, arm: Callable[[], None] | None = None) -> int:
+        """Start the command in a folder of its own."""
+        self.begin()
+        return fork(self.scene.words, self.work, self.log, arm)
+
+    def begin(self) -> None:
+        """Make the folder of a trial."""
+        self.scene.begin(self.base / "inputs", self.work)
+        self.before = digest(self.work)
+
+    def fault_after(self, process: int, code: int | None) -> str:
+        """Return what is wrong now, or after the same command again; "" if nothing is."""
+        return self.fault_now(process, code) or self.fault_again()
+
+    def fault_now(self, process: int, code: int | None) -> str:
+        """Return what is wrong when the command has ended."""
+        if code is None:
+            return "hangs"
+        if orphans(process):
+            return "processes left"
+        return self.fault_said(code) or self.fault_of_halves()
+
+    def fault_said(self, code: int) -> str:
+        """Return what is wrong with what the command said."""
+        said = self.log.read_text(errors="replace").strip()
+        if "Traceback" in said:
+            return f"traceback: {said.splitlines()[-1][:200]}"
+        if code in (1, INTERRUPTED) and not (said and said.splitlines()[-1].startswith("handdata: ")):
+            return f"no line of ours: {said[-200:]}"
+        return ""
+
+    def fault_of_halves(self) -> str:
+        """Return which file has its name but neither its old nor its whole content."""
+        half = self.half_there()
+        return f"half there: {half}" if half else ""
+
+    def fault_again(self, arm: Callable[[], None] | None = None) -> str:
+        """Run the command again, unharmed; return what is wrong then."""
+        code, said = self.run(self.scene.words, arm)
+        if code == 1 and self.scene.again and "Go on with --resume" in said:
+            code, said = self.run(self.scene.again, arm)
+        if code != 0 and not (self.scene.refuses and self.scene.refuses in said):
+            return f"not recovered, exit {code}: {said[-300:]}"
+        return self.differences()
+
+    def run(self, words: tuple[str, ...], arm: Callable[[], None] | None = None) -> tuple[int | None, str]:
+        """Run a command to its end; return its exit code and what it said."""
+        code = end_of(fork(words, self.work, self.log, arm))
+        return code, self.log.read_text(errors="replace").strip()
+
+    def half_there(self) -> str:
+        """Return a file that has its name but neither its old nor its whole content, "" if there is none."""
+        for name, value in digest(self.work).items():
+            rightly = name in self.varying or any(part in name for part in (*self.scene.grows, *LEFT))
+            if not rightly and value not in (self.before.get(name), self.whole.get(name)):
+                return name
+        return ""
+
+    def differences(self) -> str:
+        """Return what differs from an unharmed run, "" if nothing does."""
+        found = digest(self.work)
+        left = [name for name in found if name not in self.before and any(part in name for part in LEFT)]
+        if left:
+            return f"left: {left[0]}"
+        other = [name for name, value in self.whole.items() if found.get(name) != value]
+        more = [name for name in found if name not in self.whole and name not in self.varying]
+        return f"differs: {', '.join([*other, *more][:3])}" if other or more else ""
+
+    def row(self, what: str, tried: int, hit: int, faults: Faults) -> dict[str, object]:
+        """Return the figures of one kind of trial."""
+        return {
+            "command": self.scene.name, "what": what, "tried": tried, "hit": hit,
+            "faults": {kind: f"{count} x, {example}" for kind, (count, example) in faults.items()},
+            "seconds": round(self.seconds, 2), "not compared": self.varying,
+        }  # fmt: skip
+
+
+def note(faults: Faults, fault: str, where: str) -> None:
+    """Count a fault under its kind; the first of a kind is kept whole."""
+    if fault:
+        kind = fault.partition(": ")[0]
+        count, example = faults.get(kind, (0, f"{where}: {fault}"))
+        faults[kind] = count + 1, example
