@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.machinery
+import itertools
 import json
 import subprocess
 import sys
@@ -32,6 +33,7 @@ NAMES = {
     "ffcv_raw": "FFCV raw",
     "pil": "WebDataset + PIL",
     "blurs": "heatmaps: 21 blurs of 61 x 61",
+    "mediapipe": "MediaPipe",
 }
 
 
@@ -84,13 +86,23 @@ def add_peers_python(parser: argparse.ArgumentParser) -> None:
 
 def main(kind: str, path: str, batch: str, workers: str) -> None:
     import cv2
-    import torch
 
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    with contextlib.suppress(ModuleNotFoundError):  # MediaPipe's environment has none
+        import torch
+
+        torch.set_num_threads(1)
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # what a library prints is no answer
-        open_peer = {"mds_raw": mds, "mds_jpeg": mds_jpeg, "ffcv_raw": ffcv, "pil": pil, "blurs": blurs}[kind]
+        openers = {
+            "mds_raw": mds,
+            "mds_jpeg": mds_jpeg,
+            "ffcv_raw": ffcv,
+            "pil": pil,
+            "blurs": blurs,
+            "mediapipe": mediapipe,
+        }
+        open_peer = openers[kind]
         batches, software = open_peer(Path(path), int(batch), int(workers))
         next(batches)
         print(json.dumps({"software": software}), file=answers, flush=True)
@@ -191,6 +203,26 @@ def pil(path: Path, batch: int, workers: int) -> tuple[Iterator[Any], str]:
     return (
         images for images, _ in samples.webdataset(path, batch, workers, samples.pil_sample)
     ), f"OpenCV {cv2.__version__}"
+
+
+def mediapipe(path: Path, _batch: int, _workers: int) -> tuple[Iterator[Any], str]:
+    """MediaPipe's hands in pictures that have nothing to do with each other, on one core."""
+    import os
+
+    import cv2
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    package = importlib.import_module("mediapipe")
+    hands = package.solutions.hands.Hands(static_image_mode=True, max_num_hands=2, model_complexity=1)
+
+    def look() -> Iterator[Any]:
+        paths = sorted(path.glob("*.jpg"))
+        for number in itertools.count():
+            image = cv2.imread(str(paths[number % len(paths)]))
+            hands.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            yield [number]
+
+    return look(), f"mediapipe {package.__version__}"
 
 
 def blurs(_path: Path, batch: int, _workers: int) -> tuple[Iterator[Any], str]:

@@ -3,22 +3,31 @@
     python benchmarks/growth.py
 
 The stand-in, named: one shard of 2,048 made samples under as many names (hard links), so the pixels are the same rows
-of one cached file whatever the size; drawing, finding, label gathering and copying are the real ones.
+of one cached file whatever the size; drawing, finding, label gathering and copying are the real ones. A row's hash is
+compared when it is first read, which a million samples spread over the whole first epoch: so first and later reads are
+timed apart, at every size.
 """
 
+import argparse
 import os
 import shutil
 import time
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import peers
 from machine import Aim, Result, arguments, interleave
 
+from handdata.shards.index import read_index
 from handdata.shards.reader import write_index
+from handdata.shards.schema import VERSION
 from handdata.train.loader.loaders import Loader, open_mixture
+from handdata.train.loader.mixture import Mixture
 
 ROWS = 2048
 SHARDS = (1, 5, 49, 489)  # 2,048 to 1,001,472 samples
+READS = {"later reads": True, "first reads": False}
 
 
 def main() -> None:
@@ -31,27 +40,38 @@ def main() -> None:
     cases, starts = {}, {}
     for count, folder in folders.items():
         begin = time.perf_counter()
-        loader = Loader(open_mixture([folder], "train"), options.batch, threads=0)
+        mixture = open_mixture([folder], "train")
+        loader = Loader(mixture, options.batch, threads=0)
         next(loader.epoch(0))
         starts[count] = time.perf_counter() - begin
-        cases[f"{count * ROWS:,} samples"] = epochs_of(loader, options.steps, options.batch)
+        for name, known in READS.items():
+            piece = min(options.steps, count * ROWS // options.batch)
+            cases[f"{count * ROWS:,} samples, {name}"] = epochs_of(loader, mixture, piece, options, known=known)
     result.rows = interleave(cases, options.rounds)
-    for count, row in zip(SHARDS, result.rows.values(), strict=True):
+    for (count, _), row in zip(product(SHARDS, READS), result.rows.values(), strict=True):
         row["us_per_sample"] = 1e6 / row["per_cpu_s"]
         row["first_batch_s"] = starts[count]
     costs = [row["us_per_sample"] for row in result.rows.values()]
-    result.aims.append(Aim("time a sample, a million / two thousand", costs[-1] / costs[0], 1.1, at_least=False))
+    for number, name in enumerate(READS):
+        ratio = costs[number - len(READS)] / costs[number]
+        result.aims.append(Aim(f"time a sample, a million / two thousand, {name}", ratio, 1.1, at_least=False))
     result.finish(as_json=options.json)
 
 
-def epochs_of(loader: Loader, steps: int, batch: int):
-    """Return a turn: the batches of one epoch, another one each time."""
+def epochs_of(
+    loader: Loader, mixture: Mixture, piece: int, options: argparse.Namespace, *, known: bool
+) -> Callable[[], int]:
+    """Return a turn: so many batches, in epochs of `piece`; before each, all rows are made unread, or read."""
     epoch = iter(range(1, 10**6))
 
     def turn() -> int:
-        for _ in loader.epoch(next(epoch), batches=steps):
-            pass
-        return steps * batch
+        for _ in range(options.steps // piece):
+            for dataset in mixture.datasets:
+                for reader in dataset.shards.readers:
+                    reader.known_rows[:] = known
+            for _ in loader.epoch(next(epoch), batches=piece):
+                pass
+        return options.steps // piece * piece * options.batch
 
     return turn
 
@@ -64,10 +84,11 @@ def linked(scratch: Path, shards: int) -> Path:
     folder = scratch / f"{shards}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    entries = [{"file": f"train-{n:05d}.h5", "split": "train", "num_samples": ROWS} for n in range(shards)]
+    (entry,) = read_index(first)["shards"]
+    entries = [entry | {"file": f"train-{n:05d}.h5"} for n in range(shards)]
     for entry in entries:
         os.link(first / "train-00000.h5", folder / str(entry["file"]))
-    write_index(folder, {"schema": "handdata/1", "dataset": "synthhands", "shards": entries})
+    write_index(folder, {"schema": VERSION, "dataset": "synthhands", "shards": entries})
     return folder
 
 

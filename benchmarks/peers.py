@@ -21,7 +21,7 @@ from handdata.geometry import crop_affine
 from handdata.pictures.crops import centered_square
 from handdata.shards.backgrounds import paint_tiles
 from handdata.shards.dataset import open_dataset
-from handdata.shards.reader import file_sha256, write_index
+from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
 from handdata.train.loader.loaders import Loader, open_mixture
@@ -106,9 +106,7 @@ def write_shards(folder: Path, count: int, side: int, rows: int = ROWS, *, foreg
                 if foreground:
                     row["foreground"] = np.packbits(made_mask(rng, side), axis=1)
                 shard.append(row)
-        sums = {"sha256": file_sha256(path), "content_sha256": shard.content_sha256}
-        entry = {"file": path.name, "split": "train", "num_samples": size, "size": path.stat().st_size, "skipped": {}}
-        entries.append(entry | sums)
+        entries.append(shard.entry())
     write_entries(folder, entries)
 
 

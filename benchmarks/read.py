@@ -5,6 +5,7 @@
 Counted in samples a CPU second of all processes together. Also: a cold cache with and without hints.
 """
 
+import gc
 import mmap
 import os
 import statistics
@@ -20,6 +21,7 @@ from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Batches, Result, arguments, interleave, ratio
 from samples import webdataset
 
+from handdata.shards.index import open_shard
 from handdata.shards.reader import ShardReader
 from handdata.train.loader.shard_file import OpenShard
 
@@ -122,9 +124,8 @@ def cold_rates(folder: Path, rounds: int, share: float) -> dict[str, dict[str, f
         path = shards[turn % len(shards)]
         for name, read in ways.items():
             evict(path)
-            if OpenShard(path).resident:
-                raise SystemExit(f"{path} stays in memory: this file system does not let go of pages")
-            reader, shard = ShardReader(path), OpenShard(path)
+            reader = open_shard(path)
+            shard = OpenShard(reader)
             rows = np.random.default_rng(turn).permutation(len(reader))[: int(share * len(reader))].tolist()
             size = reader.images[0].nbytes
             start, before = time.perf_counter(), disk_bytes()
@@ -175,12 +176,18 @@ def direct_rows(reader: ShardReader, _: OpenShard, rows: list[int], threads: int
     os.close(handle)
 
 
-def evict(path: Path) -> None:
-    """Drop a file's pages from the cache; nothing may have it mapped."""
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(handle)
+def evict(path: Path, tries: int = 20) -> None:
+    """Drop a file's pages from the cache; nothing may have it mapped. Pages in flight stay, so it is tried again."""
+    for _ in range(tries):
+        gc.collect()
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(handle)
+        if not OpenShard(open_shard(path)).resident:
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"{path} stays in memory: this file system does not let go of pages")
 
 
 if __name__ == "__main__":

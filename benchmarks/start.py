@@ -3,7 +3,6 @@
 python benchmarks/start.py
 """
 
-import json
 import shutil
 import statistics
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import peers
 from machine import Aim, Result, arguments
+
+from handdata.shards.index import read_index
 
 LIMIT_S = 5.0
 FIRST_BATCH = """
@@ -86,7 +87,7 @@ def write_many(folder: Path, shards: int, rows: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     peers.write_shards(folder, rows, 32, rows=rows)
     first = folder / "train-00000.h5"
-    entry = json.loads((folder / "index.json").read_text())["shards"][0]
+    (entry,) = read_index(folder)["shards"]
     entries = [entry | {"file": f"train-{number:05d}.h5"} for number in range(shards)]
     for entry in entries[1:]:
         shutil.copy(first, folder / entry["file"])

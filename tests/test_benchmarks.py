@@ -15,11 +15,12 @@ SMALL = {
     "memory": ("--count", 256, "--batches", 1200),
     "score": ("--most", 10_000),
     "start": ("--shards", 3, "--rounds", 1),
+    "video": ("--frames", 24, "--desk", "none"),
     "train_gpu": ("--device", "cpu", "--width", 0.25, "--size", 64, "--steps", 2, "--count", 512, "--batches", 8),
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SMALL)
 def test_a_benchmark_ends_with_its_goal_line(name, tmp_path):
     script = FOLDER / f"{name.split()[0]}.py"
