@@ -1,5 +1,6 @@
 """Fixtures every part of the tests may use."""
 
+import fcntl
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,15 +21,32 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def native_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder of a name once a session, however many workers ask for it. Copy it before you change it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base if worker_id == "master" else base.parent
+
+    def find(name: str, make: Callable[[Path], object]) -> Path:
+        folder, mark = root / "once" / name, root / "made" / f"{name}.made"
+        for path in (folder, mark):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with mark.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not mark.exists():
+                make(folder)
+                mark.touch()
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def native_tree(once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[str], Path]:
     """The native tree of a dataset, rendered small, once a session. Copy it before you damage it: `native_copy`."""
     from handdata.synth.native import write_native
 
-    folder = tmp_path_factory.getbasetemp() / "native"
-
     def render(name: str) -> Path:
-        write_native(name, folder / name, NATIVE_FRAMES, seed=0, small=True)  # what is there is kept
-        return folder / name
+        return once(f"native/{name}", lambda folder: write_native(name, folder, NATIVE_FRAMES, seed=0, small=True))
 
     return render
 
@@ -44,16 +62,15 @@ def native_copy(native_tree: Callable[[str], Path], tmp_path: Path) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def converted(native_tree: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def converted(
+    native_tree: Callable[[str], Path], once: Callable[[str, Callable[[Path], object]], Path]
+) -> Callable[[str], Path]:
     """The shards of a rendered tree, converted once a session with the defaults."""
     from handdata.conversion.run import convert
 
-    folder = tmp_path_factory.getbasetemp() / "shards"
-
     def shards(name: str) -> Path:
-        if not (folder / name / "index.json").is_file():
-            convert(name, native_tree(name), folder / name)
-        return folder / name
+        tree = native_tree(name)
+        return once(f"shards/{name}", lambda folder: convert(name, tree, folder))
 
     return shards
 

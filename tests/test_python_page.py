@@ -1,14 +1,18 @@
 """docs/python.md and the examples of public docstrings run as they stand, on small data."""
 
 import doctest
+import importlib
 import inspect
+import json
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import handdata as hd
+from handdata.boxes import BoxRow, write_boxes
 from tests.train.made_shards import made_sample
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
@@ -40,6 +44,8 @@ def home(tmp_path_factory):
     grasps = ("Grasp1", "Grasp2", "Rotate")
     hd.write_dataset(shards / "dexter", made_hands(("left",), grasps, "test", 60), name="dexter", canvas=96)
     write_native("stereo", folder / "data" / "native" / "stereo", 14, seed=0, small=True)
+    rows = [BoxRow(f"Grasp2/color/{n}.bmp", (8.0, n, 40.0, 40.0), "tracker", n > 5, n / 10) for n in range(9)]
+    write_boxes(folder / "data" / "boxes" / "dexter" / "Grasp2.csv", rows)
     from handdata.train.loop import train
 
     train(job_of(tiny("e010", "data.datasets=[]", "data.mix=''"), [shards / "rhd"], folder / "runs" / "demo"))
@@ -63,6 +69,63 @@ def test_a_recipe_of_the_page_runs(recipe, home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     exec(compile(recipe, str(PAGE), "exec"), names(home))
     assert "Traceback" not in capsys.readouterr().out
+
+
+def test_names_stand_for_folders_in_every_call(home, monkeypatch, tmp_path):
+    monkeypatch.chdir(home)
+
+    assert len(hd.open("rhd", split="val")) == hd.export("rhd", tmp_path, "coco") - 24 == 8
+    assert hd.load_model("demo", device="cpu").size == 32
+    assert [one.dataset for one in hd.evaluate("demo", "rhd", split="val", device="cpu").sets] == ["rhd"]
+    boxes = home / "data/boxes/stereo/B1Counting.csv"
+    boxes.parent.mkdir(parents=True, exist_ok=True)
+    boxes.write_text("img_name,x,y,w,h\nnowhere/1.png,1,2,30,40\n")
+    done = hd.convert("stereo", splits=["val"])
+    assert done.out == Path("data/shards/stereo")
+    assert any("none of the 1 boxes belongs to these pictures" in warning for warning in done.plan.warnings)
+    boxes.unlink()
+    with pytest.raises(TypeError, match=r"evaluate takes names or folders of converted datasets, such as data\.folder"):
+        hd.evaluate("demo", hd.open("rhd"))
+
+
+def test_predictions_in_memory_are_those_of_a_file(home, monkeypatch, tmp_path):
+    monkeypatch.chdir(home)
+    data = hd.open("rhd", split="val")
+    said = [
+        {"sample_id": hand.id, "keypoints_2d": hand.source.keypoints_2d + 1, "keypoints_3d": hand.keypoints_3d}
+        for hand in data
+    ]
+    listed = [{name: np.asarray(value).tolist() for name, value in one.items()} for one in said]
+    (tmp_path / "p.json").write_text(json.dumps({"schema": "handdata-predictions/1", "samples": listed}))
+    one, other = (hd.evaluate(what, "rhd").to_pandas().value for what in (said, tmp_path / "p.json"))
+
+    pd.testing.assert_series_equal(one, other)
+    assert one["rhd", "val", "epe_px:mean"] == pytest.approx(2**0.5)
+    assert list(hd.evaluate(said, "rhd", protocols=["oks"]).sets[0].protocols) == ["oks"]
+    with pytest.raises(hd.HanddataError, match=r"predictions\[0\]: expected sample_id and keypoints_2d"):
+        hd.evaluate([{"sample_id": "a"}], "rhd")
+    with pytest.raises(hd.HanddataError, match="expected a split named test, got train, val"):
+        hd.evaluate(said, "rhd", split="test")
+
+
+def test_weights_of_the_package_are_scored_by_name(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("HANDDATA_ROOT", str(tmp_path))
+    results = hd.evaluate("compact", home / "data/shards/rhd", device="cpu")
+    again = hd.evaluate("compact", home / "data/shards/rhd", device="cpu", protocols=["epe_px"])
+
+    assert [(one.dataset, one.split) for one in results.sets] == [("rhd", "val")]
+    assert (tmp_path / "runs/compact/results.json").is_file()
+    assert again.sets[0].protocols["epe_px:mean"] == results.sets[0].protocols["epe_px:mean"]
+    assert repr(again).startswith("<Results of rhd val (8 hands)")
+
+
+def test_hands_are_sorted_by_values_of_ones_own(home):
+    data = hd.open(home / "data/shards/rhd", split="val")
+    order = np.random.default_rng(0).permutation(8)
+
+    assert data.sort(order, descending=True)["id"].tolist() == data["id"][np.argsort(-order)].tolist()
+    with pytest.raises(ValueError, match="by 8 of your own: got the shape"):
+        data.sort(order[:3])
 
 
 def test_the_five_scripts_are_short():
@@ -107,3 +170,20 @@ def test_the_examples_of_a_docstring_run(name, value, home, tmp_path, monkeypatc
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for test in found:
         assert runner.run(test).failed == 0
+
+
+INNER = sorted(
+    path for path in (PAGE.parents[1] / "handdata").rglob("*.py")
+    if ">>>" in path.read_text(encoding="utf-8") and "hd." not in path.read_text(encoding="utf-8")
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", INNER, ids=lambda path: path.stem)
+def test_the_examples_of_other_modules_run(path):
+    name = ".".join(path.relative_to(PAGE.parents[1]).with_suffix("").parts)
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    tests = [t for t in doctest.DocTestFinder().find(module, name, globs={**vars(module), "np": np}) if t.examples]
+
+    assert tests
+    assert [test.name for test in tests if runner.run(test).failed] == []

@@ -87,7 +87,7 @@ def test_the_import_contract_covers_every_module():
 
 
 @pytest.mark.parametrize(
-    "path", sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tools/*.py")]), ids=lambda p: p.stem
+    "path", sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tools/**/*.py")]), ids=lambda p: p.stem
 )
 def test_what_benchmarks_and_tools_import_is_there(path):
     """Also in the scripts that they start, which stand in texts."""
@@ -97,3 +97,17 @@ def test_what_benchmarks_and_tools_import_is_there(path):
     for module, name in names:
         if name and not hasattr(importlib.import_module(module), name):
             importlib.import_module(f"{module}.{name}")
+
+
+def test_tests_import_each_other_by_their_whole_name():
+    """A bare name is found only when the folder that holds it was collected before."""
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    stems = {path.stem for path in tests}
+
+    assert [(str(path), name) for path in tests for name in imported(path) if name.split(".")[0] in stems] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "converters").glob("*.py")), ids=lambda p: p.stem)
+def test_the_usual_window_of_a_canvas_is_said_once(path):
+    """In pictures/crops.py; a converter takes it from there, or says why its own is another."""
+    assert "CANVAS_SCALE = 1.5" not in path.read_text(encoding="utf-8")
