@@ -23,6 +23,43 @@ sys.argv = ["handdata", *{arguments!r}]
 runpy.run_module("handdata", run_name="__main__")
 """
 
+# a command that presses Ctrl-C where no caller can catch it, and goes on
+IN_A_DESTRUCTOR = """
+import os, signal, sys, time
+import handdata.cli
+from handdata.__main__ import main
+
+class Let:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+
+def command():
+    let = Let()
+    del let
+    time.sleep(30)
+    print("never stopped")
+
+handdata.cli.main = command
+main()
+"""
+# a command whose end is what HDF5 prints of a file it cannot let go of; another error is told as ever
+AT_ITS_END = """
+import handdata.cli
+from handdata.__main__ import main
+
+class Let:
+    def __del__(self):
+        raise RuntimeError({said!r})
+
+def command():
+    let = Let()
+    del let
+
+handdata.cli.main = command
+main()
+"""
+
 
 @pytest.mark.parametrize("name", ["handdata.cli", "click", "handdata.paths", "handdata.cli.report"])
 def test_while_the_command_line_is_imported(name):
@@ -31,6 +68,36 @@ def test_while_the_command_line_is_imported(name):
 
     assert ended.returncode == 130
     assert ended.stderr.strip().splitlines() == [LINE]
+
+
+def test_in_a_destructor():
+    """Python drops an exception there and says so; the command went on as if nothing had been pressed."""
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_A_DESTRUCTOR], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 130
+    assert ended.stdout == ""
+    assert ended.stderr.strip().splitlines() == [LINE]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_told"),
+    [
+        (
+            "Can't decrement id ref count (file write failed: time = Sun Nov 29 2026\n, errno = 28, error message)",
+            False,
+        ),
+        ("another", True),
+    ],
+)
+def test_what_hdf5_says_of_a_file_it_cannot_let_go_of(said, is_told):
+    """The line about the full disk says it; h5py's destructors say it again, with a traceback each."""
+    script = AT_ITS_END.format(said=said)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 0
+    assert ("Traceback" in ended.stderr) == is_told
 
 
 def is_alive(group):
