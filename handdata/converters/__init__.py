@@ -16,6 +16,7 @@ DATASETS = (  # published; a line per dataset
     "ganerated",
     "freihand",
     "interhand",
+    "wholebody",
     "dexycb",
     "ho3d",
 )

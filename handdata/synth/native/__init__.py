@@ -18,6 +18,7 @@ WRITTEN = (  # a line per dataset
     "ganerated",
     "freihand",
     "interhand",
+    "wholebody",
     "dexycb",
     "ho3d",
 )
