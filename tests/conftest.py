@@ -3,6 +3,7 @@
 import fcntl
 import resource
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NATIVE_FRAMES = 14  # of each rendered tree: both splits of Stereo, all three of the others, two gaps
+
+# a job in the background of a script ignores Ctrl-C, and so would every command that a test interrupts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
