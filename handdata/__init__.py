@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from handdata.check.overview import datasets
+    from handdata.check.verify import verify
     from handdata.conversion.carded import convert
     from handdata.conversion.recut import recut
     from handdata.conversion.write import write_dataset
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from handdata.exchange.export import export
     from handdata.model.model import Model, load_model
     from handdata.pictures.overlay import draw_skeleton as draw
-    from handdata.shards.dataset import Dataset, concat
+    from handdata.shards.concat import concat
+    from handdata.shards.dataset import Dataset
     from handdata.shards.dataset import open_dataset as open  # noqa: A004
     from handdata.shards.hand import Hand
     from handdata.skeleton import BONES, FINGERS, INDEX, KEYPOINTS
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 # name -> module:attribute
 _HOMES = {
     "open": "shards.dataset:open_dataset",
-    "concat": "shards.dataset:concat",
+    "concat": "shards.concat:concat",
     "Dataset": "shards.dataset:Dataset",
     "Hand": "shards.hand:Hand",
     "recut": "conversion.recut:recut",
@@ -43,6 +45,7 @@ _HOMES = {
     "load_model": "model.model:load_model",
     "Model": "model.model:Model",
     "evaluate": "train.evaluate:evaluate",
+    "verify": "check.verify:verify",
     "datasets": "check.overview:datasets",
     "draw": "pictures.overlay:draw_skeleton",
     "KEYPOINTS": "skeleton:KEYPOINTS",
@@ -70,6 +73,7 @@ __all__ = [
     "load_model",
     "open",
     "recut",
+    "verify",
     "write_dataset",
 ]
 

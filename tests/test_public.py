@@ -29,10 +29,17 @@ def test_opening_and_reading_loads_no_other_heavy_package(tmp_path):
     assert not modules_after(code, tmp_path) & ({*HEAVY, "PIL"} - {"numpy"})
 
 
+def test_verifying_loads_no_torch(tmp_path):
+    hd.write_dataset(tmp_path / "mine", made_hands(("left",), count=3), name="mine", canvas=32)
+    code = "import handdata as hd; hd.verify('mine'), hd.verify(hd.open('mine')[:2])"
+
+    assert not modules_after(code, tmp_path) & {"torch", "pandas", "matplotlib"}
+
+
 def test_every_name_is_there_and_listed():
     expected = {
         "open", "Dataset", "Hand", "write_dataset", "load_model", "Model", "convert", "export", "evaluate", "datasets",
-        "draw", "concat", "recut", "KEYPOINTS", "INDEX", "BONES", "FINGERS", "HanddataError", "__version__",
+        "draw", "concat", "recut", "verify", "KEYPOINTS", "INDEX", "BONES", "FINGERS", "HanddataError", "__version__",
     }  # fmt: skip
 
     assert set(hd.__all__) == expected

@@ -18,7 +18,8 @@ from handdata.browse.tags import TagFile, tags_path
 from handdata.conversion.recut import recut
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
-from handdata.shards.dataset import concat, open_dataset
+from handdata.shards.concat import concat
+from handdata.shards.dataset import open_dataset
 from handdata.shards.hand import Hand
 from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, WRIST_COLOR
 

@@ -104,8 +104,8 @@ def picture_faults(rows: Dataset, hashes: Sequence[NDArray[np.uint64]]) -> Itera
     """Find identical pixels under different samples: across splits, and within one.
 
     Args:
-        rows: all rows, in shard order.
-        hashes: of each shard's canvases.
+        rows: in shard order.
+        hashes: of their canvases, shard by shard.
     """
     flat = np.concatenate(hashes)
     values, counts = np.unique(flat, return_counts=True)

@@ -1,10 +1,13 @@
 """What a check says: each check ran, or why it could not, and each fault it found, with the samples it was found in."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_EXAMPLES = 5  # printed
 MAX_KEPT = 1000  # for who looks at them, as `handdata browse` does
@@ -53,6 +56,21 @@ class Report:
     checks: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def __repr__(self) -> str:
+        found = "".join(f"\n  {one.check}, {one.where}: {one.what} ({one.count})" for one in self.findings)
+        return f"<Report of {self.dataset or self.path}, {self.mode}: {len(self.findings)} findings>{found}"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the findings as a table, one row each: check, where, what, count, total, examples (sample ids)."""
+        import pandas as pd  # noqa: PLC0415  # half a second
+
+        return pd.DataFrame([asdict(one) for one in self.findings], columns=[one.name for one in fields(Finding)])
+
     def record(self, check: str, findings: Iterable[Finding]) -> None:
         """Note that a check ran, and what it found."""
         found = list(findings)
@@ -68,6 +86,30 @@ class Report:
         """Return the report as plain data, with the first few examples of each finding."""
         cut = [asdict(finding) | {"examples": finding.examples[:MAX_EXAMPLES]} for finding in self.findings]
         return asdict(self) | {"findings": cut, "ok": not self.findings}
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Return several reports as one; `where` of a finding then begins with its dataset."""
+    if len(reports) == 1:
+        return reports[0]
+    both = Report(
+        path=", ".join(one.path for one in reports),
+        mode=reports[0].mode,
+        dataset=" + ".join(dict.fromkeys(one.dataset for one in reports)),
+        num_samples=sum(one.num_samples for one in reports),
+        num_looked_at=sum(one.num_looked_at for one in reports),
+    )
+    for one in reports:
+        name = one.dataset or one.path
+        both.findings += [replace(finding, where=f"{name}: {finding.where}") for finding in one.findings]
+        for check, state in one.checks.items():
+            both.checks[check] = max(state, both.checks.get(check, "ok"), key=_weight)
+    return both
+
+
+def _weight(state: str) -> int:
+    """Order the states of a check: the one that matters most is the largest."""
+    return {"found": 2, "ok": 0}.get(state, 1)
 
 
 def examples(items: Sequence[Any] | NDArray[Any]) -> tuple[str, ...]:

@@ -288,10 +288,13 @@ def _lines(one: "SetResult", rows: Sequence[dict[str, object]], readout: str) ->
     for row in rows:
         if row["value"] is None:
             reasons.setdefault(str(row["missing"]), []).append(str(row["protocol"]))
+    said = (part for row in found for part in str(row["note"]).split("; "))
+    no_interval = dict.fromkeys(part for part in said if part.startswith("no interval: labels"))
     return [
         head,
         *(f"  {line}" for line in one.gaps()),
         *(columns([(str(row["protocol"]), *_cells(row)) for row in found], right=(1, 4), indent="  ") if found else []),
+        *(f"  {reason}" for reason in no_interval),
         *(f"  missing, {reason}: {', '.join(names)}" for reason, names in reasons.items()),
     ]
 

@@ -121,7 +121,8 @@ def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, nam
     """
     from handdata.conversion.recut import recut
     from handdata.errors import ConfigError
-    from handdata.shards.dataset import concat, open_dataset
+    from handdata.shards.concat import concat
+    from handdata.shards.dataset import open_dataset
 
     parts = [open_dataset(shard_folder(data_root, path)) for path in paths]
     if len({(part.canvas, part.index["canvas_scale"]) for part in parts}) > 1:

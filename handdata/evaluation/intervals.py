@@ -25,6 +25,7 @@ RESAMPLES = 500  # of the medians' draws
 _BINS = 512  # resampled medians are read from counts of labels in so many bins of about equal counts
 _BINS_PER_KEYPOINT = 128
 _SAMPLE = 65536  # values that the bins' edges are taken from
+NO_INTERVAL = "no interval:"  # how the note of a number begins that has none
 STATISTICS = ("pooled", "per_keypoint", "median", "keypoint_medians")
 
 
@@ -61,6 +62,14 @@ def interval(
         value, error = _resampled(values_NK, unit, used, statistic)
     reach = error * _student(weights, level)
     return _around(value, reach, share=share) if error > 0 else None
+
+
+def why_none(values_NK: Floats, sequence_N: Array) -> str:
+    """Say why `interval` gives none."""
+    count = len(np.unique(sequence_N[np.isfinite(values_NK).any(1)]))
+    if count < MIN_SEQUENCES:
+        return f"{NO_INTERVAL} labels of {count} sequence{'' if count == 1 else 's'}, {MIN_SEQUENCES} are needed"
+    return f"{NO_INTERVAL} the {count} sequences do not differ"
 
 
 def effective_number(weights_S: Floats) -> float:

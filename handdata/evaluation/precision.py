@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from handdata.evaluation import metrics
 from handdata.evaluation.comparison import Comparison, Floats, Mask
+from handdata.evaluation.intervals import NO_INTERVAL
 from handdata.evaluation.measure import OKS_SIGMA
 from handdata.evaluation.protocol import Protocol, Score
 
 MOST_PER_PICTURE = 20  # predictions that count, pycocotools' maxDets of keypoints
 _RECALLS = np.linspace(0.0, 1.0, 101)
-_NO_INTERVAL = "of the whole set at once: no interval"
+_WHOLE = f"{NO_INTERVAL} a number of the whole set at once"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,6 @@ def score_precision(protocol: Protocol, comparison: Comparison) -> Score:
         unpredicted=max(found.hands - len(found.score), 0),
         samples=found.hands,
         sequences=len(np.unique(comparison.sequence[comparison.annotated_2d.any(1)])),
-        note=_NO_INTERVAL,
+        note=_WHOLE,
         thresholds=protocol.thresholds,
     )

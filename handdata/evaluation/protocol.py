@@ -117,7 +117,7 @@ class Score:
     """One protocol's number for one set of samples, or why there is none."""
 
     value: float | None = None
-    low: float | None = None  # 95 % interval over sequences; None where there are too few to give one
+    low: float | None = None  # 95 % interval over sequences; None where there is none: the note says why
     high: float | None = None
     labels: int = 0
     unpredicted: int = 0  # labels without a prediction: wrong in a share or area, left out of a mean

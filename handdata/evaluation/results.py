@@ -134,7 +134,8 @@ class Results:
             for one in self.sets
             for name, score in one.protocols.items()
         ]
-        return pd.DataFrame(rows).set_index(["dataset", "split", "protocol"])
+        table = pd.DataFrame(rows).set_index(["dataset", "split", "protocol"])
+        return table.astype(dict.fromkeys(("value", "low", "high"), float))  # NaN where there is none
 
     def __repr__(self) -> str:
         sets = ", ".join(f"{one.dataset} {one.split} ({one.counts.get('samples', 0)} hands)" for one in self.sets)

@@ -7,7 +7,7 @@ import numpy as np
 
 from handdata.evaluation import alignment, metrics
 from handdata.evaluation.comparison import Comparison, Floats, dominant_hands, in_pairs
-from handdata.evaluation.intervals import interval
+from handdata.evaluation.intervals import interval, why_none
 from handdata.evaluation.measure import filmed_frames, hands_of, kinds_of, labelled_frames, measure
 from handdata.evaluation.precision import score_precision
 from handdata.evaluation.protocol import Protocol, Score
@@ -67,7 +67,7 @@ def _score(protocol: Protocol, chosen: Comparison, values: Floats, note: str) ->
         unpredicted=int(np.isposinf(values).sum()),
         samples=int(rows.sum()),
         sequences=len(np.unique(chosen.sequence[rows])),
-        note=note,
+        note=note if ends else "; ".join(filter(None, (note, why_none(credit, chosen.sequence)))),
         thresholds=protocol.thresholds if protocol.statistic != "sum" else (),
     )
 

@@ -3,12 +3,13 @@
 Numbers are picked out of results.json, log.jsonl and the shards' index; none is computed but a median over epochs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 
 from handdata import manifest
 from handdata.errors import HanddataError
+from handdata.evaluation.intervals import NO_INTERVAL
 from handdata.evaluation.metrics import GROUPS
 from handdata.evaluation.protocols import PROTOCOLS
 from handdata.evaluation.results import QUANTITIES, SetResult
@@ -19,6 +20,7 @@ from handdata.report.tables import DASH, Table, number, origin_text, plain_table
 from handdata.shards.dataset import Dataset, open_dataset
 
 Scored = tuple[Run, SetResult]
+MOST_NAMED = 6  # protocols without an interval that a note names
 _SUBSET_ORDER = ("all", "without_middle_mcp", "no_object", "object", "left", "right", "visible", "occluded",
                  "fingertips", "inside_crop", "without_excluded")  # fmt: skip
 
@@ -113,13 +115,19 @@ def protocol_table(dataset: str, sets: Sequence[Scored]) -> Table:
                     reasons.setdefault(score.missing or score.note, {}).setdefault(name, []).append(run.name)
         rows.append(row)
     notes = [
-        f"{', '.join(who)}: {reason} ({', '.join(dict.fromkeys(run for runs in who.values() for run in runs))})."
+        f"{_named(who, reason)}: {reason} ({', '.join(dict.fromkeys(run for runs in who.values() for run in runs))})."
         for reason, who in reasons.items()
     ]
     notes += [f"Published, {who}: {what} {value}." for who, what, value in ERROR_ANCHORS.get(dataset, ())]
     notes += [line for run, one in sets for line in _coverage(run, one)]
     notes += ["Labels on the published exclusion list are wrong as shipped (docs/method.md 9.6)."] if excluded else []
     return plain_table(f"protocols-{dataset}", f"{dataset}: every protocol", header, rows, stubs=2, notes=notes)
+
+
+def _named(protocols: Collection[str], reason: str) -> str:
+    """Name the protocols that a reason is for; where many lack an interval, how many."""
+    many = len(protocols) > MOST_NAMED and reason.startswith(NO_INTERVAL)
+    return f"{len(protocols)} protocols" if many else ", ".join(protocols)
 
 
 def group_table(dataset: str, sets: Sequence[Scored]) -> Table:

@@ -124,6 +124,11 @@ class Dataset:
     def __iter__(self) -> Iterator[Hand]:
         return (self[number] for number in range(len(self)))
 
+    def __add__(self, other: "Dataset") -> "Dataset":
+        from handdata.shards.concat import concat  # noqa: PLC0415  # it needs this class
+
+        return concat(self, other) if isinstance(other, Dataset) else NotImplemented
+
     def take(self, numbers: NDArray[Any]) -> "Dataset":
         """Return the hands of some numbers, (M,) int, in that order; negative ones count from the end.
 
@@ -373,27 +378,3 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
 def of_readers(readers: Sequence[ShardReader]) -> Dataset:
     """Return the samples of shards that are open already, as far as their own attributes say what they are."""
     return Dataset(ShardList.of_readers(readers))
-
-
-def concat(datasets: Sequence[Dataset]) -> Dataset:
-    """Join datasets, one behind the other.
-
-    Raises:
-        ValueError: none is given.
-
-    Example:
-        >>> import handdata as hd
-        >>> data = hd.open(EXAMPLE)
-        >>> len(hd.concat([data, data[:2]])) - len(data)
-        2
-    """
-    if not all(isinstance(data, Dataset) for data in datasets):
-        raise TypeError("concat takes a list of datasets: concat([hd.open(...), hd.open(...)])")
-    if not datasets:
-        raise ValueError("no datasets to join")
-    starts = np.cumsum([0, *(data.shards.total for data in datasets)])
-    rows = [
-        start + (np.arange(len(data)) if data.rows is None else data.rows)
-        for start, data in zip(starts[:-1], datasets, strict=True)
-    ]
-    return Dataset(ShardList.join([data.shards for data in datasets]), np.concatenate(rows))

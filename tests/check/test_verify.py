@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import handdata as hd
 from handdata.check.files import check_bytes, open_shards, read_index
 from handdata.check.verify import verify
 from handdata.cli import group
@@ -260,6 +261,44 @@ def test_the_sample_whose_keypoint_is_off_is_listed(folder):
     (finding,) = verify(folder).findings
 
     assert (finding.examples, finding.count) == (("c/0085",), 1)
+
+
+# ------------------------------------------------------------------------------------------------ some of the hands
+
+
+def test_hands_are_verified_as_their_folder_is(folder):
+    rewrite(folder, move_one_keypoint)
+    whole, opened = verify(folder), verify(hd.open(folder))
+
+    assert (opened.findings, opened.checks) == (whole.findings, whole.checks)
+    assert opened.to_pandas().examples[0] == ("c/0085",)
+    assert "reprojection" in repr(opened)
+    assert not opened.ok
+
+
+@pytest.mark.parametrize("quick", [True, False], ids=["quick", "full"])
+def test_of_chosen_hands_only_those_are_looked_at(folder, quick):
+    rewrite(folder, move_one_keypoint)
+    (folder / "train-00000.h5").unlink()
+    data = hd.open(folder, split="val")
+    bad = np.array(["c/0085"])
+
+    without, alone = (verify(data.where(id=wanted), quick=quick) for wanted in (lambda ids: ~np.isin(ids, bad), bad))
+
+    assert without.num_looked_at == len(data) - 1
+    assert not without.findings
+    assert (alone.num_samples, [one.examples for one in alone.findings]) == (1, [("c/0085",)])
+    with pytest.raises(ValueError, match="no hands to verify"):
+        verify(data[:0])
+
+
+def test_several_datasets_are_one_report(folder, clean):
+    rewrite(folder, move_one_keypoint)
+    both = verify(hd.open(folder)[80:] + hd.open(clean)[:40] + hd.open(clean)[20:60])
+
+    assert [finding.where.split(":")[0] for finding in both.findings] == ["made"]
+    assert both.num_samples == len(hd.open(folder)) - 80 + 60
+    assert (both.checks["reprojection"], both.checks["checksums"]) == ("found", "ok")
 
 
 # ------------------------------------------------------------------------------------------------ files

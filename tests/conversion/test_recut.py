@@ -11,7 +11,8 @@ from handdata.conversion.recut import recut, resplit
 from handdata.converters.read.picture_splits import SplitBy
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.predictions import Predictions, write_predictions
-from handdata.shards.dataset import concat, open_dataset
+from handdata.shards.concat import concat
+from handdata.shards.dataset import open_dataset
 from tests.check.made_dataset import make_dataset
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from handdata.evaluation import metrics
-from handdata.evaluation.intervals import MAX_UNITS, MIN_SEQUENCES, STATISTICS, _sum_table, effective_number, interval
+from handdata.evaluation.intervals import (
+    MAX_UNITS,
+    MIN_SEQUENCES,
+    STATISTICS,
+    _sum_table,
+    effective_number,
+    interval,
+    why_none,
+)
 
 T_5 = 2.5705818  # 97.5 % point of Student's t with 5 degrees of freedom, as printed in tables
 
@@ -38,6 +46,15 @@ def test_an_interval_of_equal_sequences_is_students_on_a_logarithmic_scale():
     values = np.array([8.0, 9.0, 10.0, 10.0, 11.0, 12.0])[:, None]
     reach = T_5 * values.std(ddof=1) / np.sqrt(6) / 10
     np.testing.assert_allclose(interval(values, np.arange(6)), [10 * np.exp(-reach), 10 * np.exp(reach)], rtol=1e-6)
+
+
+def test_sequences_that_do_not_differ_are_told():
+    values = np.ones((6, 21))
+
+    assert interval(values, np.arange(6)) is None
+    assert why_none(values, np.arange(6)) == "no interval: the 6 sequences do not differ"
+    values[2:] = np.nan
+    assert why_none(values, np.arange(6)) == "no interval: labels of 2 sequences, 3 are needed"
 
 
 def test_an_interval_of_a_share_stays_within_0_and_1():

@@ -256,6 +256,24 @@ def test_an_augmented_evaluation_is_scored_against_its_own_labels_with_the_sprea
     assert set(result.protocols) == {name for name in result.protocols if name.startswith("thesis")}
 
 
+@pytest.mark.parametrize(
+    ("sequences", "note"),
+    [
+        (["S1"], "no interval: labels of 1 sequence, 3 are needed"),
+        (["S1", "S2"], "no interval: labels of 2 sequences, 3 are needed"),
+        (["S1", "S2", "S3"], ""),
+    ],
+)
+def test_a_number_without_an_interval_says_why(full, sequences, note):
+    chosen = made_predictions([full.where(sequence=sequences)])
+    results = score_predictions(chosen, [full.folder], protocols=["epe_px", "oks_ap"])
+    table = results.to_pandas().loc["synthhands"].droplevel("split")
+
+    assert table.note["epe_px:mean"] == note
+    assert np.isnan(table.low["epe_px:mean"]) == bool(note)
+    assert table.note["oks_ap:50"] == "no interval: a number of the whole set at once"
+
+
 def test_only_the_protocols_asked_for_are_scored(full):
     assert set(scored(full, protocols=["pa_mpjpe", "epe_px"]).protocols) == {
         "pa_mpjpe",

@@ -9,7 +9,8 @@ import pytest
 
 import handdata as hd
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.shards.dataset import Dataset, concat, open_dataset
+from handdata.shards.concat import concat
+from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import VERSION
 from tests.shards.test_shards import ATTRIBUTES, ENTRIES, made_row, write
@@ -51,6 +52,18 @@ def test_samples_are_found_in_shard_order(folder):
     ]
     assert dataset["sample_id"].tolist() == [f"made/{seed:04d}".encode() for seed in (0, 1, 2, 10, 11, 20, 21, 22, 23)]
     np.testing.assert_array_equal(dataset.image(4), made_row(11)["image"].astype(np.uint8))
+
+
+def test_datasets_are_joined_however_it_is_written(folder):
+    a, b = open_dataset(folder, "train"), open_dataset(folder, "val")[::-1]
+    wanted = [*a["id"], *b["id"]]
+
+    for joined in (a + b, concat(a, b), concat([a, b]), concat((a, b)), concat(part for part in (a, b))):
+        assert joined["id"].tolist() == wanted
+    with pytest.raises(TypeError, match="unsupported operand"):
+        a + "somewhere"
+    with pytest.raises(ValueError, match="no datasets"):
+        concat()
 
 
 @pytest.mark.parametrize("sample", [-10, 9])
@@ -370,8 +383,9 @@ def test_a_shard_that_the_index_does_not_list_is_told(folder):
 
 
 def test_joining_takes_datasets(folder):
-    with pytest.raises(TypeError, match="concat takes a list of datasets"):
-        concat(["somewhere"])
+    for wrong in (["somewhere"], "somewhere", 3, {"a": 1}, [open_dataset(folder), None]):
+        with pytest.raises(TypeError, match="concat takes datasets"):
+            concat(wrong)
 
 
 # ------------------------------------------------------------------------------------------------ an index that is none

@@ -10,7 +10,8 @@ import torch
 
 from handdata.errors import ConfigError
 from handdata.geometry import apply_affine, project
-from handdata.shards.dataset import concat, open_dataset
+from handdata.shards.concat import concat
+from handdata.shards.dataset import open_dataset
 from handdata.skeleton import ROOT
 from tests.train.made_shards import write_dataset
 
