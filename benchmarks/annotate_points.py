@@ -17,6 +17,7 @@ import json
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -156,7 +157,7 @@ def ours(case: Case, pictures: Pictures, finder: Finder | None) -> Floats:
 
     counts = []
     for frame, truth in enumerate(case.truth):
-        size, done = pictures.size_of(frame), 0
+        inside, done = partial(pictures.holds, frame), 0
         finish(hands, frame)
         if hands.cell(frame).hand(0) is None:  # a box round the hand: one drag
             low, high = truth.min(0) - 5, truth.max(0) + 5
@@ -170,7 +171,7 @@ def ours(case: Case, pictures: Pictures, finder: Finder | None) -> Floats:
             k = int(errors.argmax())
             if errors[k] <= case.limit:
                 break
-            take(edits.place(marks, frame, cell, {k: (float(truth[k, 0]), float(truth[k, 1]))}, size))
+            take(edits.place(marks, frame, cell, {k: (float(truth[k, 0]), float(truth[k, 1]))}, inside))
             done += 1
         take(edits.accept(marks, {frame: hands.cell(frame)}))
         counts.append(done)

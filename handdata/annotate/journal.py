@@ -4,7 +4,8 @@
     {"op": "keyframe", "set": {"Color_0001.bmp": ["person", [275.0, 126.0, 248.0, 248.0], "person", "reviewed", 0.0]}}
     {"op": "undo", "count": 1}
 
-One JSON object per line; a journal of keypoints says so in its first line, `"of": "keypoints"`. Pictures go by their
+One JSON object per line; a journal of keypoints says so in its first line, `"of": "keypoints"`,
+or "corrections" of labels of shards. Pictures go by their
 file names, so that some may come and others go; what is said of one that is not there stays in the journal. A last line
 that was cut off by a crash was never acknowledged and is dropped.
 Journals of version 1 counted the pictures; one is written anew by name when it is opened.
@@ -25,7 +26,7 @@ from handdata.files.text import Wanted, as_object, decode, parse_json, read_byte
 from handdata.files.whole import sync_folder, write_text
 
 VERSION = 2
-BOXES, KEYPOINTS = "boxes", "keypoints"
+BOXES, KEYPOINTS, CORRECTIONS = "boxes", "keypoints", "corrections"
 _LINE = Wanted(
     what="an edit", fix="Restore the journal from a copy, or cut it off before this line.", largest=500_000_000
 )
@@ -37,7 +38,7 @@ class Journal:
     Args:
         path: the journal's file; made if it is not there.
         pictures: what the edits are about; a journal of other pictures is refused.
-        of: what of the pictures is edited: BOXES or KEYPOINTS.
+        of: what of the pictures is edited: BOXES, KEYPOINTS or CORRECTIONS.
 
     Raises:
         DataError: a line that is no journal's, or other pictures.
@@ -97,8 +98,7 @@ class Journal:
 
 def _header(pictures: Pictures, of: str) -> dict[str, Any]:
     size = {} if pictures.sizes else {"width": pictures.width, "height": pictures.height}
-    folder = pictures.img_names[0].removesuffix(pictures.names[0])
-    return {"journal": VERSION, **({} if of == BOXES else {"of": of}), "folder": folder, **size}
+    return {"journal": VERSION, **({} if of == BOXES else {"of": of}), "folder": pictures.folder, **size}
 
 
 def _counted_header(pictures: Pictures) -> dict[str, Any]:
@@ -160,6 +160,17 @@ def require_some(entries: list[dict[str, Any]], pictures: Pictures, path: Path) 
     if said and said.isdisjoint(pictures.names):
         fix = "Open the pictures it was made on, or move the journal away to start again."
         raise DataError(path, expected=f"edits of pictures such as {pictures.names[0]}", got=min(said), fix=fix)
+
+
+def names_said(path: Path) -> set[str]:
+    """Return the names of the pictures that a journal says something of; of one that cannot be read, none."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+        entries = [json.loads(line) for line in lines[1:-1]]
+    except (OSError, ValueError):
+        return set()  # a damaged one is named when it is opened
+    patches = [entry.get("set") for entry in entries if isinstance(entry, dict)]
+    return {name for patch in patches if isinstance(patch, dict) for name in patch}
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image as PilImage
 from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
 from handdata.errors import DataError, HanddataError, MissingError
+from handdata.exchange.plain import lies_in
 from handdata.pictures.kinds import SUFFIXES
 from handdata.pictures.picture_file import decode, read_bytes
 
@@ -61,6 +62,15 @@ class Pictures:
     def names(self) -> tuple[str, ...]:
         """The file names."""
         return tuple(path.name for path in self.paths)
+
+    @property
+    def folder(self) -> str:
+        """What img_names have before the file names."""
+        return self.img_names[0].removesuffix(self.names[0])
+
+    def holds(self, index: int, place: tuple[float, float]) -> bool:
+        """Say whether a place, px of picture `index`, lies in what was photographed."""
+        return lies_in(place, self.size_of(index))
 
     def size_of(self, index: int) -> tuple[int, int]:
         """Return the width and height of picture `index`, px."""

@@ -8,8 +8,8 @@ import click
 
 from handdata.cli.annotate import WITHOUT_PAGE
 from handdata.cli.complete import complete_run
-from handdata.cli.options import data_root_option, page_packages, run_path
-from handdata.errors import MissingError
+from handdata.cli.options import INDEX, data_root_option, page_packages, run_path
+from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ EXPORTS = ("json", "coco", "cvat")
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="File of labels [default: beside the pictures]"
 )
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--ids", type=click.Path(path_type=Path), help="File of ids, one per line: hands of shards to mend.")
 @click.option("--stills", is_flag=True, help="Take each picture for itself: they do not follow one another.")
 @click.option(
     "--run",
@@ -55,6 +56,7 @@ def annotate_command(
     source: str,
     out: Path | None,
     root: Path | None,
+    ids: Path | None,
     stills: bool,
     run: str,
     no_proposals: bool,
@@ -69,7 +71,8 @@ def annotate_command(
     """Place 21 keypoints per hand on SOURCE: a sequence such as dexter/Grasp2, a folder, a video, a file of labels.
 
     Opens a page: a model proposes the points, you drag the wrong ones and accept, and what you said is followed through
-    the other frames. Press ? to see the keys.
+    the other frames. Press ? to see the keys. If SOURCE is a folder of shards, you mend its labels: what you change goes
+    into a file beside it, for convert --corrections.
 
     \b
     Examples:
@@ -78,9 +81,18 @@ def annotate_command(
       handdata annotate photos --stills
       handdata annotate photos/labels.json --stills
       handdata annotate dexter/Grasp2 --export cvat > Grasp2.xml
+      handdata annotate data/shards/rhd --ids wrong.txt
     """
     from handdata.annotate.keypoints.session import PointSession
 
+    if (Path(source) / INDEX).is_file() or any(Path(source).glob("*.h5")):
+        if root or stills or hand or export_kind or import_path:
+            got = "one of --root, --stills, --hand, --import, --export"
+            raise ConfigError("annotate", expected="only --ids, --out, --host and --port with shards", got=got)
+        _mend(Path(source), ids, out, (host, port))
+        return
+    if ids is not None:
+        raise ConfigError("--ids", expected="a folder of shards as SOURCE", got=source)
     found, others = _open(data_root, source, root)
     path, linked = out or found.out, not stills and len(set(found.pictures.sizes)) < 2
     if export_kind:
@@ -109,6 +121,37 @@ def annotate_command(
         finally:
             session.close()
     click.echo(f"{path}: saved" if path.exists() else f"{path}: not written, nothing was said", err=True)
+
+
+def _mend(folder: Path, ids: Path | None, out: Path | None, address: tuple[str, int]) -> None:
+    """Open the page on hands of shards, to mend their labels."""
+    with page_packages("annotate", "write the corrections by hand: docs/custom.md"):
+        from handdata.annotate.server import serve
+        from handdata.serving.local import listen
+
+    from handdata.annotate.keypoints.mend_state import MendPlace
+    from handdata.annotate.keypoints.mending import MendSession, corrections_path, hands_to_mend
+    from handdata.annotate.worker import Worker
+    from handdata.progress import say
+    from handdata.shards.conditions import read_ids
+    from handdata.shards.dataset import open_dataset
+
+    data, path = open_dataset(folder), out or corrections_path(folder)
+    wanted = None if ids is None else read_ids(ids, set(data["id"].tolist()))
+    canvases = hands_to_mend(data, wanted, path)
+    before = 0 if wanted is None else len(canvases) - len(set(wanted))
+    with listen(*address) as sock:
+        session = MendSession(canvases, path)
+        try:
+            told = f" and {before} mended before" if before else ""
+            say(f"{len(canvases) - before:,} hands of {data.name}{told}")
+            serve(MendPlace(session), Worker(session), sock, address[0])
+        finally:
+            session.close()
+    if path.exists():
+        click.echo(f"{path}: saved. Lay it over: handdata convert {data.name} --corrections {path}", err=True)
+    else:
+        click.echo(f"{path}: not written, nothing was mended", err=True)
 
 
 def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTask, Others | None]":

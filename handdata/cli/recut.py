@@ -49,6 +49,7 @@ def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | 
       handdata subset rhd --errors runs/best/results.json --worst 200 --out data/shards/rhd-worst
     """
     from handdata.conversion.recut import recut
+    from handdata.shards.conditions import read_ids
     from handdata.shards.dataset import open_dataset
 
     data = open_dataset(shard_folder(data_root, path))
@@ -62,7 +63,7 @@ def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | 
     if asked["has_object"] is not None:
         wanted["has_object"] = asked["has_object"]
     if ids is not None:
-        wanted["id"] = _ids(ids, set(data["id"].tolist()))
+        wanted["id"] = read_ids(ids, set(data["id"].tolist()))
     data = data.where(**wanted)
     if (asked["errors"] is None) != (asked["worst"] is None):
         raise click.UsageError("Give --errors and --worst together.")
@@ -86,22 +87,6 @@ def _worst(data: Any, path: Path, count: int) -> Any:
     found, what = worst(data, given, count, readout=results.readout)
     say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")
     return found
-
-
-def _ids(path: Path, known: set[str]) -> list[str]:
-    """Read a file of sample ids.
-
-    Raises:
-        DataError: one that is not in the dataset.
-    """
-    from handdata.errors import DataError
-    from handdata.files.text import Wanted, read_text
-
-    ids = [line.strip() for line in read_text(path, Wanted(what="sample ids")).split("\n")]
-    for number, name in enumerate(ids, start=1):
-        if name and name not in known:
-            raise DataError(f"{path}:{number}", expected="an id of that dataset", got=name)
-    return [name for name in ids if name]
 
 
 @click.command("merge")

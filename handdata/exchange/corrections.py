@@ -72,7 +72,7 @@ class Corrections:
     @property
     def sha256(self) -> str:
         """What stands for their content; "" of none."""
-        return hashlib.sha256(_text(self).encode()).hexdigest() if self.samples else ""
+        return hashlib.sha256(corrections_text(self).encode()).hexdigest() if self.samples else ""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def write_corrections(path: Path, corrections: Corrections) -> None:
     """
     for sample_id, hand in corrections.samples.items():
         _hand(_plain(hand), f"{path}[samples][{sample_id}]")
-    write_text(path, _text(corrections))
+    write_text(path, corrections_text(corrections))
 
 
 def read_corrections(path: Path) -> Corrections:
@@ -100,7 +100,12 @@ def read_corrections(path: Path) -> Corrections:
     Raises:
         MissingError, DataError: no such file, or one that says what cannot be; the entry is named.
     """
-    content = read_object(path, _FILE)
+    return parse_corrections(read_object(path, _FILE), path)
+
+
+def parse_corrections(given: Any, path: Path | str) -> Corrections:
+    """Take what a file holds, blamed on `path`; errors as of `read_corrections`."""
+    content = as_object(given, str(path), _FILE)
     if content.get("format") != FORMAT:
         raise _FILE.fault(f"{path}[format]", FORMAT, repr(content.get("format")))
     _only(content, ("format", "dataset", "samples"), path)
@@ -161,7 +166,8 @@ def _only(facts: Mapping[str, Any], known: Iterable[str], where: object) -> None
             raise _FILE.fault(where, f"keys such as {near!r}", repr(key))
 
 
-def _text(corrections: Corrections) -> str:
+def corrections_text(corrections: Corrections) -> str:
+    """Return what a file of them holds."""
     samples = {sample_id: _plain(corrections.samples[sample_id]) for sample_id in sorted(corrections.samples)}
     lines = ",\n".join(f"{json.dumps(sample_id)}: {json.dumps(facts)}" for sample_id, facts in samples.items())
     head = json.dumps({"format": FORMAT, "dataset": corrections.dataset})[:-1]

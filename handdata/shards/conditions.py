@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, DataError
+from handdata.files.text import Wanted, read_text
 from handdata.shards.schema import UNKNOWN
 from handdata.skeleton import SIDE_NAMES
 
@@ -76,3 +78,16 @@ def order_of(values: NDArray[Any], *, descending: bool) -> NDArray[np.intp]:
         return order
     missing = np.isnan(values[order])
     return np.concatenate([order[~missing], order[missing]])
+
+
+def read_ids(path: Path, known: frozenset[str] | set[str]) -> list[str]:
+    """Read a file of sample ids, one per line.
+
+    Raises:
+        MissingError, DataError: no such file, or an id that is not in the dataset.
+    """
+    ids = [line.strip() for line in read_text(path, Wanted(what="sample ids")).split("\n")]
+    for number, name in enumerate(ids, start=1):
+        if name and name not in known:
+            raise DataError(f"{path}:{number}", expected="an id of that dataset", got=name[:120])
+    return [name for name in ids if name]

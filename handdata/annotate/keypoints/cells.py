@@ -9,7 +9,7 @@ from handdata.annotate.keypoints.marks import MADE_BY_PERSON, PointMark, PointSo
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]
-PLACES = 2  # decimals of a position that is kept, px
+PLACES = 3  # decimals of a position that is kept, px
 
 
 @dataclass(frozen=True, slots=True, eq=False)

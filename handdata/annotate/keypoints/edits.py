@@ -1,10 +1,10 @@
 """The edits that change what is fixed about hands. Pure: each returns a patch, frame -> what is then said of it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from handdata.annotate.keypoints.cells import FrameCell, HandCell
+from handdata.annotate.keypoints.cells import PLACES, FrameCell, HandCell
 from handdata.annotate.keypoints.marks import (
     MADE_BY_PERSON,
     NO_POINTS,
@@ -18,23 +18,23 @@ from handdata.annotate.keypoints.marks import (
 from handdata.skeleton import NUM_KEYPOINTS
 
 NOTHING = FrameMark()
-WidthHeight = tuple[int, int]
+IsInside = Callable[[tuple[float, float]], bool]  # a place, px -> whether the picture holds it
 Edges = tuple[float, float, float, float]
 
 
 def place(
-    marks: Marks, frame: int, cell: HandCell, places: Mapping[int, tuple[float, float]], size: WidthHeight
+    marks: Marks, frame: int, cell: HandCell, places: Mapping[int, tuple[float, float]], inside: IsInside
 ) -> PointPatch:
     """Put points of a hand where a person says.
 
     A point beyond the picture's edge is outside; one that comes back, or had no place, is visible.
     """
-    points = {k: PointMark(u, v, _state_at(cell.states[k], (u, v), size), "person") for k, (u, v) in places.items()}
+    points = {k: PointMark(u, v, _state_at(cell.states[k], (u, v), inside), "person") for k, (u, v) in places.items()}
     return _with_points(marks, frame, cell, points)
 
 
 def set_state(
-    marks: Marks, frame: int, cell: HandCell, ks: Iterable[int], state: PointState, size: WidthHeight
+    marks: Marks, frame: int, cell: HandCell, ks: Iterable[int], state: PointState, inside: IsInside
 ) -> PointPatch:
     """Say of points that they are visible, occluded, outside or absent; they stay where they are.
 
@@ -44,10 +44,10 @@ def set_state(
     points: dict[int, PointMark | None] = {}
     for k in ks:
         point = replace(cell.point(k), state=state, source="person")
-        inside = point.is_placed and lies_inside((point.u, point.v), size)
-        if state == "absent" or (state == "outside" and inside):
+        is_in = point.is_placed and inside((point.u, point.v))
+        if state == "absent" or (state == "outside" and (is_in or not point.is_placed)):
             points[k] = replace(point, u=math.nan, v=math.nan)
-        elif not math.isfinite(point.u) or (state != "outside" and not inside):
+        elif not math.isfinite(point.u) or (state != "outside" and not is_in):
             points[k] = None
         else:
             points[k] = point
@@ -115,10 +115,10 @@ def release(marks: Marks, frames: Iterable[int]) -> PointPatch:
     return patch
 
 
-def copy(marks: Marks, frame: int, source: HandCell, ks: Iterable[int], size: WidthHeight) -> PointPatch:
+def copy(marks: Marks, frame: int, source: HandCell, ks: Iterable[int], inside: IsInside) -> PointPatch:
     """Put points of a hand where they are on another frame."""
     placed = {k: replace(source.point(k), source="copied") for k in ks}
-    known = {k: _moved(point, size) for k, point in placed.items() if point.is_placed or point.state != "visible"}
+    known = {k: _moved(point, inside) for k, point in placed.items() if point.is_placed or point.state != "visible"}
     return _with_points(marks, frame, source, known)
 
 
@@ -131,27 +131,22 @@ def interpolate(marks: Marks, frames: Sequence[int], left: HandCell, right: Hand
         share = index / (len(frames) + 1)
         points: dict[int, PointMark | None] = {}
         for k, a, b in both:
-            u, v = round(a.u + share * (b.u - a.u), 2), round(a.v + share * (b.v - a.v), 2)
+            u, v = round(a.u + share * (b.u - a.u), PLACES), round(a.v + share * (b.v - a.v), PLACES)
             points[k] = PointMark(u, v, (a if share < 0.5 else b).state, "interpolated")
         if not marks.get(frame, NOTHING).accepted:
             patch |= _with_points(marks, frame, left, points)
     return patch
 
 
-def lies_inside(place: tuple[float, float], size: WidthHeight) -> bool:
-    """Say whether a place, px, lies in a picture of a width and a height."""
-    return -0.5 <= place[0] < size[0] - 0.5 and -0.5 <= place[1] < size[1] - 0.5
-
-
-def _state_at(before: PointState, place: tuple[float, float], size: WidthHeight) -> PointState:
-    if not lies_inside(place, size):
+def _state_at(before: PointState, place: tuple[float, float], inside: IsInside) -> PointState:
+    if not inside(place):
         return "outside"
     return "occluded" if before == "occluded" else "visible"
 
 
-def _moved(point: PointMark, size: WidthHeight) -> PointMark:
+def _moved(point: PointMark, inside: IsInside) -> PointMark:
     """Return a point with a state that suits its place."""
-    return point if not point.is_placed else replace(point, state=_state_at(point.state, (point.u, point.v), size))
+    return point if not point.is_placed else replace(point, state=_state_at(point.state, (point.u, point.v), inside))
 
 
 def _with_points(marks: Marks, frame: int, cell: HandCell, points: Mapping[int, PointMark | None]) -> PointPatch:

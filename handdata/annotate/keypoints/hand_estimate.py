@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.annotate.keypoints import doubts
-from handdata.annotate.keypoints.cells import HandCell, has_place
-from handdata.annotate.keypoints.edits import lies_inside
+from handdata.annotate.keypoints.cells import PLACES, HandCell, has_place
 from handdata.annotate.keypoints.estimate import Guess, averaged, mended, moved_along, straight
 from handdata.annotate.keypoints.flow import FlowTrack
 from handdata.annotate.keypoints.lines import NEVER, HandLine
 from handdata.annotate.keypoints.marks import STATES, PointSource, PointState
 from handdata.annotate.keypoints.template import in_box, onto
+from handdata.exchange.plain import lies_in
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]
@@ -39,6 +39,8 @@ def estimate_hand(
     if not line.is_there(frame):
         return None
     fixed = line.fixed[frame]
+    if fixed.all():  # nothing to estimate
+        return _as_fixed(line, number, frame)
     known = fixed & has_place(line.uv[frame])
     size = hand_size(line, frame)
     guesses, near = _guesses(line, frame, find, size)
@@ -51,8 +53,14 @@ def estimate_hand(
     uv[[state == "absent" for state in states]] = np.nan
     kinds = [guess.kind for guess in guesses]
     sources = tuple(_source(line, frame, k, fixed[k], kinds[surest[k]]) for k in range(NUM_KEYPOINTS))
-    cell = HandCell(number, side, uv.round(2), tuple(states), sources)
+    cell = HandCell(number, side, uv.round(PLACES), tuple(states), sources)
     return cell.with_doubts(*_doubts_of(cell, guesses, whole, fixed, size, longest))
+
+
+def _as_fixed(line: HandLine, number: int, frame: int) -> HandCell:
+    states = tuple(STATES[int(state)] for state in line.states[frame])
+    sources = tuple(line.source_at(frame, k) for k in range(NUM_KEYPOINTS))
+    return HandCell(number, line.side_at(frame), line.uv[frame].round(PLACES), states, sources)
 
 
 def _guesses(line: HandLine, frame: int, find: FindTrack, size: float) -> tuple[list[Guess], list[int]]:
@@ -143,7 +151,7 @@ def _state(line: HandLine, frame: int, k: int, near: int, place: Floats, size_px
         return "absent"
     if not np.isfinite(place).all():
         return "absent"
-    if not lies_inside((float(place[0]), float(place[1])), size_px):
+    if not lies_in((float(place[0]), float(place[1])), size_px):
         return "outside"
     return "occluded" if near != NEVER and STATES[line.states[near, k]] == "occluded" else "visible"
 

@@ -13,7 +13,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from handdata.annotate.keypoints.edits import lies_inside
 from handdata.annotate.keypoints.marks import (
     MOST_HANDS,
     NO_POINTS,
@@ -30,6 +29,7 @@ from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.exchange.coco import LABELLED, NOT_LABELLED, VISIBLE, category
 from handdata.exchange.cvat import meta_element, skeleton_lines
 from handdata.exchange.labels import HandLabels, LabelRow
+from handdata.exchange.plain import lies_in
 from handdata.exchange.reading import read_annotations
 from handdata.exchange.settle import Asked, settle
 from handdata.files.text import LARGE, Wanted, as_object, read_json
@@ -262,6 +262,6 @@ def _points_of(hand: HandLabels, size: tuple[int, int]) -> tuple[PointMark | Non
         if math.isfinite(u):
             state = "occluded" if hand.visible[k] == 0 else "visible"
             points[k] = PointMark(u, v, "visible" if state == "visible" else "occluded", "imported")
-            if not lies_inside((u, v), size):
+            if not lies_in((u, v), size):
                 points[k] = PointMark(u, v, "outside", "imported")
     return tuple(points)

@@ -13,10 +13,11 @@ from typing import Any, Literal, get_args
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
 PointState = Literal["visible", "occluded", "outside", "absent"]
-PointSource = Literal["person", "copied", "interpolated", "straight", "flow", "model", "imported"]
+PointSource = Literal["person", "copied", "interpolated", "straight", "flow", "model", "imported", "stored"]
 STATES: tuple[PointState, ...] = get_args(PointState)
 SOURCES: tuple[PointSource, ...] = get_args(PointSource)
 MADE_BY_PERSON = ("person", "copied", "interpolated")
+FIXED_BY = (*MADE_BY_PERSON, "stored")  # labels of a shard stay as well until a person mends them
 MOST_HANDS = 8  # in one picture
 FARTHEST = 1e5  # px: no point lies so far from its picture
 
@@ -64,9 +65,9 @@ class HandMark:
     box: tuple[float, float, float, float] | None = None
 
     def fixed(self, *, accepted: bool) -> dict[int, PointMark]:
-        """Return the points that are fixed: a person's, and in an accepted frame all."""
+        """Return the points that are fixed: a person's and a shard's, and in an accepted frame all."""
         known = {k: point for k, point in enumerate(self.points) if point is not None}
-        return {k: point for k, point in known.items() if accepted or point.source in MADE_BY_PERSON}
+        return {k: point for k, point in known.items() if accepted or point.source in FIXED_BY}
 
 
 @dataclass(frozen=True, slots=True)

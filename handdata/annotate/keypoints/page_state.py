@@ -26,7 +26,13 @@ OWN = {
     **scripts("points", "hands", "hand_view", "magnifier", "spatial", "pace", "verbs"),
 }
 # what the timeline calls who made a frame's points
-_SHOWN_AS = {"flow": "tracker", "straight": "interpolated", "model": "dataset", "imported": "dataset"}
+_SHOWN_AS = {
+    "flow": "tracker",
+    "straight": "interpolated",
+    "model": "dataset",
+    "imported": "dataset",
+    "stored": "dataset",
+}
 
 
 class PointPlace:

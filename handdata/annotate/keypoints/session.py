@@ -8,7 +8,7 @@ from handdata.annotate.edited import EditedSequence
 from handdata.annotate.history import Codec
 from handdata.annotate.journal import KEYPOINTS
 from handdata.annotate.keypoints import edits
-from handdata.annotate.keypoints.cells import FrameCell, HandCell
+from handdata.annotate.keypoints.cells import PLACES, FrameCell, HandCell
 from handdata.annotate.keypoints.found import Finder
 from handdata.annotate.keypoints.hands import SequenceHands
 from handdata.annotate.keypoints.labels import export_text, read_labels
@@ -49,13 +49,15 @@ class PointSession(EditedSequence[FrameMark]):
         DataError: a journal of other pictures, or a damaged journal or file.
     """
 
+    _KIND = KEYPOINTS  # of the journal
+
     def __init__(
         self, pictures: Pictures, path: Path, *, linked: bool = True, finder: Finder | None = None, follows: bool = True
     ) -> None:
         self.linked = linked
         self._hands = SequenceHands(pictures, linked, finder, follows)
         self._began = time.monotonic()
-        super().__init__(pictures, path, FRAME_CODEC, KEYPOINTS)
+        super().__init__(pictures, path, FRAME_CODEC, self._KIND)
 
     def _begin(self) -> None:
         self._hands.take(dict(self._history.marks))
@@ -80,12 +82,11 @@ class PointSession(EditedSequence[FrameMark]):
         """
         with self._mutex:
             cell = self._hand(frame, hand)
-            rounded = {k: (round(float(u), 2), round(float(v), 2)) for k, (u, v) in places.items()}
-            _check_points(rounded)
+            rounded = {k: (round(float(u), PLACES), round(float(v), PLACES)) for k, (u, v) in places.items()}
+            check_points(rounded)
             if not all(is_place(value) for place in rounded.values() for value in place):
                 raise ConfigError("points", expected="places near the picture, px", got=str(rounded)[:80])
-            size = self.pictures.size_of(frame)
-            self._commit("place", edits.place(self._history.marks, frame, cell, rounded, size))
+            self._commit("place", edits.place(self._history.marks, frame, cell, rounded, self._inside(frame)))
 
     def set_state(self, frame: int, hand: int, ks: Sequence[int], state: str) -> None:
         """Say of points that they are visible, occluded, outside or absent.
@@ -95,12 +96,13 @@ class PointSession(EditedSequence[FrameMark]):
         """
         with self._mutex:
             cell = self._hand(frame, hand)
-            _check_points(ks)
+            check_points(ks)
             known: dict[str, PointState] = {name: name for name in STATES}
             if state not in known:
                 raise ConfigError("state", expected=f"one of {', '.join(STATES)}", got=state[:40])
-            size = self.pictures.size_of(frame)
-            self._commit("state", edits.set_state(self._history.marks, frame, cell, ks, known[state], size))
+            self._commit(
+                "state", edits.set_state(self._history.marks, frame, cell, ks, known[state], self._inside(frame))
+            )
 
     def set_side(self, frame: int, hand: int, side: str) -> None:
         """Say which hand it is: on all frames of a sequence that say something of it, else on this one.
@@ -129,7 +131,7 @@ class PointSession(EditedSequence[FrameMark]):
         """
         with self._mutex:
             self._check(frame)
-            left, top, right, bottom = (round(float(edge), 2) for edge in box)
+            left, top, right, bottom = (round(float(edge), PLACES) for edge in box)
             width, height = self.pictures.size_of(frame)
             whole = all(is_place(edge) for edge in (left, top, right, bottom))
             meets = left < width and top < height and right > 0 and bottom > 0
@@ -148,7 +150,7 @@ class PointSession(EditedSequence[FrameMark]):
         """Give points of a hand back to be estimated; without `ks`, take back all that is said of it here."""
         with self._mutex:
             self._check(frame)
-            _check_points(ks or ())
+            check_points(ks or ())
             self._commit("clear", edits.clear(self._history.marks, frame, hand, ks))
 
     def accept(self, first: int, last: int) -> int:
@@ -179,9 +181,8 @@ class PointSession(EditedSequence[FrameMark]):
             self._check(frame)
             cell = self._hand(source, hand)
             chosen = tuple(range(NUM_KEYPOINTS)) if ks is None else tuple(ks)
-            _check_points(chosen)
-            size = self.pictures.size_of(frame)
-            self._commit("copy", edits.copy(self._history.marks, frame, cell, chosen, size))
+            check_points(chosen)
+            self._commit("copy", edits.copy(self._history.marks, frame, cell, chosen, self._inside(frame)))
 
     def interpolate(self, frame: int, hand: int, ks: Sequence[int] | None = None) -> range:
         """Put points on straight lines between the frames before and after that a person worked on.
@@ -195,7 +196,7 @@ class PointSession(EditedSequence[FrameMark]):
         with self._mutex:
             self._check(frame)
             chosen = tuple(range(NUM_KEYPOINTS)) if ks is None else tuple(ks)
-            _check_points(chosen)
+            check_points(chosen)
             before, after = (self._worked_on(frame, hand, way) for way in (-1, 1))
             if not self.linked or before is None or after is None:
                 got = "stills" if not self.linked else "only one side of them" if before or after else "none"
@@ -220,6 +221,9 @@ class PointSession(EditedSequence[FrameMark]):
             if mark is not None and hand in mark.hands and mark.hands[hand].fixed(accepted=mark.accepted):
                 return other
         return None
+
+    def _inside(self, frame: int) -> edits.IsInside:
+        return lambda place: self.pictures.holds(frame, place)
 
     def _hand(self, frame: int, hand: int) -> HandCell:
         self._check(frame)
@@ -289,7 +293,12 @@ class PointSession(EditedSequence[FrameMark]):
         return True
 
 
-def _check_points(ks: Iterable[int]) -> None:
+def check_points(ks: Iterable[int]) -> None:
+    """Refuse numbers that are no keypoints.
+
+    Raises:
+        ConfigError: there is one.
+    """
     wrong = [k for k in ks if not 0 <= k < NUM_KEYPOINTS]
     if wrong:
         raise ConfigError("points", expected=f"keypoints 0 ({NAMES[0]}) to 20 ({NAMES[-1]})", got=str(wrong[0]))

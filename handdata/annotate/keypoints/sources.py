@@ -32,11 +32,8 @@ def of_folder(folder: Path) -> PointTask:
     """Return the pictures of a folder.
 
     Raises:
-        MissingError, DataError: there are none, or shards are there.
+        MissingError, DataError: there are none, or none that can be read.
     """
-    if any(folder.glob("*.h5")):
-        fix = "Export them first: handdata export, then annotate the file of labels."
-        raise DataError(folder, expected="a folder of pictures", got="a folder of shards", fix=fix)
     return PointTask(_listed(folder), folder / OUT)
 
 

@@ -15,6 +15,7 @@ import { Verbs } from "/verbs.js";
 const $ = (id) => document.getElementById(id);
 const FPS = 10; // of playing
 const BUSY_MS = 250, IDLE_MS = 2000; // between looks at what was found
+const SEVERAL = ["a", "p", "j", "l"]; // keys of several hands, or frames that follow one another
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
 
 const state = { index: 0, direction: 1, frames: [], hands: [], left: 0, undo: false, redo: false, fit: { frame: -1, hands: {} }, trouble: "" };
@@ -220,7 +221,7 @@ function key(event) {
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name) && !ARROWS[name])) return;
   const was = play.on;
   stop();
-  if (!KEYS[name]) return;
+  if (!KEYS[name] || (facts.mends && SEVERAL.includes(name))) return;
   event.preventDefault();
   if (was && name === " ") return;
   if (!ARROWS[name] && name !== "escape") verbs.flush();
@@ -273,8 +274,9 @@ const page = {
 
 async function main() {
   facts = await server.getSequence();
+  document.body.classList.toggle("mends", Boolean(facts.mends));
   document.title = `${facts.name} · handdata`;
-  $("name").textContent = facts.name;
+  $("name").textContent = facts.mends ? `${facts.name}: mend labels` : facts.name;
   verbs = new Verbs(page);
   spatial = new Spatial($("spatial"), facts);
   todo = new Queue($("queue"), (index, text, reason) => (stop(), go(index), choice.worst(hands(), reason), show(), notice(text, 4000)), KINDS);
@@ -283,7 +285,7 @@ async function main() {
   view = new HandView($("canvas"), sizeOf(0), facts, {
     onPick: (number, k) => pick(() => Object.assign(choice, { number, k })),
     onPlace: (number, k, place) => verbs.place(number, k, place),
-    onBox: (box) => verbs.begin(box),
+    onBox: (box) => facts.mends || verbs.begin(box),
     onPress: () => (stop(), verbs.flush()),
     onZoom: (width) => (pictures.setWidth(width), pictures.want(state.index, state.direction)),
   });
