@@ -75,7 +75,8 @@ def test_names_stand_for_folders_in_every_call(home, monkeypatch, tmp_path):
     monkeypatch.chdir(home)
 
     assert len(hd.open("rhd", split="val")) == hd.export("rhd", tmp_path, "coco") - 24 == 8
-    assert hd.load_model("demo", device="cpu").size == 32
+    model = hd.load_model("demo", device="cpu")
+    assert (model.size, repr(model)) == (32, "<Model e010: direct, 32 px, on cpu>")
     assert [one.dataset for one in hd.evaluate("demo", "rhd", split="val", device="cpu").sets] == ["rhd"]
     boxes = home / "data/boxes/stereo/B1Counting.csv"
     boxes.parent.mkdir(parents=True, exist_ok=True)
@@ -84,8 +85,21 @@ def test_names_stand_for_folders_in_every_call(home, monkeypatch, tmp_path):
     assert done.out == Path("data/shards/stereo")
     assert any("none of the 1 boxes belongs to these pictures" in warning for warning in done.plan.warnings)
     boxes.unlink()
-    with pytest.raises(TypeError, match=r"evaluate takes names or folders of converted datasets, such as data\.folder"):
-        hd.evaluate("demo", hd.open("rhd"))
+
+
+def test_datasets_as_opened_are_scored(home, monkeypatch):
+    monkeypatch.chdir(home)
+    data, asked = hd.open("rhd", split="val"), {"device": "cpu", "protocols": "epe_px:mean"}
+    named = hd.evaluate("demo", "rhd", split="val", **asked)
+
+    for same in (data, [data], hd.open("rhd")):
+        assert hd.evaluate("demo", same, **asked).sets == named.sets
+    assert list(named.sets[0].protocols) == ["epe_px:mean"]
+    for some in (data[1:], data[::-1], hd.open("rhd").where(side="left"), hd.open("rhd", split="train") + data[:3]):
+        with pytest.raises(TypeError, match="evaluate takes whole splits"):
+            hd.evaluate("demo", some)
+    with pytest.raises(TypeError, match="concat takes datasets"):
+        hd.evaluate("demo", [data, "dexter"])
 
 
 def test_predictions_in_memory_are_those_of_a_file(home, monkeypatch, tmp_path):
@@ -115,6 +129,7 @@ def test_weights_of_the_package_are_scored_by_name(home, monkeypatch, tmp_path):
 
     assert [(one.dataset, one.split) for one in results.sets] == [("rhd", "val")]
     assert (tmp_path / "runs/compact/results.json").is_file()
+    assert hd.load_model("compact", device="cpu").trained.recipe == "compact"
     assert again.sets[0].protocols["epe_px:mean"] == results.sets[0].protocols["epe_px:mean"]
     assert repr(again).startswith("<Results of rhd val (8 hands)")
 

@@ -43,7 +43,7 @@ def write_dataset(
     folder: Path | str,
     hands: Iterable[Hand | Mapping[str, Any]],
     *,
-    name: str,
+    name: str = "",
     split: str | None = None,
     canvas: int = DEFAULT_CANVAS,
     canvas_scale: float = CANVAS_SCALE,
@@ -61,7 +61,7 @@ def write_dataset(
         folder: gets the shards and index.json; made if need be.
         hands: `Hand`s, or dicts of their attributes: `image` (an array, or the path of a picture) and `side`, and
             whatever labels there are, in pixels of `image`. A hand without an id gets its number.
-        name: of the dataset.
+        name: of the dataset; "" takes the folder's.
         split: "train", "val" or "test" for all of them; None: each hand's own, "train" where it has none.
         canvas: side of the stored pictures, px, a multiple of 8.
         canvas_scale: side of the window that is stored over that of the crop.
@@ -86,6 +86,7 @@ def write_dataset(
         ([147.56097412109375, 150.0], ('train',))
     """
     path = Path(folder)
+    name = name or path.resolve().name
     if not isinstance(canvas, int) or canvas % 8 or not 8 <= canvas <= 1024:
         raise ConfigError("canvas", expected="a multiple of 8 from 8 to 1024", got=str(canvas))
     if not 1 <= canvas_scale <= 16:

@@ -230,16 +230,16 @@ def families() -> dict[str, tuple[Protocol, ...]]:
     return {name: tuple(protocol for protocol in _TABLE if protocol.family == name) for name in names}
 
 
-def choose_protocols(names: Sequence[str] | None) -> list[Protocol]:
-    """Return the protocols of the named families, all of them without names.
+def choose_protocols(names: Sequence[str] | str | None) -> list[Protocol]:
+    """Return the named protocols, one name or several, whole or before the colon; all of them without names.
 
     Raises:
         ConfigError: an unknown name.
     """
-    table = families()
     if not names:
         return list(PROTOCOLS.values())
-    unknown = [name for name in names if name not in table]
+    wanted, known = {names} if isinstance(names, str) else set(names), families()
+    unknown = sorted(wanted - {*known, *PROTOCOLS})
     if unknown:
-        raise ConfigError("--protocol", expected=f"one of {', '.join(table)}", got=", ".join(unknown))
-    return [protocol for family, rows in table.items() if family in names for protocol in rows]
+        raise ConfigError("protocol", expected=f"one of {', '.join(known)}", got=", ".join(unknown))
+    return [one for one in PROTOCOLS.values() if not wanted.isdisjoint((one.name, one.family))]

@@ -84,6 +84,9 @@ class Model:
         self._network = load_network(trained, self.device)
         self.read_outs = self._family.read_outs(trained.model)
 
+    def __repr__(self) -> str:
+        return f"<Model {self.trained.recipe}: {self.trained.model.kind}, {self.size} px, on {self.device}>"
+
     @property
     def size(self) -> int:
         """Side of the square that the network sees, px."""

@@ -37,7 +37,12 @@ def find_trained(name: Path | str) -> Trained:
     """
     path = Path(name)
     if path.is_dir():
-        return read(path)
+        try:
+            return read(path)
+        except MissingError:  # what `evaluate` left of the package's weights is a folder of that name
+            if is_released(path):
+                return read_released(path.name)
+            raise
     if path.is_file():
         return read_file(path)
     if str(name) in released_names():

@@ -40,7 +40,8 @@ from handdata.model.place import size_of
 from handdata.model.released import hand_size_of, is_released, read_released, released_names
 from handdata.paths import find_root, run_named, shards_named
 from handdata.progress import meter
-from handdata.shards.dataset import Dataset
+from handdata.shards.concat import concat
+from handdata.shards.dataset import Dataset, open_dataset
 from handdata.skeleton import LEFT, RIGHT
 from handdata.train import checkpoint
 from handdata.train.augment.prepare import Inputs
@@ -79,10 +80,10 @@ class _Rows:
 
 def evaluate(
     what: Path | str | Sequence[Mapping[str, Any]],
-    shards: Sequence[Path | str] | Path | str,
+    shards: Sequence[Path | str | Dataset] | Path | str | Dataset,
     *,
     split: str | None = None,
-    protocols: Sequence[str] | None = None,
+    protocols: Sequence[str] | str | None = None,
     device: str = "auto",
     seed: int = 0,
     hand_size: float | str | None = None,
@@ -96,10 +97,10 @@ def evaluate(
             (docs/evaluation.md), or predictions in memory: a list of dicts with `sample_id`, `keypoints_2d` (21, 2) px
             of the picture as shipped, `keypoints_3d` (21, 3) mm or `keypoints_3d_normalized`, and `dataset` where
             several are scored.
-        shards: names or folders of converted datasets, or one of them.
+        shards: names or folders of converted datasets, or one of them; or datasets as opened, whole or of one split.
         split: only this one; None takes, of a run, all but train where there is another, and of predictions every split
             that they are of.
-        protocols: names, whole or before the colon, as `handdata evaluate --protocol` takes them; None means all.
+        protocols: names, or one, whole or before the colon, as `handdata evaluate --protocol` takes them; None: all.
         device: of a run: "auto", "cpu", "cuda" or "cuda:N".
         seed: of the intervals.
         hand_size: of a run: mm from wrist to middle knuckle, "adult", or "trained": that of its training hands; poses
@@ -108,7 +109,7 @@ def evaluate(
 
     Raises:
         HanddataError: no such run, file, shards, split or protocol, or no samples.
-        TypeError: a Dataset, of which only the whole split of a folder can be scored.
+        TypeError: some of the hands of a dataset: whole splits are scored.
         ValueError: no such hand size, or one for a file of predictions, or a fit of them.
 
     Example:
@@ -117,9 +118,8 @@ def evaluate(
         >>> [(one.dataset, one.split) for one in results.sets]
         [('rhd', 'val')]
     """
-    if isinstance(shards, Dataset):
-        raise TypeError("evaluate takes names or folders of converted datasets, such as data.folder, and a split")
-    folders = [shards_named(folder) for folder in ([shards] if isinstance(shards, Path | str) else shards)]
+    chosen = {protocol.name for protocol in choose_protocols(protocols)}
+    folders, split = _folders_of([shards] if isinstance(shards, Path | str | Dataset) else shards, split)
     path = run_named(what) if isinstance(what, Path | str) else None
     if path is None or path.suffix in PREDICTION_SUFFIXES:
         if hand_size is not None or fit:
@@ -134,10 +134,23 @@ def evaluate(
     placing = None if hand_size is None else Placing(size=size_of(hand_size, hand_size_of(run)))
     selection = Selection(folders=folders, split=split, held_out=True, placing=placing, fit=fit)
     results = evaluate_run(run, selection, device=device, seed=seed)[1]
-    if protocols is None:
-        return results
-    chosen = {protocol.name for protocol in choose_protocols(protocols)}
     return replace(results, sets=tuple(one.only(chosen) for one in results.sets))
+
+
+def _folders_of(shards: Sequence[Path | str | Dataset], split: str | None) -> tuple[list[Path], str | None]:
+    """Return the folders, and the split, that names and datasets as opened stand for; errors as of `evaluate`."""
+    opened = [data for data in shards if isinstance(data, Dataset)]
+    if not opened:
+        return [shards_named(name) for name in shards if not isinstance(name, Dataset)], split
+    data = concat(shards)  # type: ignore[arg-type]  # which refuses names among them
+    folders, parts = list(data.shards.folders), data.splits if len(data.splits) == 1 else ()
+    if np.array_equal(data.rows if data.rows is not None else [], np.arange(data.shards.total)):
+        for part in dict.fromkeys((split, None, *parts)):
+            if sorted(data.shards.files) == sorted(
+                file for one in folders for file in open_dataset(one, part).shards.files
+            ):
+                return folders, part or split
+    raise TypeError("evaluate takes whole splits: names, folders, or datasets as opened, such as hd.open('rhd', 'val')")
 
 
 def load_weights(run: Path) -> Checkpoint:

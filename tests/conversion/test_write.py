@@ -37,8 +37,9 @@ def test_hands_come_back_as_they_were(tmp_path):
 
 
 def test_dicts_do_as_well_and_get_numbers_for_ids(tmp_path):
-    data = write_dataset(tmp_path, ({"image": made(n).image, "side": "right"} for n in range(3)), name="mine")
+    data = write_dataset(tmp_path / "mine", ({"image": made(n).image, "side": "right"} for n in range(3)))
 
+    assert data.name == "mine"
     assert data["id"].tolist() == ["000000", "000001", "000002"]
     assert data["side"].tolist() == ["right"] * 3
 
