@@ -12,6 +12,7 @@ from handdata.browse.findings import Findings
 from handdata.browse.hand_facts import facts_of
 from handdata.browse.query import Query, Rows, select
 from handdata.browse.runs import RunErrors, error_columns, read_run
+from handdata.browse.sending import Sending, send
 from handdata.browse.shipped import ShippedPictures
 from handdata.browse.slow import SlowColumns
 from handdata.browse.tags import TagFile, tags_path
@@ -122,11 +123,13 @@ class Browsing:
 
     def tag(self, tag: str, rows: Rows, *, on: bool) -> int:
         """Put a tag on hands, or take it off; return how many hands that were. Errors as of `TagFile.tag`."""
-        for place, file in enumerate(self.tags):
-            mine = rows[(rows >= self._starts[place]) & (rows < self._starts[place + 1])]
-            if len(mine):
-                file.tag(tag, self.ids(mine), on=on)
+        for place, mine in self._by_folder(rows):
+            self.tags[place].tag(tag, self.ids(mine), on=on)
         return len(rows)
+
+    def send(self, rows: Rows) -> list[Sending]:
+        """Send hands to the annotator of keypoints, those of each folder by themselves; errors as of `send`."""
+        return [send(self.parts[place].folder, self.ids(mine)) for place, mine in self._by_folder(rows) or [(0, rows)]]
 
     def note(self, number: int, text: str) -> None:
         """Write the note of a hand; errors as of `TagFile.note`."""
@@ -152,6 +155,11 @@ class Browsing:
     def close(self) -> None:
         """End what is in work."""
         self.slow.stop()
+
+    def _by_folder(self, rows: Rows) -> list[tuple[int, Rows]]:
+        """Return the number of each folder that some rows lie in, and its rows, in their order."""
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        return [(int(place), rows[places == place]) for place in np.unique(places)]
 
     def _tagged(self, tags: list[str]) -> NDArray[np.bool_]:
         return np.concatenate([file.mask(tags) for file in self.tags])

@@ -21,6 +21,7 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.POINT_LEFT_OUT: "a label left out",
     Flag.SIDE_UNSURE: "side not vouched for",
     Flag.BESIDE_MASK: "labels beside the mask",
+    Flag.CORRECTED: "mended by a person",
 }
 NO_FLAG = "none"
 

@@ -59,6 +59,7 @@ class BrowsePage:
             Route("/api/tag", self.tag, methods=["POST"]),
             Route("/api/note", self.note, methods=["POST"]),
             Route("/api/subset", self.subset, methods=["POST"]),
+            Route("/api/mend", self.mend, methods=["POST"]),
             Route("/api/compute/{column}", self.compute, methods=["POST"]),
             Route("/api/findings", self.findings),
             Route("/api/findings", self.check, methods=["POST"]),
@@ -129,6 +130,13 @@ class BrowsePage:
         rows = await run_in_threadpool(self._rows, edit)
         out = await run_in_threadpool(self._browsing.save_subset, str(edit.get("name", "")), rows)
         return JSONResponse({"folder": str(out), "hands": len(rows)})
+
+    async def mend(self, request: Request) -> Response:
+        """Send hands to the annotator: listed rows, or all of an answer."""
+        edit = _edit(await read_body(request, LARGEST))
+        rows = await run_in_threadpool(self._rows, edit)
+        sent = await run_in_threadpool(self._browsing.send, rows)
+        return JSONResponse([{"hands": one.hands, "file": str(one.file), "command": one.command} for one in sent])
 
     async def compute(self, request: Request) -> Response:
         """Start computing a slow column."""

@@ -49,7 +49,7 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8767, show_default=True, help="Port; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=8768, show_default=True, help="Port; 0 takes a free one."
 )
 @data_root_option
 @click.pass_obj

@@ -153,6 +153,36 @@ def test_filters_subset_and_findings_by_mouse(open_page, address, browsing, root
     assert shown(page) == browsing.ids(np.array(rows[:60]))
 
 
+def sent(page, root):
+    """Return the command that is shown, and the ids that it opens."""
+    page.wait_for_selector("#sent-list code", timeout=WAIT_MS)
+    command = page.locator("#sent-list code").inner_text()
+    page.locator("#sent button.main").click()
+    assert command.startswith("handdata annotate ")
+    return command, (root.shards("synthhands.mend.txt")).read_text().splitlines()
+
+
+def test_tagged_hands_one_hand_and_findings_are_sent_to_the_annotator(open_page, address, browsing, root):
+    browsing.tag("wrong", np.array([4, 9]), on=True)
+    page = open_page(address)
+    page.locator('[data-filter="tags"] input[value="wrong"]').check()
+    found(page, 2)
+    page.click("#mend")
+    command, ids = sent(page, root)
+    assert command.endswith(f"--ids {root.shards('synthhands.mend.txt')}")
+    assert ids == browsing.ids(np.array([4, 9]))
+
+    keys(page, "Enter")
+    page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
+    keys(page, "a")
+    assert sent(page, root)[1] == browsing.ids(np.array([4]))
+    keys(page, "Escape", "f")
+    page.wait_for_selector('#findings[data-state="done"]', timeout=60_000)
+    page.locator("#findings-list button:enabled", has_text="Mend").first.click()
+    rows = browsing.findings.as_json()["findings"][0]["rows"]
+    assert sent(page, root)[1] == browsing.ids(np.array(rows))
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 def test_no_barrier_and_nothing_sticks_out(open_page, address, axe, width, scheme):
     page = open_page(address, width, scheme, bypass_csp=True)

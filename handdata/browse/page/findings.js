@@ -4,14 +4,14 @@ import { check, getFindings } from "/source.js";
 
 const BUSY_MS = 500;
 
-// onOpen(finding): show its hands in the grid.
-export async function openFindings(onOpen) {
+// onOpen(finding): show its hands in the grid; onMend(finding): send them to the annotator.
+export async function openFindings(onOpen, onMend) {
   if (!$("findings").open) $("findings").showModal();
   const answer = await tried(check);
-  if (answer) list(answer, onOpen);
+  if (answer) list(answer, onOpen, onMend);
 }
 
-function list({ state, trouble, findings, checks }, onOpen) {
+function list({ state, trouble, findings, checks }, onOpen, onMend) {
   const left = checks.length ? ` Not checked: ${checks.map(({ check: name, said }) => `${name} (${said.replace("not checked: ", "")})`).join(", ")}.` : "";
   const count = findings.length === 1 ? "1 finding." : `${findings.length} findings.`;
   $("findings-state").textContent = trouble || (state === "done" ? count + left : `Looking … ${findings.length} found so far.`);
@@ -20,12 +20,14 @@ function list({ state, trouble, findings, checks }, onOpen) {
     const words = finding.what.startsWith(finding.check) ? finding.what : `${finding.check}: ${finding.what}`, total = finding.total ? `${finding.count} of ${finding.total}` : "";
     const button = make("button", { disabled: !finding.rows.length }, words);
     button.addEventListener("click", () => ($("findings").close(), onOpen(finding)));
-    return make("li", {}, button, make("span", { className: "dim" }, [finding.where, total].filter(Boolean).join(", ")));
+    const mend = make("button", { disabled: !finding.rows.length, "aria-label": `Mend the hands of: ${words}` }, "Mend");
+    mend.addEventListener("click", () => ($("findings").close(), onMend(finding)));
+    return make("li", {}, button, mend, make("span", { className: "dim" }, [finding.where, total].filter(Boolean).join(", ")));
   }));
   if (state === "running" && $("findings").open) {
     setTimeout(async () => {
       const answer = await tried(getFindings);
-      if (answer) list(answer, onOpen);
+      if (answer) list(answer, onOpen, onMend);
     }, BUSY_MS);
   }
 }

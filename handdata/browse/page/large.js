@@ -7,9 +7,9 @@ import { canEdit, getHand, getPicture, getShipped, postNote } from "/source.js";
 const RUN_COLORS = ["#ff9f1c", "#b388ff"];
 
 export class Large {
-  // table: of the server; onStep(step): the next or previous hand; onClose(); onNote(): a note was written.
-  constructor(host, table, { onStep, onClose, onNote }) {
-    Object.assign(this, { host, table, onStep, onClose, onNote, hand: null });
+  // table: of the server; onStep(step): the next or previous hand; onClose(); onNote(): a note was written; onMend(): mend its labels.
+  constructor(host, table, { onStep, onClose, onNote, onMend }) {
+    Object.assign(this, { host, table, onStep, onClose, onNote, onMend, hand: null });
     this.shown = { labels: true, names: false, box: false, mask: false, shipped: false, ...Object.fromEntries(table.runs.map((name, run) => [`run${run}`, true])) };
   }
 
@@ -42,7 +42,7 @@ export class Large {
     };
     const head = make("div", { className: "row" }, make("h2", { className: "grow id", title: hand.id }, make("bdi", {}, hand.id)),
       button("previous", "Previous hand (Left)", "‹", () => this.onStep(-1)), button("next", "Next hand (Right)", "›", () => this.onStep(1)),
-      button("close", "Back to all (Esc)", "Close", () => this.close()));
+      canEdit ? button("mend-one", "Mend its labels (A)", "Mend", () => this.onMend()) : null, button("close", "Back to all (Esc)", "Close", () => this.close()));
     this.picture = make("div", { className: "picture" });
     this.poses = make("div", { className: "poses" });
     const left = make("div", { className: "left" }, this.picture, this.switches(), make("p", { id: "shipped-path", className: "dim" }));

@@ -22,6 +22,7 @@ export const check = refuse;
 export const getFindings = refuse;
 export const postTag = refuse;
 export const postNote = refuse;
+export const postMend = refuse;
 export const postSubset = refuse;
 export const getShipped = refuse;
 export const saveIds = refuse;

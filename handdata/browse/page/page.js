@@ -123,6 +123,7 @@ function press(id) {
 const KEYS = {
   "/": () => (unfold("filtering", true), filters.id.focus()), s: () => $("sort").focus(), r: () => $("descending").click(), c: clear,
   pageup: () => turnPage(-1).then(() => grid.focus()), pagedown: () => turnPage(1).then(() => grid.focus()),
+  a: () => work?.mend(large.isOpen ? [large.hand.number] : null),
   t: () => (unfold("working", true), $("tag-name").focus()), x: () => work?.toggle(), f: () => $("findings-button").click(), "?": openHelp,
   n: async () => {
     if (!large.isOpen && grid.current) await large.open(grid.current.number);
@@ -158,7 +159,7 @@ function listen() {
   $("descending").addEventListener("click", () => (press("descending"), ask()));
   $("filters-button").addEventListener("click", () => unfold("filtering"));
   $("work-button").addEventListener("click", () => unfold("working"));
-  $("findings-button").addEventListener("click", () => openFindings(showFinding));
+  $("findings-button").addEventListener("click", () => openFindings(showFinding, (finding) => work.mend(finding.rows)));
   $("help-button").addEventListener("click", openHelp);
   $("back").addEventListener("click", () => turnPage(-1));
   $("on").addEventListener("click", () => turnPage(1));
@@ -180,10 +181,10 @@ async function main() {
   filters = new Filters($("filters"), table, { onChange: ask, onCompute: waitFor, onClear: clear });
   grid = new Grid($("grid"), () => large.open(grid.current.number), (by) => turnPage(by, by > 0 ? 0 : PAGE - 1).then((turned) => turned && grid.focus()));
   large = new Large($("large"), table, {
-    onStep: step, onClose: () => grid.focus(), onNote: (hand) => Object.assign(grid.rows.find(({ number }) => number === hand.number) ?? {}, { note: hand.note }),
+    onStep: step, onClose: () => grid.focus(), onMend: () => work?.mend([large.hand.number]), onNote: (hand) => Object.assign(grid.rows.find(({ number }) => number === hand.number) ?? {}, { note: hand.note }),
   });
   if (canEdit) work = new Work(table, () => ({ query: query(), found: asked.found, row: grid.current }), tagged);
-  for (const id of ["tag-form", "subset-form", "ids", "findings-button", "work-button"]) $(id).hidden = !canEdit;
+  for (const id of ["tag-form", "subset-form", "ids", "mend", "findings-button", "work-button"]) $(id).hidden = !canEdit;
   listen();
   await load();
   grid.focus();

@@ -42,6 +42,8 @@ export const postTag = (edit) => json("/api/tag", edit);
 
 export const postNote = (number, text) => json("/api/note", { number, text });
 
+export const postMend = (edit) => json("/api/mend", edit);
+
 export const postSubset = (name, query) => json("/api/subset", { name, query });
 
 // The address of a picture; `run` keeps the browser's cache from mixing up two datasets on the same port.

@@ -1,6 +1,6 @@
 // What a person does with the hands found: tags on one or all of them, a subset, a list of ids.
-import { $, make, notice, tried, written } from "/dom.js";
-import { postSubset, postTag, saveIds } from "/source.js";
+import { $, make, notice, toast, tried, written } from "/dom.js";
+import { postMend, postSubset, postTag, saveIds } from "/source.js";
 
 export class Work {
   // now(): { query, found, row }: what is found and the hand in focus; onChange(state): tags changed.
@@ -12,7 +12,20 @@ export class Work {
     $("untag-all").addEventListener("click", () => this.all(false));
     $("subset-form").addEventListener("submit", (event) => (event.preventDefault(), this.subset()));
     $("ids").addEventListener("click", () => tried(() => saveIds(this.now().query, `${table.name.replaceAll(/[^\w.-]+/g, "-")}-ids.txt`)));
+    $("mend").addEventListener("click", () => this.mend());
     this.fill(table.tags);
+  }
+
+  // Send hands to the annotator, those found if none are listed, and show what opens them there.
+  async mend(rows) {
+    const sent = await tried(() => postMend(rows ? { rows } : { query: this.now().query }));
+    if (!sent) return;
+    $("sent-list").replaceChildren(...sent.map(({ hands, file, command }) => {
+      const copy = make("button", { type: "button" }, "Copy");
+      copy.addEventListener("click", () => navigator.clipboard.writeText(command).then(() => (copy.textContent = "Copied"), () => toast("This browser copies nothing: mark the command and copy it.")));
+      return make("li", {}, make("span", {}, `${written(hands, 0)} ${hands === 1 ? "hand" : "hands"}, their ids in ${file}`), make("code", { tabIndex: 0 }, command), copy);
+    }));
+    if (!$("sent").open) $("sent").showModal();
   }
 
   fill(tags) {
