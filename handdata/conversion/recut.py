@@ -64,14 +64,14 @@ def recut(
         raise MissingError(out, expected="hands to write", got="none", fix="Choose other ones.")
     if name is None and len(names) > 1:
         raise ConfigError("--name", expected=f"a name for {' and '.join(names)} together", got="none")
-    if (out / INDEX).is_file():
-        raise ConfigError(out, expected="a folder without shards", got="a dataset", fix="Choose another --out.")
     ids, counts = np.unique(data.ids, return_counts=True)
     if (counts > 1).any():
         twice = ids[counts > 1][0].decode()
         raise DataError(out, expected="each id once", got=f"{twice} twice", fix="Leave out one of the two datasets.")
     splits = data["split"] if split_of is None else split_of
     with alone(out, "writing"):
+        if (out / INDEX).is_file():
+            raise ConfigError(out, expected="a folder without shards", got="a dataset", fix="Choose another --out.")
         entries = _write(data, out, name or names[0], splits)
         write_index(out, _index(data, name or names[0], splits, entries))
     return open_dataset(out)

@@ -25,7 +25,7 @@ from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError
 from handdata.files.flock import take
-from handdata.files.locks import hold
+from handdata.files.locks import beside, hold
 from handdata.files.text import LARGE, Wanted, parse_json, read_object
 from handdata.paths import RENDERED_MARK, find_root
 from handdata.progress import Meter, meter, say
@@ -201,7 +201,12 @@ def _locked(out: Path, job: tuple[int, int]) -> Iterator[None]:
     index, count = job
     fix = "Wait for it to end, or convert into another folder with --out."
     busy = BusyError(out, expected="a folder that is not in use", got="another conversion in it", fix=fix)
-    with (out / LOCK).open("a+") as common, (out / f"{LOCK}-{index}").open("a+") as own:
+    written = BusyError(out, expected="a folder that is not in use", got="another writer in it", fix=fix)
+    with (
+        (out / LOCK).open("a+") as common,
+        (out / f"{LOCK}-{index}").open("a+") as own,
+        beside(out, written, shared=count > 1),
+    ):
         if hold(common, busy, shared=count > 1):
             hold(own, busy)
         if count == 1:

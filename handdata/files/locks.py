@@ -31,13 +31,39 @@ def hold(opened: IOBase | int, busy: BusyError, *, shared: bool = False) -> bool
         BusyError: somebody else holds it.
     """
     try:
-        take(opened, shared=shared)
-    except BlockingIOError:
-        raise busy from None
+        _take(opened, busy, shared=shared)
     except OSError as error:
         say(f"{busy.where}: not locked ({error.strerror}): make sure that nobody else uses it meanwhile")
         return False
     return True
+
+
+def _take(opened: IOBase | int, busy: BusyError, *, shared: bool) -> None:
+    try:
+        take(opened, shared=shared)
+    except BlockingIOError:
+        raise busy from None
+
+
+@contextmanager
+def beside(folder: Path, busy: BusyError, *, shared: bool = False) -> Iterator[None]:
+    """Hold a folder, which is there, against those who take it `alone`; for who has a lock file in it besides.
+
+    Args:
+        folder: what is written into.
+        busy: raised where somebody else holds it.
+        shared: with others who share it; quietly not at all where folders cannot be locked.
+
+    Raises:
+        BusyError: somebody else holds it.
+    """
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # network disks; the lock file says what it could not do
+            _take(held, busy, shared=shared)
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ A checkpoint replaces the one before it whole: written beside it as `<name>.part
 one before it as `<name>.old` until that is on the disk too.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -18,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -27,7 +27,7 @@ from handdata import __version__
 from handdata.errors import DataError, WriteError
 from handdata.evaluation.absolute import Size
 from handdata.files.tables import read_tree
-from handdata.files.whole import file_sha256, sync_folder, write_error
+from handdata.files.whole import sync_folder, write_error
 from handdata.model.checkpoint import (
     ANOTHER,
     AVERAGE,
@@ -163,15 +163,14 @@ def _save(
         tensors[OPTIMIZER] = {**_optimizer_tensors(optimizer, network), **_random_state()}
         if head is not None:
             tensors[HEAD] = {**head[0].state_dict(), **_optimizer_tensors(head[1], head[0])}
-    for name, values in tensors.items():
-        _write_tensors(partial / name, values)
+    hashes = {name: _write_tensors(partial / name, values) for name, values in tensors.items()}
     state: dict[str, Any] = {
         "schema": VERSION,
         "handdata_version": __version__,
         "position": _plain(vars(position)),
         "config": config.to_dict(),
         **size_facts(size),
-        "sha256": {name: file_sha256(partial / name) for name in tensors},
+        "sha256": hashes,
     }
     state["state_sha256"] = state_sha256(state)
     write_text(partial / STATE_FILE, json.dumps(state, indent=1, allow_nan=False) + "\n")
@@ -249,8 +248,7 @@ def _fill_optimizer(optimizer: Optimizer, network: nn.Module, tensors: dict[str,
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file and wait until it is on the disk."""
-    path.write_text(text, encoding="utf-8")
-    _sync(path)
+    _write(path, text.encode())
 
 
 def _plain(value: Any) -> Any:
@@ -284,18 +282,25 @@ def _random_state() -> dict[str, Tensor]:
     return state
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
+    """Write tensors and return the hash of the file, as it is in memory.
+
+    safetensors' own writing of files is not used: it goes through a file of another name, which a killed process
+    leaves, and tells of a full disk without its number.
+    """
+    data = packed({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     try:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
-    except SafetensorError as error:
+        _write(path, data)
+    except OSError as error:
         fix = "Make room, and go on with --resume where there is a checkpoint."
-        raise WriteError(path, expected="a checkpoint written whole", got=str(error), fix=fix) from error
-    _sync(path)
+        got = error.strerror or str(error)
+        raise WriteError(path, expected="a checkpoint written whole", got=got, fix=fix) from error
+    return hashlib.sha256(data).hexdigest()
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _write(path: Path, data: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -21,7 +21,7 @@ from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.seen import records_of, trained_facts
 from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
-from handdata.files.whole import write_bytes, write_error, write_text
+from handdata.files.whole import sync_folder, write_bytes, write_error, write_text
 from handdata.model.config import LAST
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
@@ -123,15 +123,19 @@ def settle(folder: Path) -> None:
 
     What a failing disk does not let go of stays for the next time.
     """
-    for old in sorted(folder.glob("*.old")):
+    olds, partials = sorted(folder.glob("*.old")), sorted(folder.glob("*.partial"))
+    for old in olds:
         path = old.with_suffix("")
         if not (path / "state.json").is_file() and (old / "state.json").is_file():
             with suppress(OSError):
                 old.rename(path)
         else:
             shutil.rmtree(old, ignore_errors=True)
-    for partial in folder.glob("*.partial"):
+    for partial in partials:
         shutil.rmtree(partial, ignore_errors=True)
+    if olds or partials:
+        with suppress(OSError):
+            sync_folder(folder)  # else a power cut brings back what was removed last
 
 
 def shard_facts(dataset: Dataset) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from handdata.conversion.run import convert
 from handdata.converters.stereo import StereoOptions
 from handdata.converters.synthhands import SynthHandsOptions
 from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
+from handdata.files.locks import alone
 from handdata.shards.dataset import open_dataset
 
 FRAMES = 40
@@ -170,6 +171,16 @@ def test_a_second_conversion_into_the_same_folder_is_refused(root, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BusyError, match="another conversion"):
             convert("stereo", root, out)
+
+
+@pytest.mark.parametrize("job", [(0, 1), (0, 2)], ids=["alone", "array"])
+def test_a_conversion_into_a_folder_that_somebody_else_writes_is_refused(job, root, tmp_path):
+    """Each once took the other's unfinished shards for what a dead run had left."""
+    out = tmp_path / "out"
+    with alone(out, "writing"), pytest.raises(BusyError, match="out: expected a folder that is not in use"):
+        convert("stereo", root, out, job=job)
+    with engine._locked(out, job), pytest.raises(BusyError, match="got another writing in it"), alone(out, "writing"):
+        pass
 
 
 @pytest.mark.parametrize("job", [(0, 1), (0, 2)], ids=["alone", "array"])

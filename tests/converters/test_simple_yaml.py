@@ -69,6 +69,7 @@ def test_what_stands_under_other_keys_is_not_looked_at(stored):
         (b"a: *x\n", "of a kind that is not read"),
         (b"a: |\n  text\n", "after '|'"),
         (b"a: 'text\n", "without its end"),
+        (b"a: 1e400\n", "a number beyond every other"),
         (b"a: [1, 2\n", "without its end"),
         (b"a: [1 2: 3]\n", "where ',' is wanted"),
         (b"a: {1}\n", "where ':' is wanted"),

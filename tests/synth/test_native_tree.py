@@ -81,6 +81,31 @@ def test_a_rendering_that_was_stopped_ends_as_an_undisturbed_one(name, native_tr
     assert contents(root) == contents(native_tree(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("rhd", b""), pytest.param("interhand", b"\x93NUMPY", marks=pytest.mark.thorough)]
+)
+def test_a_frame_whose_labels_a_power_cut_damaged_is_rendered_again(name, content, native_tree, tmp_path, monkeypatch):
+    from handdata.synth.native import tree
+    from tests.conftest import NATIVE_FRAMES
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise StoppedError
+
+    root = tmp_path / name
+    monkeypatch.setattr(tree.shutil, "rmtree", stop)  # before the files of work go
+    with pytest.raises(StoppedError):
+        write_native(name, root, NATIVE_FRAMES, seed=0, small=True)
+    monkeypatch.undo()
+    first = sorted((root / WORK).rglob("*.npy"))[0]
+    first.write_bytes(content)
+    write_native(name, root, NATIVE_FRAMES, seed=0, small=True)
+
+    assert contents(root) == contents(native_tree(name))
+
+
 def test_working_files_that_a_failing_disk_did_not_let_go_of_go_the_next_time(native_copy):
     root = native_copy("rhd")
     before = contents(root)

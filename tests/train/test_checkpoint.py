@@ -1,5 +1,6 @@
 """Checkpoints: no pickle, whole or not there, exact resume, strict weights, damaged files in one line."""
 
+import errno
 import json
 import pickle
 import shutil
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from handdata.errors import ConfigError, DataError, MissingError, WriteError
 from handdata.model.networks import HandNet
 from handdata.model.weights import fill, load_encoder
-from handdata.train import checkpoint
+from handdata.train import checkpoint, runs
 from handdata.train.loop import train
 from handdata.train.runs import last_of
 from handdata.train.state import build
@@ -87,13 +88,49 @@ def test_a_checkpoint_that_replaces_another_is_never_half(run, monkeypatch):
     """Die while writing: the checkpoint before it stays, and is what resume finds."""
     before = checkpoint.load(run / "checkpoints/last")
 
-    def fail(*_):
-        raise OSError("no space left on device")
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
-    with pytest.raises(WriteError, match="no space"):
+    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    with pytest.raises(WriteError, match=r"model\.safetensors: expected a checkpoint written whole, got No space"):
         checkpoint.save(run / "checkpoints/last", before.config, before.position, HandNet(size=32, width=0.125))
     assert checkpoint.load(last_of(run)).position == before.position
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best", "last"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
+    """Else a power cut leaves a name without weights, and the checkpoint before it is gone: every file and then the
+    folder is synced, then renamed, and the folder of checkpoints is synced before the one before is removed."""
+    before = checkpoint.load(run / "checkpoints/last")
+    steps = []
+    real = {name: getattr(checkpoint.os, name) for name in ("fsync", "rename")}
+
+    def fsync(handle):
+        steps.append(f"sync {Path(f'/proc/self/fd/{handle}').readlink().relative_to(run / 'checkpoints')}")
+        real["fsync"](handle)
+
+    def rename(a, b, **_):
+        steps.append(f"rename {Path(a).name} {Path(b).name}")
+        real["rename"](a, b)
+
+    def remove(folder, **_):
+        steps.append(f"remove {Path(folder).name}")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    monkeypatch.setattr(checkpoint.os, "rename", rename)
+    monkeypatch.setattr(runs.shutil, "rmtree", remove)
+    checkpoint.save(run / "checkpoints/last", before.config, before.position, HandNet(size=32, width=0.125))
+
+    assert steps == [
+        "sync last.partial/model.safetensors",
+        "sync last.partial/state.json",
+        "sync last.partial",
+        "rename last last.old",
+        "rename last.partial last",
+        "sync .",
+        "remove last.old",
+        "sync .",
+    ]
 
 
 def test_resume_finds_the_checkpoint_set_aside_by_a_process_that_died_between_renames(run):

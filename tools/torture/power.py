@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from runs import armed
+from runs import armed, digest
 from trials import Faults, Trials, note
 
 ROOT = 0  # inode of the folder of the trial
@@ -91,7 +91,10 @@ def power(trials: Trials, options: argparse.Namespace, rng: random.Random, limit
     if trials.scene.processes > 1:
         return
     start, recorded = record(trials)
+    written = digest(trials.work)
     wanted = [trials.run(words) for words in trials.scene.reads]
+    if digest(trials.work) != written:  # it would pass for what the command wrote
+        raise SystemExit(f"{trials.scene.name}: its readers write into the folder of the trial")
     for kind in ("journal", "loose"):
         faults: Faults = {}
         tried = 0

@@ -38,6 +38,7 @@ class Scene:
         reads_alike: they refuse, or say the same of it after a power cut as after an unharmed run.
         is_synced: all that it writes is on the disk when it ends; pictures that are only looked at need not be.
         ends_early: Ctrl-C ends it well, with what there is until then.
+        varies: files that rightly differ from those of an unharmed run: parts of their paths.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Scene:
     reads_alike: bool = True
     is_synced: bool = True
     ends_early: bool = False
+    varies: tuple[str, ...] = ()
 
     def begin(self, inputs: Path, work: Path) -> None:
         """Make the folder of a trial."""
@@ -100,11 +102,13 @@ SCENES = (
     _recut("merge", "../inputs/train", "../inputs/test", "--name", "both", inputs=("train", "test")),
     _recut("split", "../inputs/shards", "--by", "random:0.2/0.2"),
     Scene(name="train", words=TRAIN, inputs=("shards", "pictures"), again=(*TRAIN, "--resume"), grows=("runs/",),
+          varies=("environment.json",),  # it names its command, with --resume
           reads=(("predict", "runs/r", "../inputs/pictures/p_0.png", "--no-overlay", "--detector", "none", "--device", "cpu"),  # noqa: E501
                  ("runs",)), reads_alike=False),
     Scene(name="evaluate", words=("evaluate", "runs/r", "--shards", "../inputs/shards", "--device", "cpu"),
           inputs=("shards", "run"), changes=(("runs/r", "run/runs/r"),),
-          reads=(("evaluate", "--predictions", "runs/r/predictions.h5", "--shards", "../inputs/shards"),)),
+          reads=(("evaluate", "--predictions", "runs/r/predictions.h5", "--shards", "../inputs/shards",
+                  "--out", "../read.json"),)),
     Scene(name="predict", words=("predict", "../inputs/run/runs/r", "../inputs/pictures", "--out", "out", "--device", "cpu"),  # noqa: E501
           inputs=("shards", "run", "pictures"), is_synced=False),
     Scene(name="predict a video", words=("predict", "../inputs/film/film.mp4", "--out", "out", "--device", "cpu"),

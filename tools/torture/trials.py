@@ -32,7 +32,11 @@ class Trials:
                 raise SystemExit(f"{scene.name}: {self.log.read_text()[-2000:]}")
             found.append(digest(self.work))
             self.seconds = time.monotonic() - began
-        self.whole = {name: value for name, value in found[0].items() if found[1].get(name) == value}
+        self.whole = {
+            name: value
+            for name, value in found[0].items()
+            if found[1].get(name) == value and not any(part in name for part in scene.varies)
+        }
         self.varying = sorted(found[0].keys() ^ self.whole.keys())
         if found[0].keys() != found[1].keys():
             raise SystemExit(f"{scene.name}: two unharmed runs write other files")

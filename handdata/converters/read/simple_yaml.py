@@ -4,6 +4,7 @@ A YAML loader may make any Python object that a tag names; here a tag is passed 
 refused otherwise. What stands under other keys is not looked at.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,7 +128,12 @@ def _scalar(text: str, *, key: bool = False) -> Any:
         return text
     if _WHOLE.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else _WORDS.get(text, text)
+    if not _NUMBER.fullmatch(text):
+        return _WORDS.get(text, text)
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotYamlError(f"{text[:60]!r}, a number beyond every other")
+    return number
 
 
 def _flow(text: str) -> Any:

@@ -26,8 +26,8 @@ from handdata.synth.native.recordings import frames_of, is_kept, sequence_of
 from handdata.synth.native.tree import (
     Request,
     Victims,
-    label_path,
     load_labels,
+    read_labels,
     render_tree,
     save_labels,
     shares,
@@ -158,7 +158,7 @@ def _write_lists(root: Path, counts: dict[str, int]) -> None:
         write_text(root / f"{name}.txt", "".join(f"{line}\n" for line in lines))
         if name == EVALUATION:
             places = [line.split("/") for line in lines]
-            points = [np.load(label_path(root, s, int(i))) * TO_OPENGL for s, i in places]
+            points = [read_labels(root, s, int(i)) * TO_OPENGL for s, i in places]
             write_text(root / "evaluation_xyz.json", json.dumps([xyz.tolist() for xyz in points]))
 
 

@@ -26,7 +26,8 @@ from handdata.synth.native.tree import (
     Request,
     Victims,
     aim,
-    label_path,
+    has_labels,
+    read_labels,
     render_tree,
     save_labels,
     write_picture,
@@ -66,7 +67,7 @@ def write(root: Path, request: Request, workers: int) -> int:
         root,
         request,
         tasks=tasks,
-        is_done=lambda task: label_path(root, _kept(task[0]), task[1]).is_file(),
+        is_done=lambda task: has_labels(root, _kept(task[0]), task[1]),
         write=partial(_write_frame, root, views),
         finish=lambda: _write_labels(root, views),
         victims=lambda: _victims(root, views),
@@ -166,7 +167,7 @@ def _write_labels(root: Path, views: Mapping[tuple[int, int], tuple[str, ...]]) 
                 continue
             capture = str(SEQUENCES[number][1])
             kept = "~".join((str(number), split, f"Capture{capture}", SEQUENCES[number][2]))
-            points = np.load(label_path(root, kept, index))
+            points = read_labels(root, kept, index)
             native = np.concatenate([points[RIGHT][rows], points[LEFT][rows]])
             joints.setdefault(capture, {})[str(frame_number(number, index))] = _joints(native, number)
             for name in names:

@@ -1,6 +1,6 @@
 """Trees of whole recordings, as the real sets have them: a spec and a number of frames each, tables of labels last.
 
-A frame is finished once its labels are kept (`tree.label_path`); the tables are written when all frames are.
+A frame is finished once its labels are kept (`tree.save_labels`); the tables are written when all frames are.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handdata import manifest
 from handdata.synth.frame import Background, Camera, SequenceSpec
-from handdata.synth.native.tree import label_path
+from handdata.synth.native.tree import has_labels
 from handdata.synth.render_many import Task
 
 
@@ -30,7 +30,7 @@ def frames_of(counts: Mapping[str, int], spec: Callable[[str], SequenceSpec]) ->
 
 def is_kept(root: Path, task: Task) -> bool:
     """Say whether a frame's labels are kept: they are written last."""
-    return label_path(root, sequence_of(task[0]), task[1]).is_file()
+    return has_labels(root, sequence_of(task[0]), task[1])
 
 
 def manifest_camera(dataset: str, name: str, background: Background = "scene") -> Camera:

@@ -24,7 +24,7 @@ from handdata.synth.native.python2_pickle import dumps
 from handdata.synth.native.tree import (
     Request,
     Victims,
-    label_path,
+    has_labels,
     load_labels,
     render_tree,
     save_labels,
@@ -60,7 +60,7 @@ def write(root: Path, request: Request, workers: int) -> int:
         root,
         request,
         tasks=tasks,
-        is_done=lambda task: label_path(root, *_place(task[0])).is_file(),
+        is_done=lambda task: has_labels(root, *_place(task[0])),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, {name: len(shown) for name, shown in pictures.items() if shown}),
         victims=lambda: _victims(root, tasks),

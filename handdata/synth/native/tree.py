@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, DataError
 from handdata.files.locks import alone
 from handdata.files.text import Wanted, read_object
-from handdata.files.whole import ENDING, whole, write_bytes, write_text
+from handdata.files.whole import ENDING, write_bytes, write_text
 from handdata.paths import RENDERED_MARK
 from handdata.synth.frame import Camera, SequenceSpec, Style
 from handdata.synth.render_many import Write, render_frames
@@ -195,19 +196,44 @@ def write_picture(path: Path, image: NDArray[Any]) -> None:
 
 
 def label_path(root: Path, sequence: str, index: int) -> Path:
-    """Return where a frame's labels wait until their table is written; the frame is finished when this is there."""
+    """Return where a frame's labels wait until their table is written."""
     return root / WORK / sequence / f"{index:06d}.npy"
 
 
 def save_labels(root: Path, sequence: str, index: int, labels: NDArray[Any]) -> None:
     """Keep a frame's labels for its table."""
-    with whole(label_path(root, sequence, index)) as file:
-        np.save(file, labels)
+    stream = BytesIO()
+    np.save(stream, labels)
+    write_bytes(label_path(root, sequence, index), stream.getbuffer())
+
+
+def has_labels(root: Path, sequence: str, index: int) -> bool:
+    """Tell whether a frame is finished: its labels, which are written last, are there and can be read."""
+    try:
+        read_labels(root, sequence, index)
+    except DataError:
+        return False
+    return True
+
+
+def read_labels(root: Path, sequence: str, index: int) -> NDArray[Any]:
+    """Return the labels of one frame.
+
+    Raises:
+        DataError: they are not there, or damaged.
+    """
+    path = label_path(root, sequence, index)
+    try:
+        labels: NDArray[Any] = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        fix = "Run the same command again: it renders that frame anew."
+        raise DataError(path, expected="the labels of a frame", got=str(error), fix=fix) from error
+    return labels
 
 
 def load_labels(root: Path, sequence: str, count: int) -> NDArray[Any]:
-    """Return the labels of a sequence's frames 0..count-1, stacked."""
-    return np.stack([np.load(label_path(root, sequence, index)) for index in range(count)])
+    """Return the labels of a sequence's frames 0..count-1, stacked; errors as of `read_labels`."""
+    return np.stack([read_labels(root, sequence, index) for index in range(count)])
 
 
 # ------------------------------------------------------------------------------------------------ frames

@@ -20,7 +20,16 @@ from handdata.files.text import Wanted, read_object
 from handdata.files.whole import write_text
 from handdata.skeleton import HAND_SIDES, INDEX, LEFT, NUM_KEYPOINTS, RIGHT
 from handdata.synth.frame import Camera, Frame, SequenceSpec, project_world
-from handdata.synth.native.tree import Request, Victims, label_path, render_tree, save_labels, shares, write_picture
+from handdata.synth.native.tree import (
+    Request,
+    Victims,
+    has_labels,
+    read_labels,
+    render_tree,
+    save_labels,
+    shares,
+    write_picture,
+)
 from handdata.synth.render_many import Task
 
 SETS, SET_WEIGHTS = ("train2017", "val2017"), (3, 1)
@@ -46,7 +55,7 @@ def write(root: Path, request: Request, workers: int) -> int:
         root,
         request,
         tasks=tasks,
-        is_done=lambda task: label_path(root, _set_of(task[0]), task[1]).is_file(),
+        is_done=lambda task: has_labels(root, _set_of(task[0]), task[1]),
         write=partial(_write_frame, root),
         finish=lambda: _write_labels(root, shown),
         victims=lambda: _victims(root, tasks),
@@ -105,7 +114,7 @@ def _write_labels(root: Path, shown: dict[str, list[tuple[int, ...]]]) -> None:
         for number in range(len(pictures)):
             width, height = SIZES[number % len(SIZES)]
             picture = picture_id(number)
-            labels = np.load(label_path(root, name, number))
+            labels = read_labels(root, name, number)
             file = f"{picture:012d}.jpg"
             images.append({"license": 4, "file_name": file, "height": height, "width": width, "id": picture})
             people += _people(labels, picture, number)
