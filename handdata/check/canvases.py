@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from handdata.files.whole import write_bytes
 from handdata.geometry import crop_affine
+from handdata.pictures.close_up import close_window
 from handdata.pictures.decode import resample_square
 from handdata.pictures.overlay import captioned, contact_sheet, draw_box, draw_skeleton
 from handdata.shards.dataset import open_dataset
@@ -15,9 +16,6 @@ from handdata.shards.hand import Hand
 from handdata.shards.schema import Flag
 
 COLUMNS = 6
-FILLED = 0.55  # share of its canvas; a hand whose points span less is shown larger
-ROOM = 1.35  # side shown of such a hand over the span of its points
-LEAST_PX = 16  # of the canvas, shown of a hand
 
 
 def draw_sheet(folder: Path, split: str | None, count: int) -> NDArray[np.uint8]:
@@ -47,15 +45,7 @@ def close_up(hand: Hand, size: int) -> Hand:
     """Return a hand on a picture of `size` px: its whole canvas, or the part about its points if they span little."""
     assert hand.image is not None  # noqa: S101 - a dataset's hand has its canvas
     side = float(hand.size[0])
-    window = np.array([0.0, 0.0, side, side])
-    points = hand.keypoints_2d[np.isfinite(hand.keypoints_2d).all(-1)]
-    inside = points[((points >= 0) & (points < side)).all(-1)]
-    if len(inside) == len(points) > 1:
-        span = float(np.ptp(inside, axis=0).max())
-        if span < FILLED * side:
-            half = max(ROOM * span, LEAST_PX) / 2
-            center = np.clip((inside.min(0) + inside.max(0) + 1) / 2, half, side - half)
-            window = np.concatenate([center - half, center + half])
+    window = close_window(hand.keypoints_2d, np.array([0.0, 0.0, side, side]))
     picture = resample_square(hand.image, window, size)
     return hand.on_canvas(picture, crop_affine(window, size), mask=None, foreground=None)
 

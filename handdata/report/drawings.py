@@ -44,7 +44,7 @@ def error_skeleton(table: ErrorTable, scale: float, unit: str, title: str) -> st
             f"<title>{name}: {error:.3f} {unit}</title></circle>"
             f'<text x="{x + 9:.0f}" y="{y + 3:.0f}" class="number">{_short(error)}</text>'
         )
-    return f'<svg viewBox="0 10 250 210" class="hand" role="img" aria-label="{title}">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 10 250 210" class="scheme" role="img" aria-label="{title}">{"".join(parts)}</svg>'
 
 
 def skeleton_overlay(points: NDArray[Any]) -> str:

@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from handdata.evaluation.results import SetResult
 from handdata.report.published import ANCHORS, LEARNING_CURVES
-from handdata.report.reference import Reference
 from handdata.report.runs import Run
 from handdata.skeleton import BONES, KEYPOINTS
 
@@ -27,40 +26,8 @@ _SETTINGS: Any = {
     "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK, "legend.frameon": False,
     "axes.facecolor": "none", "figure.facecolor": "none", "font.family": "sans-serif",
 }  # fmt: skip
-_CURVES = {
-    "2d": ("threshold, fraction of the crop side", 0.3),
-    "3d": ("threshold, normalised 3D", 1.0),
-    "3d_mm": ("threshold, mm", 100.0),
-    "2d_px": ("threshold, source px", 30.0),
-}
 _DECIMALS = re.compile(r"(\d+\.\d\d)\d+")
 _PATH_POINTS = 200  # of a curve: finer than a pixel of the figure
-
-
-def pck_figure(quantity: str, sets: Sequence[tuple[Run, SetResult]], reference: Reference | None = None) -> str:
-    """Draw the PCK curves of several runs on one dataset.
-
-    Args:
-        quantity: key of the curves, as in results.json.
-        sets: run and its result on that dataset; those without the curve are left out.
-        reference: the author's curves are drawn beside ours where her files hold them.
-    """
-    label, end = _CURVES[quantity]
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(4.6, 3.0))
-        axes = figure.subplots()
-        for place, (run, result) in enumerate(sets):
-            curve = result.curves.get(quantity)
-            if curve:
-                _line(axes, curve.thresholds, curve.accuracy, place, run.column(result))
-        for name, thresholds, accuracy in _authors_curves(quantity, sets[0][1].dataset, reference):
-            axes.plot(thresholds, accuracy, color=INK, linestyle="--", linewidth=1, label=name)
-        if quantity == "3d_mm":
-            axes.axvspan(20, 50, color=INK, alpha=0.08, linewidth=0)
-            axes.text(35, 0.02, "20-50 mm", ha="center", fontsize=8)
-        axes.set(xlim=(0, end), ylim=(0, 1.02), xlabel=label, ylabel="share of keypoints")
-        axes.legend(fontsize=7, loc="lower right")
-        return _svg(figure, f"pck-{quantity}-{sets[0][1].dataset}", f"PCK curves on {sets[0][1].dataset}: {label}")
 
 
 def anchor_figure(dataset: str, sets: Sequence[tuple[Run, SetResult]]) -> str:
@@ -98,13 +65,13 @@ def anchor_figure(dataset: str, sets: Sequence[tuple[Run, SetResult]]) -> str:
 def learning_figure(runs: Sequence[Run]) -> str:
     """Draw training (thin) and validation (thick) losses of all runs, with their experiments' published points."""
     with mpl.rc_context(_SETTINGS):
-        logged = [run for run in runs if run.log]
-        named = dict.fromkeys(name for run in logged for name in run.log[0]["train"] if name != "total")
+        logged = {place: run for place, run in enumerate(runs) if run.log}  # a run has its colour on all the page
+        named = dict.fromkeys(name for run in logged.values() for name in run.log[0]["train"] if name != "total")
         losses = list(named) or ["loss_2d", "loss_3d"]
         figure = Figure(figsize=(3.8 * len(losses), 3.0))
         for axes, loss in zip(np.atleast_1d(figure.subplots(1, len(losses))), losses, strict=True):
             column = {"loss_2d": 3, "loss_3d": 4}.get(loss)
-            for place, run in enumerate(logged):
+            for place, run in logged.items():
                 epochs = [entry["epoch"] for entry in run.log]
                 for part, width, alpha in (("train", 0.8, 0.6), ("val", 1.8, 1.0)):
                     found = [(entry.get(part) or {}).get(loss) for entry in run.log]
@@ -150,19 +117,6 @@ def _line(axes: Axes, x: Sequence[float], y: Sequence[float], place: int, title:
     axes.plot(x[::step], y[::step], color=color, linestyle=dash, label=title, **look)
 
 
-def _authors_curves(
-    quantity: str, dataset: str, reference: Reference | None
-) -> list[tuple[str, Sequence[float], Sequence[float]]]:
-    if reference is None or quantity not in ("2d", "3d"):
-        return []
-    archive = {"synthhands": "synth_hands_all", "ganerated": "ganerated_all"}.get(dataset)
-    return [
-        (f"author's {experiment}", *evaluation.curves[quantity])
-        for (experiment, name), evaluation in reference.evaluations.items()
-        if name == archive and quantity in evaluation.curves
-    ]
-
-
 def _svg(figure: Figure, name: str, title: str) -> str:
     """Return a figure as an SVG element for the page: its ids made its own, its ink the page's."""
     figure.set_layout_engine("constrained")
@@ -170,6 +124,8 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
+    for place, color in enumerate(SERIES):
+        text = text.replace(color, f"var(--series-{place})")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)

@@ -1,7 +1,8 @@
 """Pictures for the page: best, middle and worst samples with truth and prediction, and one sample's heatmaps."""
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,23 @@ from handdata.evaluation.alignment import align_root_and_scale, true_scale
 from handdata.evaluation.predictions import Predictions, read_predictions
 from handdata.evaluation.results import GalleryItem, SetResult
 from handdata.geometry import apply_affine, compose_affine, crop_affine
+from handdata.pictures.close_up import close_window
+from handdata.pictures.decode import resample_square
 from handdata.pictures.overlay import contact_sheet
+from handdata.progress import track
 from handdata.report.drawings import skeleton_overlay, three_views
+from handdata.report.lead import hands_of
 from handdata.report.runs import Run
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.hand import Hand
+from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
 WEBP_QUALITY = 70
 MAX_CARDS = 360  # on one page: about 14 kB each with their drawings, so that the page stays below 15 MB
-AROUND_CROP = 1.2  # side of the picture shown, relative to the crop that the model saw
+AROUND_CROP = 1.2  # side of the picture shown, relative to the crop that the model saw; a small hand is shown closer
+SHOWN_EACH = 2  # of each kind before the others, which are folded
+LEAST_PX, MOST_PX = 96, 240  # of a picture
 DRAWING_SIDE = 192  # units of a picture's drawing, whatever the canvas; an SVG's pixel edges lie at whole numbers
 _MAP_SIDE = 96  # px of one map of the mosaic
 
@@ -36,7 +44,7 @@ class Card:
     Attributes:
         kind: "best", "median" or "worst".
         sample_id: as in the shards.
-        caption: its errors.
+        caption: its errors, and how much closer than the crop it is shown.
         picture: data URI.
         truth: SVG group of the labels.
         prediction: SVG group of the predicted keypoints.
@@ -54,6 +62,56 @@ class Card:
     views_note: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Samples of one evaluation, drawn.
+
+    Attributes:
+        title: the set, and who predicted it.
+        key: of the page's ids.
+        origin: of the set.
+        hands: whose hands it shows, in words.
+        first: a few of each kind, best to worst.
+        more: the others, folded.
+        note: what the three views of all of them compare, "" where they differ.
+        missing: why there is nothing to see, "" if there is.
+    """
+
+    title: str
+    key: str
+    origin: str
+    hands: str
+    first: tuple[Card, ...]
+    more: tuple[Card, ...]
+    note: str
+    missing: str
+
+
+def galleries(sets: Mapping[str, Sequence[tuple[Run, SetResult]]]) -> list[Gallery]:
+    """Draw the gallery of every scored set, by dataset; the more there are, the fewer samples has each."""
+    count = sum(len(scored) for scored in sets.values())
+    each = min(4, max(1, MAX_CARDS // (3 * max(count, 1))))
+    return [
+        _gallery(run, one, each, f"{name}-{number}") for name in track(sets, "drawing datasets")
+        for number, (run, one) in enumerate(sets[name], start=1)
+    ]  # fmt: skip
+
+
+def _gallery(run: Run, one: SetResult, each: int, key: str) -> Gallery:
+    drawn, missing = cards(run, one, each)
+    notes = {card.views_note for card in drawn}
+    note = notes.pop() if len(notes) == 1 else ""
+    place: dict[str, int] = {}
+    first: list[Card] = []
+    more: list[Card] = []
+    for card in drawn:
+        place[card.kind] = place.get(card.kind, 0) + 1
+        told = replace(card, views_note="") if note else card
+        (first if place[card.kind] <= SHOWN_EACH else more).append(told)
+    return Gallery(title=f"{one.dataset}: {run.column(one)}", key=key, origin=one.origin, hands=hands_of(one),
+                   first=tuple(first), more=tuple(more), note=note, missing=missing)  # fmt: skip
+
+
 def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
     """Draw the gallery of one set.
 
@@ -66,13 +124,15 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
         The cards, and what is missing ("" if nothing).
     """
     if result.augmented:
-        return [], "no pictures: augmented samples are not stored"
+        return [], "augmented samples are not stored"
+    path = run.folder / "predictions.h5"
+    if not path.is_file():
+        return [], f"{path.name} is not in the run's folder; `handdata evaluate {run.name}` writes it"
     try:
         dataset = open_dataset(Path(result.shards), result.split)
-        path = run.folder / "predictions.h5"
-        predictions = _predictions(path, path.stat().st_mtime_ns if path.is_file() else 0)
+        predictions = _predictions(path, path.stat().st_mtime_ns)
     except HanddataError as error:
-        return [], f"no pictures: {error}"
+        return [], str(error).removesuffix(".")
     ids = [value.decode() for value in dataset["sample_id"]]
     row_of = {sample_id: row for row, sample_id in enumerate(ids)}
     seen: dict[str, int] = {}
@@ -84,7 +144,7 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
             shown.add(item.sample_id)
             readout = run.results.readout if run.results else ""
             drawn.append(_card(item, dataset, row_of[item.sample_id], predictions, readout))
-    return drawn, "" if drawn else "no pictures: none of the samples is in the shards any more"
+    return drawn, "" if drawn else "none of the samples is in the shards any more"
 
 
 def mosaic(folder: Path) -> tuple[str, str]:
@@ -128,15 +188,19 @@ def _predictions(path: Path, _changed: int) -> Predictions:
 def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predictions, readout: str) -> Card:
     hand = dataset[sample]
     found = np.flatnonzero((predictions.sample_id == item.sample_id) & np.isin(predictions.dataset, (dataset.name, "")))
-    canvas = dataset.image(sample)
-    side = round(float(hand.crop_box[2] - hand.crop_box[0]) * AROUND_CROP)
-    edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (docs/method.md 3.6)
-    image = np.array(canvas[edge : len(canvas) - edge, edge : len(canvas) - edge])
-    window = np.array([edge, edge, len(canvas) - edge, len(canvas) - edge], float)
-    to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), hand.source_to_image)
     uv, predicted = hand.source.keypoints_2d, np.full((len(KEYPOINTS), 2), np.nan)
     if found.size and readout:
         predicted = predictions.keypoints_2d[readout][found[0]].astype(np.float64)
+    canvas = dataset.image(sample)
+    around = 1.0 if hand.flags & Flag.IMAGE_PADDED else AROUND_CROP  # no black edges
+    side = round(float(hand.crop_box[2] - hand.crop_box[0]) * around)
+    edge = max((len(canvas) - side) // 2, 0)  # the crop lies in the middle of its canvas (docs/method.md 3.6)
+    crop = np.array([edge, edge, len(canvas) - edge, len(canvas) - edge], float)
+    points = apply_affine(hand.source_to_image, np.concatenate([uv, predicted]))
+    window = close_window(points, crop)
+    closer = float((crop[2] - crop[0]) / (window[2] - window[0]))
+    pixels = int(np.clip(round(float(window[2] - window[0])), LEAST_PX, MOST_PX))
+    to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), hand.source_to_image)
     views, note = _views(hand, predictions, found)
     errors = [
         f"{name} {value:.3f}" for name, value in (("2D", item.error_2d), ("3D", item.error_3d)) if value is not None
@@ -144,8 +208,8 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
     return Card(
         kind=item.kind,
         sample_id=item.sample_id,
-        caption=", ".join(errors),
-        picture=data_uri(image),
+        caption=", ".join([*errors, *([f"{closer:.1f}x closer"] if closer > 1.1 else [])]),
+        picture=data_uri(resample_square(canvas, window, pixels)),
         truth=skeleton_overlay(apply_affine(to_drawing, uv) + 0.5),
         prediction=skeleton_overlay(apply_affine(to_drawing, predicted) + 0.5),
         views=views,

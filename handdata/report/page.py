@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -18,12 +18,15 @@ from handdata.evaluation import metrics
 from handdata.evaluation.results import QUANTITIES, SetResult
 from handdata.files.whole import write_text
 from handdata.paths import BACKGROUNDS, DataRoot
-from handdata.progress import say, track
+from handdata.progress import say
 from handdata.report import figures, gallery, summaries
 from handdata.report.cells import TABLES
+from handdata.report.curves import AXES, Plots, pck_plots, series_of
 from handdata.report.drawings import error_skeleton
 from handdata.report.fits import fits_table
+from handdata.report.folding import Folded, fold
 from handdata.report.formats import to_latex, to_markdown, to_tidy_csv
+from handdata.report.lead import hands_of, run_cards
 from handdata.report.models import models_table
 from handdata.report.published import CAVEATS
 from handdata.report.reference import Reference
@@ -39,16 +42,30 @@ _SKELETON_SCALE = {"2d": 0.1, "3d": 0.5}  # the error drawn darkest; about three
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetPart:
-    """What the page says of one dataset."""
+    """What the page says of one dataset: curves on top, the rest below.
+
+    Attributes:
+        name: of the dataset.
+        hands: whose hands its scored sets show, in words.
+        lead: the PCK curves that the page opens with.
+        curves: the others.
+        anchors: published areas beside ours, "" where none is published.
+        skeletons: error by keypoint: caption, drawing.
+        tables: protocols, groups and subsets.
+    """
 
     name: str
-    protocols: Table
-    groups: Table
-    subsets: Table
-    curves: list[Markup]
-    anchors: Markup
-    skeletons: list[tuple[str, Markup]]  # caption, drawing
-    galleries: list[tuple[str, str, list[gallery.Card], str]]  # run and split, origin, cards, what is missing
+    hands: str
+    lead: Plots
+    curves: Plots
+    anchors: str
+    skeletons: list[tuple[str, str]]
+    tables: tuple[Table, Table, Table]
+
+    @property
+    def folded(self) -> tuple[Folded, ...]:
+        """Its tables as the page shows them."""
+        return tuple(fold(table, rows=place == 0) for place, table in enumerate(self.tables))
 
 
 def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference: Reference | None = None) -> Path:
@@ -74,21 +91,25 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         fits_table(runs),
     ]
     sets = summaries.by_dataset(runs)
-    parts = [_dataset_part(name, sets[name], _each(sets), reference) for name in track(sets, "drawing datasets")]
+    parts = [_dataset_part(name, sets[name], runs, reference) for name in sets]
     lead = summary_lines(runs, reference)
     context = {
         "title": TITLE,
         "drawing_side": gallery.DRAWING_SIDE,
-        "lead": lead,
+        "lead": lead[0],
+        "found": lead[1:],
         "rendered": any(one.origin == "rendered" for _, one in summaries.scored_sets(runs)),
-        "overview": overview,
-        "thesis": [datasets_table, *thesis],
+        "cards": run_cards(runs),
+        "galleries": gallery.galleries(sets),
+        "overview": fold(overview),
+        "datasets": fold(datasets_table),
+        "thesis": [fold(table) for table in thesis],
         "parts": parts,
-        "learning": Markup(figures.learning_figure(runs)) if any(run.log for run in runs) else "",  # noqa: S704 our own SVG
-        "extra": [table for table in extra if table.rows],
+        "learning": figures.learning_figure(runs) if any(run.log for run in runs) else "",
+        "extra": [fold(table) for table in extra if table.rows],
         "mosaics": [(run.name, *gallery.mosaic(run.folder)) for run in runs],
         "bones": _bones(datasets),
-        "definitions": summaries.protocols_explained(),
+        "definitions": fold(summaries.protocols_explained()),
         "caveats": CAVEATS,
         "provenance": [_provenance(run) for run in runs],
         "missing": [*missing_lines(runs), *unopened],
@@ -98,7 +119,7 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         overview,
         datasets_table,
         *thesis,
-        *(t for p in parts for t in (p.protocols, p.groups, p.subsets)),
+        *(table for part in parts for table in part.tables),
         *extra,
     ]
     filled = [table for table in all_tables if table.rows]
@@ -116,9 +137,22 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
 
 def render(context: Mapping[str, Any]) -> str:
     """Return the page's HTML; every text is escaped, an unknown name in the template is an error."""
-    source = (resources.files("handdata.report") / "page.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(source).render(context)
+    environment = Environment(
+        loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["code"] = _code
+    return environment.get_template("page.html").render(context)
+
+
+def _template(name: str) -> str:
+    return (resources.files("handdata.report") / name).read_text(encoding="utf-8")
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML, what stands between backticks as code."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
 
 
 def summary_lines(runs: Sequence[Run], reference: Reference | None) -> list[str]:
@@ -176,8 +210,9 @@ def missing_lines(runs: Sequence[Run]) -> list[str]:
     return lines if runs else ["no runs: train one with `handdata train`, or start with `handdata demo`"]
 
 
-def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Reference | None) -> DatasetPart:
-    quantities = [q for q in ("2d", "3d", "3d_mm", "2d_px") if any(q in one.curves for _, one in sets)]
+def _dataset_part(name: str, sets: Sequence[Scored], runs: Sequence[Run], reference: Reference | None) -> DatasetPart:
+    held = [quantity for quantity in AXES if any(quantity in one.curves for _, one in sets)]
+    first = [quantity for quantity in ("2d", "3d_mm" if "3d_mm" in held else "3d") if quantity in held]
     drawings = []
     for run, one in sets:
         for quantity in ("2d", "3d"):
@@ -185,17 +220,19 @@ def _dataset_part(name: str, sets: Sequence[Scored], each: int, reference: Refer
             if table.total_micro is not None:
                 caption = f"{run.column(one)}: {quantity.upper()} error, {QUANTITIES[quantity]}"
                 svg = error_skeleton(table, _SKELETON_SCALE[quantity], QUANTITIES[quantity], html.escape(caption))
-                drawings.append((caption, Markup(svg)))  # noqa: S704 our own SVG
-    galleries = [(run.column(one), one.origin, *gallery.cards(run, one, each)) for run, one in sets]
+                drawings.append((caption, svg))
     return DatasetPart(
         name=name,
-        protocols=summaries.protocol_table(name, sets),
-        groups=summaries.group_table(name, sets),
-        subsets=summaries.subset_table(name, sets),
-        curves=[Markup(figures.pck_figure(quantity, sets, reference)) for quantity in quantities],  # noqa: S704
-        anchors=Markup(figures.anchor_figure(name, sets)),  # noqa: S704
+        hands=" and ".join(dict.fromkeys(hands_of(one) for _, one in sets)),
+        lead=pck_plots(first, sets, series_of(runs), reference),
+        curves=pck_plots([quantity for quantity in held if quantity not in first], sets, series_of(runs), reference),
+        anchors=figures.anchor_figure(name, sets),
         skeletons=drawings,
-        galleries=galleries,
+        tables=(
+            summaries.protocol_table(name, sets),
+            summaries.group_table(name, sets),
+            summaries.subset_table(name, sets),
+        ),
     )
 
 
@@ -207,13 +244,7 @@ def _shard_folders(runs: Sequence[Run], data_root: DataRoot) -> list[Path]:
     return [folders[name] for name in sorted(folders)]
 
 
-def _each(sets: Mapping[str, Sequence[Scored]]) -> int:
-    """Return how many samples of each kind a gallery shows, so that the page stays small."""
-    galleries = sum(len(scored) for scored in sets.values())
-    return min(4, max(1, gallery.MAX_CARDS // (3 * max(galleries, 1))))
-
-
-def _bones(datasets: Sequence[Dataset]) -> Markup:
+def _bones(datasets: Sequence[Dataset]) -> str:
     """Draw the bone-length ratios of every dataset that labels full hands (thesis, Fig. 4.5); "" with none."""
     ratios = {}
     for dataset in datasets:
@@ -221,7 +252,7 @@ def _bones(datasets: Sequence[Dataset]) -> Markup:
         values = metrics.bone_ratios(points)
         if np.isfinite(values).any():
             ratios[dataset.name] = values.tolist()
-    return Markup(figures.bone_figure(ratios)) if ratios else Markup("")  # noqa: S704 our own SVG
+    return figures.bone_figure(ratios) if ratios else ""
 
 
 def _some_poses(dataset: Dataset) -> NDArray[np.float64]:

@@ -139,12 +139,12 @@ def read_run(folder: Path) -> Run:
     log = read_json_lines(folder / "log.jsonl", _FILE) if (folder / "log.jsonl").is_file() else []
     config, shards = _object(folder / "config.json"), _object(folder / "shards.json")
     _check(folder, config, log)
-    missing = {
-        "config.json": f"handdata train --name {folder.name}",
-        "log.jsonl": f"handdata train --name {folder.name}",
-        "results.json": f"handdata evaluate {folder.name}",
-        "predictions.h5": f"handdata evaluate {folder.name}",
-    }
+    train, evaluate = f"handdata train --name {folder.name}", f"handdata evaluate {folder.name}"
+    trained = any((folder / name).is_file() for name in ("config.json", "log.jsonl", "environment.json", "shards.json"))
+    missing = (
+        {"config.json": train, "log.jsonl": train} if trained or results is None else {}
+    )  # else weights from elsewhere
+    missing |= {"results.json": evaluate, "predictions.h5": evaluate}
     return Run(
         name=folder.name,
         folder=folder,

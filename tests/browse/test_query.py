@@ -8,9 +8,10 @@ import pytest
 from handdata.browse.browsing import Browsing
 from handdata.browse.columns import FLAG_WORDS
 from handdata.browse.query import Query, parse_query
-from handdata.check.canvases import ROOM, close_up
+from handdata.check.canvases import close_up
 from handdata.errors import ConfigError, HanddataError
 from handdata.paths import DataRoot
+from handdata.pictures.close_up import ROOM
 from handdata.shards.dataset import open_dataset
 from handdata.shards.hand import Hand
 from handdata.shards.schema import Flag
