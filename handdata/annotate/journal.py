@@ -48,7 +48,7 @@ class Journal:
         self.path = path
         self._pictures = pictures
         header = _header(pictures, of)
-        self.entries = _read(path, header, pictures) if path.exists() else []
+        self.entries = _read(path, header, pictures, mends=True) if path.exists() else []
         fresh = not path.exists() or path.stat().st_size == 0
         self._file: FileIO = path.open("ab", buffering=0)
         if fresh:
@@ -56,17 +56,8 @@ class Journal:
             sync_folder(path.parent)
 
     def replay(self, history: History[Any]) -> None:
-        """Make the edits again that the journal holds.
-
-        Raises:
-            DataError: one that does not fit, or a journal that says something, but of none of the pictures.
-        """
-        for number, entry in enumerate(self.entries, start=2):
-            try:
-                history.apply(entry)
-            except (ValueError, TypeError) as error:
-                where, fix = f"{self.path}:{number}", "Restore the journal from a copy."
-                raise DataError(where, expected="an edit of this sequence", got=str(error), fix=fix) from error
+        """Make the edits again that the journal holds; errors as of `replayed`."""
+        _replay(self.entries, history, self.path)
         require_some(self.entries, self._pictures, self.path)
 
     def append(self, entry: dict[str, Any]) -> None:
@@ -96,6 +87,26 @@ class Journal:
         self.close()
 
 
+def replayed(path: Path, pictures: Pictures, of: str, history: History[Any]) -> None:
+    """Make the edits again that a journal holds, which stays as it is; whoever works on it may go on meanwhile.
+
+    Raises:
+        DataError: one that does not fit, or a journal that says something, but of none of the pictures.
+    """
+    entries = _read(path, _header(pictures, of), pictures, mends=False)
+    _replay(entries, history, path)
+    require_some(entries, pictures, path)
+
+
+def _replay(entries: list[dict[str, Any]], history: History[Any], path: Path) -> None:
+    for number, entry in enumerate(entries, start=2):
+        try:
+            history.apply(entry)
+        except (ValueError, TypeError) as error:
+            where, fix = f"{path}:{number}", "Restore the journal from a copy."
+            raise DataError(where, expected="an edit of this sequence", got=str(error), fix=fix) from error
+
+
 def _header(pictures: Pictures, of: str) -> dict[str, Any]:
     size = {} if pictures.sizes else {"width": pictures.width, "height": pictures.height}
     return {"journal": VERSION, **({} if of == BOXES else {"of": of}), "folder": pictures.folder, **size}
@@ -113,15 +124,15 @@ def _counted_header(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, header: dict[str, Any], pictures: Pictures) -> list[dict[str, Any]]:
-    """Return the entries of a journal, by file name.
+def _read(path: Path, header: dict[str, Any], pictures: Pictures, *, mends: bool) -> list[dict[str, Any]]:
+    """Return the entries of a journal, by file name; if it `mends`, half a last line and version 1 go from the file.
 
     Raises:
         DataError: a line that is no edit, or a journal of other pictures.
     """
     data = read_bytes(path, _LINE)
     whole = data.rfind(b"\n") + 1
-    if whole < len(data):
+    if mends and whole < len(data):
         os.truncate(path, whole)
     lines = [_parse(line, f"{path}:{number}") for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1)]
     if not lines:
@@ -134,7 +145,8 @@ def _read(path: Path, header: dict[str, Any], pictures: Pictures) -> list[dict[s
             raise DataError(f"{path}:1[{key}]", expected=str(value), got=str(stated.get(key)), fix=fix)
     if counted:
         lines = [header, *(_by_name(line, pictures, f"{path}:{n}") for n, line in enumerate(lines[1:], start=2))]
-        write_text(path, "".join(_line(line).decode() for line in lines))
+        if mends:
+            write_text(path, "".join(_line(line).decode() for line in lines))
     return lines[1:]
 
 

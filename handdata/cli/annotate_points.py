@@ -83,7 +83,8 @@ def annotate_command(
       handdata annotate dexter/Grasp2 --export cvat > Grasp2.xml
       handdata annotate data/shards/rhd --ids wrong.txt
     """
-    from handdata.annotate.keypoints.session import PointSession
+    from handdata.annotate.keypoints.labels import export_text, read_labels
+    from handdata.annotate.keypoints.session import PointSession, read_marks
 
     if (Path(source) / INDEX).is_file() or any(Path(source).glob("*.h5")):
         if root or stills or hand or export_kind or import_path:
@@ -96,17 +97,12 @@ def annotate_command(
     found, others = _open(data_root, source, root)
     path, linked = out or found.out, not stills and len(set(found.pictures.sizes)) < 2
     if export_kind:
-        session = PointSession(found.pictures, path, linked=linked)
-        try:
-            sys.stdout.write(session.text(export_kind))
-        finally:
-            session.close()
+        sys.stdout.write(export_text(export_kind, read_marks(found.pictures, path), found.pictures, path.stem))
         return
     with page_packages("annotate", WITHOUT_PAGE):
         from handdata.annotate.server import serve
         from handdata.serving.local import listen
 
-    from handdata.annotate.keypoints.labels import read_labels
     from handdata.annotate.keypoints.page_state import PointPlace
     from handdata.annotate.worker import Worker
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from handdata.annotate.edited import EditedSequence
-from handdata.annotate.history import Codec
-from handdata.annotate.journal import KEYPOINTS
+from handdata.annotate.history import Codec, History
+from handdata.annotate.journal import KEYPOINTS, replayed
 from handdata.annotate.keypoints import edits
 from handdata.annotate.keypoints.cells import PLACES, FrameCell, HandCell
 from handdata.annotate.keypoints.found import Finder
@@ -22,7 +22,7 @@ from handdata.annotate.keypoints.marks import (
     is_place,
 )
 from handdata.annotate.pictures import Pictures
-from handdata.errors import ConfigError, HanddataError
+from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.files.whole import write_text
 from handdata.skeleton import KEYPOINTS as NAMES
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
@@ -291,6 +291,24 @@ class PointSession(EditedSequence[FrameMark]):
         with self._mutex:
             finish()
         return True
+
+
+def read_marks(pictures: Pictures, path: Path) -> dict[int, FrameMark]:
+    """Return what was said of pictures, by the journal beside a file of labels or else by the file; write nothing.
+
+    Raises:
+        MissingError: neither is there.
+        DataError: of other pictures, or damaged.
+    """
+    journal, history = path.with_suffix(".journal"), History(pictures.names, FRAME_CODEC)
+    if journal.exists():
+        replayed(journal, pictures, KEYPOINTS, history)
+    if history.done or history.undone:
+        return history.marks
+    if not path.exists():
+        fix = "Open the pictures without --export and place some."
+        raise MissingError(path, expected="keypoints to export", got="no such file", fix=fix)
+    return read_labels(path, pictures)
 
 
 def check_points(ks: Iterable[int]) -> None:
