@@ -8,7 +8,7 @@ import click
 
 from handdata.cli.columns import columns
 from handdata.cli.complete import complete_protocol, complete_run, complete_shards
-from handdata.cli.lens import LENS, lens_and_size, lens_options
+from handdata.cli.lens import LENS, lens_of, lens_options, said_size
 from handdata.cli.options import (
     INDEX,
     data_root_option,
@@ -203,7 +203,7 @@ def _placing(
         return None
     if augmented:
         raise click.UsageError("--augmented gives no millimetres: its views have no camera.")
-    lens, size = lens_and_size(focal, fov, camera, hand_size, trained=hand_size_of(run))
+    lens, size = lens_of(focal, fov, camera), said_size(hand_size, hand_size_of(run))
     by = "the camera given" if lens else "each picture's own camera"
     say(f"millimetres rest on {by} and {size.mm:g} +- {size.sd_mm:g} mm from wrist to middle knuckle: {size.source}")
     return Placing(size=size, lens=lens)

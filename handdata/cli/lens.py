@@ -38,34 +38,33 @@ def lens_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def lens_and_size(
-    focal: float | None,
-    fov: float | None,
-    camera: Path | None,
-    hand_size: str | None,
-    *,
-    trained: "Size | None" = None,
-    needs_camera: bool = False,
-) -> "tuple[Lens | None, Size]":
-    """Return what the camera, None where nothing is said of it, and the hand are said to be.
-
-    Without a hand size it is `trained`, that of the model's training hands, and without that the adults'.
+def lens_of(focal: float | None, fov: float | None, camera: Path | None) -> "Lens | None":
+    """Return what the camera is said to be; None where nothing is said of it.
 
     Raises:
-        UsageError: more than one camera; a hand size and no camera where one is needed.
-        BadParameter: a hand size that is neither mm nor a word for one.
+        UsageError: more than one camera.
     """
-    from handdata.model.place import Lens, read_lens, size_of
+    from handdata.model.place import Lens, read_lens
 
     given = [name for name, value in (("--focal", focal), ("--fov", fov), ("--camera", camera)) if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"give one of {', '.join(given)}.")
-    if needs_camera and hand_size is not None and not given:
-        raise click.UsageError("--hand-size goes with --focal, --fov or --camera.")
+    if camera is not None:
+        return read_lens(camera)
+    return Lens(focal_px=focal, fov_deg=fov) if given else None
+
+
+def said_size(hand_size: str | None, trained: "Size | None") -> "Size":
+    """Return what the hand is said to be.
+
+    Where nothing is said it is `trained`, the size of the model's training hands, and without that the adults'.
+
+    Raises:
+        BadParameter: neither mm nor a word for a size.
+    """
+    from handdata.model.place import size_of
+
     try:
-        size = size_of(hand_size, trained)
+        return size_of(hand_size, trained)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--hand-size") from error
-    if camera is not None:
-        return read_lens(camera), size
-    return Lens(focal_px=focal, fov_deg=fov) if given else None, size

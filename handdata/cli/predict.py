@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.complete import complete_run
-from handdata.cli.lens import lens_and_size, lens_options
+from handdata.cli.lens import lens_of, lens_options, said_size
 from handdata.cli.options import data_root_option, run_path
 from handdata.cli.predict_job import PredictJob, picture_files, predict_pictures, predict_video
 from handdata.errors import MissingError
@@ -16,6 +16,7 @@ from handdata.pictures.kinds import SUFFIXES
 
 if TYPE_CHECKING:
     from handdata.annotate.tracker import TrackerKind
+    from handdata.model.place import Lens
     from handdata.track.tables import TableKind
 
 OWN = "compact"  # weights that come with the package
@@ -145,7 +146,7 @@ def predict_command(
       handdata predict best --onnx best.onnx
     """
     from handdata.model.model import Model
-    from handdata.model.place import read_person, size_of
+    from handdata.model.place import read_person
     from handdata.model.released import find_trained
     from handdata.track.video import is_video
 
@@ -153,19 +154,19 @@ def predict_command(
     if not sources and not onnx:
         raise click.UsageError("give pictures or a video, or --onnx FILE.")
     _check_boxes(box, boxes)
-    lens, _ = lens_and_size(focal, fov, camera, hand_size, needs_camera=True)
-    if fit and lens is None:
-        raise click.UsageError("--fit goes with --focal, --fov or --camera.")
+    lens = lens_of(focal, fov, camera)
+    _check_camera(lens, hand_size=hand_size is not None, fit=fit)
     _check_person(person, has_lens=lens is not None, of_video=bool(fps) or any(map(is_video, sources)))
     folder = run_path(data_root, Path(model_name))
     trained = find_trained(folder)
+    size = said_size(hand_size, trained.size)
     if onnx:
         from handdata.model.onnx import write_onnx
 
         click.echo(write_onnx(onnx, trained, rule), err=bool(sources))
         if not sources:
             return
-    model, size = Model(trained, device), size_of(hand_size, trained.size)
+    model = Model(trained, device)
     job = PredictJob(
         model=model,
         side=hand or model.side_unless_told,
@@ -191,6 +192,12 @@ def predict_command(
         predict_video(job, frames, every=every, fps=fps, table=table)
     else:
         predict_pictures(job, [Path(source) for source in sources])
+
+
+def _check_camera(lens: "Lens | None", **asked: bool) -> None:
+    """Refuse what takes a camera where none is given."""
+    for name in (name for name, wanted in asked.items() if wanted and lens is None):
+        raise click.UsageError(f"--{name.replace('_', '-')} goes with --focal, --fov or --camera.")
 
 
 def _check_person(person: Path | None, *, has_lens: bool, of_video: bool) -> None:

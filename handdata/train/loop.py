@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -112,7 +112,7 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
     state = build(config, device, job.init_from, datasets=train_set.names)
     if job.resume:
         resume(state, run.path, config)
-    state.size = size_trained_on(train_set.datasets, config.adapt.target) or state.size
+    state.measure_size = partial(size_trained_on, train_set.datasets, config.adapt.target)
     wait()  # nobody writes before everybody has read
     if rank() == 0:
         begin(job, run, state, train_set, val_set, device)

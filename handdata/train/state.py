@@ -1,7 +1,7 @@
 """What changes while training: made from a recipe, filled from weights or a checkpoint, saved again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class State:
     """Everything of a training that a checkpoint holds, and the network as it is called.
 
     `weights` are those of the terms, `network` is the plain one, `trained` the same spread over processes;
-    `objective` calls that, compiled where wanted; `size` is that of the hands that are trained on.
+    `objective` calls that, compiled where wanted; `size` is that of the hands that are trained on, by `measure_size`
+    when it is first saved, since that reads a label of every hand.
     """
 
     family: Family
@@ -50,6 +51,7 @@ class State:
     frozen: bool
     reversal: Reversal | None = None
     size: Size | None = None
+    measure_size: Callable[[], Size | None] | None = None
     position: checkpoint.Position = field(default_factory=checkpoint.Position)
 
     @property
@@ -65,6 +67,8 @@ class State:
 
     def save(self, path: Path, config: Config, *, resumable: bool) -> None:
         """Write a checkpoint folder."""
+        if self.measure_size is not None:
+            self.size, self.measure_size = self.measure_size() or self.size, None
         self.position.schedule = self.schedule.state()
         self.position.scaler = dict(self.scaler.state_dict())
         self.position.average_steps = self.average.steps if self.average else 0

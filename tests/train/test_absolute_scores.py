@@ -17,6 +17,7 @@ from handdata.model.place import Lens, place
 from handdata.report.fits import fits_table
 from handdata.report.runs import read_run
 from handdata.shards.dataset import open_dataset
+from handdata.train import loop
 from handdata.train.loop import train
 from handdata.train.placing import Placing, size_trained_on
 from handdata.train.state import build
@@ -178,6 +179,17 @@ def test_a_run_keeps_the_size_of_its_training_hands_and_rests_on_it_unless_told(
     hd.evaluate(root / "runs/one", folder, split="val", device="cpu", hand_size="trained")
     assert read_predictions(root / "runs/one/predictions.h5").options["hand_size_mm"] == kept.mm
     assert evaluate(run, "--hand-size", "adult").stderr.count("adults, joint centres") == 1
+
+
+def test_the_size_of_the_hands_is_measured_after_the_first_step(run, tmp_path, monkeypatch):
+    _, folder = run
+    order, step, size = [], loop.step, loop.size_trained_on
+    monkeypatch.setattr(loop, "step", lambda *given, **more: order.append("step") or step(*given, **more))
+    monkeypatch.setattr(loop, "size_trained_on", lambda *given: order.append("size") or size(*given))
+    loop.train(job_of(tiny("best-smoke", "loop.epochs=1"), [folder], tmp_path / "run"))
+
+    assert order[0] == "step"
+    assert order.count("size") == 1
 
 
 def test_a_training_without_millimetres_keeps_the_size_of_what_it_starts_from(run):
