@@ -130,7 +130,8 @@ def convert_one(name: str, data_root: DataRoot, asked: dict[str, Any]) -> dict[s
     notes.append(f", {result.num_kept} kept from before" if result.num_kept else "")
     notes.append("" if result.complete else "; other jobs of the array still have shards to write")
     shards = "1 shard" if result.num_shards == 1 else f"{result.num_shards} shards"
-    line = f"{name}: {result.num_samples} samples in {shards} -> {out}{''.join(notes)}"
+    samples = "1 sample" if result.num_samples == 1 else f"{result.num_samples} samples"
+    line = f"{name}: {samples} in {shards} -> {out}{''.join(notes)}"
     return {
         "line": line,
         "dataset": name,

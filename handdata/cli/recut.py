@@ -139,6 +139,6 @@ def split_command(data_root: DataRoot, path: str, *, out: Path, by: str, seed: i
     from handdata.shards.dataset import open_dataset
 
     data = open_dataset(shard_folder(data_root, path))
-    new = recut(data, out, split_of=resplit(data, parse_split_by(by) or SplitBy("random"), seed))
+    new = recut(data, out, split_of=resplit(data, parse_split_by(by, "--by") or SplitBy("random"), seed))
     counts = ", ".join(f"{split} {int((new['split'] == split).sum())}" for split in ("train", "val", "test"))
     click.echo(f"{len(new)} samples -> {out}: {counts}")

@@ -57,7 +57,7 @@ def recut(
         ('train', 'val')
     """
     out = Path(out)
-    if by is not None and (asked := parse_split_by(by)) is not None:
+    if by is not None and (asked := parse_split_by(by, "by")) is not None:
         split_of = resplit(data, asked, seed)
     names = list(dict.fromkeys(data["dataset"].tolist()))
     if not len(data):

@@ -7,12 +7,12 @@ picture's width and height. One class: a mirrored hand would be of another, and 
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
 from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, lies_in, with_palm
@@ -27,6 +27,7 @@ from handdata.skeleton import NUM_KEYPOINTS
 KIND, SIGN = "YOLO pose", "a data.yaml with kpt_shape"
 OURS = "# handdata: the names of the pictures are sample ids"
 _FILE = Wanted(what="data.yaml", fix="See docs/custom.md.")
+_LIST = Wanted(what="list of pictures", fix="See docs/custom.md.", largest=LARGE)
 _ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LARGE)
 
 
@@ -88,11 +89,21 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     root = root if root.is_dir() else path.parent
     rows: list[LabelRow] = []
     empty = 0
-    for split, image in _images(root, facts):
+    places = {split: _places(text, split) for split in SPLITS}
+    named = [(split, name) for split, listed in places.items() for name in listed]
+    absent = [f"{split}: {name}" for split, name in named if _found(root, name) is None]
+    if len(absent) == len(named):
+        fix = f"They are looked for in {root}: put data.yaml beside the folders it names."
+        expected = "a folder of pictures, or a .txt that lists them"
+        raise MissingError(f"{path}[train]", expected=expected, got="; ".join(absent) or "none", fix=fix)
+    for split, image in _images(root, places):
         found = list(_hands(root, image, split, shape[1], own=text.startswith(OURS), names=_names(text)))
         empty += not found
         rows += found
-    left_out = {"pictures without a hand": empty}
+    left_out = {
+        "pictures without a hand": empty,
+        f"places of pictures that are not there ({'; '.join(absent)})": len(absent),
+    }
     return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out, order="base-first", pictures=root)
 
 
@@ -112,19 +123,42 @@ def _names(text: str) -> dict[int, str]:
     return dict(enumerate(re.findall(r"[A-Za-z_][\w -]*", body)))
 
 
-def _images(root: Path, facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _places(text: str, split: str) -> list[str]:
+    """Return what data.yaml names for a split: a folder, a .txt of pictures, or several of them."""
+    match = re.search(rf"^{split}:[ \t]*([^\n]*)((?:\n[ \t]*- [^\n]*)*)", text, re.MULTILINE)
+    if match is None:
+        return []
+    value = match[1].split(" #")[0].strip()
+    listed = value[1:-1].split(",") if value.startswith("[") else [value] if value else match[2].split("\n")
+    return [name for part in listed if (name := part.strip().removeprefix("- ").strip().strip("\"'"))]
+
+
+def _found(root: Path, named: str) -> str | None:
+    """Return where a named place is, from the root; files made elsewhere say ../train/images of train/images."""
+    return next((place for place in (named, named.removeprefix("../")) if (root / place).exists()), None)
+
+
+def _images(root: Path, places: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
     """Yield the split and the path of every picture; one that two splits name is of the first."""
     seen: set[str] = set()
-    for split in SPLITS:
-        named = facts.get(split, "").strip("\"'")
-        folder = root / named
-        if not named or not folder.is_dir():
-            continue
-        for name in sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
-            image = os.path.normpath(f"{named}/{name}")
-            if image not in seen:
-                seen.add(image)
-                yield split, image
+    for split, listed in places.items():
+        for named in listed:
+            place = _found(root, named)
+            for image in [] if place is None else _pictures(root, place):
+                if image not in seen:
+                    seen.add(image)
+                    yield split, image
+
+
+def _pictures(root: Path, place: str) -> list[str]:
+    """Return the pictures of a folder, or those of a list, whose lines begin with ./ beside the list."""
+    path = root / place
+    if path.is_dir():
+        names = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        return [os.path.normpath(f"{place}/{name}") for name in names]
+    lines = [line.strip() for line in read_text(path, _LIST).split("\n") if line.strip()]
+    beside = PurePosixPath(place).parent
+    return [os.path.normpath(beside / line if line.startswith("./") else line) for line in lines]
 
 
 def _hands(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
 from handdata.exchange.pictures import file_key, id_of_key
 from handdata.skeleton import INDEX, KEYPOINTS
@@ -89,6 +89,35 @@ def test_a_yolo_picture_without_a_hand_is_counted(tmp_path):
     picture(tmp_path / "images/train/b.png")
 
     assert "left out: 1 pictures without a hand" in plan_of("custom", tmp_path, annotations=table).warnings
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["../images/train", "[images/train, images/more]", "\n  - images/train\n  - images/more", "lists/train.txt"],
+    ids=["one folder up", "in brackets", "one below another", "a list"],
+)
+def test_yolo_places_of_pictures(tmp_path, named):
+    """One folder up is how Roboflow writes folders that lie beside its data.yaml; Ultralytics reads all of them."""
+    table = yolo(tmp_path, [yolo_row(uv(), np.full(21, 2))], train=named, test="../images/test")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("./../images/train/a.png\n")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert [(item.split, item.image) for item in plan.items] == [("train", "images/train/a.png")]
+    assert any(
+        "places of pictures that are not there" in line and "test: ../images/test)" in line for line in plan.warnings
+    )
+
+
+def test_yolo_without_its_pictures_is_refused(tmp_path, refused):
+    table = yolo(tmp_path, [], train="../elsewhere", val="[]")
+
+    said = refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+    assert said.startswith(
+        f"{table}[train]: expected a folder of pictures, or a .txt that lists them, got train: ../elsewhere."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ CVAT

@@ -30,8 +30,8 @@ class SplitBy:
     test: float = 0.1
 
 
-def parse_split_by(text: str) -> SplitBy | None:
-    """Read `way[:val/test]`; None for an empty text.
+def parse_split_by(text: str, asked: str = "--split-by") -> SplitBy | None:
+    """Read `way[:val/test]`; None for an empty text. `asked` is the option's name.
 
     Raises:
         ConfigError: it is something else.
@@ -40,9 +40,13 @@ def parse_split_by(text: str) -> SplitBy | None:
         return None
     match = re.fullmatch(r"(\w+)(?::(\d*\.?\d+)/(\d*\.?\d+))?", text)
     shares = (float(match[2]), float(match[3])) if match and match[2] else (0.1, 0.1)
-    if match is None or match[1] not in (*WAYS, *SPLITS) or sum(shares) >= 1 or (match[1] in SPLITS and match[2]):
+    if match is None or match[1] not in (*WAYS, *SPLITS) or (match[1] in SPLITS and match[2]):
         expected = f"{', '.join(WAYS)}, with or without shares as in random:0.1/0.1, or one of {', '.join(SPLITS)}"
-        raise ConfigError("--split-by", expected=expected, got=text)
+        raise ConfigError(asked, expected=expected, got=text)
+    if sum(shares) >= 1:
+        raise ConfigError(
+            asked, expected="shares of val and test that leave some for train, below 1 together", got=text
+        )
     return SplitBy(match[1], *shares)
 
 
