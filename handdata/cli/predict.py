@@ -1,6 +1,7 @@
 """handdata predict: a trained model on pictures and videos."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,7 @@ OWN = "compact"  # weights that come with the package
     help="Format of a video's table, one row per hand and frame.",
 )
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
+@click.option("--json", "as_json", is_flag=True, help="Print the keypoints of pictures on a terminal too.")
 @data_root_option
 @click.pass_obj
 def predict_command(
@@ -119,6 +121,7 @@ def predict_command(
     overlay: bool,
     table: "TableKind",
     device: str,
+    as_json: bool,
 ) -> None:
     """Find hands and their 21 keypoints in SOURCES with the model of RUN, a run's name or folder.
 
@@ -126,8 +129,8 @@ def predict_command(
     address of a stream. If the first word is one of these, RUN is left out and the weights that come with the package
     are used: compact.
 
-    Pictures: the keypoints go to standard output as JSON, in pixels of each picture and as normalised 3D, and copies
-    of the pictures with the skeletons drawn go to a folder. A detector finds the hands, or --box or --boxes says where.
+    Pictures: the keypoints go to standard output as JSON (on a terminal: a line per hand), in pixels of each picture
+    and as normalised 3D, and copies of the pictures with the skeletons drawn go to a folder. A detector finds the hands, or --box or --boxes says where.
     Where the detector finds none, the largest centred square is a hand if the model says so.
     A video: hands are followed from frame to frame and smoothed; hands.jsonl, hands.csv and overlay.mp4 go to the
     folder. Ctrl-C ends a video early and keeps what was found.
@@ -191,7 +194,7 @@ def predict_command(
         frames = picture_files([Path(source) for source in sources])
         predict_video(job, frames, every=every, fps=fps, table=table)
     else:
-        predict_pictures(job, [Path(source) for source in sources])
+        predict_pictures(job, [Path(source) for source in sources], as_json=as_json or not sys.stdout.isatty())
 
 
 def _check_camera(lens: "Lens | None", **asked: bool) -> None:

@@ -93,8 +93,8 @@ class PredictJob:
         return None if lens is None else lambda image: lens.intrinsics(image.shape[1], image.shape[0])
 
 
-def predict_pictures(job: PredictJob, given: Sequence[Path]) -> None:
-    """Write overlays to `job.out` and the keypoints as JSON to standard output."""
+def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -> None:
+    """Write overlays to `job.out` and the keypoints as JSON, or a line per hand, to standard output."""
     from handdata.model.fit import fit_hands
     from handdata.model.found import as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.place import place
@@ -126,6 +126,18 @@ def predict_pictures(job: PredictJob, given: Sequence[Path]) -> None:
             bar.advance()
     hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
     say(f"{hands_found} in {_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
+    _tell(job, bare)
+    if as_json:
+        print_json(predictions_json(job.model.trained, samples, job.size if job.lens else None))
+    elif samples:
+        click.echo("\n".join(map(_line, samples)))
+        say("their keypoints: the same command with --json, or with > FILE")
+
+
+def _tell(job: PredictJob, bare: Sequence[str]) -> None:
+    """Say where no hand was found, and what the boxes and millimetres rest on."""
+    from handdata.progress import say
+
     if bare:
         shown = ", ".join(bare[:5]) + (" and others" if len(bare) > 5 else "")
         say(f"no hand found in {_pictures(len(bare))}: {shown}. Say where one is with --box, or give --detector none")
@@ -133,7 +145,11 @@ def predict_pictures(job: PredictJob, given: Sequence[Path]) -> None:
         say("no box and no detector: the largest centred square of each picture was taken for a hand")
     if job.lens:
         say(_size_note(job.size))
-    print_json(predictions_json(job.model.trained, samples, job.size if job.lens else None))
+
+
+def _line(sample: dict[str, Any]) -> str:
+    x, y = zip(*sample["keypoints_2d"], strict=True)
+    return f"{sample['sample_id']}: {sample['hand']} hand, x {min(x):.0f} to {max(x):.0f}, y {min(y):.0f} to {max(y):.0f} px"
 
 
 def predict_video(

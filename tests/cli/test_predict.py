@@ -1,8 +1,10 @@
 """`handdata predict` as typed: hands found by the detector, several in a picture, none, and a video."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -73,6 +75,20 @@ def test_every_hand_that_is_found_is_answered_and_pictures_without_are_named(pic
     assert "3 hands in 3 pictures" in result.stderr
     assert "no hand found in 1 picture: bare.png" in result.stderr
     assert sorted(path.name for path in (pictures / "drawn").iterdir()) == ["bare.png", "one.png", "two.png"]
+
+
+@pytest.mark.usefixtures("_sure")
+def test_a_person_at_a_terminal_gets_a_line_per_hand(pictures, monkeypatch):
+    monkeypatch.setattr("handdata.cli.predict.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    words = ["predict", str(pictures / "two.png"), "--hand", "left", "--out", str(pictures / "out")]
+
+    shown = CliRunner().invoke(group, words)
+    assert [re.sub(r"-?\d+ to -?\d+", "A to B", line) for line in shown.stdout.splitlines()] == [
+        f"two.png#{number}: left hand, x A to B, y A to B px" for number in (1, 2)
+    ]
+    assert "with --json, or with > FILE" in shown.stderr
+
+    assert len(json.loads(CliRunner().invoke(group, [*words, "--json"]).stdout)["samples"]) == 2
 
 
 def test_a_picture_of_one_hand_alone_is_answered_where_the_model_sees_it(pictures):
