@@ -140,7 +140,7 @@ def _write_shard(path: Path, rows: Sequence[tuple[ShardReader, int]], name: str,
         optional=optional,
     ) as shard:
         for reader, row in rows:
-            shard.append({field: reader.view(field)[row] for field in fields})
+            shard.append({field: reader.row(field, row) for field in fields})
     return shard.entry()
 
 

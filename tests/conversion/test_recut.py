@@ -1,5 +1,7 @@
 """Shards cut anew hold the same rows: nothing is converted again."""
 
+import shutil
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -44,6 +46,18 @@ def test_a_subset_keeps_rows_and_their_hashes(shards, tmp_path):
     assert result.stdout == f"7 samples -> {tmp_path / 'out'}\n"
     assert set(some["split"]) == {"train"}
     assert hashes(some).items() <= hashes(open_dataset(shards)).items()
+
+
+def test_a_damaged_row_is_named_and_not_copied_with_a_hash_of_its_own(shards, tmp_path):
+    made = shutil.copytree(shards, tmp_path / "made")
+    shard = open_dataset(made).shards.reader(0)
+    with shard.path.open("r+b") as file:
+        file.seek(shard.offset("image") + 5000)
+        file.write(bytes(512))
+
+    with pytest.raises(DataError, match=rf"{shard.path.name}\[0\]: expected the row of that hash"):
+        recut(open_dataset(made), tmp_path / "out")
+    assert not (tmp_path / "out/index.json").exists()
 
 
 def test_a_subset_of_listed_ids(shards, tmp_path):
