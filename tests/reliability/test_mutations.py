@@ -39,6 +39,7 @@ from handdata.pictures.decode import image_size, read_image, read_raw
 from handdata.report.reference import read_reference
 from handdata.report.runs import read_run
 from handdata.shards.dataset import open_dataset
+from handdata.skeleton import KEYPOINTS
 from handdata.synth.native import NATIVE_WRITERS
 from handdata.synth.native.python2_pickle import dumps
 from handdata.train.config import load_config
@@ -51,8 +52,12 @@ PICTURES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
 def hold(path, read, name, count=COUNT):
-    """Damage a file `count` times and read it each time; all faults are told at once."""
+    """Damage a file `count` times and read it each time; all faults are told at once.
+
+    The whole file is read first: of one that is refused, damage reaches little.
+    """
     whole = path.read_bytes()
+    read()
     faults = {}
     for seed in range(count):
         data = mutated(whole, random.Random(f"{name} {seed}"))
@@ -149,9 +154,9 @@ def test_matlab_files(tmp_path, deflated):
 COCO = {
     "images": [{"id": 1, "file_name": "p_0.png", "width": 64, "height": 48}],
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 30, 30], "keypoints": [20, 20, 2] * 21}],
-    "categories": [{"id": 1, "name": "hand"}],
+    "categories": [{"id": 1, "name": "hand", "keypoints": list(KEYPOINTS)}],
 }
-CSV = "image,side,u_wrist,v_wrist,u_thumb_tip,v_thumb_tip,u_index_tip,v_index_tip\np_0.png,left,10,10,20,20,30,15\n"
+CSV = "image,side,wrist_u,wrist_v,thumb_tip_u,thumb_tip_v,index_tip_u,index_tip_v\np_0.png,left,10,10,20,20,30,15\n"
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def main() -> int:
     options = read_arguments()
     base = Path(options.home or tempfile.mkdtemp(prefix="torture-")).absolute()
     os.environ["HANDDATA_ROOT"] = "."  # the folder of the trial
-    scenes = chosen(options.commands)
+    scenes = chosen(options.commands) if options.ways != "sectors" else []  # it has its own
     limit = time.monotonic() + options.seconds
     way_names = set(options.ways.split(","))
     prepare(scenes if way_names & {*WAYS, "pairs"} else SCENES)
