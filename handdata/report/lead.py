@@ -185,7 +185,7 @@ def _error_2d(one: SetResult) -> Figure:
 
 def _measured(one: SetResult) -> str:
     hands, recordings = one.counts.get("samples", 0), one.counts.get("sequences", 0)
-    few = ", too few for intervals" if 0 < recordings < _FEW else ""
+    few = ": no intervals" if 0 < recordings < _FEW else ""
     return f"{_counted(hands, 'hand')} of {_counted(recordings, 'recording')}{few}"
 
 

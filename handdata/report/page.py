@@ -36,6 +36,7 @@ from handdata.report.tables import Table, thesis_table, tidy_rows
 from handdata.shards.dataset import Dataset
 
 TITLE = "handdata report"
+SHOWN_SETS = 4  # of a run's card; the others are folded
 BONE_SAMPLES, BONE_SHARDS = 2000, 4  # of a dataset: plenty for a median
 _SKELETON_SCALE = {"2d": 0.1, "3d": 0.5}  # the error drawn darkest; about three times the published totals
 
@@ -100,6 +101,7 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         "found": lead[1:],
         "rendered": any(one.origin == "rendered" for _, one in summaries.scored_sets(runs)),
         "cards": run_cards(runs),
+        "shown_sets": SHOWN_SETS,
         "galleries": gallery.galleries(sets),
         "overview": fold(overview),
         "datasets": fold(datasets_table),

@@ -88,7 +88,7 @@ def test_pictures_come_before_tables_and_every_table_is_folded(open_page, width)
     tops = page.evaluate("""['.run', '.plot', '.shot', '.part'].map(
         name => document.querySelector(name).getBoundingClientRect().top)""")
     assert tops == sorted(tops)
-    assert page.locator("main .scroll").evaluate_all("all => all.filter(e => e.checkVisibility()).length") == 0
+    assert page.locator("main .scroll table").evaluate_all("all => all.filter(e => e.checkVisibility()).length") == 0
     page.get_by_text("Table 4.1.").click()
     assert page.locator("[aria-labelledby='table-4.1']").is_visible()
 

@@ -92,6 +92,15 @@ def test_a_card_says_whose_hands_were_measured_and_what_of_them_was_trained_on(f
     assert (seen.sets[0].spoilt, seen.sets[0].seen) == (True, "trained on 3 of these hands")
 
 
+def test_the_sets_of_a_card_beyond_the_first_few_are_folded_and_named(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("handdata.report.page.SHOWN_SETS", 2)
+    page = page_of(data, tmp_path, "first")
+
+    assert page.count('<div class="score">') == 3
+    (folded,) = re.findall(r"<summary class=\"small\">1 more: (.*?)</summary>", page)
+    assert folded in {"synthhands val", "stereo val", "dexter test"}
+
+
 def test_a_number_that_is_not_there_is_a_dash_with_its_reason(first):
     lacking = Score(missing="no 3D was predicted")
     protocols = {**first.sets[0].protocols, "pa_mpjpe": lacking, "thesis:error_3d": lacking}
