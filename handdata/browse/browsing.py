@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from handdata.browse.columns import Columns
 from handdata.browse.findings import Findings
 from handdata.browse.hand_facts import facts_of
 from handdata.browse.query import Query, Rows, select
-from handdata.browse.runs import RunErrors, error_columns, read_run
 from handdata.browse.sending import Sending, send
 from handdata.browse.shipped import ShippedPictures
 from handdata.browse.slow import SlowColumns
@@ -23,6 +22,9 @@ from handdata.shards.concat import concat
 from handdata.shards.dataset import open_dataset
 from handdata.shards.hand import Hand
 from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, WRIST_COLOR
+
+if TYPE_CHECKING:
+    from handdata.browse.runs import RunErrors
 
 NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -48,8 +50,12 @@ class Browsing:
         if not len(self.data):
             raise MissingError(folders[0], expected="hands to show", got="none")
         self.columns = Columns(self.data)
-        self.runs: list[RunErrors] = [read_run(path, self.parts) for path in runs]
-        self.columns.numbers |= error_columns(self.runs)
+        self.runs: list[RunErrors] = []
+        if runs:
+            from handdata.browse.runs import error_columns, read_run  # noqa: PLC0415  # SciPy takes a second to import
+
+            self.runs = [read_run(path, self.parts) for path in runs]
+            self.columns.numbers |= error_columns(self.runs)
         self.slow = SlowColumns(self.columns)
         self.findings = Findings(self.parts)
         self.tags = [TagFile(tags_path(part.folder), part) for part in self.parts]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from handdata.check.findings import Finding
-from handdata.check.verify import verify
 from handdata.shards.dataset import Dataset
 
 THOROUGH = 20_000  # hands whose every byte is read; of more, what reads no pixels
@@ -53,6 +52,8 @@ class Findings:
         return {"state": state, "trouble": self._trouble, "findings": found, "checks": list(self._checks)}
 
     def _check(self) -> None:
+        from handdata.check.verify import verify  # noqa: PLC0415  # what it imports takes half a second
+
         start = 0
         try:
             for part in self._parts:

@@ -1,24 +1,26 @@
 """All that the page shows of one hand, as plain data: labels, poses, where it is from. No HTTP, no drawing."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.browse.columns import flag_words
-from handdata.browse.runs import RunErrors
 from handdata.files.text import Wanted, parse_json
 from handdata.geometry import apply_affine
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
 
+if TYPE_CHECKING:
+    from handdata.browse.runs import RunErrors
+
 _OPTIONS = Wanted(what="options of a conversion")
 _VISIBLE = {1: "visible", 0: "hidden", -1: "not known"}
 
 
-def facts_of(data: Dataset, number: int, runs: Sequence[RunErrors] = ()) -> dict[str, Any]:
+def facts_of(data: Dataset, number: int, runs: "Sequence[RunErrors]" = ()) -> dict[str, Any]:
     """Describe one hand.
 
     Args:
@@ -102,7 +104,7 @@ def _provenance(data: Dataset, number: int, hand: Hand) -> dict[str, str]:
     return {name: value for name, value in rows.items() if value}
 
 
-def _run(run: RunErrors, number: int, hand: Hand) -> dict[str, Any]:
+def _run(run: "RunErrors", number: int, hand: Hand) -> dict[str, Any]:
     pixels, pose = run.predicted(number)
     return {
         "name": run.name,

@@ -160,7 +160,7 @@ def _sortable(columns: Columns, name: str) -> NDArray[Any]:
     if name in columns.choices:
         return columns.choices[name].codes
     if name == "id":
-        return columns.data.ids
+        return columns.id_ranks
     raise ConfigError("query[sort]", expected="a column", got=name[:80])
 
 

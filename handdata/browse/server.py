@@ -67,13 +67,13 @@ class BrowsePage:
 
     async def table(self, _: Request) -> Response:
         """Return what does not change while the shards are open."""
-        self._browsing.slow.begin()
         described = await run_in_threadpool(self._browsing.described)
         kinds = ["labels", "plain", *(["training"] if self._training else [])]
         return JSONResponse({**described, "run": self._run, "kinds": kinds})
 
     async def state(self, _: Request) -> Response:
-        """Return tags, and which columns are ready."""
+        """Return tags, and which columns are ready; the page asks once it shows something, so slow ones begin now."""
+        self._browsing.slow.begin()
         return JSONResponse(await run_in_threadpool(self._browsing.state))
 
     async def query(self, request: Request) -> Response:

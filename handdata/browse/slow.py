@@ -75,6 +75,7 @@ class SlowColumns:
         self.shares.pop(name, None)
 
     def _doubt(self) -> NDArray[np.float32]:
+        _ = self._columns.id_ranks  # what asks for ids, such as sorting by them, is there at once from then on
         return doubt_of(self._columns.data)
 
     def _bright(self) -> NDArray[np.float32] | None:

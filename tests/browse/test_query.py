@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handdata.browse.browsing import Browsing
-from handdata.browse.columns import FLAG_WORDS
+from handdata.browse.columns import FLAG_WORDS, _ranks
 from handdata.browse.query import Query, parse_query
 from handdata.check.canvases import close_up
 from handdata.errors import ConfigError, HanddataError
@@ -32,6 +32,13 @@ def found(browsing, where, **how):
     return browsing.select(Query(where, **how))[0].tolist()
 
 
+def test_ids_sort_as_their_bytes_do_also_where_one_begins_another():
+    ids = np.array([b"b/10", b"b/1", b"a/012345678", b"", b"b/1", b"a/0123456789abcdefg", b"a/01234567"], "S21")
+
+    assert np.argsort(_ranks(ids), kind="stable").tolist() == np.argsort(ids, kind="stable").tolist()
+    assert _ranks(ids[:0]).tolist() == []
+
+
 def test_a_filter_on_each_kind_of_column_keeps_what_where_keeps(browsing):
     data = browsing.data
     flags, scale = data["flags"], data["scale_mm"]
@@ -52,6 +59,7 @@ def test_order_is_by_value_both_ways_and_equal_ones_stay(browsing):
     scale = browsing.data["scale_mm"]
 
     assert found(browsing, {}, sort="scale_mm") == np.argsort(scale, kind="stable").tolist()
+    assert found(browsing, {}, sort="id") == np.argsort(browsing.data["id"], kind="stable").tolist()
     down = found(browsing, {}, sort="scale_mm", descending=True)
     assert (np.diff(scale[down]) <= 0).all()
     assert found(browsing, {"dataset": ["dexter"]}, sort="side") == list(range(24, 33))

@@ -158,6 +158,7 @@ def sent(page, root):
     page.wait_for_selector("#sent-list code", timeout=WAIT_MS)
     command = page.locator("#sent-list code").inner_text()
     page.locator("#sent button.main").click()
+    page.wait_for_selector("#sent", state="hidden", timeout=WAIT_MS)
     assert command.startswith("handdata annotate ")
     return command, (root.shards("synthhands.mend.txt")).read_text().splitlines()
 
@@ -172,11 +173,14 @@ def test_tagged_hands_one_hand_and_findings_are_sent_to_the_annotator(open_page,
     assert command.endswith(f"--ids {root.shards('synthhands.mend.txt')}")
     assert ids == browsing.ids(np.array([4, 9]))
 
+    page.locator("#grid .cell").first.focus()
     keys(page, "Enter")
     page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
     keys(page, "a")
     assert sent(page, root)[1] == browsing.ids(np.array([4]))
-    keys(page, "Escape", "f")
+    page.click("#close")
+    page.wait_for_selector("#large", state="hidden", timeout=WAIT_MS)
+    keys(page, "f")
     page.wait_for_selector('#findings[data-state="done"]', timeout=60_000)
     page.locator("#findings-list button:enabled", has_text="Mend").first.click()
     rows = browsing.findings.as_json()["findings"][0]["rows"]
