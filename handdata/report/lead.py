@@ -28,9 +28,9 @@ class _Choice:
 
 # three of a card's figures; the first choice of each that has a number is shown
 _FIGURES = (
-    (_Choice("pck_0.2_bbox", "PCK at 0.2 of the box", "%", 1, 100.0),),
-    (_Choice("auc_20_50", "PCK area 20-50 mm"), _Choice("auc_tips_20_50", "PCK area of tips, 20-50 mm"),
-     _Choice("auc_0_30_px", "PCK area 0-30 px")),
+    (_Choice("pck_0.2_bbox", "PCK, 0.2 of box", "%", 1, 100.0),),
+    (_Choice("auc_20_50", "Area, 20-50 mm"), _Choice("auc_tips_20_50", "Area of tips, 20-50 mm"),
+     _Choice("auc_0_30_px", "Area, 0-30 px")),
     (_Choice("pa_mpjpe", "PA-MPJPE", "mm", 1), _Choice("thesis:error_3d", "3D error, normalised")),
 )  # fmt: skip
 
@@ -124,7 +124,7 @@ def hands_of(one: SetResult) -> str:
     if one.origin == "published":
         known = one.dataset in manifest.names()
         kind = manifest.load(one.dataset).kind if known else ""
-        return {"real": "real hands", "synthetic": "the dataset's synthetic hands"}.get(kind, "published hands")
+        return {"real": "real hands", "synthetic": "synthetic hands"}.get(kind, "published hands")
     return {"rendered": "rendered hands", "own": "own pictures"}.get(one.origin, "hands of unrecorded origin")
 
 

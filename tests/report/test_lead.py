@@ -70,9 +70,9 @@ def test_a_card_holds_the_numbers_of_the_results_with_their_intervals(first):
         assert figures["PA-MPJPE"].value == f"{pa.value:.1f}"
         assert figures["PA-MPJPE"].interval == f"{pa.low:.1f} to {pa.high:.1f}"
         pck = scores[name]["pck_0.2_bbox"]
-        assert figures["PCK at 0.2 of the box"].value == f"{100 * pck.value:.1f}"
-    assert "PCK area of tips, 20-50 mm" in shown["dexter"]
-    assert "PCK area 20-50 mm" in shown["stereo"]
+        assert figures["PCK, 0.2 of box"].value == f"{100 * pck.value:.1f}"
+    assert "Area of tips, 20-50 mm" in shown["dexter"]
+    assert "Area, 20-50 mm" in shown["stereo"]
 
 
 def test_a_card_says_whose_hands_were_measured_and_what_of_them_was_trained_on(first):
