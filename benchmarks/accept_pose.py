@@ -177,22 +177,31 @@ def fit_others(_: Path) -> list[Aim]:
 
 
 def fit_exact(_: Path) -> list[Aim]:
-    """Section 6: without noise, a known person."""
+    """Section 6: without noise, a known person; what is known of joints does not pull, for it moves exact labels."""
     hands = people(EXACT, mean_hand=True, seed=12)
-    absolute, _ = fit_errors(fitted(hands, hands.uv, hands.pose, known=True, sds=(0.002, 0.01)), hands)
+    exact = {"known": True, "sds": (0.002, 0.01)}
+    absolute, _ = fit_errors(fitted(hands, hands.uv, hands.pose, coupled=False, **exact), hands)
+    share = float((absolute < 0.01).mean())
     return [
-        Aim("known person, no noise: within 0.01 mm", float((absolute < 0.01).mean()), 0.97 / 1.15, unit="of hands"),
-        at_most("known person, no noise: median", np.median(absolute), 0.01),
+        Aim("known person, no noise, no couplings: within 0.01 mm", share, 0.97 / 1.15, unit="of hands"),
+        at_most("known person, no noise, no couplings: median", np.median(absolute), 0.01),
+        at_most("known person, no noise, no couplings: worst", absolute.max(), 17.0),
     ]
 
 
 def fitted(
-    hands: People, uv: Floats, pose: Floats | None, *, known: bool = False, sds: tuple[float, float] = (0.01, 0.05)
+    hands: People,
+    uv: Floats,
+    pose: Floats | None,
+    *,
+    known: bool = False,
+    sds: tuple[float, float] = (0.01, 0.05),
+    coupled: bool = True,
 ) -> Any:
     """Return `fit` of hands whose sizes are assumed to be known: nothing in a fit but its millimetres hangs on them."""
     person = np.ones(len(BONES)) if known else None
     found = fit(rays_of(uv, K), pose, hands.side / K[0, 0], ANY_SIZE, right=np.zeros(len(uv), bool), sd_2d=sds[0],
-                sd_3d=sds[1], person=person)  # fmt: skip
+                sd_3d=sds[1], person=person, coupled=coupled)  # fmt: skip
     return replace(found, xyz_mm=found.xyz_mm * (hands.scale / ANY_SIZE.mm)[:, None, None])
 
 

@@ -10,6 +10,7 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "apply": ("--kinds", "compact", "--rounds", 2),
+    "checked": ("--shards", 3, "--rows", 64, "--steps", 1, "--rounds", 1),
     "convert": ("--sets", "ganerated", "--copies", 1, "--rounds", 1),
     "convert --growth": ("--growth", "--largest", 1500),
     "memory": ("--count", 256, "--batches", 1200),

@@ -16,17 +16,15 @@ Source:
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import jacfwd, vmap
 
 from handdata.evaluation.absolute import Size, lift_pose, rays_of
 from handdata.geometry import normalize_pose
@@ -43,8 +41,9 @@ DIP_OF_PIP = 0.62
 SD_METACARPAL, SD_PHALANX = 0.03, 0.10  # of ln factors
 LEAST_SIZE = 0.001  # of ln size
 SD_ANGLE_STEP, SD_STEP_MM = 4.0, 8.0  # of second differences at 30 pictures per second: degrees, mm
-TRIAL_STEPS, STEPS, VIDEO_STEPS = 4, 16, 8
+TRIAL_STEPS, STEPS, VIDEO_STEPS = 4, 24, 8
 LAMBDA, LOWER, RAISE = 1e-3, 3.0, 4.0
+NUDGE, DEGREES = 1e-6, 100.0  # of an unknown, for its derivative; of one in degrees, so many times that
 MOST = 32  # hands at once
 # Starts: relaxed, loose fist, point and flat of docs/method.md 13; degrees, in the order of `kinematics`.
 STARTS = (
@@ -104,6 +103,7 @@ def fit(
     person: NDArray[Any] | None = None,
     skeleton: RestHand | None = None,
     path: FitsBefore | None = None,
+    coupled: bool = True,
 ) -> Fitted:
     """Fit hands to 2D and normalised 3D, or to 2D alone.
 
@@ -118,9 +118,11 @@ def fit(
         person: (20,) factors of the bones of a known person, which are then held.
         skeleton: of that person, or None for the mean hand.
         path: of the same hands in the pictures before.
+        coupled: what is known of how joints move together pulls too. False for labels without noise, which it would
+            move by some hundredths of a millimetre.
     """
     rays = np.asarray(rays, np.float64)
-    sds = (sd_2d, math.inf if pose is None else sd_3d)
+    sds = _Sds(sd_2d, math.inf if pose is None else sd_3d, coupled)
     pose = np.zeros_like(rays) if pose is None else np.asarray(pose, np.float64)
     hand = rest_hand() if skeleton is None else skeleton
     parts = [
@@ -182,11 +184,11 @@ def fit_hands(hands: Sequence[Hand], size: Size) -> list[Hand]:
 
 
 def _fit_some(
-    rays: Floats, pose: Floats, px: Floats, size: Size, right: NDArray[np.bool_], sds: tuple[float, float],
+    rays: Floats, pose: Floats, px: Floats, size: Size, right: NDArray[np.bool_], sds: "_Sds",
     person: Floats | None, hand: RestHand, path: FitsBefore | None,
 ) -> tuple[Floats, ...]:  # fmt: skip
     good = np.isfinite(rays).all((-1, -2)) & np.isfinite(pose).all((-1, -2)) & np.isfinite(px)
-    flat = math.isinf(sds[1])
+    flat = math.isinf(sds.pose)
     if path is not None:
         good &= np.isfinite(path.last).all(-1) & np.isfinite(path.before).all(-1)
     elif not flat:
@@ -200,9 +202,10 @@ def _fit_some(
     side = np.where(right[good], 1.0, -1.0)
     factor = np.zeros(len(BONES)) if person is None else np.log(person)
     data = [torch.from_numpy(np.ascontiguousarray(part)) for part in
-            (rays[good][..., :2], pose[good], px[good] * max(sds[0], LEAST_2D), side)]  # fmt: skip
+            (rays[good][..., :2], pose[good], px[good] * max(sds.flat, LEAST_2D), side)]  # fmt: skip
     pace = 1.0 if path is None else path.pace
-    prior = _Prior(hand, size, max(sds[1], LEAST_3D), torch.from_numpy(factor), known=person is not None, pace=pace)
+    prior = _Prior(hand, size, max(sds.pose, LEAST_3D), torch.from_numpy(factor), known=person is not None, pace=pace,
+                   coupled=sds.coupled)  # fmt: skip
     if path is not None:
         data.append(torch.from_numpy(np.stack([path.last[good], path.before[good]], 1)))
         x, energy = _descend(data[-1][:, 0].clone(), data, prior, VIDEO_STEPS)
@@ -212,7 +215,7 @@ def _fit_some(
         )
         begin[..., -len(BONES) :] = factor
         x, energy = _best_start(begin, data, prior)
-    points = vmap(lambda one, mirror: _points(hand, size, one, mirror))(x, data[3]).numpy()
+    points = _points(hand, size, x, data[3]).numpy()
     found = (normalize_pose(points)[0], points, x[:, :NUM_ANGLES].numpy(), x[:, -len(BONES) :].exp().numpy())
     for array, values in zip(result, (*found, energy.numpy(), x.numpy()), strict=True):
         array[good] = values
@@ -228,6 +231,14 @@ def _best_start(begin: Floats, data: list[Tensor], prior: "_Prior") -> tuple[Ten
     return _descend(x.view(starts, count, -1)[best, torch.arange(count)], data, prior, STEPS)
 
 
+class _Sds(NamedTuple):
+    """How far what was found is off, crop sides and units, and whether joints are coupled."""
+
+    flat: float
+    pose: float
+    coupled: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Prior:
     """What is the same for all hands of a fit."""
@@ -238,48 +249,60 @@ class _Prior:
     ln_factors: Tensor
     known: bool
     pace: float = 1.0
+    coupled: bool = True
 
     def residuals(
         self, x: Tensor, ray_K2: Tensor, pose_K3: Tensor, sd_ray: Tensor, mirror: Tensor, *path: Tensor
     ) -> Tensor:
-        """Return what is squared and summed for one hand; `path` has the (2, 49) unknowns of the pictures before."""
-        points, angles = _points(self.hand, self.size, x, mirror), x[:NUM_ANGLES]
-        flat = (points[:, :2] / points[:, 2:].clamp(min=1.0) - ray_K2) / sd_ray
-        about = points - points[ROOT]
-        deep = (about / torch.linalg.vector_norm(about[WRIST]) - pose_K3) / self.sd_3d
+        """Return what is squared and summed, (..., R), of unknowns (..., 49).
+
+        The leading sizes of what is measured spread over those of the unknowns; `path` has the (..., 2, 49) unknowns of
+        the pictures before.
+        """
+        points, angles = _points(self.hand, self.size, x, mirror), x[..., :NUM_ANGLES]
+        flat = (points[..., :2] / points[..., 2:].clamp(min=1.0) - ray_K2) / sd_ray[..., None, None]
+        about = points - points[..., ROOT : ROOT + 1, :]
+        unit = torch.linalg.vector_norm(about[..., WRIST : WRIST + 1, :], dim=-1, keepdim=True)
+        deep = (about / unit - pose_K3) / self.sd_3d
         low, high = torch.from_numpy(LOW), torch.from_numpy(HIGH)
         excess = ((angles - high).clamp(min=0.0) + (low - angles).clamp(min=0.0)) / SD_LIMIT
         sd_size = max(self.size.sd_mm / self.size.mm, LEAST_SIZE)
         sds = torch.tensor([SD_METACARPAL if start == WRIST else SD_PHALANX for start, _ in BONES])
-        bones = (x[-len(BONES) :] - self.ln_factors) / (sds * (0.01 if self.known else 1.0))
-        couplings = ((angles[DIP] - DIP_OF_PIP * angles[PIP]) / SD_DIP, angles[ABD] / SD_ABD, angles[CUP] / SD_CUP)
-        motion = [self._motion(x, *one) for one in path]
-        return torch.cat([flat.flatten(), deep.flatten(), excess, *couplings, x[28:29] / sd_size, bones, *motion])
+        bones = (x[..., -len(BONES) :] - self.ln_factors) / (sds * (0.01 if self.known else 1.0))
+        dip = angles[..., DIP] - DIP_OF_PIP * angles[..., PIP]
+        couplings = (dip / SD_DIP, angles[..., ABD] / SD_ABD, angles[..., CUP] / SD_CUP) if self.coupled else ()
+        motion = [self._motion(x, *one.unbind(-2)) for one in path]
+        size = x[..., 28:29] / sd_size
+        return torch.cat([flat.flatten(-2), deep.flatten(-2), excess, *couplings, size, bones, *motion], -1)
 
     def _motion(self, x: Tensor, last: Tensor, before: Tensor) -> Tensor:
         """Return second differences of angles and place over what they may be."""
         second = (x - 2 * last + before) / self.pace**2
-        return torch.cat([second[:NUM_ANGLES] / SD_ANGLE_STEP, second[25:28] * (self.size.mm / SD_STEP_MM)])
+        place = second[..., 25:28] * (self.size.mm / SD_STEP_MM)
+        return torch.cat([second[..., :NUM_ANGLES] / SD_ANGLE_STEP, place], -1)
 
 
 def _points(hand: RestHand, size: Size, x: Tensor, mirror: Tensor) -> Tensor:
-    """Return the (21, 3) keypoints, mm, camera axes, of (49,) unknowns; `mirror` is -1 for a left hand."""
-    points = posed(hand, x[:NUM_ANGLES], x[-len(BONES) :].exp())
-    points = points / torch.linalg.vector_norm(points[WRIST] - points[ROOT]) * (size.mm * x[28].exp())
-    points = (points - points[ROOT]) * torch.stack([torch.ones_like(mirror), mirror, torch.ones_like(mirror)])
-    there: Tensor = points @ _rotation(x[22:25]).T + x[25:28] * size.mm
+    """Return the (..., 21, 3) keypoints, mm, camera axes, of (..., 49) unknowns; `mirror` is -1 for a left hand."""
+    points = posed(hand, x[..., :NUM_ANGLES], x[..., -len(BONES) :].exp())
+    points = points - points[..., ROOT : ROOT + 1, :]
+    unit = torch.linalg.vector_norm(points[..., WRIST : WRIST + 1, :], dim=-1, keepdim=True)
+    points = points / unit * (size.mm * x[..., 28, None, None].exp())
+    one = torch.ones_like(mirror)
+    points = points * torch.stack([one, mirror, one], -1)[..., None, :]
+    there: Tensor = points @ _rotation(x[..., 22:25]).mT + x[..., None, 25:28] * size.mm
     return there
 
 
 def _rotation(vector: Tensor) -> Tensor:
-    """Return the (3, 3) rotation of a rotation vector; differentiable at 0."""
-    x, y, z = vector.unbind()
+    """Return the (..., 3, 3) rotations of rotation vectors."""
+    x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
-    square = (vector * vector).sum() + 1e-18
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).view(*vector.shape[:-1], 3, 3)
+    square = (vector * vector).sum(-1)[..., None, None] + 1e-18
     angle = torch.sqrt(square)
-    eye = torch.eye(3, dtype=vector.dtype)
-    return eye + torch.sin(angle) / angle * cross + (1 - torch.cos(angle)) / square * (cross @ cross)
+    turn: Tensor = torch.eye(3, dtype=vector.dtype)
+    return turn + torch.sin(angle) / angle * cross + (1 - torch.cos(angle)) / square * (cross @ cross)
 
 
 def _begin(hand: RestHand, points: Floats, pose: Floats, side: Floats) -> Floats:
@@ -338,21 +361,31 @@ def _vector(turn: Floats) -> Floats:
 
 def _descend(x: Tensor, data: list[Tensor], prior: _Prior, steps: int) -> tuple[Tensor, Tensor]:
     """Take Levenberg-Marquardt steps; return the unknowns and the sums of squares."""
-    slopes = vmap(jacfwd(lambda *one: (value := prior.residuals(*one), value), has_aux=True))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of PyTorch about what jacfwd loads when it is first used
-        slopes(x[:1], *(part[:1] for part in data))
-    values = vmap(prior.residuals)
     damping = torch.full(x.shape[:1], LAMBDA, dtype=x.dtype)
-    energy = values(x, *data).square().sum(-1)
+    r, J = _slopes(x, data, prior)
+    energy = r.square().sum(-1)
     for _ in range(steps):
-        J, r = slopes(x, *data)
         normal, gradient = J.mT @ J, (J.mT @ r[..., None])
         diagonal = normal.diagonal(dim1=-2, dim2=-1)
         step = torch.linalg.solve(normal + torch.diag_embed(damping[:, None] * diagonal + 1e-9), gradient)[..., 0]
         trial = x - step
-        found = values(trial, *data).square().sum(-1)
-        better = found < energy
-        x, energy = torch.where(better[:, None], trial, x), torch.where(better, found, energy)
+        found, slopes = _slopes(trial, data, prior)
+        reached = found.square().sum(-1)
+        better = reached < energy
+        x, energy = torch.where(better[:, None], trial, x), torch.where(better, reached, energy)
+        r, J = torch.where(better[:, None], found, r), torch.where(better[:, None, None], slopes, J)
         damping = torch.where(better, damping / LOWER, damping * RAISE)
     return x, energy
+
+
+def _slopes(x: Tensor, data: list[Tensor], prior: _Prior) -> tuple[Tensor, Tensor]:
+    """Return the (B, R) residuals and their (B, R, 49) derivatives, by differences over steps of `NUDGE`.
+
+    One call for all of them: forward differentiation of one hand, whose cost is its calls, takes twenty times as long.
+    """
+    nudges = torch.full_like(x, NUDGE)
+    middle = torch.from_numpy(LOW + HIGH) / 2  # at a limit the way out counts, where it pulls
+    nudges[:, :NUM_ANGLES] *= torch.where(x[:, :NUM_ANGLES] < middle, -DEGREES, DEGREES)
+    around = x[:, None] + torch.cat([torch.zeros_like(x)[:, None], torch.diag_embed(nudges)], 1)
+    values = prior.residuals(around, *(part[:, None] for part in data))
+    return values[:, 0], ((values[:, 1:] - values[:, :1]) / nudges[..., None]).mT

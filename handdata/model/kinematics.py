@@ -8,6 +8,7 @@ Source:
     Limits, couplings and rest: docs/method.md 13.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -87,55 +88,66 @@ def rest_hand(centres: Floats | None = None, carpals: Floats | None = None) -> R
     return RestHand(*(torch.from_numpy(np.ascontiguousarray(part, np.float64)) for part in parts))
 
 
-def posed(skeleton: RestHand, angles_A: Tensor, factors_N: Tensor) -> Tensor:
-    """Return the (21, 3) keypoints of one pose, mm.
+def posed(skeleton: RestHand, angles: Tensor, factors: Tensor) -> Tensor:
+    """Return the (..., 21, 3) keypoints of poses, mm.
 
     Args:
         skeleton: at rest.
-        angles_A: (22,) degrees.
-        factors_N: (20,) of the lengths of `skeleton.BONES`.
+        angles: (..., 22) degrees.
+        factors: (..., 20) of the lengths of `skeleton.BONES`.
     """
-    centres = _lengthened(skeleton.centres_K3, factors_N)
-    found = torch.cat([centres[:1], _thumb(skeleton, centres, angles_A[THUMB]), _fingers(skeleton, centres, angles_A)])
-    return _labels().to(found) @ found
+    centres = _lengthened(skeleton.centres_K3, factors)
+    thumb, fingers = _thumb(skeleton, centres, angles[..., THUMB]), _fingers(skeleton, centres, angles)
+    wrist = centres[..., :1, :].expand(*thumb.shape[:-2], 1, 3)
+    return _labels() @ torch.cat([wrist, thumb, fingers], -2)
 
 
-def _fingers(skeleton: RestHand, centres_K3: Tensor, angles_A: Tensor) -> Tensor:
-    chain, mcp = centres_K3[5:].view(4, 4, 3), angles_A[MCP]
-    cups = _turn(skeleton.cups_F33, torch.cat([torch.zeros_like(angles_A[CUP]), angles_A[CUP]]))
+def _fingers(skeleton: RestHand, centres: Tensor, angles: Tensor) -> Tensor:
+    chain, mcp, cup = centres[..., 5:, :].view(*centres.shape[:-2], 4, 4, 3), angles[..., MCP], angles[..., CUP]
+    cups = _turn(skeleton.cups_F33, torch.cat([torch.zeros_like(cup), cup], -1))
     straight = (1 - mcp / STRAIGHT_TO_BENT_DEG).clamp(0.0, 1.0)
-    yaw = angles_A[ABD] * (0.25 + 0.75 * straight)
+    yaw = angles[..., ABD] * (0.25 + 0.75 * straight)
     yaw = yaw - skeleton.yaw_F * (1 - straight) * torch.tensor(CONVERGENCE, dtype=mcp.dtype)
-    at = skeleton.carpals_F3 + _moved(cups, chain[:, 0] - skeleton.carpals_F3)
+    at = skeleton.carpals_F3 + _moved(cups, chain[..., 0, :] - skeleton.carpals_F3)
     turn, points = cups @ _turn(skeleton.thumb_333[0], yaw), [at]
     for phalanx, part in enumerate((MCP, PIP, DIP)):
-        turn = turn @ _turn(skeleton.hinges_F33, angles_A[part] - skeleton.flexion_PF[phalanx])
-        at = at + _moved(turn, chain[:, phalanx + 1] - chain[:, phalanx])
+        turn = turn @ _turn(skeleton.hinges_F33, angles[..., part] - skeleton.flexion_PF[phalanx])
+        at = at + _moved(turn, chain[..., phalanx + 1, :] - chain[..., phalanx, :])
         points.append(at)
-    return torch.stack(points, 1).flatten(0, 1)
+    return torch.stack(points, -2).flatten(-3, -2)
 
 
-def _thumb(skeleton: RestHand, centres_K3: Tensor, angles_4: Tensor) -> Tensor:
-    flexion, abduction, *bends = angles_4.unbind()
+def _thumb(skeleton: RestHand, centres: Tensor, angles: Tensor) -> Tensor:
+    flexion, abduction, *bends = angles.unbind(-1)
     pronation = PRONATION[0] * flexion.clamp(min=0.0) + PRONATION[1] * abduction.clamp(min=0.0)
     across, away, along = skeleton.thumb_333
-    turn, at = _turn(across, -flexion) @ _turn(away, abduction) @ _turn(along, -pronation), centres_K3[1]
+    turn, at = _turn(across, -flexion) @ _turn(away, abduction) @ _turn(along, -pronation), centres[..., 1, :]
     points = [at]
     for number in range(3):
         if number:
             turn = turn @ _turn(skeleton.thumb_hinge_33, bends[number - 1] - skeleton.thumb_rest_2[number - 1])
-        at = at + turn @ (centres_K3[number + 2] - centres_K3[number + 1])
+        at = at + _moved(turn, centres[..., number + 2, :] - centres[..., number + 1, :])
         points.append(at)
-    return torch.stack(points)
+    return torch.stack(points, -2)
 
 
-def _lengthened(centres_K3: Tensor, factors_N: Tensor) -> Tensor:
-    points = [centres_K3[WRIST]] * NUM_KEYPOINTS
+def _lengthened(centres_K3: Tensor, factors: Tensor) -> Tensor:
+    """Return the (..., 21, 3) centres with bones of other lengths."""
+    starts, ends = (list(side) for side in zip(*BONES, strict=True))
+    return centres_K3[WRIST] + _ancestry() @ (factors[..., None] * (centres_K3[ends] - centres_K3[starts]))
+
+
+@cache
+def _ancestry() -> Tensor:
+    """Return (21, 20): 1 where a bone lies between the wrist and a point."""
+    matrix = torch.zeros(NUM_KEYPOINTS, len(BONES), dtype=torch.float64)
     for bone, (start, end) in enumerate(BONES):  # parents come before their children
-        points[end] = points[start] + factors_N[bone] * (centres_K3[end] - centres_K3[start])
-    return torch.stack(points)
+        matrix[end] = matrix[start]
+        matrix[end, bone] = 1.0
+    return matrix
 
 
+@cache
 def _labels() -> Tensor:
     """Return the (21, 21) matrix from rotation centres to keypoints."""
     matrix = torch.eye(NUM_KEYPOINTS, dtype=torch.float64)
@@ -153,8 +165,8 @@ def _turn(cross_33: Tensor, degrees: Tensor) -> Tensor:
     return eye + torch.sin(angle) * cross_33 + (1 - torch.cos(angle)) * (cross_33 @ cross_33)
 
 
-def _moved(turn_F33: Tensor, vectors_F3: Tensor) -> Tensor:
-    return (turn_F33 @ vectors_F3[..., None])[..., 0]
+def _moved(turns: Tensor, vectors: Tensor) -> Tensor:
+    return (turns @ vectors[..., None])[..., 0]
 
 
 def _cross(axes: Floats) -> Floats:

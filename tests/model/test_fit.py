@@ -8,7 +8,7 @@ import handdata as hd
 from handdata.evaluation.absolute import Size, rays_of
 from handdata.geometry import normalize_pose, project
 from handdata.model import kinematics
-from handdata.model.fit import STARTS, fit, fit_pictures
+from handdata.model.fit import STARTS, _Prior, _slopes, fit, fit_pictures
 from handdata.skeleton import BONES
 from handdata.synth import kinematics as synth
 from handdata.synth.hand import load_hand
@@ -109,11 +109,34 @@ def test_a_known_person_without_noise_is_found_exactly():
     points = rendered(angles) * [1.0, -1.0, 1.0] @ np.diag([1.0, -1, -1]) + [-60.0, 20, 500]  # a left hand
     pose, scale = normalize_pose(points)
     rays, left = rays_of(project(points, K), K), np.zeros(3, bool)
-    found = fit(rays, pose, np.full(3, 0.2), Size(float(scale[0]), 5.0, ""), right=left, sd_2d=0.002, sd_3d=0.01,
-                person=np.ones(len(BONES)), skeleton=of_the_asset())  # fmt: skip
-    error = np.linalg.norm((found.pose - pose) * scale[:, None, None], axis=-1)
-    assert error.max() < 0.2  # mm: couplings and limits pull a little
-    assert np.abs(found.angles - angles).max() < 2.0  # degrees
+    for coupled, near_mm, near_degrees in ((True, 0.2, 2.0), (False, 0.01, 0.01)):  # couplings pull a little
+        found = fit(rays, pose, np.full(3, 0.2), Size(float(scale[0]), 5.0, ""), right=left, sd_2d=0.002, sd_3d=0.01,
+                    person=np.ones(len(BONES)), skeleton=of_the_asset(), coupled=coupled)  # fmt: skip
+        error = np.linalg.norm((found.pose - pose) * scale[:, None, None], axis=-1)
+        assert error.max() < near_mm
+        assert np.abs(found.angles - angles).max() < near_degrees
+
+
+def test_the_derivatives_are_those_of_the_residuals():
+    rng = np.random.default_rng(4)
+    angles = sample_angles(rng, 2)[:, :22] + 0.3  # off the limits, where there are two derivatives
+    rest = rng.normal(0, 0.1, (2, 27)) + ([0.0] * 5 + [6.0] + [0.0] * 21)
+    x = torch.from_numpy(np.concatenate([angles, rest], 1))
+    path = torch.from_numpy(rng.normal(0, 1, (2, 2, 49)))
+    data = [
+        torch.zeros(2, 21, 2).double(),
+        torch.zeros(2, 21, 3).double(),
+        torch.ones(2).double(),
+        -torch.ones(2).double(),
+        path,
+    ]
+    prior = _Prior(kinematics.rest_hand(), Size(80.0, 5.0, ""), 0.05, torch.zeros(20).double(), known=False)
+    _, slopes = _slopes(x, data, prior)
+
+    for row in range(2):
+        own = [part[row] for part in data]
+        exact = torch.autograd.functional.jacobian(lambda one, own=own: prior.residuals(one, *own), x[row])
+        np.testing.assert_allclose(slopes[row], exact, rtol=1e-3, atol=1e-4)
 
 
 def test_without_a_camera_or_a_hand_poses_stay_as_they_are(truth):
