@@ -10,18 +10,20 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from handdata.errors import DataError, HanddataError, MissingError
 
 SMALL, LARGE = 16_000_000, 2_000_000_000  # bytes: settings and tables of one sequence; labels of a dataset
 DEEPEST = 64  # levels of lists and tables in each other
+_PIECE = 1 << 20  # bytes
 LARGEST_WHOLE = 2**63  # whole numbers lie below it, as NumPy holds them
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a character outside the first 65,536
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r"}) + b"\x7f"
@@ -63,7 +65,7 @@ def read_bytes(path: Path, wanted: Wanted) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(wanted.largest + 1)
+            data = _read(file, wanted.largest + 1)
     except FileNotFoundError:
         raise MissingError(path, expected=wanted.what, got="no such file", fix=wanted.fix) from None
     except OSError as error:
@@ -72,6 +74,16 @@ def read_bytes(path: Path, wanted: Wanted) -> bytes:
         raise MissingError(path, expected=wanted.what, got="no name of a file", fix=wanted.fix) from None
     if len(data) > wanted.largest:
         raise wanted.fault(path, f"{wanted.what} of at most {wanted.largest / 1e6:g} MB", "a larger file")
+    return data
+
+
+def _read(file: IO[bytes], most: int) -> bytes:
+    """Read so many bytes at most; room is taken for those that are there, where Python takes it for all."""
+    room = min(most, os.fstat(file.fileno()).st_size + 1)
+    data = file.read(room)
+    while len(data) == room < most:  # it grows, or tells no size, as a pipe
+        room = min(most, room + _PIECE)
+        data += file.read(room - len(data))
     return data
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -70,6 +72,18 @@ def test_a_larger_file_is_refused_without_being_read_whole(tmp_path):
     )
     assert line(read_bytes, tmp_path, TABLE).endswith("expected a table, got Is a directory. Save it again.")
     assert len(read_bytes(tmp_path / "t", Wanted(what="a table"))) == 1001
+    assert (
+        len(read_bytes(tmp_path / "t", Wanted(what="a table", largest=2**50))) == 1001
+    )  # no room is taken for so much
+
+
+def test_what_tells_no_size_is_read_to_its_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(read_bytes, tmp_path / "pipe", Wanted(what="a table"))
+        (tmp_path / "pipe").write_bytes(b"x" * 200_000)
+
+        assert len(found.result(10)) == 200_000
 
 
 def test_a_file_that_is_not_there_is_missing(tmp_path):
