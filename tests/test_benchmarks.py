@@ -15,6 +15,7 @@ SMALL = {
     "convert --growth": ("--growth", "--largest", 1500),
     "memory": ("--count", 256, "--batches", 1200),
     "score": ("--most", 10_000),
+    "servers": ("--requests", 20),
     "start": ("--shards", 3, "--rounds", 1),
     "video": ("--frames", 24, "--desk", "none"),
     "train_gpu": ("--device", "cpu", "--width", 0.25, "--size", 64, "--steps", 2, "--count", 512, "--batches", 8),

@@ -54,8 +54,22 @@ def test_arrays_come_as_they_were_stored(stored):
         archive(header((1,), "|O") + b"\0" * 8),
         packed(a=np.array([{"a": 1}], dtype=object)),
         packed(a=np.array(["text"])),
+        packed(a=np.arange(9))[:-6] + (1000).to_bytes(4, "little") + b"\0\0",
     ],
-    ids=["empty", "cut", "cut-end", "other-name", "no-array", "huge", "negative", "short", "object", "pickled", "text"],
+    ids=[
+        "empty",
+        "cut",
+        "cut-end",
+        "other-name",
+        "no-array",
+        "huge",
+        "negative",
+        "short",
+        "object",
+        "pickled",
+        "text",
+        "before",
+    ],
 )
 def test_what_is_none_is_one_clear_line(stored, data, refused):
     refused(DataError, lambda: read_arrays(stored(data), ("a",)))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from handdata.converters.read.faults import unreadable
 from handdata.errors import DataError, MissingError
 
 LARGEST = 64_000_000  # bytes of one array
@@ -37,6 +38,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
             return [_read(archive, path, name) for name in names]
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=_FIX) from None
+    except OSError as error:  # the disk, or a member that would begin before the file
+        raise unreadable(error, path) from None
     except _DAMAGED as error:
         got = f"a damaged one ({type(error).__name__}: {error})"
         raise DataError(path, expected="an .npz file of numbers", got=got, fix=_FIX) from None
