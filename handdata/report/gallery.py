@@ -28,6 +28,7 @@ from handdata.shards.hand import Hand
 from handdata.shards.schema import Flag
 from handdata.skeleton import KEYPOINTS
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 WEBP_QUALITY = 70
 MAX_CARDS = 360  # on one page: about 14 kB each with their drawings, so that the page stays below 15 MB
 AROUND_CROP = 1.2  # side of the picture shown, relative to the crop that the model saw; a small hand is shown closer
@@ -203,12 +204,14 @@ def _card(item: GalleryItem, dataset: Dataset, sample: int, predictions: Predict
     to_drawing = compose_affine(crop_affine(window, DRAWING_SIDE), hand.source_to_image)
     views, note = _views(hand, predictions, found)
     errors = [
-        f"{name} {value:.3f}" for name, value in (("2D", item.error_2d), ("3D", item.error_3d)) if value is not None
+        f"{name}{NO_BREAK}{value:.3f}"
+        for name, value in (("2D", item.error_2d), ("3D", item.error_3d))
+        if value is not None
     ]
     return Card(
         kind=item.kind,
         sample_id=item.sample_id,
-        caption=", ".join([*errors, *([f"{closer:.1f}x closer"] if closer > 1.1 else [])]),
+        caption=", ".join([*errors, *([f"{closer:.1f}x{NO_BREAK}closer"] if closer > 1.1 else [])]),
         picture=data_uri(resample_square(canvas, window, pixels)),
         truth=skeleton_overlay(apply_affine(to_drawing, uv) + 0.5),
         prediction=skeleton_overlay(apply_affine(to_drawing, predicted) + 0.5),

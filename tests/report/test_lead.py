@@ -48,6 +48,11 @@ def page_of(data, tmp_path, *names):
     return write_report(find_runs(data, names), data, tmp_path / "out").read_text()
 
 
+@pytest.fixture(scope="module")
+def page(data, tmp_path_factory):
+    return page_of(data, tmp_path_factory.mktemp("page"))
+
+
 def with_set(run, place, **facts):
     sets = list(run.sets)
     sets[place] = replace(sets[place], **facts)
@@ -111,7 +116,7 @@ def test_a_number_that_is_not_there_is_a_dash_with_its_reason(first):
     assert card.sets[0].missing == ("No PA-MPJPE: no 3D was predicted.",)
 
 
-def test_a_run_that_was_not_evaluated_names_the_command_once(data, tmp_path):
+def test_a_run_that_was_not_evaluated_names_the_command_once(tmp_path):
     folder = tmp_path / "plain"
     folder.mkdir()
     (folder / "config.json").write_text('{"name": "demo"}')
@@ -133,14 +138,13 @@ def test_weights_from_elsewhere_are_not_asked_for_a_training(data, tmp_path):
 # ------------------------------------------------------------------------------------------------ the page
 
 
-def test_the_page_opens_with_cards_then_curves_then_hands_then_tables(data, tmp_path):
-    page = page_of(data, tmp_path)
+def test_the_page_opens_with_cards_then_curves_then_hands_then_tables(page):
     places = [page.index(f'<section id="{name}">') for name in ("scores", "curves", "hands", "tables", "learning")]
     assert places == sorted(places)
 
 
-def test_no_heading_is_said_twice(data, tmp_path):
-    headings = re.findall(r"<h[1-3][^>]*>(.*?)</h[1-3]>", page_of(data, tmp_path), re.DOTALL)
+def test_no_heading_is_said_twice(page):
+    headings = re.findall(r"<h[1-3][^>]*>(.*?)</h[1-3]>", page, re.DOTALL)
     plain = Counter(re.sub(r"<[^>]+>", "", heading).strip() for heading in headings)
     assert [text for text, count in plain.items() if count > 1] == []
 
@@ -247,7 +251,7 @@ def test_a_small_hand_is_shown_closer_with_its_labels_where_they_were(first, dat
     drawn = np.array([[float(n) for n in pair] for pair in re.findall(r"M([\d.]+) ([\d.]+)h0", card.truth)])
 
     assert missing == ""
-    assert re.search(r"2D 0\.\d{3}, 3D 0\.\d{3}, \d\.\dx closer", card.caption)
+    assert re.search(r"2D\s0\.\d{3}, 3D\s0\.\d{3}, \d\.\dx\scloser", card.caption)
     assert np.ptp(drawn, axis=0).max() <= gallery.DRAWING_SIDE / ROOM + 1
     extent = np.ptp(drawn, axis=0)
     expected = np.ptp(hand.keypoints_2d, axis=0)
