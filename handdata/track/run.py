@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.progress import Meter
 from handdata.shards.hand import Hand
 from handdata.track.fitting import HandPlacer
-from handdata.track.tables import Placed, TableKind, columns, line_of, row_of, table_bytes
+from handdata.track.tables import Placed, TableKind, TableWriter, columns, line_of, row_of, table_bytes
 from handdata.track.tracker import Follow, Pose, TrackedHand
 from handdata.track.video import Video, video_writer
 
@@ -112,8 +111,9 @@ def track_video(
     """
     names = columns(in_mm=in_mm is not None)
     table_bytes([], names, table)  # says now, not after an hour, that it cannot be written
-    counts, rows = Counts(), list[list[Any]]()
+    counts = Counts()
     with ExitStack() as stack:
+        rows = TableWriter(stack.enter_context(whole(out / f"hands.{table}")), names, table)
         lines = stack.enter_context(whole(out / "hands.jsonl"))
         add = stack.enter_context(video_writer(out / "overlay.mp4", video.fps / every)) if overlay else None
         try:
@@ -123,15 +123,14 @@ def track_video(
                 found = tracker(picture.image, picture.seconds)
                 placed = [] if in_mm is None else [in_mm(one, picture.image, picture.seconds) for one in found]
                 lines.write(json.dumps(line_of(picture, found, placed)).encode() + b"\n")
-                rows += [row_of(picture, one, placed[i] if placed else None) for i, one in enumerate(found)]
+                rows.add([row_of(picture, one, placed[i] if placed else None) for i, one in enumerate(found)])
                 if add is not None:
                     add(drawn(picture.image, found))
                 counts.count(found)
                 bar.advance()
         except KeyboardInterrupt:
             counts.interrupted = True
-    with whole(out / f"hands.{table}") as file:
-        file.write(table_bytes(rows, names, table))
+        rows.end()
     return counts
 
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from handdata.track.video import VideoFrame
 TableKind = Literal["csv", "parquet"]
 Placed = tuple[Hand, float]  # a hand with millimetres, and the standard deviation of its depth
 
+PIECE = 1024  # rows that wait until they are written together
 _HEAD = ["frame", "image", "seconds", "track", "state", "side", "confidence", "left", "top", "right", "bottom"]
 
 
@@ -59,15 +60,56 @@ def row_of(picture: VideoFrame, one: TrackedHand, placed: Placed | None) -> list
     return row if placed is None else [*row, *placed[0].keypoints_3d.ravel(), placed[1]]
 
 
+class TableWriter:
+    """Writes rows to a file while they come, so that a long video needs no more memory than a short one.
+
+    CSV is written piece by piece; Parquet, which is compressed by columns, at the end.
+    """
+
+    def __init__(self, file: IO[bytes], names: Sequence[str], kind: TableKind) -> None:
+        self._file, self._names, self._kind = file, list(names), kind
+        self._waiting: list[Sequence[Any]] = []
+        self._parts: list[pd.DataFrame] = []
+        if kind == "csv":
+            file.write(table_bytes([], names, kind))
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Take some rows, in the order of the columns."""
+        self._waiting += rows
+        if len(self._waiting) >= PIECE:
+            self._put()
+
+    def end(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._put()
+        if self._kind != "csv":
+            whole = pd.concat(self._parts, ignore_index=True) if self._parts else self._frame([])
+            self._file.write(_encoded(whole, self._kind))
+
+    def _put(self) -> None:
+        part, self._waiting = self._frame(self._waiting), []
+        if self._kind == "csv":
+            self._file.write(_encoded(part, self._kind, header=False))
+        else:
+            self._parts.append(part)
+
+    def _frame(self, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+        return pd.DataFrame(list(rows), columns=self._names)
+
+
 def table_bytes(rows: Sequence[Sequence[Any]], names: Sequence[str], kind: TableKind) -> bytes:
     """Return the table as a file.
 
     Raises:
         ConfigError: Parquet, and pyarrow is not installed.
     """
-    table = pd.DataFrame(list(rows), columns=list(names))
+    return _encoded(pd.DataFrame(list(rows), columns=list(names)), kind)
+
+
+def _encoded(table: pd.DataFrame, kind: TableKind, *, header: bool = True) -> bytes:
     if kind == "csv":
-        return table.to_csv(index=False, float_format="%.3f").encode()
+        return table.to_csv(index=False, header=header, float_format="%.3f").encode()
     buffer = io.BytesIO()
     try:
         table.to_parquet(buffer, engine="pyarrow", index=False)

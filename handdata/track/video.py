@@ -17,6 +17,7 @@ from handdata.errors import DataError, MissingError, WriteError
 from handdata.files.whole import whole
 from handdata.pictures.decode import read_image
 from handdata.pictures.picture_file import hush
+from handdata.progress import say
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 CAMERA = "camera:"
@@ -98,6 +99,8 @@ class Video:
                 break
             seen += 1
             yield "", np.ascontiguousarray(image[..., ::-1])
+        if self.total and 0 < seen < self.total - max(1, self.total // 50):  # some containers tell a rough number
+            say(f"{self._name}: {seen} of {self.total} pictures can be read: the file is damaged or cut short")
         if not seen:
             raise DataError(self._name, expected="a video with pictures", got="not one that can be read")
 
