@@ -184,8 +184,8 @@ def small(_: Path) -> list[Aim]:
     return aims
 
 
-def macs(network: nn.Module) -> float:
-    """Return the multiplications of convolutions and linear layers for one crop of 128 px."""
+def macs(network: nn.Module, size: tuple[int, int] = (128, 128)) -> float:
+    """Return the multiplications of convolutions and linear layers for one picture of (width, height) px."""
     total = 0.0
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -195,7 +195,7 @@ def macs(network: nn.Module) -> float:
 
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     with torch.no_grad():
-        network(torch.randn(1, 3, 128, 128))
+        network(torch.randn(1, 3, *size[::-1]))
     for hook in hooks:
         hook.remove()
     return total

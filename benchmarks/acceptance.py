@@ -16,6 +16,7 @@ from pathlib import Path
 import accept_domains
 import accept_networks
 import accept_pose
+import accept_spotter
 import accept_video
 import torch
 from machine import Aim, Result, arguments
@@ -52,7 +53,7 @@ def main() -> None:
 def steps(families: Path | None) -> dict[str, Step]:
     """Return the steps in the order of the sections."""
     own = [*accept_pose.STEPS.items(), *accept_networks.STEPS.items(), *accept_domains.STEPS.items(),
-           *accept_video.STEPS.items()]  # fmt: skip
+           *accept_spotter.STEPS.items(), *accept_video.STEPS.items()]  # fmt: skip
     if families is not None:
         own.append(("4 families trained alike", lambda _: accept_networks.trained(families)))
     return dict(sorted(own, key=lambda pair: [float(pair[0].split()[0]), pair[0]]))
