@@ -236,7 +236,8 @@ class Dataset:
         elif name in COLUMNS:
             return self.shards.gather(name, self.rows)
         else:
-            near = get_close_matches(name, COLUMNS, n=1, cutoff=0.0)[0]
+            longer = [column for column in COLUMNS if name and column.startswith(name)]
+            near = (longer or get_close_matches(name, COLUMNS, n=1, cutoff=0.0))[0]
             fix = f"The nearest is {near!r}."
             raise ConfigError(f"columns of {self.name}", expected="a column", got=repr(name), fix=fix)
         return words

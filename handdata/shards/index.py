@@ -1,11 +1,13 @@
 """index.json: what a folder of shards holds. It is written last, so its presence means that the dataset is complete."""
 
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
+from handdata.paths import find_root
 from handdata.shards.layout import is_sealed, layout_of, seal_of, unpack
 from handdata.shards.reader import AGAIN, INDEX, STATE, ShardReader
 from handdata.shards.schema import VERSION
@@ -48,6 +50,11 @@ def _not_converted(folder: Path) -> MissingError:
     fix = "`handdata datasets` shows what is converted, `handdata convert NAME` converts."
     if not folder.is_dir():
         got = "a file" if folder.exists() else "no such folder"
+        there = {
+            path.name for path in (*find_root().all_shards(), *folder.parent.glob("*/")) if (path / INDEX).is_file()
+        }
+        if near := get_close_matches(folder.name, sorted(there), n=1):
+            fix = f"The nearest is {near[0]!r}. {fix}"
     elif any(folder.glob("*.h5")) or (folder / STATE).is_dir():
         got, fix = "an unfinished conversion: shards but no index", "Run the same conversion again: it goes on."
     else:

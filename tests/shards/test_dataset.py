@@ -256,6 +256,7 @@ def test_where_by_whether_there_is_an_object(folder):
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [
+        ({"seq": "a"}, r"got 'seq'\. The nearest is 'sequence'"),
         ({"sequences": "a"}, r"columns of made: expected a column, got 'sequences'\. The nearest is 'sequence'"),
         ({"sequence": "c"}, r"sequence of made: expected a value in the dataset \(.*\), got 'c'\."),
         ({"side": "Left"}, r"\(left, right, unknown\), got 'Left'\. The nearest is 'left'"),
@@ -363,6 +364,17 @@ def test_a_name_stands_for_its_folder_under_the_data_root(folder, tmp_path, monk
     monkeypatch.setenv("HANDDATA_ROOT", str(tmp_path / "root"))
 
     assert len(open_dataset("made")) == 9
+
+
+def test_a_name_that_is_nearly_right_is_told_the_nearest_one(folder, tmp_path, monkeypatch):
+    (tmp_path / "root/data/shards").mkdir(parents=True)
+    (tmp_path / "root/data/shards/synthhands").symlink_to(folder)
+    monkeypatch.setenv("HANDDATA_ROOT", str(tmp_path / "root"))
+
+    with pytest.raises(MissingError, match=r"got no such folder\. The nearest is 'synthhands'\."):
+        open_dataset("synthand")
+    with pytest.raises(MissingError, match=r"got no such folder\. `handdata datasets`"):
+        open_dataset("other")
 
 
 def test_one_shard_opens_by_itself(folder):
