@@ -1,6 +1,7 @@
 """The page of keypoints in a real headless browser: each verb by mouse, and all of it by keyboard alone."""
 
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,37 @@ def test_keys_of_others_do_nothing_without_the_token(address: str, browser: Any)
     page.wait_for_selector("#toast:not([hidden])", timeout=WAIT_MS)
     assert "token" in page.locator("#toast").inner_text()
     page.close()
+
+
+def test_two_tabs_show_what_the_other_did(points: Points, browser: Any, address: str, session: PointSession) -> None:
+    page = browser.new_page(viewport={"width": 1100, "height": 760})
+    other = Points(page, address)
+    points.slide(session.cell(0).hands[0].uv[TIP], truth(0)[TIP])
+    points.expect(source="person", saved="saved")
+    other.expect(source="person", place=points.shown("place"))  # by its next look
+    other.press("s")
+    points.expect(side="unknown")
+    other.press("z", "z")
+    points.expect(source="model", side="right")
+    assert session.marks == {}
+    page.close()
+    assert other.problems == []
+
+
+def test_a_full_disk_is_one_line_and_what_was_saved_stays(
+    points: Points, session: PointSession, file_limit: Any
+) -> None:
+    points.press("ArrowLeft")
+    points.expect(source="person", saved="saved")
+    before, journal = session.marks, session.path.with_suffix(".journal")
+    file_limit(journal.stat().st_size + 40)
+    points.press("ArrowLeft")
+    points.page.wait_for_selector("#toast:not([hidden])", timeout=WAIT_MS)
+    assert points.page.locator("#toast").inner_text() == "not saved: No space left on device. The edit was not made."
+    assert session.marks == before
+    file_limit(resource.RLIM_INFINITY)
+    points.press("o")
+    points.expect(state="occluded", saved="saved")
+    lines = journal.read_text().splitlines()
+    assert [json.loads(line).get("op") for line in lines] == [None, "place", "state"]
+    points.problems.clear()  # the browser's own line of the answer 507

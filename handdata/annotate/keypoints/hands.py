@@ -1,5 +1,6 @@
 """The hands of a sequence for given marks: what there is to do in the background, and every frame as it stands."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class SequenceHands:
         self._flow, self._tracks = Flow(self.pictures), PointTracks()
         self._cells: list[FrameCell] = [FrameCell()] * len(self.pictures)
         self._dirty: set[int] = set(range(len(self.pictures)))
+        self._edited: set[int] = set()  # of those, what a person said something of
         self._longest: dict[int, NDArray[np.float64] | None] = {}
 
     # ---- what is said
@@ -71,6 +73,7 @@ class SequenceHands:
             else:
                 self._marks[frame] = mark
             self._dirty.add(frame)
+            self._edited.add(frame)
             for number in sorted({*before.hands, *(mark or NOTHING).hands, *self._numbers(before, mark)}):
                 touched.setdefault(number, []).append(frame)
         for number, frames in touched.items():
@@ -110,6 +113,7 @@ class SequenceHands:
         """Return a frame as it stands."""
         if frame in self._dirty:
             self._dirty.discard(frame)
+            self._edited.discard(frame)
             fresh = self._estimate(frame)
             if not fresh.same_as(self._cells[frame]):
                 self._cells[frame] = fresh
@@ -119,6 +123,26 @@ class SequenceHands:
         """Return every frame as it stands."""
         for frame in sorted(self._dirty):
             self.cell(frame)
+        return list(self._cells)
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are to be estimated anew."""
+        return len(self._dirty)
+
+    def shown(self, focus: int, seconds: float) -> list[FrameCell]:
+        """Return every frame as it was estimated last: those edited as they stand, others anew for so long.
+
+        An edit changes the estimates of hundreds of frames, each of which takes a millisecond: a person who waits for
+        the answer sees those nearest to `focus` first.
+        """
+        until = time.monotonic() + seconds
+        for frame in sorted(self._edited):
+            self.cell(frame)
+        for frame in sorted(self._dirty, key=lambda frame: abs(frame - focus)):
+            self.cell(frame)
+            if time.monotonic() > until:
+                break
         return list(self._cells)
 
     def free_number(self, frame: int) -> int | None:

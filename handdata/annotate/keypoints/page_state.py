@@ -45,7 +45,8 @@ class PointPlace:
         self.pictures = session.pictures
         self.name = session.path.stem
         self._session = session
-        self._changes = Changes(session.cells, same=lambda new, old: new is old)
+        self._focus = 0
+        self._changes = Changes(lambda: session.shown(self._focus), same=lambda new, old: new is old)
 
     def sequence(self) -> dict[str, Any]:
         """Return what does not change while the sequence is open."""
@@ -68,6 +69,7 @@ class PointPlace:
 
     def changes(self, since: int, focus: int) -> dict[str, Any]:
         """Return the state, with the frames that changed after version `since`, and the fit of the frame in view."""
+        self._focus = focus
         version, cells = self._changes.after(since)
         frames = {frame: _packed(cell) for frame, cell in cells.items()}
         fit = {"frame": focus, "hands": self._session.fitted(focus)}

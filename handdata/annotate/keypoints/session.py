@@ -28,6 +28,7 @@ from handdata.skeleton import KEYPOINTS as NAMES
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
 FRAME_CODEC = Codec(frame_to_json, frame_from_json)
+ANSWER_S = 0.03  # that frames are estimated for before the page is answered
 SMALLEST_BOX = 8.0  # px of a hand that a person draws a box round
 
 
@@ -251,6 +252,11 @@ class PointSession(EditedSequence[FrameMark]):
         with self._mutex:
             return self._hands.cells()
 
+    def shown(self, focus: int) -> list[FrameCell]:
+        """Return every frame as it was estimated last, that in view and those edited as they stand."""
+        with self._mutex:
+            return self._hands.shown(focus, ANSWER_S)
+
     def cell(self, frame: int) -> FrameCell:
         """Return a frame as it stands."""
         with self._mutex:
@@ -266,7 +272,7 @@ class PointSession(EditedSequence[FrameMark]):
     def left(self) -> int:
         """Return how many steps are still to be done in the background."""
         with self._mutex:
-            return self._hands.left()
+            return self._hands.left() + self._hands.waiting
 
     def text(self, kind: str = "json") -> str:
         """Return the labels in one of `labels.FORMATS`."""
@@ -284,7 +290,11 @@ class PointSession(EditedSequence[FrameMark]):
     def work(self, focus: int = 0) -> bool:
         """Follow or find a little further, what `focus` waits for first; return whether there was anything to do."""
         with self._mutex:
-            job = self._hands.next_job(focus) or self._hands.next_fit(focus)
+            job = self._hands.next_job(focus)
+            if job is None and self._hands.waiting:
+                self._hands.shown(focus, ANSWER_S)
+                return True
+            job = job or self._hands.next_fit(focus)
         if job is None:
             return False
         finish = job()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handdata.annotate.keypoints.page_state import PointPlace
 from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.session import Session
@@ -265,6 +266,30 @@ def test_a_bone_longer_than_the_persons_own_is_doubted(folder: Path, out: Path) 
     finish(session)
 
     assert "bones" in session.cell(6).hands[0].reasons
+    session.close()
+
+
+def test_the_page_is_answered_before_every_frame_is_estimated(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = PointSession(list_pictures(folder), out, follows=False)
+    place = PointPlace(session)
+    monkeypatch.setattr("handdata.annotate.keypoints.session.ANSWER_S", 0.0)
+    number = session.begin(5, (20.0, 20.0, 110.0, 110.0), "right")
+    news = place.changes(0, 7)
+    seen = news["frames"]
+
+    shown = [frame for frame, (_, hands) in seen.items() if hands]
+    assert shown == [5, 7]  # what was edited, and what is in view
+    assert news["left"] == NUM_FRAMES - 2
+    while news["left"]:
+        assert session.work(7)
+        news = place.changes(news["version"], 7)
+        seen |= news["frames"]
+    assert all(hands for _, hands in seen.values())
+    assert {frame: [hand.number for hand in cell.hands] for frame, cell in enumerate(session.cells())} == {
+        frame: [number] for frame in range(NUM_FRAMES)
+    }
     session.close()
 
 
