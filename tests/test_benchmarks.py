@@ -14,6 +14,7 @@ SMALL = {
     "convert": ("--sets", "ganerated", "--copies", 1, "--rounds", 1),
     "convert --growth": ("--growth", "--largest", 1500),
     "memory": ("--count", 256, "--batches", 1200),
+    "long_runs": ("--only", "train", "--steps", 1000, "--every", 0.1),
     "score": ("--most", 10_000),
     "servers": ("--requests", 20),
     "start": ("--shards", 3, "--rounds", 1),
