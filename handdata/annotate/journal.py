@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from handdata.annotate.history import History
 from handdata.annotate.pictures import Pictures
-from handdata.errors import DataError
+from handdata.errors import DataError, HanddataError
 from handdata.files.text import Wanted, as_object, decode, parse_json, read_bytes
 from handdata.files.whole import sync_folder, write_text
 
@@ -177,11 +177,10 @@ def require_some(entries: list[dict[str, Any]], pictures: Pictures, path: Path) 
 def names_said(path: Path) -> set[str]:
     """Return the names of the pictures that a journal says something of; of one that cannot be read, none."""
     try:
-        lines = path.read_bytes().split(b"\n")
-        entries = [json.loads(line) for line in lines[1:-1]]
-    except (OSError, ValueError):
+        entries = [_parse(line, str(path)) for line in read_bytes(path, _LINE).split(b"\n")[1:-1]]
+    except HanddataError:
         return set()  # a damaged one is named when it is opened
-    patches = [entry.get("set") for entry in entries if isinstance(entry, dict)]
+    patches = [entry.get("set") for entry in entries]
     return {name for patch in patches if isinstance(patch, dict) for name in patch}
 
 

@@ -23,7 +23,7 @@ def close_window(points: NDArray[Any], window: NDArray[Any]) -> NDArray[np.float
     Example:
         >>> import numpy as np
         >>> small = np.array([[20.0, 20.0], [59.0, 49.0]])
-        >>> close_window(small, np.array([0.0, 0.0, 192.0, 192.0])).tolist()
+        >>> close_window(small, np.array([0.0, 0.0, 192.0, 192.0])).round(3).tolist()
         [13.675, 8.675, 66.325, 61.325]
     """
     shown = np.asarray(window, np.float64)

@@ -1,6 +1,5 @@
 """What the page of keypoints shows of shards whose labels are mended, as workplace.py describes it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,9 @@ from handdata.annotate.keypoints.mending import MendSession
 from handdata.annotate.keypoints.page_state import PointPlace
 from handdata.errors import ConfigError, HanddataError
 from handdata.exchange.corrections import parse_corrections
+from handdata.files.text import Wanted, parse_json
 
+_FILE = Wanted(what="corrections", fix="Import another file.")
 FORMATS = {"corrections": (".json", "application/json")}
 
 
@@ -33,8 +34,7 @@ class MendPlace(PointPlace):
         """
         where = "the imported file"
         try:
-            marks = self._mending.marks_of(parse_corrections(json.loads(text), where))
-        except (HanddataError, ValueError) as error:
-            got = error.got if isinstance(error, HanddataError) else "no JSON"
-            raise ConfigError(where, expected="corrections", got=got, fix="Import another file.") from error
+            marks = self._mending.marks_of(parse_corrections(parse_json(text, where, _FILE), where))
+        except HanddataError as error:
+            raise ConfigError(where, expected="corrections", got=error.got, fix=_FILE.fix) from error
         return self._mending.import_marks(marks)
