@@ -21,7 +21,7 @@ from handdata.annotate.worker import Worker
 from handdata.annotate.workplace import Workplace
 from handdata.errors import ConfigError
 from handdata.files.text import Wanted, decode
-from handdata.serving.local import guarded, page_routes, read_body, run_until_ended, server_of
+from handdata.serving.local import SHARED, guarded, page_routes, read_body, run_until_ended, server_of
 
 LARGEST_EDIT = 64 * 1024  # bytes
 LARGEST_IMPORT = 64 * 1024 * 1024  # bytes
@@ -51,6 +51,7 @@ class Annotator:
         """Return the routes, the page's own files among them."""
         return [
             *(route for package, page in self._place.pages for route in page_routes(package, page)),
+            *page_routes("handdata.serving", SHARED),
             Route("/api/sequence", self.sequence),
             Route("/api/sequences", self.sequences),
             Route("/api/state", self.state),

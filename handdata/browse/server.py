@@ -21,7 +21,7 @@ from handdata.browse.query import Rows, parse_query
 from handdata.browse.training_view import TrainingView
 from handdata.errors import ConfigError
 from handdata.files.text import Wanted, as_object, decode, parse_json
-from handdata.serving.local import guarded, page_routes, read_body, run_until_ended, server_of
+from handdata.serving.local import SHARED, guarded, page_routes, read_body, run_until_ended, server_of
 
 PAGE_SCRIPTS = ("dom.js", "filters.js", "findings.js", "grid.js", "large.js", "page.js", "poses.js", "skeleton.js",
                 "source.js", "work.js")  # fmt: skip
@@ -50,6 +50,7 @@ class BrowsePage:
         """Return the routes, the page's own files among them."""
         return [
             *page_routes("handdata.browse", PAGE),
+            *page_routes("handdata.serving", SHARED),
             Route("/api/table", self.table),
             Route("/api/state", self.state),
             Route("/api/query", self.query, methods=["POST"]),

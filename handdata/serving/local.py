@@ -22,6 +22,7 @@ from handdata.errors import BusyError, ConfigError, HanddataError, WriteError
 from handdata.progress import say
 from handdata.serving.access import Guard
 
+SHARED = {"call.js": "text/javascript"}  # files of `serving/page` that every page loads
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

@@ -1,15 +1,7 @@
-// Calls to the server. Every one carries the token that stands behind the # of the address.
-const token = location.hash.slice(1);
+// What the annotators' pages ask of their server.
+import { caller } from "/call.js";
 
-async function call(path, options = {}) {
-  const response = await fetch(path, { ...options, headers: { "x-handdata-token": token } }).catch(() => null);
-  if (!response) throw new Error("The annotator does not answer. Is it still running? Every edit made so far is safe.");
-  if (!response.ok) {
-    const { error } = await response.json().catch(() => ({}));
-    throw new Error(error || `The annotator answered ${response.status}.`);
-  }
-  return response;
-}
+const call = caller("The annotator", "Every edit made so far is safe.");
 
 export const getSequence = async () => (await call("/api/sequence")).json();
 

@@ -1,20 +1,13 @@
-// Calls to the server. Every one carries the token that stands behind the # of the address.
-const token = location.hash.slice(1);
+// What the page asks of its server.
+import { caller } from "/call.js";
+
 const KEPT = 600; // pictures in the browser's memory
 const kept = new Map();
 
 export const canEdit = true;
 
-async function call(path, body) {
-  const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  const response = await fetch(path, { ...options, headers: { "x-handdata-token": token } }).catch(() => null);
-  if (!response) throw new Error("handdata browse does not answer. Is it still running? Every tag so far is saved.");
-  if (!response.ok) {
-    const { error } = await response.json().catch(() => ({}));
-    throw new Error(error || `handdata browse answered ${response.status}.`);
-  }
-  return response;
-}
+const ask = caller("handdata browse", "Every tag so far is saved.");
+const call = (path, body) => ask(path, body === undefined ? {} : { method: "POST", body: JSON.stringify(body) });
 
 const json = async (path, body) => (await call(path, body)).json();
 
