@@ -207,6 +207,8 @@ def test_a_file_without_its_journal_is_begun_with(plain: Dataset, path: Path) ->
     assert place.import_text("json", text) == 2
     with pytest.raises(ConfigError, match="the imported file"):
         place.import_text("json", "{}")
+    with pytest.raises(ConfigError, match="got a deeper one"):  # it was a traceback
+        place.import_text("json", "[" * 100_000)
     place._session.close()
 
 
