@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.pictures.orientation import is_on_its_side
 
 LARGEST = 300_000_000  # bytes of a file
 MEGAPIXELS = 64  # of a picture: twenty times the largest of any archive
@@ -56,7 +57,15 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height that the header of a PNG, JPEG, BMP or WebP file says; None if it says none."""
+    """Return the width and height that a PNG, JPEG, BMP or WebP file has once decoded to colours; None if it says none.
+
+    That is what its header says, turned as the orientation in its Exif says: a phone held upright stores pictures so.
+    """
+    size = _stored_size(data)
+    return size[::-1] if size is not None and is_on_its_side(data) else size
+
+
+def _stored_size(data: bytes) -> tuple[int, int] | None:
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
     elif data.startswith(_JPEG):
@@ -84,7 +93,7 @@ def decode(path: Path | str, data: bytes, flags: int, *, exact: bool = False) ->
         DataError: not a whole PNG, JPEG, BMP or WebP file, or one of more than MEGAPIXELS.
     """
     fault = _frame_fault(data)
-    size = None if fault else size_of(data)
+    size = None if fault else _stored_size(data)
     if size is None:
         fault = fault or "a header without a size"
     elif size[0] * size[1] > MEGAPIXELS * 1_000_000:

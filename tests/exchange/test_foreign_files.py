@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
@@ -198,6 +199,21 @@ def test_landmarks_are_over_the_picture_and_named_for_a_mirrored_one(tmp_path, r
 
     np.testing.assert_allclose(sample.keypoints_2d, uv())
     assert sample.hand_side == 1
+
+
+def test_positions_over_a_picture_that_exif_turns_are_over_it_as_it_is_shown(tmp_path):
+    table = yolo(tmp_path, [yolo_row(uv(), np.full(21, 2))], train="images/train")
+    image, exif = tmp_path / "images/train/a.png", Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (H, W)).save(image, exif=exif)
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps([{"image": "images/train/a.png", "hand_landmarks": [landmarks()]}]))
+
+    for file in (table, found):
+        (sample,) = samples_of("custom", tmp_path, annotations=file).values()
+
+        assert sample.image.shape == (H, W, 3)
+        np.testing.assert_allclose(sample.keypoints_2d, uv())
 
 
 @pytest.mark.parametrize("columns", ["x{}", "{}_x", "landmark_{}_x"])

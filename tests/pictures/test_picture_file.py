@@ -8,10 +8,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from handdata.errors import DataError, MissingError
 from handdata.pictures import picture_file
 from handdata.pictures.decode import image_size, read_image, read_raw
+from handdata.pictures.orientation import orientation
 from handdata.pictures.picture_file import size_of
 
 
@@ -71,6 +73,34 @@ def test_the_size_is_found_behind_what_cameras_write_before_it(picture):
     before = b"\xff\xe1" + struct.pack(">H", 40_000) + bytes(39_998) + b"\xff\xff\xff\xfe\x00\x04no"
 
     assert size_of(data[:2] + before + data[2:]) == (64, 48)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_the_size_is_as_decoded_whatever_exif_says(tmp_path, kind, byte_order):
+    for held in range(10):
+        exif = Image.Exif()
+        exif.endian = byte_order
+        exif[0x010F], exif[0x0112] = "of some maker", held
+        path = tmp_path / f"{held}.{kind.lower()}"
+        Image.new("RGB", (40, 20)).save(path, kind, exif=exif)
+
+        height, width = read_image(path).shape[:2]
+
+        assert image_size(path) == (width, height) == ((20, 40) if 5 <= held <= 8 else (40, 20))
+
+
+def test_exif_cut_short_turns_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "p.jpg", exif=exif)
+    data = (tmp_path / "p.jpg").read_bytes()
+    start = data.index(b"Exif")
+
+    sizes = [size_of(data[:start] + data[start : start + kept] + data[start + 32 :]) for kept in range(32)]
+
+    assert all(size in ((40, 20), (20, 40), None) for size in sizes)
+    assert [orientation(data[:end]) for end in range(start + 24)] == [1] * (start + 24)
 
 
 @pytest.mark.parametrize(
