@@ -134,9 +134,10 @@ def reader(root: Path, manifest: Manifest, options: InterHandOptions) -> Reader:
 
     def read(item: Item) -> Sample:
         capture, camera = item.sequence.split("/")[1].removeprefix("Capture"), item.camera.removeprefix("cam")
-        R, position, K = _camera(_label_path(root, item.split, "camera"), capture, camera)
+        shipped = item.sequence.partition("/")[0]  # as the archive splits: a subject held out keeps its own files
+        R, position, K = _camera(_label_path(root, shipped, "camera"), capture, camera)
         side, size, is_sure = unpack(item.ref)
-        native = _hand(_label_path(root, item.split, "joint_3d"), capture, str(item.frame), side)
+        native = _hand(_label_path(root, shipped, "joint_3d"), capture, str(item.frame), side)
         xyz = to_canonical((native - position) @ R.T, manifest.keypoints)
         image = picture(root / item.image)
         require_size(image, size, root / item.image)

@@ -180,6 +180,18 @@ def test_whole_subjects_of_train_can_be_held_out(native_tree):
     assert [i.id for i in items] == [i.id for i in plan_of("interhand", root).items]
 
 
+def test_a_subject_that_is_held_out_keeps_the_labels_of_its_own_files(native_tree):
+    root = native_tree("interhand")
+    published = samples_of("interhand", root)
+
+    moved = samples_of("interhand", root, split_scheme="subjects")
+
+    assert list(moved) == list(published)
+    for name, sample in moved.items():
+        np.testing.assert_array_equal(sample.keypoints_3d, published[name].keypoints_3d)
+        np.testing.assert_array_equal(sample.K, published[name].K)
+
+
 @pytest.mark.parametrize(("split", "step", "fps"), [("train", 18, "5"), ("train", 3, "30"), ("test", 6, "5")])
 def test_which_sampling_of_the_archive_it_is_is_said(tree, split, step, fps):
     root = tree(split=split)
