@@ -31,18 +31,21 @@ def corrections_of(options: Options, dataset: str, items: Sequence[Item]) -> Cor
 
     Raises:
         HanddataError: the file cannot be read.
-        ConfigError: it corrects a sample that is not there; with `--sequences`, only if it corrects none that is.
+        ConfigError: it is of another dataset, or corrects a sample that is not there; with `--sequences`, only if it
+            corrects none that is.
     """
     path = options.corrections
     if path is None:
         return Corrections()
     said = read_corrections(path)
+    if said.dataset not in ("", dataset):
+        got, fix = f"those of {said.dataset!r}", f"Give corrections of {dataset}, or convert the dataset they are of."
+        raise ConfigError(f"--corrections {path}", expected=f"corrections of {dataset}", got=got, fix=fix)
     known = {item.id for item in items}
     unknown = [sample_id for sample_id in said.samples if sample_id not in known]
     if unknown and (not options.sequences or len(unknown) == len(said.samples)):
         near = get_close_matches(unknown[0], known if len(known) <= 100_000 else (), n=1, cutoff=0.0)
-        whose = f", of the dataset {said.dataset}" if said.dataset not in ("", dataset) else ""
-        got = f"{unknown[0]!r}{whose}" + (f" and {len(unknown) - 1} others" if len(unknown) > 1 else "")
+        got = repr(unknown[0]) + (f" and {len(unknown) - 1} others" if len(unknown) > 1 else "")
         fix = f"The nearest is {near[0]}." if near else "Take that entry out, or convert what it is of."
         raise ConfigError(f"--corrections {path}", expected=f"ids of samples of {dataset}", got=got, fix=fix)
     if not said.samples:

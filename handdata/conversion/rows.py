@@ -143,6 +143,18 @@ def checked_reader(
     return read
 
 
+def try_corrections(dataset: str, plan: Plan, options: Options) -> None:
+    """Lay the corrections over their samples once, before anything is written.
+
+    Raises:
+        HanddataError: one does not fit its picture, or a sample of theirs cannot be read.
+    """
+    read = checked_reader(dataset, plan.root, options, plan.corrections.samples)
+    for item in plan.items:
+        if item.id in plan.corrections.samples:
+            read(item)
+
+
 def build_row(sample: Sample, item: Item, task: ShardTask) -> dict[str, Any]:
     """Make one shard row: crop, canvas, labels and where it is from."""
     return canvas_row(sample, task.canvas, float(task.attributes["canvas_scale"]), task.optional) | {

@@ -18,7 +18,7 @@ from typing import Any
 from handdata import __version__
 from handdata.conversion.mended import told_of
 from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
-from handdata.conversion.rows import ShardTask, write_shard
+from handdata.conversion.rows import ShardTask, try_corrections, write_shard
 from handdata.conversion.state import begin, finished, forget, own_partials, own_shards
 from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
@@ -108,6 +108,8 @@ def convert(
     for what, found in (*plan.readings, *told_of(plan.corrections)):
         say(f"{dataset}: {what}: {found}")
     _refuse_other(out, dataset)
+    if not skip_bad:
+        try_corrections(dataset, plan, options)
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
         _refuse_foreign(out, tasks)

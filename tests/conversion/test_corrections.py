@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from handdata.cli import group
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
-from handdata.errors import DataError, HanddataError
+from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.exchange.card import card_text, terms_of
 from handdata.exchange.corrections import (
     Corrections,
@@ -207,6 +207,16 @@ def test_a_correction_that_does_not_fit_its_picture_is_refused(hand, said, nativ
 
     with pytest.raises(DataError, match=said):
         convert_with(native, tmp_path / "out", path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_corrections_of_another_dataset_are_refused(native, plain, tmp_path):
+    path = tmp_path / "c.json"
+    write_corrections(path, Corrections(dataset="rhd", samples={plain["id"][0]: MendedHand(side="left")}))
+
+    with pytest.raises(ConfigError, match="expected corrections of custom, got those of 'rhd'"):
+        convert_with(native, tmp_path / "out", path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
