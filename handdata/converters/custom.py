@@ -8,7 +8,9 @@ Native layout:
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,17 @@ from handdata.converters.read.layout import choose
 from handdata.converters.read.naming import ascii_id
 from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.exchange.labels import Annotations, LabelRow
+from handdata.exchange.labels import Annotations, HandLabels, LabelRow
 from handdata.exchange.orders import ORDERS
 from handdata.exchange.packed import is_there, read_picture
+from handdata.exchange.plausible import beside, refuse_shares
 from handdata.exchange.point_names import PALM
 from handdata.exchange.reading import label_files, read_annotations, split_in
 from handdata.exchange.settle import FROM_FILE, HIDDEN, MISSING, SIDES, UNITS, Asked, settle
 from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
+from handdata.pictures.decode import image_size
 from handdata.shards.schema import BoxSource, Sample
 
 CANVAS_SCALE = crops.CANVAS_SCALE
@@ -98,6 +102,8 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
     warnings = list(labels.warnings)
     if absent:
         warnings.append(f"absent: {len(absent)} of {len(rows)} labelled pictures, the first {absent[0]}")
+    outside = beside([rows[item.ref] for item in items], partial(_size_of, labels.root))
+    warnings += [outside] if outside else []
     readings = (*labels.readings, ("split", how))
 
     def labels_of(item: Item) -> tuple[str, ...]:
@@ -111,6 +117,15 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
         readings=readings,
         labels_of=labels_of,
     )
+
+
+def _size_of(root: Path, row: LabelRow) -> tuple[int, int] | None:
+    """Return the size of a row's picture as its labels or its header say; None if neither does."""
+    size = row.hand.size if isinstance(row.hand, HandLabels) else None
+    if size is None and (root / row.image).is_file():
+        with suppress(HanddataError):  # named when it is read
+            return image_size(root / row.image)
+    return size
 
 
 def _frames(rows: Sequence[LabelRow]) -> Iterator[int]:
@@ -150,6 +165,8 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     asked = Asked(side=options.side, order=options.order, unit=options.unit, occluded=options.occluded)
     named = split_in(files)
     tables = [read_annotations(file) for file in files]
+    for file, table in zip(files, tables, strict=True):
+        refuse_shares(file, table.rows)
     settled = [settle(table, asked) for table in tables]
     folders = [_folder_of(root, file, table) for file, table in zip(files, tables, strict=True)]
     top = Path(os.path.commonpath([folder.absolute() for folder in folders])) if len(files) > 1 else folders[0]

@@ -230,6 +230,40 @@ def test_a_table_of_numbered_columns_is_read(tmp_path, columns, scale):
     assert sample.hand_side == 0
 
 
+# ------------------------------------------------------------------------------------------------ pixels or not
+
+
+def table_of(root, points, head="image,width,height"):
+    """Write a table of two hands."""
+    picture(root / "a.png")
+    names = ",".join(f"{name}_{axis}" for name in KEYPOINTS for axis in "uv")
+    rows = "".join(f"a.png,{W},{H},{','.join(map(str, points.ravel()))}\n" for _ in range(2))
+    rows = rows if "width" in head else rows.replace(f",{W},{H}", "")
+    (root / "t.csv").write_text(f"{head},{names}\n{rows}")
+    return root / "t.csv"
+
+
+def test_shares_of_the_picture_are_not_taken_for_pixels(tmp_path, refused):
+    table = table_of(tmp_path, uv() / (W, H))
+
+    line = refused(DataError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+    assert "expected points in pixels, got all 42 points from 0.25 to 0.625, shares of the picture" in line
+    assert "Multiply" in line
+
+
+@pytest.mark.parametrize("head", ["image,width,height", "image"], ids=["as said", "as the header says"])
+def test_points_mostly_outside_their_picture_are_told(tmp_path, head):
+    def warnings(points):
+        return plan_of("custom", tmp_path, annotations=table_of(tmp_path, points, head)).warnings
+
+    assert any(
+        line.startswith("points: 42 of 42 lie outside their picture, up to 2.5 times its size (2 hands were")
+        for line in warnings(uv() * 4)
+    )
+    assert not any(line.startswith("points:") for line in warnings(uv()))
+
+
 # ------------------------------------------------------------------------------------------------ orders and names
 
 
