@@ -67,12 +67,12 @@ OPTIONS = DexYCBOptions
 
 @dataclass(frozen=True)
 class Recording:
-    """One sequence: its folder, its side, the class of what is grasped, its rank among its subject's."""
+    """One sequence: its folder, its side, what is grasped (None: not known), its rank among its subject's."""
 
     folder: Path
     subject: int
     side: int
-    grasped: int
+    grasped: int | None
     rank: int
 
 
@@ -80,7 +80,7 @@ def plan(root: Path, manifest: Manifest, options: DexYCBOptions) -> Plan:
     """List the labelled pictures by subject, sequence, camera and frame."""
     root = locate(root, manifest)
     setup = "s1" if options.split_scheme == "default" else options.split_scheme
-    folders = {f"{path.parent.name}/{path.name}": path for path in _sequence_folders(root)}
+    folders = {f"{path.parent.name}/{path.name}": path for path in _sequence_folders(root, manifest)}
     wanted = choose(options.sequences, folders, "sequences")
     ranks = _ranks(folders)
     if setup == "s0":
@@ -90,17 +90,20 @@ def plan(root: Path, manifest: Manifest, options: DexYCBOptions) -> Plan:
     absent = 0
     faults: dict[str, HanddataError] = {}
     for name in wanted:
-        recording = _recording(folders[name], ranks[name])
+        said, unknown = tried(partial(_recording, folders[name], ranks[name]), folders[name])
+        recording = said or Recording(folders[name], _subject(folders[name]), 0, None, ranks[name])
         absent += sum(map(_without_picture, _camera_folders(recording, manifest)))
         candidates = list(_pictures(root, recording, manifest, manifest.extra["setups"][setup]))
         with ThreadPoolExecutor(READERS) as pool:
             states = list(pool.map(partial(_state, root, manifest), candidates))
         for item, state in zip(candidates, states, strict=True):
-            if isinstance(state, str):
-                left_out[state] += bool(state)
-            else:
-                faults[item.id] = state
-            items += [item] if not state or item.id in faults else []
+            if isinstance(state, str) and state:
+                left_out[state] += 1
+                continue
+            items.append(item)
+            fault = unknown or state
+            if isinstance(fault, HanddataError):
+                faults[item.id] = fault
     if not items:
         raise MissingError(root, expected="labelled pictures", got="none", fix=_FIX)
     notes = [f"{count} pictures left out: {why}" for why, count in sorted(left_out.items()) if count]
@@ -143,10 +146,12 @@ def reader(root: Path, manifest: Manifest, options: DexYCBOptions) -> Reader:
 # ------------------------------------------------------------------------------------------------ what there is
 
 
-def _sequence_folders(root: Path) -> Iterator[Path]:
+def _sequence_folders(root: Path, manifest: Manifest) -> Iterator[Path]:
+    """Yield the folders that describe a sequence or have a camera's pictures: one without the other is a fault."""
+    parts = ("meta.yml", *manifest.cameras)
     subjects = sorted(path for path in root.iterdir() if SUBJECT.fullmatch(path.name) and path.is_dir())
     for subject in subjects:
-        yield from sorted(path for path in subject.iterdir() if (path / "meta.yml").is_file())
+        yield from sorted(path for path in subject.iterdir() if any((path / part).exists() for part in parts))
 
 
 def _ranks(folders: Mapping[str, Path]) -> dict[str, int]:
@@ -181,14 +186,18 @@ def _recording(folder: Path, rank: int) -> Recording:
     path = folder / "meta.yml"
     wanted = Wanted(what="the description of a sequence", fix=_FIX)
     facts = read_keys(path, ("ycb_ids", "ycb_grasp_ind", "mano_sides"), wanted)
-    match = SUBJECT.fullmatch(folder.parent.name)
     try:
         (side,) = facts["mano_sides"]
         grasped = int(facts["ycb_ids"][facts["ycb_grasp_ind"]])
-        return Recording(folder, int(match[1]) if match else 0, HAND_SIDES.index(side), grasped, rank)
+        return Recording(folder, _subject(folder), HAND_SIDES.index(side), grasped, rank)
     except (TypeError, ValueError, IndexError):
         expected = "one side, and which of the objects is grasped"
         raise DataError(path, expected=expected, got=str(facts)[:120], fix=_FIX) from None
+
+
+def _subject(folder: Path) -> int:
+    match = SUBJECT.fullmatch(folder.parent.name)
+    return int(match[1]) if match else 0
 
 
 def _pictures(
@@ -203,7 +212,7 @@ def _pictures(
             "objects": recording.grasped,
             "places": recording.rank % manifest.extra["sequences_per_object"],
         }
-        split = next((s for s, rule in setup.items() if all(facts[key] in rule[key] for key in rule)), None)
+        split = next((s for s, rule in setup.items() if all(facts[key] in (None, *rule[key]) for key in rule)), None)
         if split is None:
             continue
         for number, path in numbered(recording.folder / camera, PICTURE):

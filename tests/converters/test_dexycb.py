@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from handdata import manifest
+from handdata.conversion.plan import make_plan
 from handdata.conversion.run import convert
+from handdata.converters import CONVERTERS
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import INDEX, LEFT, RIGHT
@@ -213,7 +215,7 @@ def test_a_sequence_that_says_nothing_of_itself_is_named(tree, text, refused):
     root = tree()
     next(root.rglob("meta.yml")).write_text(text)
 
-    assert "meta.yml" in refused(DataError, lambda: plan_of("dexycb", root))
+    assert "meta.yml" in refused(DataError, lambda: make_plan("dexycb", root, CONVERTERS["dexycb"].OPTIONS()))
 
 
 def test_a_mask_of_another_size_is_named(tree, refused):
@@ -293,3 +295,25 @@ def test_a_calibration_in_its_layout_is_read(tmp_path):
         K = _intrinsics(path)
         assert 550 < K[0, 0] < 700
         assert K[:2, 2] == pytest.approx((320, 240), abs=25)
+
+
+@pytest.mark.parametrize("scheme", ["default", "s3"])
+def test_a_sequence_without_its_description_is_named_and_can_be_left_out(tree, tmp_path, refused, scheme):
+    tree(sequence="a")
+    root = tree(sequence="b")
+    (root / SUBJECTS[0] / "b/meta.yml").unlink()
+    asked = {"options": CONVERTERS["dexycb"].OPTIONS(split_scheme=scheme), "canvas": 64}
+
+    line = refused(MissingError, lambda: convert("dexycb", root, tmp_path / "out", **asked))
+    assert f"{SUBJECTS[0]}/b/meta.yml: expected the description of a sequence, got no such file" in line
+
+    done = convert("dexycb", root, tmp_path / "out", skip_bad=True, **asked)
+    assert (done.num_samples, list(done.skipped)) == (1, [f"{SUBJECTS[0]}/b/{CAMERAS[0]}/000003"])
+
+
+def test_an_archive_without_its_calibration_is_told_so(tree, refused):
+    root = tree()
+    shutil.rmtree(root / "calibration")
+
+    line = refused(MissingError, lambda: plan_of("dexycb", root))
+    assert "got no calibration/intrinsics/*_640x480.yml. Unpack that part of the archive too" in line

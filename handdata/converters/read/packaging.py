@@ -7,6 +7,7 @@ No dataset names.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from handdata.errors import MissingError
@@ -37,8 +38,9 @@ def what_lies(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None:
         root: a folder.
         layouts: sets of glob patterns; of one set, each must match something.
     """
-    finders = (_other_level, _other_case, _elsewhere, _unopened)
-    return next((found for find in finders if (found := find(root, layouts)) is not None), None)
+    lacking = [[pattern for pattern in patterns if not matches(root, [pattern])] for patterns in layouts]
+    finders = (partial(_other_level, root, layouts), *(partial(f, root, lacking) for f in _FINDERS))
+    return next((found for find in finders if (found := find()) is not None), None) or _in_part(layouts, lacking)
 
 
 def near_names(folder: Path, names: Iterable[str]) -> str:
@@ -147,6 +149,17 @@ def _elsewhere(root: Path, layouts: Sequence[Sequence[str]]) -> Misplaced | None
 def _unopened(root: Path, _: Sequence[Sequence[str]]) -> Misplaced | None:
     there = sorted(path.name for path in root.iterdir() if path.suffix.lower() in ARCHIVES)
     return (f"{_some(there)}, not unpacked", f"Unpack it in {root}.") if there else None
+
+
+_FINDERS = (_other_case, _elsewhere, _unopened)  # given the patterns that nothing matches
+
+
+def _in_part(layouts: Sequence[Sequence[str]], lacking: Sequence[Sequence[str]]) -> Misplaced | None:
+    """Say what alone is missing of a layout that is there in part."""
+    for patterns, missing in zip(layouts, lacking, strict=True):
+        if len(missing) < len(patterns):
+            return f"no {' and no '.join(missing)}", "Unpack that part of the archive too, beside the rest."
+    return None
 
 
 def _like(root: Path, wanted: Sequence[str]) -> Iterator[Path]:
