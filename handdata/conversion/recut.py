@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from handdata import __version__
 from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, parse_split_by
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.exchange.card import write_shard_card
 from handdata.files.locks import alone
 from handdata.progress import meter
 from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.provenance import KEY, as_json, origin_of_all, provenance_of
 from handdata.shards.reader import INDEX, ShardReader, write_index
 from handdata.shards.schema import SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shards.writer import ShardWriter
@@ -74,6 +76,7 @@ def recut(
             raise ConfigError(out, expected="a folder without shards", got="a dataset", fix="Choose another --out.")
         entries = _write(data, out, name or names[0], splits)
         write_index(out, _index(data, name or names[0], splits, entries))
+    write_shard_card(out)
     return open_dataset(out)
 
 
@@ -145,7 +148,7 @@ def _write_shard(path: Path, rows: Sequence[tuple[ShardReader, int]], name: str,
 
 
 def _index(data: Dataset, name: str, splits: NDArray[np.str_], entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    before = data.index
+    before, parts = data.index, provenance_of(data)
     sequence = data["sequence"]
     options = dict(before.get("options", {}))
     if (splits != data["split"]).any():
@@ -159,7 +162,8 @@ def _index(data: Dataset, name: str, splits: NDArray[np.str_], entries: Sequence
         "handdata_version": __version__,
         "manifest_sha256": before.get("manifest_sha256", ""),
         "options": options,
-        "origin": data.origin,
+        "origin": origin_of_all(parts),
+        KEY: as_json(parts),
         "splits": {
             split: {
                 "num_samples": int((splits == split).sum()),

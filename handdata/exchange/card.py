@@ -5,6 +5,7 @@ Format of the head: https://huggingface.co/docs/hub/datasets-cards
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handdata import __version__, manifest
+from handdata import __version__
 from handdata.errors import HanddataError
 from handdata.exchange.record import ExportRecord
 from handdata.files.text import Wanted, read_text
 from handdata.files.whole import write_bytes, write_text
 from handdata.pictures.overlay import contact_sheet
 from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.provenance import KEY, Provenance, provenance_of
+from handdata.shards.provenance import facts_of as archive_of
 from handdata.skeleton import KEYPOINTS, SIDE_NAMES
 
 CARD, SHEET = "README.md", "contact_sheet.jpg"
@@ -27,7 +30,8 @@ SHEET_HANDS = 12
 SHARDS = "shards"
 _BY = "Written by handdata"
 _CARD = Wanted(what="a card")
-_KNOWN = {"CC BY-NC 4.0": "cc-by-nc-4.0", "MIT": "mit"}  # licences that the hub has a word for
+_KNOWN = {"CC BY-NC 4.0": "cc-by-nc-4.0", "MIT": "mit", "CC0 1.0": "cc0-1.0"}  # the hub's words, the strictest first
+_LONGEST_SLUG = 60
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _ORIGIN = {
     "rendered": "Rendered by handdata; nobody's hand is shown.",
@@ -57,35 +61,41 @@ _LOAD = {
 class Terms:
     """What may be done with a dataset's pictures, whose they are, and what is known to be wrong or missing in them."""
 
-    title: str
-    licence: str
-    homepage: str
-    citation: str
+    parts: tuple[Provenance, ...]
     errata: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Names of all the datasets."""
+        return "; ".join(dict.fromkeys(part.title for part in self.parts))
+
+    @property
+    def licence(self) -> str:
+        """Each licence once, those that somebody else says first."""
+        ordered = sorted(self.parts, key=lambda part: not part.is_restricted)
+        return "; ".join(dict.fromkeys(part.licence for part in ordered))
+
+    @property
+    def homepage(self) -> str:
+        """Of the first dataset that has one."""
+        return next((part.homepage for part in self.parts if part.homepage), "")
+
+    @property
+    def citation(self) -> str:
+        """Each citation once."""
+        return "; ".join(dict.fromkeys(part.citation for part in self.parts if part.citation))
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether somebody else says who may have some of the pictures."""
+        return any(part.is_restricted for part in self.parts)
 
 
 def terms_of(data: Dataset) -> Terms:
     """Return the terms of a dataset; of rendered hands, those of what they are rendered from."""
-    facts = [_manifest(name) for name in data.name.split(" + ")]
-    titles = "; ".join(one.title if one else name for one, name in zip(facts, data.name.split(" + "), strict=True))
-    known = [one for one in facts if one is not None]
-    errata = tuple(line for one in known for line in one.errata)
-    if data.origin == "rendered":
-        return Terms(f"Rendered in the layout of: {titles}", "CC0 1.0", "", "", errata)
-    return Terms(
-        title=titles,
-        licence="; ".join(dict.fromkeys(one.licence for one in known)) or "not known",
-        homepage=next((one.homepage for one in known if one.homepage.startswith("http")), ""),
-        citation="; ".join(dict.fromkeys(one.citation for one in known)),
-        errata=errata,
-    )
-
-
-def _manifest(name: str) -> manifest.Manifest | None:
-    try:
-        return manifest.load(name)
-    except HanddataError:  # a dataset of the user's own
-        return None
+    parts = provenance_of(data)
+    known = [facts for name in dict.fromkeys(part.dataset for part in parts) if (facts := archive_of(name)) is not None]
+    return Terms(parts, tuple(line for one in known for line in one.errata))
 
 
 def facts_of(part: Dataset) -> dict[str, Any]:
@@ -134,6 +144,7 @@ def write_shard_card(folder: Path) -> None:
 def _mark(data: Dataset) -> str:
     """Return the line of a card, unseen where it is shown, that says which shards it is of."""
     hashes = "".join(entry["content_sha256"] for entry in data.index["shards"])
+    hashes += json.dumps(data.index[KEY]) if KEY in data.index else ""
     return f"\n<!-- of the shards {hashlib.sha256(hashes.encode()).hexdigest()[:32]} -->\n"
 
 
@@ -148,9 +159,9 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
     """Return the text of a card."""
     hands = sum(int(facts.get("hands", 0)) for facts in splits.values())
     size = next((word for most, word in _SIZES if hands < most), "1M<n<10M")
-    word = _KNOWN.get(terms.licence, "cc0-1.0" if terms.licence == "CC0 1.0" else "other")
+    word = _licence_word(terms)
     head = ["---", f"pretty_name: {json.dumps(terms.title)}", f"license: {word}"]
-    head += [f"license_name: {json.dumps(terms.licence)}"] if word == "other" else []
+    head += [f"license_name: {_slug(terms.licence)}"] if word == "other" else []
     head += [f"license_link: {json.dumps(terms.homepage)}"] if word == "other" and terms.homepage else []
     head += [
         "task_categories: [keypoint-detection]",
@@ -172,11 +183,10 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         table.append(f"| {' | '.join(map(str, cells))} |")
     body = [
         f"# {terms.title}",
-        f"{_ORIGIN.get(data.origin, 'Origin not recorded.')} {_BY} {__version__} as {kind}; pictures: {_SHOWN[shown]}.",
+        f"{_whose(terms)} {_BY} {__version__} as {kind}; pictures: {_SHOWN[shown]}.",
         f"![Hands with their labels]({SHEET})",
         "\n".join(table),
-        f"- Licence: {terms.licence}" + (f" ({terms.homepage})" if terms.homepage else ""),
-        *([f"- Cite: {terms.citation}"] if terms.citation else []),
+        *_licences(terms),
         f"- Keypoints, in this order: {', '.join(KEYPOINTS)}",
         "- Pixels: (0, 0) is the centre of the first pixel. Millimetres, camera axes: x right, y down, z forward.",
         f"- To read it: `{_LOAD.get(kind, '')}`" + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
@@ -184,6 +194,37 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         *_corrected(data),
     ]
     return "\n".join(head) + "\n\n" + "\n\n".join(body[:4]) + "\n\n" + "\n".join(body[4:]) + "\n"
+
+
+def _licence_word(terms: Terms) -> str:
+    """Return the hub's word for the strictest of the licences; "other" where one of them has none."""
+    licences = {part.licence for part in terms.parts}
+    return (
+        next((word for name, word in _KNOWN.items() if name in licences), "other")
+        if licences <= set(_KNOWN)
+        else "other"
+    )
+
+
+def _slug(words: str) -> str:
+    """Return a name as the hub takes it: letters and numbers of whole words, joined by hyphens."""
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    return slug if len(slug) <= _LONGEST_SLUG else slug[: slug.rindex("-", 0, _LONGEST_SLUG + 1)]
+
+
+def _licences(terms: Terms) -> list[str]:
+    """Return a line for the licence of each part, and for what wants to be cited."""
+    lines = []
+    for part in terms.parts:
+        of = f" of {part.title}" if len(terms.parts) > 1 else ""
+        lines.append(f"- Licence{of}: {part.licence}" + (f" ({part.homepage})" if part.homepage else ""))
+    return [*lines, *([f"- Cite: {terms.citation}"] if terms.citation else [])]
+
+
+def _whose(terms: Terms) -> str:
+    """Return whose hands are shown, a sentence for each origin."""
+    origins = dict.fromkeys(origin for part in terms.parts for origin in part.origin.split(", "))
+    return " ".join(_ORIGIN.get(origin, "Origin not recorded.") for origin in origins)
 
 
 def _corrected(data: Dataset) -> list[str]:

@@ -66,7 +66,7 @@ def export(
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
     about = terms_of(data)
-    if data.origin == "published" and not i_may_share:
+    if about.is_restricted and not i_may_share:
         fix = "Pass --i-may-share if it allows that, or if nobody else gets the files."
         got = f"the licence {about.licence!r}"
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)

@@ -18,6 +18,7 @@ from handdata.paths import shards_named
 from handdata.shards.conditions import mask_of, numbers_of, order_of
 from handdata.shards.hand import Hand
 from handdata.shards.index import open_shard, read_index
+from handdata.shards.provenance import origin_of_all, provenance_of
 from handdata.shards.reader import AGAIN, INDEX, ShardReader
 from handdata.shards.sampling import permute
 from handdata.shards.schema import FIELDS
@@ -78,7 +79,7 @@ class Dataset:
     @property
     def origin(self) -> str:
         """Whose hands it shows: "rendered", "published" or "own"; "" where its conversion did not record it."""
-        return ", ".join(dict.fromkeys(str(read_index(folder).get("origin", "")) for folder in self.shards.folders))
+        return origin_of_all(provenance_of(self))
 
     @property
     def splits(self) -> tuple[str, ...]:

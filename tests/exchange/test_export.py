@@ -415,7 +415,7 @@ def test_pictures_of_published_datasets_are_exported_by_who_may(tmp_path):
     assert licences[0]["name"] == "research only"
     card = (tmp_path / "out/README.md").read_text()
     assert card.startswith("---\npretty_name: ")
-    assert 'license: other\nlicense_name: "research only"' in card
+    assert "license: other\nlicense_name: research-only" in card
     assert "Zimmermann" in card
     assert decode((tmp_path / "out/contact_sheet.jpg").read_bytes()) is not None
 
