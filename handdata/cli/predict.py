@@ -153,7 +153,8 @@ def predict_command(
     from handdata.model.released import find_trained
     from handdata.track.video import is_video
 
-    model_name, sources = _run_or_own(run, sources)
+    is_alone = not sources and not onnx and not run_path(data_root, Path(run)).exists()
+    model_name, sources = _run_or_own(run, sources, is_alone=is_alone)
     if not sources and not onnx:
         raise click.UsageError("give pictures or a video, or --onnx FILE.")
     _check_boxes(box, boxes)
@@ -215,8 +216,10 @@ def _check_boxes(box: tuple[float, float, float, float] | None, boxes: Path | No
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
 
 
-def _run_or_own(run: str, sources: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def _run_or_own(run: str, sources: tuple[str, ...], *, is_alone: bool) -> tuple[str, tuple[str, ...]]:
     """Take a first word that is a picture or a video for one, and the weights that come with the package for the run.
+
+    Also one that looks like it and is not there: by its suffix or, where it `is_alone` and no run, by a slash.
 
     Raises:
         MissingError: a source is not there.
@@ -224,7 +227,8 @@ def _run_or_own(run: str, sources: tuple[str, ...]) -> tuple[str, tuple[str, ...
     from handdata.track.video import is_live, is_video
 
     path = Path(run)
-    is_source = is_live(run) or (path.is_file() and (path.suffix.lower() in SUFFIXES or is_video(run)))
+    looks_so = path.suffix.lower() in SUFFIXES or is_video(run)
+    is_source = is_live(run) or (looks_so and not path.is_dir()) or (is_alone and "/" in run and not path.exists())
     if is_source or (path.is_dir() and not (path / "checkpoints").is_dir() and _holds_pictures(path)):
         run, sources = OWN, (run, *sources)
     for source in sources:

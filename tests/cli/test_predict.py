@@ -232,9 +232,15 @@ def test_what_means_nothing_is_refused(pictures, words, said, monkeypatch):
     assert said in result.output
 
 
-def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures):
+def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures, monkeypatch):
     gone = run(pictures, "compact", pictures / "none.png")
     unknown = run(pictures, pictures / "one.png", "--detector", "other")
+    monkeypatch.chdir(pictures)
+    alone = [run(pictures, word) for word in ("nofile.jpg", "film.MP4", "photos/monday")]
 
     assert "none.png: expected a picture, a folder of pictures or a video, got nothing there" in str(gone.exception)
     assert "--detector: expected one of spotter, got 'other'" in str(unknown.exception)
+    for word, result in zip(("nofile.jpg", "film.MP4", "photos/monday"), alone, strict=True):
+        assert (
+            str(result.exception) == f"{word}: expected a picture, a folder of pictures or a video, got nothing there."
+        )
