@@ -3,7 +3,7 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Generic
 
@@ -11,7 +11,7 @@ from handdata.annotate.history import Codec, History, M
 from handdata.annotate.journal import Journal
 from handdata.annotate.pictures import Pictures
 from handdata.errors import ConfigError
-from handdata.files.locks import signed
+from handdata.files.locks import lock_of, signed
 
 
 class EditedSequence(ABC, Generic[M]):
@@ -55,6 +55,10 @@ class EditedSequence(ABC, Generic[M]):
         with self._mutex:
             if self._open and self._history.marks:
                 self.save()
+            if self._open and not self._journal.entries and not self.path.exists():
+                with suppress(OSError):  # nothing was said: no trace is left, but where open files cannot be removed
+                    self._journal.path.unlink(missing_ok=True)
+                    lock_of(self.path).unlink(missing_ok=True)
             self._open = False
             self._files.close()
 

@@ -94,6 +94,8 @@ def annotate_command(
         return
     if ids is not None:
         raise ConfigError("--ids", expected="a folder of shards as SOURCE", got=source)
+    if data_root.shards("any").parent in Path(source).parents and not Path(source).is_file():
+        raise MissingError(source, expected="a folder of shards", got="no shards there")
     found, others = _open(data_root, source, root)
     path, linked = out or found.out, not stills and len(set(found.pictures.sizes)) < 2
     if export_kind:

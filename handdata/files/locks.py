@@ -104,20 +104,40 @@ def _opened(folder: Path) -> int:
     return os.open(folder, os.O_RDONLY)
 
 
+def lock_of(path: Path) -> Path:
+    """Return the file through which `signed` holds another."""
+    return path.with_name(f"{path.name}.lock")
+
+
 @contextmanager
 def signed(path: Path) -> Iterator[None]:
-    """Hold a file of a person's work through `<path>.lock`, which stays and tells the next one who holds it.
+    """Hold a file of a person's work through `<path>.lock`, which tells the next one who holds it.
+
+    The lock stays, or who holds it removes it with what else is left of no work.
 
     Raises:
         BusyError: somebody else holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("a+", encoding="utf-8") as note:
-        note.seek(0)
-        holder = note.read().strip() or "another process"
-        fix = "Close that one first, or take another sequence."
-        hold(note, BusyError(path, expected="a sequence that is not in use", got=holder, fix=fix))
-        note.truncate(0)
-        note.write(f"process {os.getpid()} on {platform.node()}")
-        note.flush()
-        yield
+    for _ in range(_TRIES):
+        with lock_of(path).open("a+", encoding="utf-8") as note:
+            note.seek(0)
+            holder = note.read().strip() or "another process"
+            fix = "Close that one first, or take another sequence."
+            hold(note, BusyError(path, expected="a sequence that is not in use", got=holder, fix=fix))
+            if not _is_at(note.fileno(), lock_of(path)):
+                continue  # who held it removed it before it was held here
+            note.truncate(0)
+            note.write(f"process {os.getpid()} on {platform.node()}")
+            note.flush()
+            yield
+            return
+    raise BusyError(path, expected="a sequence that is not in use", got="others that come and go", fix=fix)
+
+
+def _is_at(opened: int, path: Path) -> bool:
+    """Tell whether an open file is the one that has its name now."""
+    try:
+        return os.path.samestat(os.fstat(opened), path.stat())
+    except FileNotFoundError:
+        return False

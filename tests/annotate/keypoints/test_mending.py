@@ -73,6 +73,16 @@ def test_the_stored_labels_are_what_it_begins_with_and_nothing_is_written(plain:
     assert not path.exists()
 
 
+def test_a_session_in_which_nothing_is_said_leaves_no_file(plain: Dataset, path: Path) -> None:
+    opened(plain, path).close()
+    assert list(path.parent.glob(f"{path.stem}*")) == []
+
+    session = opened(plain, path)
+    session.accept(0, 2)
+    session.close()
+    assert path.with_suffix(".journal").is_file()  # which hands were looked at
+
+
 def test_one_mended_point_comes_back_in_the_shards_and_nothing_else_changes(
     native: Path, plain: Dataset, path: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,11 @@ def test_without_labels_an_export_says_so_and_leaves_no_file(folder: Path) -> No
     assert files(folder) == before
 
 
+def test_a_folder_of_shards_without_shards_is_told_so() -> None:
+    with pytest.raises(MissingError, match="data/shards/nothing: expected a folder of shards, got no shards there"):
+        run("data/shards/nothing")
+
+
 def test_options_that_do_not_go_together_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("a\n")
     with pytest.raises(ConfigError, match="expected a folder of shards as SOURCE"):
