@@ -96,8 +96,13 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
             image = row.image or ids[number]
             items.append(Item(ids[number], splits[number], ascii_id(row.sequence), row.camera, frame, image, number))
     faults = {item.id: fault for item in items if isinstance(fault := rows[item.ref].hand, HanddataError)}
+    if not rows:
+        got = "; ".join(("no hand", *labels.warnings))
+        raise DataError(
+            " ".join(map(str, _files(options))), expected="a labelled hand", got=got, fix="See docs/custom.md."
+        )
     if not items:
-        got = f"none of {len(rows)}, the first would be {absent[0]}" if absent else "a file without rows"
+        got = f"none of {len(rows)}, the first would be {absent[0]}" if absent else "none of the --sequences"
         raise MissingError(labels.root, expected="the labelled pictures", got=got, fix="Name their folder with --root.")
     warnings = list(labels.warnings)
     if absent:

@@ -33,7 +33,7 @@ from handdata.exchange.labels import (
 )
 from handdata.exchange.pictures import ExportView, picture_files, write_pictures
 from handdata.exchange.plain import OWN, SLOTS, hand_of_plain, lies_in
-from handdata.exchange.point_names import PALM, match_names, names_a_point
+from handdata.exchange.point_names import PALM, WHY_COUNTED, match_names, names_a_hand, numbered_slots
 from handdata.files.text import Wanted, as_object
 from handdata.files.whole import whole
 from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
@@ -140,9 +140,8 @@ def read(path: Path, content: Any) -> Annotations:
         annotations = list(content["annotations"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         fix = "See docs/custom.md for the parts it needs."
-        raise DataError(
-            path, expected="a COCO keypoint file", got=f"{type(error).__name__}: {error}", fix=fix
-        ) from None
+        got = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        raise DataError(path, expected="a COCO keypoint file", got=got, fix=fix) from None
     rows = [row for number, given in enumerate(annotations) for row in reading.rows(given, number)]
     kind = reading.kind
     if kind is PLAIN and _never_visible(rows):
@@ -156,7 +155,8 @@ def read(path: Path, content: Any) -> Annotations:
         ignored=reading.ignored,
         others=reading.others,
         left_out=reading.left_out,
-        order=kind.order,
+        order=reading.order,
+        order_why=WHY_COUNTED if reading.is_counted else Annotations.order_why,
         licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
     )
 
@@ -167,12 +167,14 @@ class _Reading:
     def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
         self._path = path
         self._images = {image["id"]: image for image in content["images"]}
+        self._shared = _shared_ids(content["images"])
         self._categories = {c["id"]: c for c in content.get("categories") or []}
         info = dict(content.get("info") or {})
         self.kind: CocoKind = find_kind(info, list(self._images.values()), content["annotations"])
         self._of_file = {key: info[key] for key in _OF_FILE if info.get(key) is not None}
         self._slots: dict[Any, Slots] = {}
         self.ignored: tuple[str, ...] = ()
+        self.is_counted = False
         if self.kind.flags == HIDDEN:
             self._match()
         self.others: Counter[str] = Counter()
@@ -181,17 +183,32 @@ class _Reading:
     def _match(self) -> None:
         """Find the slots of the points that the categories name."""
         named = {k: [str(name) for name in c["keypoints"]] for k, c in self._categories.items() if c.get("keypoints")}
-        names = {key: these for key, these in named.items() if names_a_point(these)} or named
+        names = {key: these for key, these in named.items() if names_a_hand(these)}
         where = f"{self._path}[categories]"
         if not names:
-            raise DataError(where, expected="one with keypoints", got="none", fix="See docs/custom.md.")
+            shown = (
+                f"{c.get('name', k)} ({', '.join(named.get(k, ['no keypoints'])[:8])})"
+                for k, c in self._categories.items()
+            )
+            expected = "a category with hand keypoints (wrist, thumb_mcp, ..., little_tip, or 21 counted from 0)"
+            raise DataError(where, expected=expected, got="; ".join(shown)[:200] or "none", fix="See docs/custom.md.")
+        self.is_counted = any(numbered_slots(these) is not None for these in names.values())
         self._slots = {key: tuple(match_names(these, where)) for key, these in names.items()}
         pairs = [pair for key, these in names.items() for pair in zip(these, self._slots[key], strict=True)]
         self.ignored = tuple(sorted({name for name, slot in pairs if slot is None}))
 
+    @property
+    def order(self) -> str:
+        """The known order of the rows of points; "" as the categories name them."""
+        return "base-first" if self.is_counted else self.kind.order
+
     def rows(self, given: Any, number: int) -> Iterator[LabelRow]:
         """Yield the hands of one annotation."""
         where = f"{self._path}[annotations][{number}]"
+        fault = self._fault(given)
+        if fault:
+            yield broken_row(where, *fault)
+            return
         try:
             image, group = self._images[given["image_id"]], self._group(given)
             if group is None:
@@ -210,6 +227,20 @@ class _Reading:
             slots = self._slots.get(given.get("category_id"), SLOTS)
             yield make_row(str(image.get("file_name") or ""), facts, where, partial(self._hand, slots=slots))
 
+    def _fault(self, given: Any) -> tuple[str, str] | None:
+        """Return what an annotation's image_id should be and is, where it is not that of one image."""
+        try:
+            wanted = given["image_id"]
+            if wanted in self._shared:
+                return "the id of one image", f"image_id {wanted!r}, which {self._shared[wanted]} share"
+            if wanted in self._images:
+                return None
+        except (KeyError, TypeError):
+            return None  # named where the annotation is read
+        like = next((one for one in self._images if _plain_id(one) == _plain_id(wanted)), None)
+        known = f"; one has {like!r}" if like is not None else ""
+        return "image_id and category_id that the file holds", f"image_id {wanted!r}, which no image has{known}"
+
     def _group(self, given: Any) -> Mapping[str, Any] | None:
         """Return the category of an annotation; None, counted, for one without points of a hand."""
         if self.kind.flags != HIDDEN:
@@ -222,6 +253,28 @@ class _Reading:
 
     def _hand(self, facts: Mapping[str, Any], slots: Slots) -> HandLabels:
         return _own_hand(facts) if self.kind is OWN_KIND else _hand(facts, slots, self.kind.flags)
+
+
+def _shared_ids(images: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
+    """Return the files of each id that several images have."""
+    files_of: dict[Any, list[str]] = {}
+    for image in images:
+        name = str(image.get("file_name"))
+        names = files_of.setdefault(image["id"], [])
+        if name not in names:
+            names.append(name)
+    return {key: " and ".join(names[:3]) for key, names in files_of.items() if len(names) > 1}
+
+
+def is_it(content: Any) -> bool:
+    """Say whether the content of a JSON file has a part of COCO's."""
+    return isinstance(content, Mapping) and any(part in content for part in ("images", "annotations", "categories"))
+
+
+def _plain_id(value: Any) -> str:
+    """Return an id as a text that is the same for 3, 3.0 and "3"."""
+    text = str(value).strip()
+    return text.removesuffix(".0")
 
 
 def _is_empty(hand: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from handdata.exchange.labels import (
 )
 from handdata.exchange.pictures import ExportView, picture_files, write_pictures
 from handdata.exchange.plain import OWN
-from handdata.exchange.point_names import PALM, match_names
+from handdata.exchange.point_names import PALM, WHY_COUNTED, match_names, numbered_slots
 from handdata.files.text import LARGE, Wanted, read_csv
 from handdata.files.whole import whole
 from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
@@ -105,10 +106,14 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
     lines = read_csv(path, _FILE)
     _, columns = next(lines, (1, []))
     if "image" not in columns or len(set(columns)) < len(columns):
-        got = ", ".join(columns)[:120] or "an empty file"
-        raise DataError(
-            f"{path}:1", expected="columns, each once, `image` among them", got=got, fix="See docs/custom.md."
-        )
+        got, fix = ", ".join(columns)[:120] or "an empty file", "See docs/custom.md."
+        mark = next((mark for mark in (";", "\t") if len(columns) == 1 and mark in columns[0]), "")
+        if mark:
+            got, fix = (
+                f"columns separated by {mark!r}",
+                "Save it with commas between columns, and a decimal point in numbers.",
+            )
+        raise DataError(f"{path}:1", expected="columns, each once, `image` among them", got=got, fix=fix)
     parts = (column.rpartition("_") for column in columns)
     names = list(
         dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in ("", "box", "crop"))
@@ -125,7 +130,8 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
             facts.setdefault("sequence", "")
         rows.append(make_row(facts.get("image", ""), facts, where, partial(_hand, points=points)))
     ignored = tuple(name for name, slot in points.items() if slot is None)
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, ignored=ignored)
+    table = Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, ignored=ignored)
+    return replace(table, order="base-first", order_why=WHY_COUNTED) if numbered_slots(names) else table
 
 
 def _hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> HandLabels:

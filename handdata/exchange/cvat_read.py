@@ -5,6 +5,7 @@ names of the annotator and of the server stand in <meta>, which is read for fram
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from handdata.skeleton import NUM_KEYPOINTS
 
 KIND, SIGN = "CVAT 1.1", "<annotations> of images or tracks"
 _FILE = Wanted(what="CVAT's XML", fix="Export it from CVAT again.", largest=LARGE)
+_OTHER_SHAPES = ("box", "polygon", "polyline", "mask", "ellipse", "cuboid")
 Points = dict[str, ET.Element]  # the points of one hand by label
 
 
@@ -71,7 +73,8 @@ def _read(root: ET.Element, path: Path) -> Annotations:
         near = (path.parent, path.parent.parent)
         folder = next((f for f in near if any((f / task.name).is_dir() for task in tasks.values())), None)
         rows += _of_tracks(root, path, tasks, folder)
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, pictures=folder)
+    others = Counter(f"<{shape.tag}>" for shape in root.findall("image/*") if shape.tag in _OTHER_SHAPES)
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, pictures=folder, others=others)
 
 
 # ------------------------------------------------------------------------------------------------ images

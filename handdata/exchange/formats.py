@@ -66,7 +66,7 @@ FORMATS: Mapping[str, Format] = {
             files=mediapipe.files,
             read=mediapipe.read,
         ),
-        Format(name="coco", suffixes=(".json",), write=coco.write, files=coco.files, read=coco.read),
+        Format(name="coco", suffixes=(".json",), is_it=coco.is_it, write=coco.write, files=coco.files, read=coco.read),
         Format(name="landmarks", suffixes=(".csv",), is_it=mediapipe.is_csv, read=mediapipe.read_table),
         Format(name="csv", suffixes=(".csv",), write=csv_table.write, files=csv_table.files, read=csv_table.read),
         Format(name="yolo", suffixes=(".yaml", ".yml"), write=yolo.write, files=yolo.files, read=yolo.read),

@@ -20,6 +20,7 @@ from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, SIDE_NAMES
 UNSAID = SIDE_NAMES.index("unknown")  # of a side: the file does not say
 MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 FIX = "See docs/custom.md, or pass --skip-bad to leave it out."
+_SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 Array = NDArray[np.float64]
 
@@ -115,6 +116,7 @@ class Annotations:
         others: annotations of categories without points of a hand, by category.
         left_out: what else holds no hand, in words, and how often: crowds, persons without a labelled hand.
         order: the known order of the rows of points, a key of `orders.ORDERS`; "" as the file names them.
+        order_why: why it is that order, in words.
         licence: as the file tells it.
         pictures: folder of the pictures, if the format says.
     """
@@ -126,6 +128,7 @@ class Annotations:
     others: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     order: str = ""
+    order_why: str = "as that format has it"
     licence: str = ""
     pictures: Path | None = None
 
@@ -141,7 +144,7 @@ def make_row(
         where: names the row in errors.
         read: turns the facts into labels; its ValueErrors are the row's fault.
     """
-    path, split = Path(image.replace("\\", "/")), str(facts.get("split", ""))
+    path, split = Path(image.replace("\\", "/")), split_of(facts.get("split", ""))
     if not path.parts or path.is_absolute() or ".." in path.parts:
         return broken_row(where, "a picture inside the folder, relative to --root", image or "none")
     if split and split not in SPLITS:
@@ -169,6 +172,13 @@ def make_row(
         where=where,
         label=str(facts.get("label_file", "")),
     )
+
+
+def split_of(name: object) -> str:
+    """Return the split that a word stands for: val for "valid" and "Validation"; a word for none stays as it is."""
+    word = str(name).strip().lower()
+    word = _SPLIT_NAMES.get(word, word)
+    return word if word in SPLITS else str(name)
 
 
 def broken_row(where: str, expected: str, got: str) -> LabelRow:

@@ -13,6 +13,8 @@ _NAME = re.compile(
 )
 _FINGERS = {"forefinger": "index", "pinky": "little", "pinkie": "little", "small": "little"}
 _NUMBERED = {"1": "mcp", "2": "pip", "3": "dip", "4": "tip"}
+WHY_COUNTED = "as numbered points mostly are"  # of the order of points that are only counted
+_COUNTED = re.compile(r"(.*?)(\d{1,2})")
 _THUMB_BY_ANATOMY = {"cmc": "mcp", "mcp": "pip", "ip": "dip", "tip": "tip"}  # carpometacarpal first, as MediaPipe
 
 
@@ -20,7 +22,7 @@ def match_names(names: Sequence[str], where: object) -> list[int | None]:
     """Find the slot of each name: 0..20 as in `skeleton.KEYPOINTS`, 21 the palm centre, None for any other.
 
     Names may carry a side, a hyphen or a number: `left_forefinger1`, `INDEX_FINGER_MCP`, `pinky-tip`. Where a thumb
-    has a CMC or an IP its four are named by anatomy.
+    has a CMC or an IP its four are named by anatomy. 21 points that are only counted are in our order.
 
     Raises:
         DataError: no name is known, or two name the same point.
@@ -36,12 +38,27 @@ def match_names(names: Sequence[str], where: object) -> list[int | None]:
     return slots
 
 
-def names_a_point(names: Sequence[str]) -> bool:
-    """Tell whether any of the names is a point of a hand."""
-    return any(slot is not None for slot in _slots(names))
+def names_a_hand(names: Sequence[str]) -> bool:
+    """Tell whether some of the names are points of one hand: a body has two wrists and no finger."""
+    known = [slot for slot in _slots(names) if slot is not None]
+    return bool(known) and (len(set(known)) == len(known) or any(slot not in (INDEX["wrist"], PALM) for slot in known))
+
+
+def numbered_slots(names: Sequence[str]) -> list[int] | None:
+    """Return the slots of 21 points that are only counted, as "0" to "20" or kp1 to kp21; None for other names."""
+    found = [_COUNTED.fullmatch(name.strip()) for name in names]
+    matches = [match for match in found if match is not None]
+    numbers = [int(match[2]) for match in matches]
+    first = min(numbers, default=0)
+    is_counted = sorted(numbers) == list(range(first, first + NUM_KEYPOINTS)) and first in (0, 1)
+    same = len({match[1] for match in matches}) == 1
+    return [number - first for number in numbers] if is_counted and same and len(matches) == len(names) else None
 
 
 def _slots(names: Sequence[str]) -> list[int | None]:
+    counted = numbered_slots(names)
+    if counted is not None:
+        return list(counted)
     plain = [re.sub(r"[\s.\-]+", "_", name.strip().lower()) for name in names]
     plain = [name if name == "hand_root" else _SIDES.sub("", name) for name in plain]
     by_anatomy = any(re.search(r"thumb_?(finger)?_?(cmc|ip)$", name) for name in plain)

@@ -9,10 +9,14 @@ from typing import Any
 from handdata.errors import DataError, MissingError
 from handdata.exchange.formats import FORMATS
 from handdata.exchange.labels import Annotations
-from handdata.files.text import LARGE, Wanted, read_csv, read_json
+from handdata.files.text import LARGE, Wanted, kind_of, read_csv, read_json
 
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
 SUFFIXES = tuple(dict.fromkeys(suffix for one in FORMATS.values() if one.read for suffix in one.suffixes))
+_KNOWN_JSON = (
+    "labels of a known format: COCO (images, annotations, categories), MediaPipe (records with hand_landmarks) or "
+    "InterHand2.6M (joints by capture)"
+)
 _LISTED = ", ".join(SUFFIXES)
 _WHERE = (".", "annotations")  # folders of an export that may hold its files of labels
 _OF_MANY = (".yaml", ".yml")  # files that name others, which may change while they do not
@@ -71,7 +75,10 @@ def _read(path: Path) -> Annotations:
     for one in FORMATS.values():
         if one.read is not None and suffix in one.suffixes and one.is_it(content):
             return one.read(path, content)
-    raise DataError(path, expected="labels of hands of a known format", got="another file", fix="See docs/custom.md.")
+    got = f"a JSON {kind_of(content)}"
+    if isinstance(content, dict):
+        got += f" of {', '.join(map(repr, content))[:80] or 'nothing'}"
+    raise DataError(path, expected=_KNOWN_JSON, got=got, fix="See docs/custom.md.")
 
 
 def split_in(names: Sequence[Path]) -> dict[Path, str]:

@@ -87,7 +87,7 @@ def _ordered(found: Annotations, asked: str) -> tuple[tuple[LabelRow, ...], str,
     best = best_order(lengths, own)
     name = asked if asked in ORDERS else best if asked == AUTO else own
     rows = found.rows if name == OURS else tuple(_reordered(row, name) for row in found.rows)
-    why = "as asked" if asked in ORDERS else "from evidence" if name != own else "as that format has it"
+    why = "as asked" if asked in ORDERS else "from evidence" if name != own else found.order_why
     said = f"{name} ({why})" if found.order or name != own or asked in ORDERS else "as its names say"
     shown = f"; paths along fingers + from the wrist, in hand sizes: {evidence(lengths)}" if lengths else ""
     doubts = list(_doubts(rows))

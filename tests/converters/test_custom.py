@@ -215,6 +215,97 @@ def test_annotations_of_other_things_are_left_out_and_counted(tmp_path):
     assert plan.warnings == ("left out: 3 annotations of other things than hands: cup, person",)
 
 
+BODY = ["nose", "left_wrist", "right_wrist", "left_hip"]
+
+
+def test_bodies_among_hands_are_left_out_and_counted(tmp_path):
+    content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}))
+    content["categories"].append({"id": 1, "name": "person", "keypoints": BODY})
+    content["annotations"] += [{"image_id": 0, "category_id": 1, "keypoints": [1, 2, 2] * 4}] * 2
+    table = labels(pictures(tmp_path, "0.png"), json.dumps(content), "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert (len(plan.items), plan.warnings) == (
+        1,
+        ("left out: 2 annotations of other things than hands: person",),
+    )
+
+
+def test_a_file_of_bodies_alone_says_what_it_holds(tmp_path, refused):
+    table = labels(pictures(tmp_path, "0.png"), coco(BODY), "a.json")
+
+    line = refused(DataError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+    assert "expected a category with hand keypoints" in line
+    assert "got hand (nose, left_wrist, right_wrist, left_hip)" in line
+
+
+@pytest.mark.parametrize("name", ["{}", "kp{}"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_points_that_are_only_counted_are_read_with_their_order_said(tmp_path, name, first):
+    points = np.column_stack([10 + np.arange(21.0), 20 + np.arange(21.0), np.full(21, 2)])
+    text = coco([name.format(k + first) for k in range(21)], {"keypoints": points.ravel().tolist()})
+    table = labels(pictures(tmp_path, "0.png"), text, "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert dict(plan.readings)["order of points"].startswith("base-first (as numbered points mostly are); paths")
+    np.testing.assert_allclose(samples_of("custom", tmp_path, annotations=table)["0.png"].keypoints_2d, points[:, :2])
+    assert dict(plan_of("custom", tmp_path, annotations=table, order="rhd").readings)["order of points"].startswith(
+        "rhd (as asked)"
+    )
+
+
+def test_ids_of_images_that_do_not_fit_are_named(tmp_path, refused):
+    content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}))
+    content["annotations"][0]["image_id"] = "2"
+
+    def line(**changed):
+        table = labels(pictures(tmp_path, "0.png"), json.dumps(content | changed), "a.json")
+        return refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+
+    assert "image_id '2', which no image has; one has 2." in line()
+    content["annotations"][0]["image_id"] = 0
+    twice = [{"id": 0, "file_name": f"{name}.png"} for name in "ab"]
+    assert "expected the id of one image, got image_id 0, which a.png and b.png share" in line(images=twice)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.json", '{"pictures": []}', "a JSON object of 'pictures'"),
+        ("a.json", "[]", "a JSON list"),
+        ("a.csv", "image;wrist_u;wrist_v\n", "columns separated by ';'"),
+        ("a.csv", f"{HEADER}\n", "got no hand."),
+        (
+            "a.xml",
+            '<annotations><image name="0.png"><box label="hand"/></image></annotations>',
+            "got no hand; left out: 1 annotations of other things than hands: <box>.",
+        ),
+    ],
+    ids=["another object", "a list", "semicolons", "a header alone", "boxes alone"],
+)
+def test_what_a_file_without_a_hand_holds_is_said(tmp_path, refused, name, text, told):
+    table = labels(pictures(tmp_path, "0.png"), text, name)
+
+    assert told in refused(DataError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+
+def test_splits_under_other_usual_names(tmp_path):
+    rows = "".join(
+        f"{k}.png,left,1,2,3,4,{split}\n" for k, split in enumerate(("train", "valid", "Validation", "Testing"))
+    )
+    table = labels(pictures(tmp_path, *(f"{k}.png" for k in range(4))), f"{HEADER},split\n{rows}")
+
+    assert [item.split for item in plan_of("custom", tmp_path, annotations=table).items] == [
+        "train",
+        "val",
+        "val",
+        "test",
+    ]
+
+
 @pytest.mark.parametrize("size", [(640, 480), (240, 320)], ids=["resized", "turned"])
 def test_a_picture_of_another_size_than_was_labelled_is_refused(tmp_path, refused, size):
     content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2]}))
