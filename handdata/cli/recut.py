@@ -135,10 +135,11 @@ def split_command(data_root: DataRoot, path: str, *, out: Path, by: str, seed: i
       handdata split data/shards/custom --by sequence:0.1/0.1 --out data/shards/mine
     """
     from handdata.conversion.recut import recut, resplit
-    from handdata.converters.read.picture_splits import SplitBy, parse_split_by
+    from handdata.converters.read.picture_splits import WAYS_OF_SHARDS, SplitBy, parse_split_by
     from handdata.shards.dataset import open_dataset
 
     data = open_dataset(shard_folder(data_root, path))
-    new = recut(data, out, split_of=resplit(data, parse_split_by(by, "--by") or SplitBy("random"), seed))
+    asked = parse_split_by(by, "--by", WAYS_OF_SHARDS) or SplitBy("random")
+    new = recut(data, out, split_of=resplit(data, asked, seed))
     counts = ", ".join(f"{split} {int((new['split'] == split).sum())}" for split in ("train", "val", "test"))
     click.echo(f"{len(new)} samples -> {out}: {counts}")

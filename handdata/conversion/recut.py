@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import __version__
-from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, parse_split_by
+from handdata.converters.read.picture_splits import BY_PICTURES, WAYS_OF_SHARDS, SplitBy, draw, parse_split_by
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.exchange.card import write_shard_card
 from handdata.files.locks import alone
@@ -59,7 +59,7 @@ def recut(
         ('train', 'val')
     """
     out = Path(out)
-    if by is not None and (asked := parse_split_by(by, "by")) is not None:
+    if by is not None and (asked := parse_split_by(by, "by", WAYS_OF_SHARDS)) is not None:
         split_of = resplit(data, asked, seed)
     names = list(dict.fromkeys(data["dataset"].tolist()))
     if not len(data):

@@ -1,6 +1,7 @@
 """Turn the items of one shard into its rows and write it: the function a worker process runs. No dataset names."""
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -37,6 +38,7 @@ from handdata.shards.writer import ShardWriter
 from handdata.workers import count_step, one_core
 
 FARTHEST_CROP = 16  # sides of the picture: more is a wrong label, and takes memory without end
+_SKIPPING = re.compile(r",? or pass --skip-bad[^.]*")  # in the advice of an error
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
 
 
@@ -237,7 +239,8 @@ def _fault(read: Callable[[Item], Sample], item: Item) -> str:
     try:
         read(item)
     except HanddataError as error:
-        return str(error)
+        fix = _SKIPPING.sub("", error.fix)  # it is left out: that is no advice any more
+        return str(HanddataError(error.where, expected=error.expected, got=error.got, fix=fix))
     return ""
 
 

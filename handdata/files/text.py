@@ -205,7 +205,8 @@ def parse_json(text: str, where: object, wanted: Wanted, *, finite: bool = True)
         _check_plain(value, finite=finite)
         check_characters(text, value, where, wanted)
     except json.JSONDecodeError as error:
-        raise wanted.fault(_line(where, error.lineno), "JSON", f"{error.msg} at column {error.colno}") from None
+        got = "an end too early" if ends_early(error) else error.msg
+        raise wanted.fault(_line(where, error.lineno), "JSON", f"{got} at column {error.colno}") from None
     except RecursionError:
         raise wanted.fault(where, f"JSON nested at most {DEEPEST} deep", "a deeper one") from None
     except _NotPlainError as error:
@@ -213,6 +214,13 @@ def parse_json(text: str, where: object, wanted: Wanted, *, finite: bool = True)
     except ValueError:  # Python reads no number of more than 4,300 digits
         raise wanted.fault(where, "a whole number below 2^63", "a larger one") from None
     return value
+
+
+def ends_early(error: json.JSONDecodeError) -> bool:
+    """Tell whether a JSON text is right as far as it goes, but ends before its last value does: a file cut off."""
+    rest = error.doc[error.pos :].strip()
+    is_cut = any(word.startswith(rest) for word in ("true", "false", "null"))
+    return bool(error.doc.strip()) and (is_cut or error.msg.startswith("Unterminated string"))
 
 
 class _NotPlainError(ValueError):

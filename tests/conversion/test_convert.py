@@ -307,6 +307,7 @@ def test_skip_bad_leaves_out_counts_and_names(root, tmp_path):
     result = convert("stereo", root, tmp_path / "out", skip_bad=True)
 
     assert sorted(result.skipped) == ["B1Counting/SK/0005", "B2Random/SK/0000"]
+    assert not any("skip-bad" in why for why in result.skipped.values())
     assert result.num_samples == 2 * FRAMES - 2
     index = json.loads((tmp_path / "out/index.json").read_text())
     assert sorted(index["skipped"]) == sorted(result.skipped)

@@ -31,6 +31,12 @@ def hashes(data):
     return dict(zip(data["id"].tolist(), data["row_hash"].tolist(), strict=True))
 
 
+@pytest.mark.parametrize("by", ["subject", "foo"])
+def test_the_ways_to_split_that_are_named_are_those_taken(shards, tmp_path, by):
+    with pytest.raises(ConfigError, match=f"expected sequence, random, with or without shares .*, got {by}"):
+        recut(open_dataset(shards), tmp_path / "out", by=by)
+
+
 def test_everything_cut_anew_is_the_same_dataset(shards, tmp_path):
     recut(open_dataset(shards), tmp_path / "out")
 

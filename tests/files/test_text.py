@@ -109,6 +109,9 @@ def test_the_kind_of_the_error_is_the_callers():
             "t:2: expected JSON, got Expecting property name enclosed in double quotes at column 3. Save it again.",
         ),
         ("", "t:1: expected JSON, got Expecting value at column 1. Save it again."),
+        ('{"a": [1,\n2', "t:2: expected JSON, got an end too early at column 2. Save it again."),
+        ('{"a": tr', "t:1: expected JSON, got an end too early at column 7. Save it again."),
+        ('{"a": "b', "t:1: expected JSON, got an end too early at column 7. Save it again."),
         ("[" * 100_000, "t: expected JSON nested at most 64 deep, got a deeper one. Save it again."),
         ("[" * 70 + "]" * 70, "t: expected JSON nested at most 64 deep, got a deeper one. Save it again."),
         ('{"a": 1, "b": 2, "a": 3}', "t: expected each key once, got a twice. Save it again."),
@@ -184,7 +187,7 @@ def test_lines_of_json_are_told_by_their_number(tmp_path):
     assert read_json_lines(tmp_path / "t", TABLE) == [{"a": 1}, {"a": 2}]
 
     (tmp_path / "t").write_text('{"a": 1}\n{"a": \n')
-    assert "t:2: expected JSON, got Expecting value at column 7" in line(read_json_lines, tmp_path / "t", TABLE)
+    assert "t:2: expected JSON, got an end too early at column 7" in line(read_json_lines, tmp_path / "t", TABLE)
     (tmp_path / "t").write_text("{}\n5\n")
     assert "t:2: expected a table, a JSON object, got a number" in line(read_json_lines, tmp_path / "t", TABLE)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from handdata.errors import DataError, MissingError
-from handdata.files.text import Wanted, check_characters
+from handdata.files.text import Wanted, check_characters, ends_early
 
 _CHUNK = 1 << 20  # characters read at a time
 _LARGEST = 1 << 24  # characters of one element
@@ -54,7 +54,8 @@ class _Text:
                 value, end = self.decode(self.text, self.at)
             except (ValueError, RecursionError) as error:  # cut off, if JSON's own; else a number of 5,000 digits
                 if not isinstance(error, json.JSONDecodeError) or not self.more():
-                    raise self.fault(f"no JSON ({error})") from None
+                    is_cut = isinstance(error, json.JSONDecodeError) and ends_early(error)
+                    raise self.fault("a file that ends early" if is_cut else f"no JSON ({error})") from None
                 continue
             if end == len(self.text) and self.more():
                 continue  # a number may go on

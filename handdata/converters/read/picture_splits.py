@@ -16,6 +16,7 @@ from handdata.exchange.labels import HandLabels, LabelRow
 from handdata.shards.schema import SPLITS
 
 WAYS = ("sequence", "subject", "random")
+WAYS_OF_SHARDS = ("sequence", "random")  # shards do not know the subjects
 MANY = 10  # recordings, from which on whole ones are kept together by default
 BY_PICTURES = "by groups of pictures"  # how such a split begins in words: a sequence may lie in two of its parts
 _ENDS = 4096  # bytes of a file that tell it from others of its size
@@ -30,8 +31,8 @@ class SplitBy:
     test: float = 0.1
 
 
-def parse_split_by(text: str, asked: str = "--split-by") -> SplitBy | None:
-    """Read `way[:val/test]`; None for an empty text. `asked` is the option's name.
+def parse_split_by(text: str, asked: str = "--split-by", ways: Sequence[str] = WAYS) -> SplitBy | None:
+    """Read `way[:val/test]`, one of some ways; None for an empty text. `asked` is the option's name.
 
     Raises:
         ConfigError: it is something else.
@@ -40,8 +41,8 @@ def parse_split_by(text: str, asked: str = "--split-by") -> SplitBy | None:
         return None
     match = re.fullmatch(r"(\w+)(?::(\d*\.?\d+)/(\d*\.?\d+))?", text)
     shares = (float(match[2]), float(match[3])) if match and match[2] else (0.1, 0.1)
-    if match is None or match[1] not in (*WAYS, *SPLITS) or (match[1] in SPLITS and match[2]):
-        expected = f"{', '.join(WAYS)}, with or without shares as in random:0.1/0.1, or one of {', '.join(SPLITS)}"
+    if match is None or match[1] not in (*ways, *SPLITS) or (match[1] in SPLITS and match[2]):
+        expected = f"{', '.join(ways)}, with or without shares as in random:0.1/0.1, or one of {', '.join(SPLITS)}"
         raise ConfigError(asked, expected=expected, got=text)
     if sum(shares) >= 1:
         raise ConfigError(
@@ -76,9 +77,16 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
         why = "as asked"
     groups = _groups(rows, root, asked.way)
     split_of = draw(set(groups), asked, seed)
-    counts = ", ".join(f"{split} {n}" for split in SPLITS if (n := list(split_of.values()).count(split)))
+    splits = [split_of[group] for group in groups]
+    of_pictures = {row.image: split for row, split in zip(rows, splits, strict=True) if row.image}
+    whole = {"sequence": "sequences", "subject": "subjects", "random": "groups"}[asked.way]
+    counts = f"{_counts(list(split_of.values()))} {whole}; {_counts(list(of_pictures.values()))} pictures"
     how = {"sequence": "by sequences", "subject": "by subjects", "random": BY_PICTURES}[asked.way]
-    return [split_of[group] for group in groups], f"{how} with seed {seed}: {counts} ({why})"
+    return splits, f"{how} with seed {seed}: {counts} ({why})"
+
+
+def _counts(splits: Sequence[str]) -> str:
+    return ", ".join(f"{split} {splits.count(split)}" for split in SPLITS if split in splits)
 
 
 def draw(groups: Iterable[str], asked: SplitBy, seed: int) -> dict[str, str]:
