@@ -7,7 +7,7 @@ Native layout:
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from handdata.converters.options import Options, option
 from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.layout import choose
 from handdata.converters.read.naming import ascii_id
+from handdata.converters.read.picture_folders import PictureFolder, find_pictures, other_case
 from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.exchange.labels import Annotations, HandLabels, LabelRow
@@ -89,9 +90,11 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
     ids = _ids(labels)
     items: list[Item] = []
     absent: list[str] = []
+    absent_path = ""
     for number, (row, frame) in enumerate(zip(rows, _frames(rows), strict=True)):
         if row.image and not is_there(labels.root, row.image):
             absent.append(labels.names[number])
+            absent_path = absent_path or row.image
         elif not row.image or row.sequence in wanted:
             image = row.image or ids[number]
             items.append(Item(ids[number], splits[number], ascii_id(row.sequence), row.camera, frame, image, number))
@@ -101,12 +104,15 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
         raise DataError(
             " ".join(map(str, _files(options))), expected="a labelled hand", got=got, fix="See docs/custom.md."
         )
+    like = other_case(labels.root, absent_path) if absent_path else ""
     if not items:
         got = f"none of {len(rows)}, the first would be {absent[0]}" if absent else "none of the --sequences"
-        raise MissingError(labels.root, expected="the labelled pictures", got=got, fix="Name their folder with --root.")
+        fix = f"{labels.root} has {like}: mind capitals." if like else "Name their folder with --root."
+        raise MissingError(labels.root, expected="the labelled pictures", got=got, fix=fix)
     warnings = list(labels.warnings)
     if absent:
-        warnings.append(f"absent: {len(absent)} of {len(rows)} labelled pictures, the first {absent[0]}")
+        seen = f" (there is {like})" if like else ""
+        warnings.append(f"absent: {len(absent)} of {len(rows)} labelled pictures, the first {absent[0]}{seen}")
     outside = beside([rows[item.ref] for item in items], partial(_size_of, labels.root))
     warnings += [outside] if outside else []
     readings = (*labels.readings, ("split", how))
@@ -173,17 +179,19 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     for file, table in zip(files, tables, strict=True):
         refuse_shares(file, table.rows)
     settled = [settle(table, asked) for table in tables]
-    folders = [_folder_of(root, file, table) for file, table in zip(files, tables, strict=True)]
-    top = Path(os.path.commonpath([folder.absolute() for folder in folders])) if len(files) > 1 else folders[0]
+    places = [_pictures_of(root, file, table) for file, table in zip(files, tables, strict=True)]
+    folders = [place.folder.absolute() for place in places]
+    top = Path(os.path.commonpath(folders)) if len(files) > 1 else places[0].folder
     rows: list[LabelRow] = []
     names: list[str] = []
     readings: dict[str, str] = {}
     warnings: list[str] = []
-    for file, folder, table, one in zip(files, folders, tables, settled, strict=True):
-        below = folder.absolute().relative_to(top.absolute()) if len(files) > 1 else Path()
+    for file, place, table, one in zip(files, places, tables, settled, strict=True):
+        below = place.folder.absolute().relative_to(top.absolute()) if len(files) > 1 else Path()
         names += [row.image for row in one.rows]
-        rows += [_placed(row, below, named.get(file, "")) for row in one.rows]
-        for what, found in one.readings:
+        rows += [_placed(row, below, place.moved, named.get(file, "")) for row in one.rows]
+        found_by_name = [("pictures", f"by name below {place.folder}")] if place.moved else []
+        for what, found in (*one.readings, *found_by_name):
             readings[what if len(files) == 1 else f"{file.name}: {what}"] = found
         warnings += [line if len(files) == 1 else f"{file.name}: {line}" for line in (*_notes(table), *one.warnings)]
     if named and not any(row.split for one in settled for row in one.rows):
@@ -195,27 +203,15 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     )
 
 
-def _placed(row: LabelRow, below: Path, split: str) -> LabelRow:
+def _placed(row: LabelRow, below: Path, moved: Mapping[str, str], split: str) -> LabelRow:
     """Return a row with its picture's path from the common folder, and the split of its file if it has none."""
-    image = (below / row.image).as_posix() if row.image else ""
+    image = (below / moved.get(row.image, row.image)).as_posix() if row.image else ""
     label = (below / row.label).as_posix() if row.label else ""
     return replace(row, image=image, label=label, split=row.split or split)
 
 
-def _folder_of(root: Path, file: Path, table: Annotations) -> Path:
-    """Return the folder from which a file names its pictures: --root, else one near the file that has them."""
-    images = [row.image for row in table.rows if row.image]
-    near = (file.parent, file.parent.parent)
-    folders = [
-        root,
-        *([table.pictures] if table.pictures is not None else []),
-        *near,
-        *(folder / name for folder in near for name in ("images", file.stem, f"images/{file.stem}")),
-    ]
-    for folder in folders if images else ():
-        if any(is_there(folder, image) for image in (images[0], images[-1])):
-            return folder
-    return root if root.is_dir() else file.parent
+def _pictures_of(root: Path, file: Path, table: Annotations) -> PictureFolder:
+    return find_pictures(root, file, [row.image for row in table.rows if row.image], table.pictures)
 
 
 def _notes(table: Annotations) -> Iterator[str]:

@@ -306,6 +306,32 @@ def test_splits_under_other_usual_names(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("asked", [".", "dataset"], ids=["from the file", "by --root"])
+def test_pictures_are_found_below_images_by_a_name_of_their_own(tmp_path, asked):
+    dataset = pictures(
+        tmp_path / "dataset", "images/default/0.png", "images/more/1.png", "images/x/2.png", "images/y/2.png"
+    )
+    text = coco(["wrist"], *({"keypoints": [1, 2, 2]} for _ in range(3)))
+    table = labels(dataset / "annotations" if asked == "." else tmp_path / "elsewhere/far", text, "a.json")
+    options = {"annotations": table}
+
+    plan = plan_of("custom", tmp_path / asked, **options)
+
+    assert [(item.id, item.image) for item in plan.items] == [("0.png", "default/0.png"), ("1.png", "more/1.png")]
+    assert plan.warnings == ("absent: 1 of 3 labelled pictures, the first 2.png",)
+    assert set(samples_of("custom", tmp_path / asked, **options)) == {"0.png", "1.png"}
+
+
+def test_a_name_that_differs_in_capitals_alone_is_told(tmp_path, refused):
+    table = labels(pictures(tmp_path, "a.PNG", "b.png"), f"{HEADER}\na.png,left,1,2,3,4\nb.png,left,1,2,3,4\n")
+
+    assert plan_of("custom", tmp_path, annotations=table).warnings == (
+        "absent: 1 of 2 labelled pictures, the first a.png (there is a.PNG)",
+    )
+    (tmp_path / "b.png").unlink()
+    assert "has a.PNG: mind capitals" in refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+
 @pytest.mark.parametrize("size", [(640, 480), (240, 320)], ids=["resized", "turned"])
 def test_a_picture_of_another_size_than_was_labelled_is_refused(tmp_path, refused, size):
     content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2]}))
