@@ -170,15 +170,15 @@ def _lines(root: Path, name: str) -> list[tuple[str, str]]:
         MissingError: the list is not there.
         DataError: a line is not a sequence and a number.
     """
-    path = root / f"{name}.txt"
+    path, fix = root / f"{name}.txt", "Unpack the archive again."
     if not path.exists():
-        raise no_label(path, f"the annotated pictures of {name}", len(list((root / name).iterdir())), _FIX)
-    text = read_text(path, Wanted(what="a list of pictures", fix="Unpack the archive again."))
+        raise no_label(path, f"the annotated pictures of {name}", 0, fix)
+    text = read_text(path, Wanted(what="a list of pictures", fix=fix))
     lines = []
     for number, line in enumerate(text.split("\n"), start=1):
         match = _LINE.fullmatch(line.strip())
         if match is None and line.strip():
-            raise DataError(f"{path}:{number}", expected="<sequence>/<4 digits>", got=line[:60], fix=_FIX)
+            raise DataError(f"{path}:{number}", expected="<sequence>/<4 digits>", got=line[:60], fix=fix)
         lines += [(match[1], match[2])] if match else []
     return lines
 

@@ -300,4 +300,7 @@ def test_a_missing_list_is_named(tree, refused):
     root = tree()
     (root / "train.txt").unlink()
 
-    assert "train.txt" in refused(MissingError, lambda: plan_of("ho3d", root))
+    line = refused(MissingError, lambda: plan_of("ho3d", root))
+    assert line.endswith(
+        "train.txt: expected the annotated pictures of train, got no such file. Unpack the archive again."
+    )

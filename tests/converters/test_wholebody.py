@@ -223,3 +223,9 @@ def test_real_labels_of_a_picture_that_is_not_here(tmp_path):
     marks = hands.points[..., 2]
     assert len(hands.places) == 15
     assert ((marks > 0) & (marks < 1)).any(1).sum() == 14
+
+
+def test_a_folder_without_pictures_is_told_once_what_it_needs(tmp_path, refused):
+    line = refused(MissingError, lambda: plan_of("wholebody", tmp_path))
+
+    assert "expected COCO-WholeBody (val2017/*.jpg or train2017/*.jpg), got a folder without them" in line

@@ -41,7 +41,7 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
     for candidate in (root, *below):
         if any(matches(candidate, patterns) for patterns in layouts):
             return candidate
-    wanted = " or ".join(" and ".join(patterns) for patterns in layouts)
+    wanted = " or ".join(dict.fromkeys(" and ".join(patterns) for patterns in layouts))
     got = "a folder without them" if root.is_dir() else "a file: unpack it" if root.exists() else "no such folder"
     fix = f"Get the data at {manifest.homepage}, or render some with: handdata synth {manifest.name}"
     got, fix = (what_lies(root, layouts) if root.is_dir() else None) or (got, fix)

@@ -61,13 +61,14 @@ def no_label(label: Path, what: str, num_pictures: int, fix: str) -> MissingErro
     Args:
         label: that should be there.
         what: it holds, a phrase.
-        num_pictures: there are.
+        num_pictures: there are; 0 if nobody counted.
         fix: what to do, where no file of nearly that name lies there.
     """
     near = near_names(label.parent, [re.escape(label.name)])
     if near != "none":
         return MissingError(label, expected=what, got=near, fix=f"Name it {label.name}.")
-    return MissingError(label, expected=what, got=f"{num_pictures} pictures and no such file", fix=fix)
+    got = f"{num_pictures} pictures and no such file" if num_pictures else "no such file"
+    return MissingError(label, expected=what, got=got, fix=fix)
 
 
 def no_sequence(folder: Path, names: Sequence[str], expected: str) -> MissingError:
