@@ -31,6 +31,7 @@ from handdata.paths import RENDERED_MARK, find_root
 from handdata.progress import Meter, meter, say
 from handdata.shards.index import read_index
 from handdata.shards.layout import unpack
+from handdata.shards.provenance import KEY, as_json, origin_of_all
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
 from handdata.workers import new_counter, shielded_start, start_worker, stop
@@ -297,7 +298,8 @@ def _index(dataset: str, plan: Plan, entries: Sequence[dict[str, Any]], task: Sh
         "manifest_sha256": task.attributes["manifest_sha256"],
         "options": {k: v for k, v in options.items() if k != "corrections"},  # of one shard; all of them stand beside
         **({"corrections": plan.corrections.facts} if plan.corrections.samples else {}),
-        "origin": find_origin(plan.root, dataset),
+        "origin": origin_of_all(plan.provenance) if plan.provenance else find_origin(plan.root, dataset),
+        **({KEY: as_json(plan.provenance)} if plan.provenance else {}),
         "splits": splits,
         "shards": shards,
         "skipped": {key: why for entry in entries for key, why in entry["skipped"].items()},

@@ -24,6 +24,7 @@ from handdata.converters.read.naming import ascii_id
 from handdata.converters.read.picture_folders import PictureFolder, find_pictures, other_case
 from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.exchange.carried import carried
 from handdata.exchange.labels import Annotations, HandLabels, LabelRow
 from handdata.exchange.orders import ORDERS
 from handdata.exchange.packed import is_there, read_picture
@@ -35,6 +36,7 @@ from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
 from handdata.pictures.decode import image_size
+from handdata.shards.provenance import Provenance
 from handdata.shards.schema import BoxSource, Sample
 
 CANVAS_SCALE = crops.CANVAS_SCALE
@@ -79,6 +81,7 @@ class _AllRows:
     names: tuple[str, ...]  # of the picture of each row, as its file has it
     readings: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    provenance: tuple[Provenance, ...]
 
 
 def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noqa: ARG001 - nothing is known beforehand
@@ -127,6 +130,7 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
         faults=faults,
         readings=readings,
         labels_of=labels_of,
+        provenance=labels.provenance,
     )
 
 
@@ -198,8 +202,16 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
         readings["splits named by the files"] = ", ".join(f"{file.name} {split}" for file, split in named.items())
     if len(set(zip(names, (row.image for row in rows), strict=True))) > len(set(names)):  # one name, two pictures
         names = [row.image for row in rows]
+    provenance = carried(files, tables, folders)
+    if provenance:
+        readings["pictures of"] = "; ".join(f"{part.title} ({part.licence})" for part in provenance)
     return _AllRows(
-        root=top, rows=tuple(rows), names=tuple(names), readings=tuple(readings.items()), warnings=tuple(warnings)
+        root=top,
+        rows=tuple(rows),
+        names=tuple(names),
+        readings=tuple(readings.items()),
+        warnings=tuple(warnings),
+        provenance=provenance,
     )
 
 

@@ -13,6 +13,7 @@ from handdata.converters.options import Options
 from handdata.errors import HanddataError
 from handdata.exchange.corrections import Corrections
 from handdata.manifest import Manifest
+from handdata.shards.provenance import Provenance
 from handdata.shards.schema import Sample
 
 
@@ -57,6 +58,7 @@ class Plan:
         labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
         corrections: labels of these items that a person mended.
+        provenance: what the pictures are from, if an export of handdata wrote them; else nothing.
         faults: of items that are known not to be readable, by id: the reader raises the same.
     """
 
@@ -69,6 +71,7 @@ class Plan:
     labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()
     corrections: Corrections = field(default_factory=Corrections)
+    provenance: tuple[Provenance, ...] = ()
     faults: Mapping[str, HanddataError] = field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ Format of the head: https://huggingface.co/docs/hub/datasets-cards
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ import numpy as np
 
 from handdata import __version__
 from handdata.errors import HanddataError
-from handdata.exchange.record import ExportRecord
+from handdata.exchange.record import CARD, SHEET, ExportRecord
 from handdata.files.text import Wanted, read_text
 from handdata.files.whole import write_bytes, write_text
 from handdata.pictures.overlay import contact_sheet
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.provenance import KEY, Provenance, provenance_of
 from handdata.shards.provenance import facts_of as archive_of
+from handdata.shards.schema import SPLITS
 from handdata.skeleton import KEYPOINTS, SIDE_NAMES
 
-CARD, SHEET = "README.md", "contact_sheet.jpg"
 SHEET_HANDS = 12
 SHARDS = "shards"
 _BY = "Written by handdata"
@@ -45,14 +45,14 @@ _SHOWN = {
 }
 _LOAD = {
     SHARDS: 'handdata.open("FOLDER")',
-    "parquet": 'datasets.load_dataset("parquet", data_files={"train": "train.parquet"})',
-    "croissant": 'mlcroissant.Dataset("croissant.json").records("train")',
-    "webdataset": 'webdataset.WebDataset("train-000000.tar")',
-    "coco": 'pycocotools.coco.COCO("annotations/train.json"); the pictures lie in images/;'
+    "parquet": 'datasets.load_dataset("parquet", data_files={FILES})',
+    "croissant": 'mlcroissant.Dataset("croissant.json").records("FIRST")',
+    "webdataset": 'webdataset.WebDataset("FIRST-000000.tar")',
+    "coco": 'pycocotools.coco.COCO("annotations/FIRST.json"); the pictures lie in images/;'
     " for Datumaro that file is coco_person_keypoints",
     "yolo": "yolo pose train data=data.yaml",
-    "cvat": "CVAT: upload images/<split> as a task, then its XML as annotations, format CVAT 1.1",
-    "mediapipe": "json: a list of records, positions over the picture's size; sides as for mirrored pictures",
+    "cvat": "CVAT: upload images/FIRST as a task, then FIRST.xml as annotations, format CVAT 1.1",
+    "mediapipe": "FIRST.json: a list of records, positions over the picture's size; sides as for mirrored pictures",
     "csv": "any table program; docs/custom.md of handdata tells the columns",
 }
 
@@ -189,11 +189,26 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         *_licences(terms),
         f"- Keypoints, in this order: {', '.join(KEYPOINTS)}",
         "- Pixels: (0, 0) is the centre of the first pixel. Millimetres, camera axes: x right, y down, z forward.",
-        f"- To read it: `{_LOAD.get(kind, '')}`" + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
+        f"- To read it: `{_loading(kind, splits)}`"
+        + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
+        *(
+            f"- Left out of {split}, which {kind} cannot hold: {facts['left_out']} hands"
+            for split, facts in sorted(splits.items())
+            if facts.get("left_out")
+        ),
         *(f"- Of the archive: {line}" for line in terms.errata),
         *_corrected(data),
     ]
     return "\n".join(head) + "\n\n" + "\n\n".join(body[:4]) + "\n\n" + "\n".join(body[4:]) + "\n"
+
+
+def _loading(kind: str, splits: Iterable[str]) -> str:
+    """Return how to read the files of a kind, by the names of those that are there."""
+    ordered = [split for split in SPLITS if split in splits]
+    first, files = ordered[0] if ordered else "", json.dumps({split: f"{split}.parquet" for split in ordered})
+    line = _LOAD.get(kind, "").replace("{FILES}", files).replace("FIRST", first)
+    more = ", ".join(ordered[1:])
+    return line + (f"; likewise {more}" if "FIRST" in _LOAD.get(kind, "") and more else "")
 
 
 def _licence_word(terms: Terms) -> str:

@@ -37,6 +37,7 @@ from handdata.exchange.point_names import PALM, WHY_COUNTED, match_names, names_
 from handdata.files.text import Wanted, as_object
 from handdata.files.whole import whole
 from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
+from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.schema import UNKNOWN
 from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
@@ -50,7 +51,13 @@ _FEW = 21  # labelled points: a file of so few may have hidden ones alone
 def write(view: ExportView, out: Path) -> None:
     """Write images/<split>/ and annotations/<split>.json, one picture at a time."""
     head = {
-        "info": {"description": view.title, "url": view.homepage, "pixels": _PIXELS, "unit": "mm"},
+        "info": {
+            "description": view.title,
+            "url": view.homepage,
+            "pixels": _PIXELS,
+            "unit": "mm",
+            KEY: as_json(view.provenance),
+        },
         "licenses": [{"id": 1, "name": view.licence, "url": view.homepage}] if view.licence else [],
         "categories": [category()],
     }
@@ -157,8 +164,14 @@ def read(path: Path, content: Any) -> Annotations:
         left_out=reading.left_out,
         order=reading.order,
         order_why=WHY_COUNTED if reading.is_counted else Annotations.order_why,
+        provenance=tuple(parse(_recorded(content.get("info")), path)),
         licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
     )
+
+
+def _recorded(info: Any) -> Any:
+    """Return what an export noted of where its pictures are from."""
+    return info.get(KEY, ()) if isinstance(info, Mapping) else ()
 
 
 class _Reading:

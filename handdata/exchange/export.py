@@ -14,7 +14,11 @@ from handdata.exchange.formats import WRITERS as FORMATS
 from handdata.exchange.pictures import CANVAS, ENCODINGS, SHOWN, SOURCE, ExportView
 from handdata.exchange.record import ExportRecord
 from handdata.files.locks import alone
+from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.provenance import as_json
+
+_NAMED = 5  # of the hands that are left out
 
 
 def export(
@@ -46,7 +50,8 @@ def export(
         The number of samples written.
 
     Raises:
-        ConfigError: no such format, or pictures of a published dataset without `i_may_share`.
+        ConfigError: no such format, pictures of a published dataset without `i_may_share`, or a folder that holds an
+            export of another dataset, or somebody's own card.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -72,26 +77,49 @@ def export(
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
     folder, written = Path(out), 0
     with alone(folder, "export"):
-        record = ExportRecord(folder, kind)
+        record = ExportRecord(folder, kind, about.parts)
+        record.refuse_other(data.name, about.parts)
         record.keep_splits_of(data)
         view = ExportView(
             data=data, split="", shown=pictures, encoding=picture, source_of=source_of or {}, workers=workers
         )
-        view = replace(view, licence=about.licence, homepage=about.homepage, citation=about.citation)
+        view = replace(
+            view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
+        )
         for split in sorted(set(data["split"].tolist())):
             part = data.split(split)[:limit]
             one = replace(view, data=part, split=split)
-            with record.writing(split, facts_of(part), _key(one, kind), KNOWN[kind].files(one)) as is_done:
+            kept = part[KNOWN[kind].holds(part)]
+            facts = {**facts_of(kept), **({"left_out": len(part) - len(kept)} if len(kept) < len(part) else {})}
+            with record.writing(split, facts, _key(one, kind), KNOWN[kind].files(one)) as is_done:
                 FORMATS[kind](replace(one, is_done=is_done), folder)
-            written += len(part)
+            written += len(kept)
+            _say_left_out(kind, split, part)
         write_card(folder, data, record, about, shown=pictures)
         record.save()
     return written
 
 
+def _say_left_out(kind: str, split: str, part: Dataset) -> None:
+    """Count and name the hands that a format cannot hold."""
+    left_out = part["id"][~KNOWN[kind].holds(part)].tolist()
+    if left_out:
+        names = ", ".join(left_out[:_NAMED]) + (" ..." if len(left_out) > _NAMED else "")
+        say(f"export: {split}: left out {len(left_out)} of {len(part)} hands, which {kind} cannot hold: {names}")
+
+
 def _key(view: ExportView, kind: str) -> str:
     """Return what stands for everything that decides the bytes of a split's files."""
-    told = [__version__, kind, view.shown, view.encoding, view.licence, view.homepage, view.citation]
+    told = [
+        __version__,
+        kind,
+        view.shown,
+        view.encoding,
+        view.licence,
+        view.homepage,
+        view.citation,
+        as_json(view.provenance),
+    ]
     digest = hashlib.sha256(json.dumps(told).encode())
     digest.update(view.data["row_hash"].tobytes())
     for sample_id in view.data["id"].tolist() if view.shown == SOURCE else ():

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from handdata.exchange import (
     coco,
     croissant,
@@ -19,6 +22,7 @@ from handdata.exchange import (
 )
 from handdata.exchange.labels import Annotations
 from handdata.exchange.pictures import ExportView
+from handdata.shards.dataset import Dataset
 
 SplitWriter = Callable[[ExportView, Path], None]
 
@@ -29,6 +33,10 @@ def _any(content: Any) -> bool:  # noqa: ARG001 - its suffix is enough
 
 def _nothing(view: ExportView) -> list[str]:  # noqa: ARG001 - a format that is read only
     return []
+
+
+def _all(data: Dataset) -> NDArray[np.bool_]:
+    return np.ones(len(data), bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +50,7 @@ class Format:
             suffix is enough.
         write: writes one split: (its pictures, folder); None for a format that is read only.
         files: names what `write` writes, by their paths in the folder, without reading a picture.
+        holds: of hands, (N,), those that it can hold.
         read: (file, what `is_it` was given); None for a format that is written only.
     """
 
@@ -51,6 +60,7 @@ class Format:
     write: SplitWriter | None = None
     files: Callable[[ExportView], list[str]] = _nothing
     read: Callable[[Path, Any], Annotations] | None = None
+    holds: Callable[[Dataset], NDArray[np.bool_]] = _all
 
 
 # in the order in which a file of labels is tried
@@ -65,6 +75,7 @@ FORMATS: Mapping[str, Format] = {
             write=mediapipe.write,
             files=mediapipe.files,
             read=mediapipe.read,
+            holds=mediapipe.holds,
         ),
         Format(name="coco", suffixes=(".json",), is_it=coco.is_it, write=coco.write, files=coco.files, read=coco.read),
         Format(name="landmarks", suffixes=(".csv",), is_it=mediapipe.is_csv, read=mediapipe.read_table),

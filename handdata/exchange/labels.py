@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError, HanddataError
 from handdata.exchange.point_names import PALM
+from handdata.shards.provenance import Provenance
 from handdata.shards.schema import LAST_FRAME, SPLITS, UNKNOWN, BoxSource, Flag
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, SIDE_NAMES
 
@@ -118,6 +119,7 @@ class Annotations:
         order: the known order of the rows of points, a key of `orders.ORDERS`; "" as the file names them.
         order_why: why it is that order, in words.
         licence: as the file tells it.
+        provenance: what its pictures are from, if handdata wrote it.
         pictures: folder of the pictures, if the format says.
     """
 
@@ -130,6 +132,7 @@ class Annotations:
     order: str = ""
     order_why: str = "as that format has it"
     licence: str = ""
+    provenance: tuple[Provenance, ...] = ()
     pictures: Path | None = None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.errors import DataError
 from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
@@ -20,6 +21,7 @@ from handdata.exchange.plain import SLOTS, with_palm
 from handdata.files.text import LARGE, Wanted, read_csv
 from handdata.files.whole import whole
 from handdata.pictures.decode import image_size
+from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, WRIST
 
@@ -39,6 +41,12 @@ def write(view: ExportView, out: Path) -> None:
             record = _record(picture, view.split)
             file.write((",\n" if number else "[\n").encode() + json.dumps(record).encode())
         file.write(b"\n]\n")
+
+
+def holds(data: Dataset) -> NDArray[np.bool_]:
+    """Return which hands have landmarks, (N,): MediaPipe has no word for a missing point."""
+    whole_hands: NDArray[np.bool_] = np.isfinite(data["keypoints_2d"]).all((1, 2))
+    return whole_hands
 
 
 def files(view: ExportView) -> list[str]:

@@ -15,10 +15,13 @@ from handdata.errors import ConfigError, DataError
 from handdata.exchange.labels import Annotations, make_row
 from handdata.exchange.pictures import ExportView
 from handdata.exchange.plain import OWN, hand_of_plain
+from handdata.files.text import Wanted, parse_json
 from handdata.files.whole import whole
+from handdata.shards.provenance import KEY, as_json, parse
 
 KIND, SIGN = "Parquet as handdata exports it", "columns image and sample_id"
 ROWS_PER_GROUP = 100
+_TOLD = Wanted(what="what its metadata say of handdata")
 _TEXTS = ("sample_id", "split", "sequence", "camera", "hand_side", "bbox_source")
 _WHOLES = ("frame", "flags")
 _LISTS = ("visible", "source_size")
@@ -47,7 +50,7 @@ def write(view: ExportView, out: Path) -> None:
     if view.is_done(path):  # the same export was killed after it
         return
     pa = _arrow(path)
-    schema = _schema(pa)
+    schema = _schema(pa, view)
     with whole(path) as file, pa.parquet.ParquetWriter(file, schema, compression="zstd") as table:
         rows = _rows(view)
         while part := list(islice(rows, ROWS_PER_GROUP)):
@@ -65,7 +68,7 @@ def _rows(view: ExportView) -> Iterator[dict[str, Any]]:
             yield {"image": {"bytes": data, "path": picture.name}, **labels}
 
 
-def _schema(pa: Any) -> Any:
+def _schema(pa: Any, view: ExportView) -> Any:
     numbers = pa.list_(pa.float64())
     fields = {
         "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
@@ -77,6 +80,7 @@ def _schema(pa: Any) -> Any:
         **dict.fromkeys(_ROWS, numbers),
     }
     told = {"huggingface": json.dumps({"info": {"features": _features()}}, sort_keys=True)}
+    told["handdata"] = json.dumps({KEY: as_json(view.provenance)})
     return pa.schema(list(fields.items()), metadata=told)
 
 
@@ -115,7 +119,10 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pya
     for number, facts in enumerate(_told(path, lambda: file.read(columns=columns).to_pylist())):
         said = {name: value for name, value in facts.items() if value is not None}
         rows.append(make_row(f"{path.name}/{number}", said, f"{path}[{number}]", hand_of_plain))
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN)
+    told = (file.schema_arrow.metadata or {}).get(b"handdata", b"{}")
+    recorded = parse_json(told.decode(errors="replace"), path, _TOLD)
+    provenance = parse(recorded.get(KEY, ()) if isinstance(recorded, dict) else (), path)
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, provenance=tuple(provenance))
 
 
 def picture_bytes(path: Path, row: int) -> bytes:

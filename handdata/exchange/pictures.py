@@ -26,6 +26,7 @@ from handdata.pictures.picture_file import size_of
 from handdata.progress import track
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
+from handdata.shards.provenance import Provenance
 
 T = TypeVar("T")
 Made = TypeVar("Made")
@@ -110,6 +111,7 @@ class ExportView:
         licence: under which they are given on.
         homepage: where the dataset is from.
         citation: how it wants to be cited.
+        provenance: the datasets that they are from.
         workers: threads that encode.
         is_done: tells of a file that the same export, killed, had finished.
     """
@@ -122,6 +124,7 @@ class ExportView:
     licence: str = ""
     homepage: str = ""
     citation: str = ""
+    provenance: tuple[Provenance, ...] = ()
     workers: int = 1
     is_done: Callable[[Path], bool] = lambda _: False
 

@@ -6,12 +6,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from handdata.errors import HanddataError
+from handdata.errors import ConfigError, HanddataError
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import write_text
+from handdata.progress import say
 from handdata.shards.dataset import Dataset
+from handdata.shards.provenance import KEY, Provenance, as_json, parse
 
-RECORD = "handdata-export.json"
+RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 IsDone = Callable[[Path], bool]
 _WANTED = Wanted(what="the record of an export", largest=LARGE)
 
@@ -19,17 +21,41 @@ _WANTED = Wanted(what="the record of an export", largest=LARGE)
 class ExportRecord:
     """The files of each split in a folder, and facts of it for the card."""
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        self.folder, self.kind = folder, kind
+    def __init__(self, folder: Path, kind: str, provenance: Sequence[Provenance] = ()) -> None:
+        self.folder, self.kind, self.provenance = folder, kind, list(provenance)
+        self.datasets: set[str] = set()
         self.splits: dict[str, dict[str, Any]] = {}
         try:
             before = read_object(folder / RECORD, _WANTED)
         except HanddataError:  # the first export into that folder
             return
+        self.datasets = {part.dataset for part in parse(before.get(KEY, ()), folder / RECORD)}
         splits = before.get("splits")
         for split, facts in splits.items() if isinstance(splits, dict) else ():
             if isinstance(facts, dict) and _are_below(facts.get("files")):
                 self.splits[split] = facts
+
+    def refuse_other(self, name: str, parts: Sequence[Provenance]) -> None:
+        """Refuse a folder with files of others, or of another dataset; say what of an earlier export is replaced.
+
+        Raises:
+            ConfigError: the folder holds them.
+        """
+        fix = "Choose another --out, or move what is there away."
+        if not (self.folder / RECORD).is_file():
+            for path in (self.folder / own for own in (CARD, SHEET)):
+                if path.exists():
+                    raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=fix)
+        if self.datasets and self.datasets != {part.dataset for part in parts}:
+            got = f"{self._held()} of {' and '.join(sorted(self.datasets))}"
+            raise ConfigError(self.folder, expected=f"a folder for an export of {name}", got=got, fix=fix)
+        if any(facts["format"] != self.kind for facts in self.finished.values()):
+            say(f"export: {self.folder} holds {self._held()}; its splits that are exported now are replaced")
+
+    def _held(self) -> str:
+        """Return what an earlier export left there, in words."""
+        kinds = sorted({facts["format"] for facts in self.finished.values()})
+        return f"{sum(int(facts.get('hands', 0)) for facts in self.finished.values())} samples as {', '.join(kinds)}"
 
     def keep_splits_of(self, data: Dataset) -> None:
         """Remove what is there of splits that a dataset has no more."""
@@ -104,7 +130,9 @@ class ExportRecord:
 
     def _note(self) -> None:
         ordered = {split: self.splits[split] for split in sorted(self.splits)}
-        write_text(self.folder / RECORD, json.dumps({"splits": ordered}, indent=0) + "\n")
+        write_text(
+            self.folder / RECORD, json.dumps({"splits": ordered, KEY: as_json(self.provenance)}, indent=0) + "\n"
+        )
 
 
 def boot() -> str:

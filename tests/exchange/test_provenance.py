@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -12,7 +13,7 @@ from handdata.errors import ConfigError, DataError
 from handdata.exchange.export import export
 from handdata.shards.dataset import open_dataset
 from handdata.shards.provenance import provenance_of
-from tests.check.made_dataset import make_dataset
+from tests.check.made_dataset import make_dataset, rewrite
 
 
 def run(*arguments):
@@ -78,3 +79,79 @@ def test_a_damaged_record_is_one_line(made, tmp_path):
 
     with pytest.raises(DataError, match="expected a dataset, licence and origin of each part"):
         export(folder, tmp_path / "out", "csv")
+
+
+# ------------------------------------------------------------------------------------------------ export and import
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        ("coco", "."),
+        pytest.param("coco", "annotations/val.json", marks=pytest.mark.thorough),
+        pytest.param("parquet", "val.parquet", marks=pytest.mark.thorough),
+        pytest.param("yolo", "data.yaml", marks=pytest.mark.thorough),
+        pytest.param("csv", ".", marks=pytest.mark.thorough),
+    ],
+)
+def test_an_export_that_is_imported_keeps_licence_and_origin(made, tmp_path, kind, labels):
+    export(made / "published", tmp_path / "out", kind, limit=3, i_may_share=True)
+
+    assert run("import", tmp_path / "out" / labels, "--out", tmp_path / "in", "--workers", 1).exit_code == 0
+
+    data = open_dataset(tmp_path / "in")
+    facts = manifest.load("wholebody")
+    assert (data.name, data.origin) == ("custom", "published")
+    assert provenance_of(data) == provenance_of(open_dataset(made / "published"))
+    assert f"- Licence: {facts.licence} (" in (tmp_path / "in/README.md").read_text()
+    with pytest.raises(ConfigError, match="--i-may-share"):
+        export(data, tmp_path / "again", "csv")
+
+
+@pytest.mark.parametrize("kind", ["coco", pytest.param("parquet", marks=pytest.mark.thorough)])
+def test_a_file_alone_keeps_them_too(made, tmp_path, kind):
+    export(made / "rendered", tmp_path / "out", kind, limit=3)
+    (tmp_path / "out/handdata-export.json").unlink()
+
+    run("import", tmp_path / "out", "--out", tmp_path / "in", "--workers", 1)
+
+    assert open_dataset(tmp_path / "in").origin == "rendered"
+
+
+def test_an_export_overwrites_nobodys_card_and_no_other_dataset(made, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/README.md").write_text("mine")
+    with pytest.raises(ConfigError, match=r"README\.md: expected no file, or that of an export, got somebody's own"):
+        export(made / "own", tmp_path / "mine", "csv", limit=2)
+    assert [path.name for path in (tmp_path / "mine").iterdir() if path.name[0] != "."] == ["README.md"]
+
+    export(made / "own", tmp_path / "out", "csv", limit=2)
+    with pytest.raises(ConfigError, match="got 2 samples as csv of custom"):
+        export(made / "rendered", tmp_path / "out", "csv", limit=2)
+    export(made / "own", tmp_path / "out", "csv", limit=1)
+
+
+def test_a_card_names_the_files_that_are_there(made, tmp_path):
+    export(made / "rendered", tmp_path / "out", "coco", limit=2)
+
+    card = (tmp_path / "out/README.md").read_text()
+    assert 'COCO("annotations/val.json")' in card
+    assert "train" not in card
+
+
+def test_hands_that_a_format_cannot_hold_are_counted_and_named(made, tmp_path, capsys):
+    def change(rows, split):
+        rows[0]["keypoints_2d"] = np.where(np.arange(21)[:, None] == 8, np.nan, rows[0]["keypoints_2d"])
+        rows[0]["annotated_2d"] = np.arange(21) != 8
+        rows[0]["in_frame"] = rows[0]["in_frame"] & rows[0]["annotated_2d"]
+
+    folder = make_dataset(tmp_path / "whole", count=6)
+    rewrite(folder, change)
+    data = open_dataset(folder)
+
+    written = export(data, tmp_path / "out", "mediapipe")
+
+    lacking = [name for name, uv in zip(data["id"], data["keypoints_2d"], strict=True) if np.isnan(uv).any()]
+    assert written == len(data) - len(lacking) < len(data)
+    assert all(name in capsys.readouterr().err for name in lacking[:1])
+    assert "which mediapipe cannot hold: 1 hands" in (tmp_path / "out/README.md").read_text()
