@@ -48,6 +48,13 @@ def test_what_is_none_is_one_clear_line(stored, data, refused):
     refused(DataError, lambda: list(stream(stored(data))))
 
 
+@pytest.mark.parametrize("size", range(1, 42))
+def test_a_file_that_is_cut_off_is_said_to_end_early(stored, size, refused):
+    data = b'{"a": [{"k": "v", "n": true}, [1]], "b": 2}'[:size]
+
+    assert "got a file that ends early" in refused(DataError, lambda: list(stream(stored(data))))
+
+
 def test_a_file_that_is_not_there(tmp_path, refused):
     refused(MissingError, lambda: list(stream(tmp_path / "none.json")))
     refused(DataError, lambda: list(stream(tmp_path)))

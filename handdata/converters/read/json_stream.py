@@ -12,6 +12,7 @@ _CHUNK = 1 << 20  # characters read at a time
 _LARGEST = 1 << 24  # characters of one element
 _SPACES = " \t\r\n"
 _FIX = "Unpack that file from the archive again."
+_CUT = "a file that ends early"
 _WANTED = Wanted(what="a JSON object of lists", fix=_FIX)
 
 
@@ -43,7 +44,7 @@ class _Text:
     def take(self, wanted: str) -> None:
         """Pass one character, which must come next."""
         if self.peek() != wanted:
-            raise self.fault(f"{self.peek() or 'the end'!r} instead of {wanted!r}")
+            raise self.fault(f"{self.peek()!r} instead of {wanted!r}" if self.peek() else _CUT)
         self.at += 1
 
     def value(self) -> Any:
@@ -54,8 +55,8 @@ class _Text:
                 value, end = self.decode(self.text, self.at)
             except (ValueError, RecursionError) as error:  # cut off, if JSON's own; else a number of 5,000 digits
                 if not isinstance(error, json.JSONDecodeError) or not self.more():
-                    is_cut = isinstance(error, json.JSONDecodeError) and ends_early(error)
-                    raise self.fault("a file that ends early" if is_cut else f"no JSON ({error})") from None
+                    is_cut = isinstance(error, json.JSONDecodeError) and (not error.doc.strip() or ends_early(error))
+                    raise self.fault(_CUT if is_cut else f"no JSON ({error})") from None
                 continue
             if end == len(self.text) and self.more():
                 continue  # a number may go on
