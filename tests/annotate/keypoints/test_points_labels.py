@@ -140,7 +140,7 @@ def test_predictions_of_label_come_in(pictures: Pictures, tmp_path: Path) -> Non
     ("text", "says"),
     [
         ("", "JSON"),
-        ("[]", "object"),
+        ("[]", "a JSON list"),
         ('{"info": {"kind": "handdata keypoints"}}', "images"),
         ('{"info": {"kind": "handdata keypoints"}, "images": [], "annotations": []}', "none of these pictures"),
         ('{"images": [], "annotations": [], "categories": []}', "none"),
