@@ -19,7 +19,15 @@ from handdata import __version__
 from handdata.conversion.mended import told_of
 from handdata.conversion.plan import check_canvas, make_plan, plan_tasks
 from handdata.conversion.rows import ShardTask, try_corrections, write_shard
-from handdata.conversion.state import begin, finished, forget, own_partials, own_shards
+from handdata.conversion.state import (
+    begin,
+    finished,
+    forget,
+    made_of_others,
+    note_made_of,
+    own_partials,
+    own_shards,
+)
 from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
@@ -108,12 +116,13 @@ def convert(
         say(f"{dataset}: {warning}")
     for what, found in (*plan.readings, *told_of(plan.corrections)):
         say(f"{dataset}: {what}: {found}")
-    _refuse_other(out, dataset)
+    _refuse_other(out, dataset, plan)
     if not skip_bad:
         try_corrections(dataset, plan, options)
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
         _refuse_foreign(out, tasks)
+        note_made_of(out, plan.made_of)
         kept = _finished(tasks, whole=check)
         num_kept = len(kept)
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]
@@ -256,19 +265,22 @@ def _in_turn(out: Path) -> Iterator[None]:
         yield
 
 
-def _refuse_other(out: Path, dataset: str) -> None:
-    """Refuse a folder that holds another dataset: its shards would be removed.
+def _refuse_other(out: Path, dataset: str, plan: Plan) -> None:
+    """Refuse a folder that holds another dataset, or one of other files of labels: its shards would be removed.
 
     Raises:
         ConfigError: so it does.
     """
     try:
-        held = read_index(out)["dataset"]
+        index = read_index(out)
     except HanddataError:  # nothing there, or nothing that can be read
         return
+    held, fix = index["dataset"], "Choose another --out, or remove that folder."
     if held != dataset:
-        fix = "Choose another --out, or remove that folder."
         raise ConfigError(out, expected=f"a folder for {dataset}", got=f"the dataset {held}", fix=fix)
+    if others := made_of_others(out, plan.made_of):
+        expected, got = f"a folder for {plan.made_of[0]}", f"{index.get('num_samples')} samples of {others[0]}"
+        raise ConfigError(out, expected=expected, got=got, fix=fix)
 
 
 def _finished(tasks: Sequence[ShardTask], *, whole: bool = False) -> dict[str, dict[str, Any]]:

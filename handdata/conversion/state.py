@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from handdata.shards.reader import PARTIAL, STATE, ShardReader
 from handdata.shards.schema import SPLITS
 
 _STATE = Wanted(what="what a shard was made from", largest=LARGE)
+_MADE_OF = "made_of.json"
 _ENTRY: Mapping[str, Any] = {"file": str, "split": str, "num_samples": int, "skipped": Mapping[str, str]}
 _WRITTEN: Mapping[str, Any] = {"sha256": str, "content_sha256": str}
 _OWN_PARTIAL = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}\.h5(\.\d+)?{re.escape(PARTIAL)}")
@@ -56,6 +57,30 @@ def own_shards(out: Path) -> list[Path]:
 def own_partials(out: Path) -> list[Path]:
     """Return the unfinished shards that dead conversions left in `out`."""
     return sorted(path for path in out.glob(f"*{PARTIAL}") if _OWN_PARTIAL.fullmatch(path.name))
+
+
+def note_made_of(out: Path, files: Sequence[Path]) -> None:
+    """Note the files of labels that a folder's shards are made of, by their paths and as seen from the folder."""
+    if files:
+        write_text(out / STATE / _MADE_OF, json.dumps({"files": _named(out, files)}))
+
+
+def made_of_others(out: Path, files: Sequence[Path]) -> list[str]:
+    """Return the files of labels that a folder's shards are made of if they lack among these; [] where none is noted.
+
+    A folder that moved together with its labels is still made of them.
+    """
+    try:
+        noted = read_object(out / STATE / _MADE_OF, _STATE).get("files")
+    except HanddataError:
+        return []
+    now = {name for pair in _named(out, files) for name in pair}
+    pairs = [pair for pair in noted if isinstance(pair, list) and len(pair) == 2] if isinstance(noted, list) else []
+    return [str(pair[0]) for pair in pairs if now.isdisjoint(map(str, pair))] if files else []
+
+
+def _named(out: Path, files: Sequence[Path]) -> list[list[str]]:
+    return [[str(path.absolute()), os.path.relpath(path.absolute(), out.absolute())] for path in files]
 
 
 def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:

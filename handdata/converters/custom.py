@@ -130,6 +130,7 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
         faults=faults,
         readings=readings,
         labels_of=labels_of,
+        made_of=tuple(_files(options)),
         provenance=labels.provenance,
     )
 

@@ -58,6 +58,7 @@ class Plan:
         labels_of: relative paths of the files that only one item depends on, beside its picture.
         readings: which of several possible readings of the format was found, e.g. {"label_order": "tip to mcp"}.
         corrections: labels of these items that a person mended.
+        made_of: files of labels that the user named, which decide whose result a folder holds.
         provenance: what the pictures are from, if an export of handdata wrote them; else nothing.
         faults: of items that are known not to be readable, by id: the reader raises the same.
     """
@@ -71,6 +72,7 @@ class Plan:
     labels_of: Callable[[Item], tuple[str, ...]] = _no_labels
     readings: tuple[tuple[str, str], ...] = ()
     corrections: Corrections = field(default_factory=Corrections)
+    made_of: tuple[Path, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     faults: Mapping[str, HanddataError] = field(default_factory=dict)
 

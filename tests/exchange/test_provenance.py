@@ -155,3 +155,15 @@ def test_hands_that_a_format_cannot_hold_are_counted_and_named(made, tmp_path, c
     assert written == len(data) - len(lacking) < len(data)
     assert all(name in capsys.readouterr().err for name in lacking[:1])
     assert "which mediapipe cannot hold: 1 hands" in (tmp_path / "out/README.md").read_text()
+
+
+def test_an_import_replaces_no_result_of_other_files(made, tmp_path):
+    for name in ("one", "two"):
+        export(made / "own", tmp_path / name, "csv", limit=2 if name == "one" else 3)
+    asked = ("--root", tmp_path, "--out", tmp_path / "in", "--workers", 1)
+    run("import", tmp_path / "one", *asked)
+
+    with pytest.raises(ConfigError, match=r"got 2 samples of .*one/train\.csv"):
+        run("import", tmp_path / "two", *asked)
+    assert len(open_dataset(tmp_path / "in")) == 2
+    assert "kept from before" in run("import", tmp_path / "one", *asked).stdout
