@@ -190,6 +190,14 @@ def test_result_files_of_the_thesis_that_are_none(tmp_path, text, told):
 MARK = ["person", [5.0, 5.0, 20.0, 20.0], "person", "reviewed", 0.0]
 
 
+def begin_journal(pictures, path):
+    """Leave a journal of no edits, as a process that was killed does."""
+    session = Session(pictures, path)
+    header = path.with_suffix(".journal").read_bytes()
+    session.close()
+    path.with_suffix(".journal").write_bytes(header)
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -205,7 +213,7 @@ MARK = ["person", [5.0, 5.0, 20.0, 20.0], "person", "reviewed", 0.0]
     ],
 )
 def test_a_journal_with_a_line_that_is_no_edit(tmp_path, pictures, entry):
-    Session(pictures, tmp_path / "b.csv").close()
+    begin_journal(pictures, tmp_path / "b.csv")
     with (tmp_path / "b.journal").open("a") as file:
         file.write(json.dumps(entry) + "\n")
 
@@ -216,7 +224,7 @@ def test_a_journal_with_a_line_that_is_no_edit(tmp_path, pictures, entry):
     "line", [DEEP.encode(), b'{"op": NaN}', b'{"op": "\xff"}', b"[]", b'{"op": "undo", "op": "redo"}']
 )
 def test_a_journal_with_a_line_that_is_no_json(tmp_path, pictures, line):
-    Session(pictures, tmp_path / "b.csv").close()
+    begin_journal(pictures, tmp_path / "b.csv")
     with (tmp_path / "b.journal").open("ab") as file:
         file.write(line + b"\n")
 
