@@ -73,10 +73,11 @@ def recut(
     splits = data["split"] if split_of is None else split_of
     with alone(out, "writing"):
         if (out / INDEX).is_file():
+            write_shard_card(out)  # of a run that was ended before it
             raise ConfigError(out, expected="a folder without shards", got="a dataset", fix="Choose another --out.")
         entries = _write(data, out, name or names[0], splits)
         write_index(out, _index(data, name or names[0], splits, entries))
-    write_shard_card(out)
+        write_shard_card(out)
     return open_dataset(out)
 
 

@@ -129,6 +129,18 @@ def test_new_splits_at_random_are_the_same_for_the_same_seed(shards):
     assert [int((first == split).sum()) for split in ("train", "val", "test")] == [18, 6, 6]
 
 
+def test_shards_whose_run_was_ended_before_their_card_get_it(shards, tmp_path):
+    whole = recut(open_dataset(shards), tmp_path / "whole")
+    recut(open_dataset(shards), tmp_path / "out")
+    (tmp_path / "out/README.md").unlink()
+
+    with pytest.raises(ConfigError, match="expected a folder without shards"):
+        recut(open_dataset(shards), tmp_path / "out")
+
+    assert len(whole) == 30
+    assert (tmp_path / "out/README.md").read_bytes() == (tmp_path / "whole/README.md").read_bytes()
+
+
 def test_a_folder_with_shards_is_not_written_over(shards, tmp_path):
     with pytest.raises(ConfigError, match="a folder without shards"):
         recut(open_dataset(shards), shards)
