@@ -89,15 +89,15 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     root = root if root.is_dir() else path.parent
     rows: list[LabelRow] = []
     empty = 0
-    places = {split: _places(text, split) for split in SPLITS}
-    named = [(split, name) for split, listed in places.items() for name in listed]
-    absent = [f"{split}: {name}" for split, name in named if _found(root, name) is None]
+    names = _names(text)
+    named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(text, split)]
+    absent = [f"{split}: {name}" for split, name, place in named if place is None]
     if len(absent) == len(named):
         fix = f"They are looked for in {root}: put data.yaml beside the folders it names."
         expected = "a folder of pictures, or a .txt that lists them"
         raise MissingError(f"{path}[train]", expected=expected, got="; ".join(absent) or "none", fix=fix)
-    for split, image in _images(root, places):
-        found = list(_hands(root, image, split, shape[1], own=text.startswith(OURS), names=_names(text)))
+    for split, image in _images(root, [(split, place) for split, _, place in named if place is not None]):
+        found = list(_hands(root, image, split, shape[1], own=text.startswith(OURS), names=names))
         empty += not found
         rows += found
     left_out = {
@@ -138,16 +138,14 @@ def _found(root: Path, named: str) -> str | None:
     return next((place for place in (named, named.removeprefix("../")) if (root / place).exists()), None)
 
 
-def _images(root: Path, places: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+def _images(root: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield the split and the path of every picture; one that two splits name is of the first."""
     seen: set[str] = set()
-    for split, listed in places.items():
-        for named in listed:
-            place = _found(root, named)
-            for image in [] if place is None else _pictures(root, place):
-                if image not in seen:
-                    seen.add(image)
-                    yield split, image
+    for split, place in places:
+        for image in _pictures(root, place):
+            if image not in seen:
+                seen.add(image)
+                yield split, image
 
 
 def _pictures(root: Path, place: str) -> list[str]:
