@@ -70,12 +70,12 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
     from handdata.converters.read.json_stream import stream
     from handdata.converters.read.layout import read_numbers
     from handdata.converters.read.npz import read_arrays
-    from handdata.converters.read.simple_yaml import read_keys
     from handdata.evaluation.predictions import read_predictions
     from handdata.evaluation.results import VERSION as RESULTS
     from handdata.evaluation.results import read_results
     from handdata.exchange.corrections import read_corrections
     from handdata.exchange.reading import read_annotations
+    from handdata.files.simple_yaml import read_keys
     from handdata.files.text import Wanted, read_csv, read_object, read_text, read_toml
     from handdata.model.halves import read_halves, write_halves
     from handdata.model.place import read_lens

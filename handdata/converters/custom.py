@@ -24,7 +24,7 @@ from handdata.converters.read.naming import ascii_id
 from handdata.converters.read.picture_folders import PictureFolder, find_pictures, other_case
 from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
-from handdata.exchange.carried import carried
+from handdata.exchange.carried import carried, unsaid
 from handdata.exchange.labels import Annotations, HandLabels, LabelRow
 from handdata.exchange.orders import ORDERS
 from handdata.exchange.packed import is_there, read_picture
@@ -206,6 +206,7 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     provenance = carried(files, tables, folders)
     if provenance:
         readings["pictures of"] = "; ".join(f"{part.title} ({part.licence})" for part in provenance)
+    warnings += [unsaid(provenance)] if unsaid(provenance) else []
     return _AllRows(
         root=top,
         rows=tuple(rows),

@@ -28,8 +28,8 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.converters.read.npz import read_arrays
-from handdata.converters.read.simple_yaml import read_keys
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.files.simple_yaml import read_keys
 from handdata.files.text import Wanted
 from handdata.geometry import in_frame
 from handdata.manifest import Manifest

@@ -1,6 +1,7 @@
 """Where labels that are imported are from, if an export of handdata wrote them or their pictures: licence and origin.
 
-An export notes it in handdata-export.json; COCO and Parquet hold it themselves as well, for files that were moved.
+An export notes it in handdata-export.json, and in every file of labels, for those that are moved. Other programs may
+leave it out when they write such a file again; that is said.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,12 @@ from typing import Any
 from handdata.exchange.labels import Annotations
 from handdata.exchange.record import RECORD
 from handdata.files.text import LARGE, Wanted, read_object
-from handdata.shards.provenance import KEY, Provenance, known, parse
+from handdata.shards.provenance import KEY, UNKNOWN_LICENCE, Provenance, known, parse
 
 _DEEPEST = 3  # folders of an export that its files may lie in: images/train/...
 _RECORD = Wanted(what="the record of an export", largest=LARGE)
 _OWN = "custom"
+_UNSAID = Provenance(_OWN, "Exported by handdata, of a dataset that is not said", UNKNOWN_LICENCE)
 
 
 def carried(files: Sequence[Path], tables: Sequence[Annotations], pictures: Sequence[Path]) -> tuple[Provenance, ...]:
@@ -34,9 +36,21 @@ def carried(files: Sequence[Path], tables: Sequence[Annotations], pictures: Sequ
         own = known(_OWN, "own")
         if not parts and table.licence:
             own = Provenance(_OWN, own.title, table.licence, origin="own")
+        elif not parts and table.is_exported:
+            own = _UNSAID
         found += parts or [own]
     distinct = tuple(dict.fromkeys(found))
     return () if distinct == (known(_OWN, "own"),) else distinct
+
+
+def unsaid(parts: Sequence[Provenance]) -> str:
+    """Return a warning of labels whose origin was lost on their way, "" if there are none."""
+    return (
+        "origin and licence: not known. handdata exported these hands, and what wrote the file since left out what "
+        f"they are from; {RECORD} of that export, laid beside, tells it"
+        if _UNSAID in parts
+        else ""
+    )
 
 
 def _beside(folder: Path) -> list[Provenance]:

@@ -30,6 +30,7 @@ from handdata.files.text import LARGE, Wanted, read_csv
 from handdata.files.whole import whole
 from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
 from handdata.shards.hand import Hand
+from handdata.shards.provenance import KEY, as_text, parse_texts
 from handdata.shards.schema import UNKNOWN, Flag
 from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS
 
@@ -45,10 +46,11 @@ def write(view: ExportView, out: Path) -> None:
     """Write images/<split>/ and <split>.csv."""
     points = [f"{name}_{what}" for name in (*KEYPOINTS, "palm_center") for what in _POINT_COLUMNS]
     with whole(out / f"{view.split}.csv") as file:
-        file.write(_line([*_HEAD, *_BOX, "box_source", *_CROP, *_CAMERA, *points]))
+        file.write(_line([*_HEAD, *_BOX, "box_source", *_CROP, *_CAMERA, *points, KEY]))
+        origin = as_text(view.provenance)
         for picture in write_pictures(view, out):
             for hand in picture.hands:
-                file.write(_line(_cells(hand, f"images/{view.split}/{picture.name}")))
+                file.write(_line([*_cells(hand, f"images/{view.split}/{picture.name}"), origin]))
 
 
 def files(view: ExportView) -> list[str]:
@@ -120,6 +122,7 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
     )
     points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
     rows = []
+    origins: dict[str, str] = {}  # what the rows record of where they are from, and the first that does
     for number, cells in lines:
         where = f"{path}:{number}"
         if len(cells) != len(columns):
@@ -128,9 +131,18 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
         facts = {key: value for key, value in zip(columns, cells, strict=True) if value}
         if OWN in facts:  # ours: an empty cell says that there is no recording
             facts.setdefault("sequence", "")
+            origins.setdefault(facts.get(KEY, ""), where)
         rows.append(make_row(facts.get("image", ""), facts, where, partial(_hand, points=points)))
     ignored = tuple(name for name, slot in points.items() if slot is None)
-    table = Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, ignored=ignored)
+    provenance = [part for text, where in origins.items() if text for part in parse_texts([text], where)]
+    table = Annotations(
+        rows=tuple(rows),
+        kind=KIND,
+        sign=SIGN,
+        ignored=ignored,
+        provenance=tuple(dict.fromkeys(provenance)),
+        is_exported=OWN in columns,
+    )
     return replace(table, order="base-first", order_why=WHY_COUNTED) if numbered_slots(names) else table
 
 

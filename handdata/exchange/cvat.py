@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.files.whole import whole
+from handdata.shards.provenance import KEY, as_text
 from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, HAND_SIDES, KEYPOINTS
 
 LABELS = {**{side: f"{side}_hand" for side in HAND_SIDES}, "unknown": "hand"}  # label by side
@@ -24,7 +25,8 @@ def write(view: ExportView, out: Path) -> None:
         images = [
             image_element(picture, number, view.split) for number, picture in enumerate(write_pictures(view, out))
         ]
-        file.write(meta_element(view.title, len(images), view.split).encode())
+        origin = as_text(view.provenance)
+        file.write(meta_element(view.title, len(images), view.split, origin).encode())
         file.write("".join(images).encode())
         file.write(b"</annotations>\n")
 
@@ -34,8 +36,15 @@ def files(view: ExportView) -> list[str]:
     return [f"{view.split}.xml", *picture_files(view)]
 
 
-def meta_element(name: str, size: int, subset: str) -> str:
-    """Return what CVAT is told of the task: its labels, each a skeleton of the 21 points. Nobody's name is in it."""
+def meta_element(name: str, size: int, subset: str, origin: str = "") -> str:
+    """Return what CVAT is told of the task: its labels, each a skeleton of the 21 points. Nobody's name is in it.
+
+    Args:
+        name: of the task.
+        size: number of its pictures.
+        subset: of the task.
+        origin: `as_text` of what the pictures are from; CVAT passes over it, and does not write it again.
+    """
     lines = [f"  <meta>\n    <task>\n      <name>{escape(name)}</name>\n      <size>{size}</size>"]
     lines += ["      <mode>annotation</mode>", f"      <subset>{subset}</subset>", "      <labels>"]
     edges = "".join(
@@ -58,7 +67,9 @@ def meta_element(name: str, size: int, subset: str) -> str:
         for k, keypoint in enumerate(KEYPOINTS):
             lines.append(f"        <label><name>{keypoint}</name><color>{_color(k)}</color><type>points</type>")
             lines.append(f"          <attributes></attributes><parent>{label}</parent></label>")
-    lines += ["      </labels>", "    </task>", "  </meta>", ""]
+    lines += ["      </labels>", "    </task>"]
+    lines += [f"    <{KEY}>{escape(origin)}</{KEY}>"] if origin else []
+    lines += ["  </meta>", ""]
     return "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
 """CVAT 1.1 for images and for video, read: skeletons, 21 single points, or one shape of 21 points, per hand.
 
 `outside` is a point that is not there; `occluded` one that is hidden. Positions count from the picture's edge. The
-names of the annotator and of the server stand in <meta>, which is read for frame numbers alone.
+names of the annotator and of the server stand in <meta>, which is read for frame numbers alone, and for the origin that
+an export of handdata noted there.
 """
 
 import re
@@ -21,6 +22,7 @@ from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, 
 from handdata.exchange.point_names import PALM, match_names
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.pictures.kinds import SUFFIXES
+from handdata.shards.provenance import KEY, parse_texts
 from handdata.shards.schema import SPLITS
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -74,7 +76,15 @@ def _read(root: ET.Element, path: Path) -> Annotations:
         folder = next((f for f in near if any((f / task.name).is_dir() for task in tasks.values())), None)
         rows += _of_tracks(root, path, tasks, folder)
     others = Counter(f"<{shape.tag}>" for shape in root.findall("image/*") if shape.tag in _OTHER_SHAPES)
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, pictures=folder, others=others)
+    return Annotations(
+        rows=tuple(rows),
+        kind=KIND,
+        sign=SIGN,
+        pictures=folder,
+        others=others,
+        provenance=parse_texts([root.findtext(f"meta/{KEY}")], path),
+        is_exported=any(row.key for row in rows),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ images

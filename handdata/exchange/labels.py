@@ -120,6 +120,7 @@ class Annotations:
         order_why: why it is that order, in words.
         licence: as the file tells it.
         provenance: what its pictures are from, if handdata wrote it.
+        is_exported: whether handdata wrote it, or what it was made of: its hands have ids.
         pictures: folder of the pictures, if the format says.
     """
 
@@ -133,6 +134,7 @@ class Annotations:
     order_why: str = "as that format has it"
     licence: str = ""
     provenance: tuple[Provenance, ...] = ()
+    is_exported: bool = False
     pictures: Path | None = None
 
 

@@ -23,6 +23,7 @@ from handdata.files.whole import whole
 from handdata.pictures.decode import image_size
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
+from handdata.shards.provenance import KEY, as_json, parse_texts
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, WRIST
 
 JSON_KIND, JSON_SIGN = "MediaPipe's landmarks", "records with hand_landmarks, from 0 to 1"
@@ -38,7 +39,7 @@ def write(view: ExportView, out: Path) -> None:
     """Write images/<split>/ and <split>.json; only hands with all 21 points have landmarks."""
     with whole(out / f"{view.split}.json") as file:
         for number, picture in enumerate(write_pictures(view, out)):
-            record = _record(picture, view.split)
+            record = {**_record(picture, view.split), KEY: as_json(view.provenance)}
             file.write((",\n" if number else "[\n").encode() + json.dumps(record).encode())
         file.write(b"\n]\n")
 
@@ -108,7 +109,8 @@ def read(path: Path, content: Any) -> Annotations:
     """Read records, whose content is given as parsed."""
     rows: list[LabelRow] = []
     empty = 0
-    for number, (record, name) in enumerate(_records(content)):
+    records = list(_records(content))
+    for number, (record, name) in enumerate(records):
         image = str(next((record[key] for key in _IMAGES if isinstance(record.get(key), str)), name))
         hands: list[Any] = next((record[key] for key in _HANDS if isinstance(record.get(key), list)), [])
         if hands and isinstance(hands[0], dict) and "x" in hands[0]:
@@ -126,7 +128,16 @@ def read(path: Path, content: Any) -> Annotations:
             rows.append(make_row(image, facts, f"{path}[{number}][{place}]", _hand))
     left_out = {"pictures without a hand": empty}
     sign = f"{JSON_SIGN}; sides are named for mirrored pictures, and exchanged"
-    return Annotations(rows=tuple(rows), kind=JSON_KIND, sign=sign, left_out=left_out, order="base-first")
+    is_ours = any("ids" in record for record, _ in records)
+    return Annotations(
+        rows=tuple(rows),
+        kind=JSON_KIND,
+        sign=sign,
+        left_out=left_out,
+        order="base-first",
+        provenance=parse_texts((record.get(KEY) for record, _ in records), path) if is_ours else (),
+        is_exported=is_ours,
+    )
 
 
 def _facts(record: Mapping[str, Any], image: str, path: Path) -> dict[str, Any]:

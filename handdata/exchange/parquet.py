@@ -122,7 +122,7 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pya
     told = (file.schema_arrow.metadata or {}).get(b"handdata", b"{}")
     recorded = parse_json(told.decode(errors="replace"), path, _TOLD)
     provenance = parse(recorded.get(KEY, ()) if isinstance(recorded, dict) else (), path)
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, provenance=tuple(provenance))
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, provenance=tuple(provenance), is_exported=True)
 
 
 def picture_bytes(path: Path, row: int) -> bytes:

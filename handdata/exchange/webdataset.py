@@ -6,6 +6,7 @@ Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample
 import json
 import tarfile
 from collections import deque
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from handdata.exchange.plain import OWN, hand_of_plain
 from handdata.files.text import Wanted, as_object, decode, parse_json
 from handdata.files.whole import whole
 from handdata.pictures.kinds import SUFFIXES
+from handdata.shards.provenance import KEY, as_json, parse_texts
 
 SAMPLES_PER_TAR = 1000
 KIND, SIGN = "WebDataset as handdata exports it", "a tar of pictures and JSON with sample_id"
@@ -29,7 +31,8 @@ _LABELS = Wanted(what="labels of a sample", fix="Export it again.")
 
 def write(view: ExportView, out: Path) -> None:
     """Write one split; the same bytes for the same shards. A picture with two hands is in two samples."""
-    samples = ((picture, labels) for picture in view.tracked() for labels in picture.labels)
+    origin = {KEY: as_json(view.provenance)}
+    samples = ((picture, labels | origin) for picture in view.tracked() for labels in picture.labels)
     for name in files(view):
         part = islice(samples, SAMPLES_PER_TAR)
         if view.is_done(out / name):  # the same export was killed after it
@@ -78,16 +81,26 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read member
         DataError: it is no tar.
     """
     members = tar_members(path)
-    rows = [_row(path, name, members) for name in members if name.endswith(".json")]
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN)
+    told = [(name, _facts(path, name)) for name in members if name.endswith(".json")]
+    return Annotations(
+        rows=tuple(_row(path, name, facts, members) for name, facts in told),
+        kind=KIND,
+        sign=SIGN,
+        provenance=parse_texts((facts.get(KEY) for _, facts in told), path),
+        is_exported=True,
+    )
 
 
-def _row(path: Path, name: str, members: Any) -> LabelRow:
+def _facts(path: Path, name: str) -> dict[str, Any]:
+    where = f"{path}[{name}]"
+    text = decode(packed_bytes(path, name), where, _LABELS)
+    return as_object(parse_json(text, where, _LABELS, finite=False), where, _LABELS)
+
+
+def _row(path: Path, name: str, facts: Mapping[str, Any], members: Mapping[str, Any]) -> LabelRow:
     where = f"{path}[{name}]"
     stem = name.removesuffix(".json")
     picture = next((stem + ending for ending in SUFFIXES if stem + ending in members), None)
-    data = packed_bytes(path, name)
-    facts = as_object(parse_json(decode(data, where, _LABELS), where, _LABELS, finite=False), where, _LABELS)
     if picture is None or OWN not in facts:
         return broken_row(where, "a picture beside it, and sample_id in it", "none")
     return make_row(f"{path.name}/{picture}", {k: v for k, v in facts.items() if v is not None}, where, hand_of_plain)

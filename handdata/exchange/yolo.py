@@ -4,8 +4,8 @@ Format: https://docs.ultralytics.com/datasets/pose/ . A row is `class cx cy w h`
 picture's width and height. One class: a mirrored hand would be of another, and keeps the order of its points.
 """
 
+import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,11 +16,13 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
 from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, lies_in, with_palm
+from handdata.files.simple_yaml import read_keys
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.files.whole import sync_all, write_bytes, write_text
 from handdata.geometry import xyxy_to_xywh
 from handdata.pictures.decode import image_size
 from handdata.pictures.kinds import SUFFIXES
+from handdata.shards.provenance import KEY, as_text, parse_texts
 from handdata.shards.schema import SPLITS
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -44,6 +46,8 @@ def write(view: ExportView, out: Path) -> None:
     lines += [f"val: images/{'val' if 'val' in there else train}"]
     lines += ["test: images/test"] if "test" in there else []
     lines += [f"kpt_shape: [{NUM_KEYPOINTS}, 3]", f"flip_idx: {list(range(NUM_KEYPOINTS))}", "names:", "  0: hand"]
+    lines += [f"license: {json.dumps(view.licence)}"] if view.licence else []
+    lines += [f"{KEY}: {as_text(view.provenance)}"]  # YAML's lists and maps in brackets are those of JSON
     write_text(out / "data.yaml", "\n".join(lines) + "\n")
 
 
@@ -79,58 +83,53 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     Raises:
         DataError: it is no such file, or of other than 21 points.
     """
-    text = read_text(path, _FILE)
-    facts = parse_flat_yaml(text)
-    shape = [int(part) for part in re.findall(r"\d{1,9}", facts.get("kpt_shape", ""))]
+    facts = read_keys(path, (), _FILE, optional=(*SPLITS, "path", "kpt_shape", "names", KEY))
+    shape = facts.get("kpt_shape", "none")
     if shape not in ([NUM_KEYPOINTS, 2], [NUM_KEYPOINTS, 3]):
-        got = facts.get("kpt_shape", "none")
-        raise DataError(f"{path}[kpt_shape]", expected="[21, 3] or [21, 2]", got=got, fix="See docs/custom.md.")
-    root = path.parent / facts.get("path", ".").strip("\"'")
+        raise DataError(f"{path}[kpt_shape]", expected="[21, 3] or [21, 2]", got=str(shape), fix="See docs/custom.md.")
+    own = read_text(path, _FILE).startswith(OURS)
+    root = path.parent / str(facts.get("path") or ".")
     root = root if root.is_dir() else path.parent
     rows: list[LabelRow] = []
     empty = 0
-    names = _names(text)
-    named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(text, split)]
+    names = _names(facts.get("names"))
+    named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(facts.get(split))]
     absent = [f"{split}: {name}" for split, name, place in named if place is None]
     if len(absent) == len(named):
         fix = f"They are looked for in {root}: put data.yaml beside the folders it names."
         expected = "a folder of pictures, or a .txt that lists them"
         raise MissingError(f"{path}[train]", expected=expected, got="; ".join(absent) or "none", fix=fix)
     for split, image in _images(root, [(split, place) for split, _, place in named if place is not None]):
-        found = list(_hands(root, image, split, shape[1], own=text.startswith(OURS), names=names))
+        found = list(_hands(root, image, split, shape[1], own=own, names=names))
         empty += not found
         rows += found
     left_out = {
         "pictures without a hand": empty,
         f"places of pictures that are not there ({'; '.join(absent)})": len(absent),
     }
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out, order="base-first", pictures=root)
+    return Annotations(
+        rows=tuple(rows),
+        kind=KIND,
+        sign=SIGN,
+        left_out=left_out,
+        order="base-first",
+        pictures=root,
+        provenance=parse_texts([facts[KEY]], path) if isinstance(facts.get(KEY), list) else (),
+        is_exported=own,
+    )
 
 
-def parse_flat_yaml(text: str) -> dict[str, str]:
-    """Return the plain `key: value` lines of a YAML text that begin a line; lists in brackets stay text."""
-    lines = (line.split(" #")[0] for line in text.split("\n"))
-    return {m[1]: m[2].strip() for line in lines if (m := re.match(r"(\w+):(.*)", line))}
+def _names(classes: Any) -> dict[int, str]:
+    """Return the names of the classes, given as a list or by their numbers."""
+    if isinstance(classes, dict):
+        return {int(number): str(name) for number, name in classes.items() if number.isdecimal()}
+    return dict(enumerate(map(str, classes if isinstance(classes, list) else ())))
 
 
-def _names(text: str) -> dict[int, str]:
-    """Return the names of the classes, written as a list in brackets or one below another."""
-    part = re.search(r"^names:(.*(?:\n(?:[ \t-].*)?)*)", text, re.MULTILINE)
-    body = part[1] if part else ""
-    numbered = re.findall(r"(\d{1,9})\s*:\s*['\"]?([\w -]+)", body)
-    if numbered:
-        return {int(number): name.strip() for number, name in numbered}
-    return dict(enumerate(re.findall(r"[A-Za-z_][\w -]*", body)))
-
-
-def _places(text: str, split: str) -> list[str]:
+def _places(named: Any) -> list[str]:
     """Return what data.yaml names for a split: a folder, a .txt of pictures, or several of them."""
-    match = re.search(rf"^{split}:[ \t]*([^\n]*)((?:\n[ \t]*- [^\n]*)*)", text, re.MULTILINE)
-    if match is None:
-        return []
-    value = match[1].split(" #")[0].strip()
-    listed = value[1:-1].split(",") if value.startswith("[") else [value] if value else match[2].split("\n")
-    return [name for part in listed if (name := part.strip().removeprefix("- ").strip().strip("\"'"))]
+    listed = named if isinstance(named, list) else [named]
+    return [str(name) for name in listed if name not in (None, "")]
 
 
 def _found(root: Path, named: str) -> str | None:

@@ -1,12 +1,14 @@
 """Whose pictures shards hold, and under which terms: one part for each dataset that they are from."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handdata import manifest
-from handdata.errors import DataError, HanddataError
+from handdata.errors import HanddataError
+from handdata.files.text import Wanted, parse_json
 
 if TYPE_CHECKING:
     from handdata.shards.dataset import Dataset
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 KEY = "provenance"  # in index.json, and in what an export writes
 UNKNOWN_LICENCE = "not known"
 _PUBLISHED, _RENDERED = "published", "rendered"
+_TEXT = Wanted(what="a dataset, licence and origin of each part", fix="Convert or export that again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,31 @@ def parse(recorded: Any, where: Path | str) -> list[Provenance]:
     names = [one.name for one in fields(Provenance)]
     for part in recorded if isinstance(recorded, list | tuple) else [None]:
         if not isinstance(part, Mapping) or not all(isinstance(part.get(name), str) for name in names):
-            fix = "Convert or export that again."
-            raise DataError(where, expected="a dataset, licence and origin of each part", got="another record", fix=fix)
+            raise _TEXT.fault(where, _TEXT.what, "another record")
     return [Provenance(**{name: part[name] for name in names}) for part in recorded]
+
+
+def as_text(parts: Iterable[Provenance]) -> str:
+    """Return what files record that have room for a text alone: one line of JSON, of ASCII."""
+    return json.dumps(as_json(parts))
+
+
+def parse_texts(texts: Iterable[Any], where: Path | str) -> tuple[Provenance, ...]:
+    """Return what the records of a file say, each as `as_text` or `as_json` returns it; a part once, in their order.
+
+    Raises:
+        DataError: one is something else.
+    """
+    found: list[Provenance] = []
+    seen: list[Any] = []  # one text after another is the same
+    for text in texts:
+        if text is not None and text not in seen:
+            seen.append(text)
+            found += parse(parse_json(text, where, _TEXT) if isinstance(text, str) else text, where)
+    return tuple(dict.fromkeys(found))
 
 
 def origin_of_all(parts: Iterable[Provenance]) -> str:
     """Return whose hands several parts show together, each origin once, those that are restricted first."""
-    found = [origin for part in parts for origin in part.origin.split(", ")]
+    found = [origin for part in parts for origin in part.origin.split(", ") if origin]
     return ", ".join(sorted(dict.fromkeys(found), key=lambda origin: origin != _PUBLISHED))

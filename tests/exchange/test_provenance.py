@@ -1,6 +1,8 @@
 """Licence and origin stay with the pictures: through merge, export and import."""
 
+import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -11,6 +13,7 @@ from handdata import manifest
 from handdata.cli import group
 from handdata.errors import ConfigError, DataError
 from handdata.exchange.export import export
+from handdata.exchange.formats import FORMATS
 from handdata.shards.dataset import open_dataset
 from handdata.shards.provenance import provenance_of
 from tests.check.made_dataset import make_dataset, rewrite
@@ -108,14 +111,43 @@ def test_an_export_that_is_imported_keeps_licence_and_origin(made, tmp_path, kin
         export(data, tmp_path / "again", "csv")
 
 
-@pytest.mark.parametrize("kind", ["coco", pytest.param("parquet", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kind", [name for name, one in FORMATS.items() if one.write and one.read])
 def test_a_file_alone_keeps_them_too(made, tmp_path, kind):
-    export(made / "rendered", tmp_path / "out", kind, limit=3)
+    export(made / "published", tmp_path / "out", kind, limit=3, i_may_share=True)
     (tmp_path / "out/handdata-export.json").unlink()
 
     run("import", tmp_path / "out", "--out", tmp_path / "in", "--workers", 1)
 
-    assert open_dataset(tmp_path / "in").origin == "rendered"
+    assert provenance_of(open_dataset(tmp_path / "in")) == provenance_of(open_dataset(made / "published"))
+
+
+def test_a_file_that_lost_its_origin_is_not_called_ones_own(made, tmp_path):
+    """CVAT writes <meta> of its own, and keeps the attribute of the sample's id."""
+    export(made / "published", tmp_path / "out", "cvat", limit=3, i_may_share=True)
+    (tmp_path / "out/handdata-export.json").unlink()
+    file = tmp_path / "out/val.xml"
+    file.write_text(re.sub(r"<meta>.*</meta>", "", file.read_text(), flags=re.DOTALL))
+
+    result = run("import", file, "--out", tmp_path / "in", "--workers", 1)
+
+    assert "origin and licence: not known. handdata exported these hands" in result.stderr
+    (part,) = provenance_of(open_dataset(tmp_path / "in"))
+    assert (part.licence, part.origin) == ("not known", "")
+    assert "Origin not recorded." in (tmp_path / "in/README.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["[{}]", "rhd", '[{"dataset": 1}]'])
+def test_a_damaged_record_in_a_table_is_one_line(made, tmp_path, text):
+    export(made / "own", tmp_path / "out", "csv", limit=1)
+    table = tmp_path / "out/train.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.reader(file))
+    rows[1][-1] = text
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+    with pytest.raises(DataError, match=r"train\.csv:2"):
+        run("import", table, "--out", tmp_path / "in")
 
 
 def test_an_export_overwrites_nobodys_card_and_no_other_dataset(made, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from handdata import manifest
 from handdata.converters.read.npz import read_arrays
-from handdata.converters.read.simple_yaml import read_keys
+from handdata.files.simple_yaml import read_keys
 from handdata.files.text import Wanted
 from handdata.pictures.decode import read_image, read_raw
 from tests.conftest import NATIVE_FRAMES

@@ -2,8 +2,8 @@
 
 import pytest
 
-from handdata.converters.read.simple_yaml import read_keys
 from handdata.errors import DataError, MissingError
+from handdata.files.simple_yaml import read_keys
 from handdata.files.text import Wanted
 from tests.converters import real
 

@@ -1,9 +1,10 @@
-"""Read some keys of a YAML file: maps, lists, numbers and text, as calibration files have them. No dataset names.
+"""Read some keys of a YAML file: maps, lists, numbers and text, as calibrations and lists of pictures have them.
 
 A YAML loader may make any Python object that a tag names; here a tag is passed over if it is that of a tuple, and
 refused otherwise. What stands under other keys is not looked at.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -17,22 +18,24 @@ _KEY = re.compile(r"""('[^']*'|"[^"]*"|[^\s'"#:-][^:]*|-?\d[^:]*):(?:\s+(.*))?""
 _TAG = re.compile(r"!\S*\s*")
 _TUPLE = "!!python/tuple"
 _WHOLE, _NUMBER = re.compile(r"[-+]?\d{1,18}"), re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_TOKEN = re.compile(r"""\s*('[^']*'|"[^"]*"|[\[\]{},]|:(?=\s)|[^\s\[\]{},:'"][^\[\]{},:]*)""")
+_TOKEN = re.compile(r"""\s*('[^']*'|"(?:[^"\\]|\\.)*"|[\[\]{},]|:(?=\s)|[^\s\[\]{},:'"][^\[\]{},:]*)""")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _CLOSING = {"[": "]", "{": "}"}
+_GO_ON = ("- ", "-", "]", "}")  # begin lines of a value that need not be indented
 
 
 class _NotYamlError(ValueError):
     """Something that is no YAML of the kinds read here."""
 
 
-def read_keys(path: Path, keys: Sequence[str], wanted: Wanted) -> dict[str, Any]:
+def read_keys(path: Path, keys: Sequence[str], wanted: Wanted, *, optional: Sequence[str] = ()) -> dict[str, Any]:
     """Read some keys of the map that a YAML file is.
 
     Args:
         path: of the file.
         keys: at the top level.
         wanted: what the file is to be, for its errors.
+        optional: further keys, left out where they are absent.
 
     Returns:
         The value of each key: a dict, a list, a number, text, a truth or None.
@@ -47,14 +50,23 @@ def read_keys(path: Path, keys: Sequence[str], wanted: Wanted) -> dict[str, Any]
         absent = [key for key in keys if key not in found]
         if absent:
             raise DataError(f"{path}[{absent[0]}]", expected=wanted.what, got="no such key", fix=wanted.fix)
-        return {key: _value(*found[key], depth=0) for key in keys}
+        return {key: _value(*found[key], depth=0) for key in (*keys, *(one for one in optional if one in found))}
     except _NotYamlError as error:
         raise DataError(path, expected=f"{wanted.what} in YAML", got=str(error), fix=wanted.fix) from None
 
 
 def _uncommented(line: str) -> str:
-    plain = "" if line.lstrip().startswith("#") else line
-    return (re.sub(r"\s+#.*", "", plain) if "'" not in plain and '"' not in plain else plain).rstrip()
+    """Return a line without its comment: what follows a # behind a blank, outside quotes."""
+    quote = ""
+    for at, mark in enumerate(line) if "#" in line else ():
+        before = line[at - 1 : at] or " "
+        if quote:
+            quote = "" if mark == quote else quote
+        elif mark in "'\"" and before in " [{,:":
+            quote = mark
+        elif mark == "#" and before.isspace():
+            return line[:at].rstrip()
+    return line.rstrip()
 
 
 def _indent(line: str) -> int:
@@ -69,7 +81,7 @@ def _entries(lines: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
         if match is None or _indent(lines[at]) != indent:
             raise _NotYamlError(f"{lines[at].strip()[:60]!r} where a key is wanted")
         end = at + 1
-        while end < len(lines) and (_indent(lines[end]) > indent or lines[end].strip()[:2] in ("- ", "-")):
+        while end < len(lines) and (_indent(lines[end]) > indent or lines[end].strip()[:2] in _GO_ON):
             if _indent(lines[end]) < indent:
                 break
             end += 1
@@ -121,7 +133,7 @@ def _scalar(text: str, *, key: bool = False) -> Any:
     if text[:1] in "'\"" and text:
         if len(text) < 2 or text[-1] != text[0]:
             raise _NotYamlError(f"{text[:60]!r}, a text without its end")
-        return text[1:-1]
+        return _quoted(text)
     if text[:1] in ("!", "&", "*", "|", ">", "%", "@", "`", "?") and text:
         raise _NotYamlError(f"{text[:60]!r}, of a kind that is not read")
     if key:
@@ -134,6 +146,19 @@ def _scalar(text: str, *, key: bool = False) -> Any:
     if not math.isfinite(number):
         raise _NotYamlError(f"{text[:60]!r}, a number beyond every other")
     return number
+
+
+def _quoted(text: str) -> str:
+    """Return what quotes hold; in double ones a backslash means what it means in JSON."""
+    if text[0] == "'" or "\\" not in text:
+        return text[1:-1]
+    try:
+        held = str(json.loads(text))
+    except ValueError:
+        held = "\0"
+    if not held.isprintable():
+        raise _NotYamlError(f"{text[:60]!r}, with a backslash that means nothing, or nothing that can be printed")
+    return held
 
 
 def _flow(text: str) -> Any:
