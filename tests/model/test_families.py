@@ -50,7 +50,7 @@ PARAMETERS = {
     "volume": 26_467_993,
     "feedback": 21_495_233,
     "bones": 31_223_300,
-    "compact": 3_923_302,
+    "compact": 3_923_302,  # without the lift
 }
 SLOW_STEPS = {"volume": 40, "feedback": 40}  # half a second a step
 RECIPE = """about = "A toy"

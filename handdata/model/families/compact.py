@@ -5,6 +5,8 @@ Shape letters: B batch, C channels, K the 21 keypoints, H, W rows and columns of
     trunk     a ResNet of four stages with two basic blocks each, He et al., CVPR 2016
     top-down  the last three stages brought to n / 8 and added, Lin et al., CVPR 2017
     maps      one probability distribution a keypoint; their expectation is the position, Sun et al., ECCV 2018
+    lift      x and y of the pose from that position, depth and what is left from two hidden layers that see both, the
+              trunk's 3D and its features; after Martinez et al., ICCV 2017, who lift 2D alone
 """
 
 from typing import NamedTuple, cast
@@ -19,7 +21,7 @@ from handdata.model.families.family import Family, Labels, Reading, Term
 from handdata.model.losses import Ratio, masked
 from handdata.model.networks import Ways
 from handdata.model.read_out import READ_OUTS, ReadOut, expectation, read_out
-from handdata.skeleton import NUM_KEYPOINTS
+from handdata.skeleton import NUM_KEYPOINTS, ROOT
 
 STEM = 16
 STAGES = (32, 64, 128, 256)
@@ -27,6 +29,8 @@ MULTIPLE = 16  # of channels: others crashed the backward pass of torch 2.13 on 
 TOP_DOWN = 64
 HIDDEN = 256
 STRIDE = 8  # of the maps
+CROP = 2.5  # sides of the crop in units of wrist to middle MCP, about: where the lift starts
+BLOB = 0.1  # crop sides; a map spread that far says little
 
 
 class CompactPrediction(NamedTuple):
@@ -44,14 +48,15 @@ class CompactPrediction(NamedTuple):
 
 
 class CompactNet(nn.Module):
-    """3.96 million parameters at width 1 and 128 px.
+    """3.9 million parameters at width 1 and 128 px, and half a million of a lift 512 wide.
 
     Args:
         size: n, px; a multiple of 32.
         width: channels relative to the full network, rounded to multiples of 16.
+        lift_width: of the layers that make the 3D from the 2D too; 0 leaves it to the trunk.
     """
 
-    def __init__(self, size: int = 128, width: float = 1.0) -> None:
+    def __init__(self, size: int = 128, width: float = 1.0, lift_width: int = 0) -> None:
         super().__init__()
         stages = [_channels(c, width) for c in STAGES]
         wide, stem = _channels(TOP_DOWN, width), _channels(STEM, width)
@@ -70,6 +75,7 @@ class CompactNet(nn.Module):
         self.hidden = nn.Linear(stages[-1] * (size // 32) ** 2, _channels(HIDDEN, width))
         self.pose = nn.Linear(_channels(HIDDEN, width), 3 * NUM_KEYPOINTS)
         self.seen = nn.Linear(stages[-1], 2)
+        self.lift = Lift(_channels(HIDDEN, width), lift_width) if lift_width else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -87,8 +93,47 @@ class CompactNet(nn.Module):
         fine = torch.relu(self.smooth_norm(self.smooth(torch.relu(fine))))
         logits = self.logits(fine).float()
         maps = logits.flatten(2).softmax(-1).view_as(logits)
-        xyz = self.pose(torch.relu(self.hidden(x.flatten(1)))).float().unflatten(1, (NUM_KEYPOINTS, 3))
+        features = torch.relu(self.hidden(x.flatten(1)))
+        xyz = self.pose(features).float().unflatten(1, (NUM_KEYPOINTS, 3))
+        if self.lift is not None:
+            xyz = self.lift(features, maps.detach(), xyz)  # the 2D is not to give way for the sake of the 3D
         return CompactPrediction(maps, xyz, self.seen(x.mean((2, 3))).float())
+
+
+class Lift(nn.Module):
+    """The pose from where the keypoints were found: as they lie in the crop, times a scale, with a depth each.
+
+    Args:
+        features: F, of the trunk.
+        width: of the two hidden layers.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        seen = features + NUM_KEYPOINTS * (2 + 2 + 3)
+        self.hidden = nn.Sequential(
+            nn.Linear(seen, width), nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU(inplace=True)
+        )
+        self.last = nn.Linear(width, 1 + 3 * NUM_KEYPOINTS)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, features_BF: Tensor, maps_BKHW: Tensor, xyz_BK3: Tensor) -> Tensor:
+        """Return (B, K, 3) coordinates, from features, maps and the coordinates that the trunk says."""
+        uv = expectation(maps_BKHW)
+        uv = uv - uv[:, ROOT : ROOT + 1]
+        seen = (features_BF, (CROP * uv).flatten(1), (_spread(maps_BKHW) / BLOB).flatten(1), xyz_BK3.flatten(1))
+        out = self.last(self.hidden(torch.cat([part.float() for part in seen], 1))).float()
+        flat = CROP * torch.exp(out[:, 0])[:, None, None] * uv
+        rest: Tensor = out[:, 1:].reshape(-1, NUM_KEYPOINTS, 3)
+        return torch.cat([flat, xyz_BK3[..., 2:]], -1) + rest
+
+
+def _spread(maps_BKHW: Tensor) -> Tensor:
+    """Return (B, K, 2) standard deviations of the maps in x and y, crop sides."""
+    at_x, at_y = (torch.arange(n, device=maps_BKHW.device) / n for n in (maps_BKHW.shape[-1], maps_BKHW.shape[-2]))
+    sides = ((maps_BKHW.sum(-2), at_x), (maps_BKHW.sum(-1), at_y))
+    return torch.stack([(p * at**2).sum(-1) - (p * at).sum(-1) ** 2 for p, at in sides], -1).clamp(min=1e-8).sqrt()
 
 
 def _channels(full: int, width: float) -> int:
@@ -151,7 +196,7 @@ def _binary(logit_B: Tensor, truth_B: Tensor) -> Tensor:
 
 def make(model: ModelConfig, _: Ways) -> nn.Module:
     """Return the network with random weights."""
-    return CompactNet(size=model.size, width=model.width)
+    return CompactNet(model.size, model.width, model.lift_width)
 
 
 FAMILY = Family(
