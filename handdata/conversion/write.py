@@ -1,7 +1,7 @@
 """Make shards of hands that are in memory: the public way to write your own dataset."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
+from handdata.shards.provenance import KEY, Provenance, as_json, parse
+from handdata.shards.provenance import known as named
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import (
     DEFAULT_CANVAS,
@@ -48,6 +50,7 @@ def write_dataset(
     canvas: int = DEFAULT_CANVAS,
     canvas_scale: float = CANVAS_SCALE,
     origin: str | None = None,
+    licence: str = "",
     shard_hands: int = SHARD_HANDS,
     overwrite: bool = False,
 ) -> Dataset:
@@ -67,6 +70,7 @@ def write_dataset(
         canvas_scale: side of the window that is stored over that of the crop.
         origin: "own", "published" or "rendered": whose hands these are. None: what they say themselves, "own" where
             they do not.
+        licence: of hands that do not say theirs, in words; converted ones keep what their dataset says.
         shard_hands: hands of one shard; so many are kept in memory.
         overwrite: replace splits that are there already.
 
@@ -96,13 +100,16 @@ def write_dataset(
     with alone(path, "writing"):
         before = _before(path, name, canvas, canvas_scale)
         known = origin or (None if overwrite else before.get("origin") or None)
-        writer = _Folder(path, name, canvas, canvas_scale, shard_hands, _Origin(known, is_asked=origin is not None))
+        whose = _Origin(name, known, licence, is_asked=origin is not None)
+        writer = _Folder(path, name, canvas, canvas_scale, shard_hands, whose)
         entries, sequences = writer.write(hands, split, taken=set() if overwrite else set(before["splits"]))
         if not entries:
             raise DataError(path, expected="hands to write", got="none")
         kept = [entry for entry in before["shards"] if entry["split"] not in sequences]
         old = {s: facts["sequences"] for s, facts in before["splits"].items() if s not in sequences}
-        index = _index(name, canvas, canvas_scale, writer.origin.name, [*kept, *entries], old | sequences)
+        index = _index(name, canvas, canvas_scale, whose.name, [*kept, *entries], old | sequences)
+        parts = whose.parts(parse(before.get(KEY, ()), path) if kept else [], has_more=bool(kept))
+        index |= {KEY: as_json(parts)} if parts else {}
         write_index(path, index)
         for entry in before["shards"]:
             if entry["file"] not in {one["file"] for one in index["shards"]}:
@@ -143,23 +150,40 @@ def to_sample(hand: Hand) -> Sample:
 
 
 class _Origin:
-    """Whose hands a dataset shows: what was asked for, or what all its hands say."""
+    """Whose hands a dataset shows, and what they are from: what was asked for, or what its hands say."""
 
-    def __init__(self, known: str | None, *, is_asked: bool) -> None:
-        self._known, self._is_asked = known, is_asked
+    def __init__(self, dataset: str, known: str | None, licence: str, *, is_asked: bool) -> None:
+        self._dataset, self._known, self._licence, self._is_asked = dataset, known, licence, is_asked
+        self._found: dict[tuple[Provenance, ...], None] = {}
 
     @property
     def name(self) -> str:
         """One of ORIGINS."""
         return self._known or "own"
 
-    def add(self, origin: str, where: str) -> None:
-        """Take a hand's, "" where it does not say.
+    def parts(self, before: Sequence[Provenance], *, has_more: bool) -> list[Provenance]:
+        """Return what all hands are from, with those written before; nothing where the dataset's name says it.
+
+        Args:
+            before: what the folder recorded.
+            has_more: whether hands of it stay.
+        """
+        unsaid = named(self._dataset, self.name)
+        given = replace(unsaid, licence=self._licence) if self._licence else unsaid
+        found = [part for parts in self._found for part in (parts or (given,))]
+        if self._is_asked:
+            found = [replace(part, origin=self.name) for part in found]
+        distinct = list(dict.fromkeys([*(before or ([unsaid] if has_more else [])), *found]))
+        return [] if distinct == [unsaid] else distinct
+
+    def add(self, hand: Hand, where: str) -> None:
+        """Take a hand, which need not say whose it is.
 
         Raises:
             ConfigError: hands before it are of another, and nothing was asked for.
         """
-        own = origin or "own"
+        self._found[hand.provenance] = None
+        own = hand.origin or "own"
         if not self._is_asked and self._known not in (None, own):
             fix = "Pass origin= to say what the whole is, or write them apart."
             raise ConfigError(
@@ -213,7 +237,7 @@ class _Folder:
             self._check(name, where, f"hand {number}")
             _check_words(hand, f"hand {number} ({name})")
             _check_unit(hand, f"hand {number} ({name})")
-            self.origin.add(hand.origin, f"hand {number} ({name})")
+            self.origin.add(hand, f"hand {number} ({name})")
             check_sample(sample, f"hand {number} ({name})")
             if self._optional is None:
                 has = {"foreground": hand.foreground is not None, "mask": hand.mask is not None}

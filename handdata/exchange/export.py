@@ -13,6 +13,7 @@ from handdata.exchange.formats import FORMATS as KNOWN
 from handdata.exchange.formats import WRITERS as FORMATS
 from handdata.exchange.pictures import CANVAS, ENCODINGS, SHOWN, SOURCE, ExportView
 from handdata.exchange.record import ExportRecord
+from handdata.exchange.same_hands import some_pictures
 from handdata.files.locks import alone
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
@@ -51,7 +52,7 @@ def export(
 
     Raises:
         ConfigError: no such format, pictures of a published dataset without `i_may_share`, or a folder that holds an
-            export of another dataset, or somebody's own card.
+            export of another dataset (also one of the same name), or somebody's own card.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -78,7 +79,7 @@ def export(
     folder, written = Path(out), 0
     with alone(folder, "export"):
         record = ExportRecord(folder, kind, about.parts)
-        record.refuse_other(data.name, about.parts)
+        record.refuse_other(data.name, about.parts, some_pictures(data))
         record.keep_splits_of(data)
         view = ExportView(
             data=data, split="", shown=pictures, encoding=picture, source_of=source_of or {}, workers=workers

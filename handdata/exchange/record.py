@@ -14,6 +14,7 @@ from handdata.shards.dataset import Dataset
 from handdata.shards.provenance import KEY, Provenance, as_json, parse
 
 RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
+_HANDS = "some_pictures"  # of the dataset, see same_hands.py
 IsDone = Callable[[Path], bool]
 _WANTED = Wanted(what="the record of an export", largest=LARGE)
 
@@ -24,19 +25,27 @@ class ExportRecord:
     def __init__(self, folder: Path, kind: str, provenance: Sequence[Provenance] = ()) -> None:
         self.folder, self.kind, self.provenance = folder, kind, list(provenance)
         self.datasets: set[str] = set()
+        self.hands: list[str] = []
         self.splits: dict[str, dict[str, Any]] = {}
         try:
             before = read_object(folder / RECORD, _WANTED)
         except HanddataError:  # the first export into that folder
             return
         self.datasets = {part.dataset for part in parse(before.get(KEY, ()), folder / RECORD)}
+        hands = before.get(_HANDS)
+        self.hands = [one for one in hands if isinstance(one, str)] if isinstance(hands, list) else []
         splits = before.get("splits")
         for split, facts in splits.items() if isinstance(splits, dict) else ():
             if isinstance(facts, dict) and _are_below(facts.get("files")):
                 self.splits[split] = facts
 
-    def refuse_other(self, name: str, parts: Sequence[Provenance]) -> None:
+    def refuse_other(self, name: str, parts: Sequence[Provenance], hands: Sequence[str]) -> None:
         """Refuse a folder with files of others, or of another dataset; say what of an earlier export is replaced.
+
+        Args:
+            name: of the dataset.
+            parts: that it is from.
+            hands: `some_pictures` of it, which tell two datasets of one name from each other.
 
         Raises:
             ConfigError: the folder holds them.
@@ -49,6 +58,11 @@ class ExportRecord:
         if self.datasets and self.datasets != {part.dataset for part in parts}:
             got = f"{self._held()} of {' and '.join(sorted(self.datasets))}"
             raise ConfigError(self.folder, expected=f"a folder for an export of {name}", got=got, fix=fix)
+        is_published = all(part.is_restricted for part in parts)
+        if self.hands and not is_published and set(self.hands).isdisjoint(hands):
+            got = f"{self._held()} of another dataset called {' and '.join(sorted(self.datasets))}"
+            raise ConfigError(self.folder, expected=f"a folder for an export of this {name}", got=got, fix=fix)
+        self.hands = list(hands)
         if any(facts["format"] != self.kind for facts in self.finished.values()):
             say(f"export: {self.folder} holds {self._held()}; its splits that are exported now are replaced")
 
@@ -130,9 +144,8 @@ class ExportRecord:
 
     def _note(self) -> None:
         ordered = {split: self.splits[split] for split in sorted(self.splits)}
-        write_text(
-            self.folder / RECORD, json.dumps({"splits": ordered, KEY: as_json(self.provenance)}, indent=0) + "\n"
-        )
+        record = {"splits": ordered, KEY: as_json(self.provenance), _HANDS: self.hands}
+        write_text(self.folder / RECORD, json.dumps(record, indent=0) + "\n")
 
 
 def boot() -> str:

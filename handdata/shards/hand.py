@@ -26,6 +26,7 @@ from handdata.geometry import (
     normalize_pose,
 )
 from handdata.pictures.crops import centered_square, keypoint_square, square_of
+from handdata.shards.provenance import Provenance
 from handdata.shards.schema import UNKNOWN, BoxSource, Flag
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
@@ -87,6 +88,7 @@ class Hand:
         id: unique in its dataset, such as "training/00111/left".
         dataset: name of the dataset.
         origin: whose hand it is: "rendered", "published" or "own"; "" where it is not known.
+        provenance: the datasets that its picture may be from, each with its licence; () where it is not known.
         split: "train", "val" or "test".
         sequence: name of the recording.
         camera: name of the camera.
@@ -127,6 +129,7 @@ class Hand:
     id: str = ""
     dataset: str = ""
     origin: str = ""
+    provenance: tuple[Provenance, ...] = ()
     split: str = ""
     sequence: str = ""
     camera: str = ""

@@ -1,5 +1,6 @@
 """index.json: what a folder of shards holds. It is written last, so its presence means that the dataset is complete."""
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from handdata.errors import DataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.paths import find_root
 from handdata.shards.layout import is_sealed, layout_of, seal_of, unpack
+from handdata.shards.provenance import KEY, Provenance, known, parse
 from handdata.shards.reader import AGAIN, INDEX, STATE, ShardReader
 from handdata.shards.schema import VERSION
 
@@ -89,18 +91,29 @@ def _names_samples(entry: dict[str, Any]) -> bool:
     return named and type(count) is int and count > 0
 
 
-def origin_of(folder: Path) -> str:
-    """Return whose hands the shards of a folder show, one of ORIGINS; "" where there is no index or it does not say.
+@dataclass(frozen=True)
+class FolderFacts:
+    """What is told of all hands of a folder: whose they are ("" where it is not recorded), and what they are from."""
+
+    origin: str = ""
+    provenance: tuple[Provenance, ...] = ()
+
+
+def folder_facts(folder: Path) -> FolderFacts:
+    """Return what the index of a folder tells of its hands, nothing where there is none.
 
     Quick: an index is read again only when its file is another.
     """
     try:
         state = (folder / INDEX).stat()
     except OSError:
-        return ""
-    return _origin(folder, state.st_mtime_ns, state.st_size)
+        return FolderFacts()
+    return _facts(folder, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=256)
-def _origin(folder: Path, *_state: int) -> str:
-    return str(read_index(folder).get("origin", ""))
+def _facts(folder: Path, *_state: int) -> FolderFacts:
+    index = read_index(folder)
+    origin = str(index.get("origin", ""))
+    recorded = tuple(parse(index.get(KEY, ()), folder))
+    return FolderFacts(origin, recorded or (known(str(index["dataset"]), origin),))

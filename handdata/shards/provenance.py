@@ -47,14 +47,10 @@ class Provenance:
 
 def provenance_of(data: "Dataset") -> tuple[Provenance, ...]:
     """Return what the hands of a dataset are from: what its folders record, else what is known of their names."""
-    from handdata.shards.index import read_index  # noqa: PLC0415 - which checks what this module reads
+    from handdata.shards.index import folder_facts  # noqa: PLC0415 - which reads with this module
 
-    found: list[Provenance] = []
-    for folder in dict.fromkeys(data.shards.folders):
-        index = read_index(folder)
-        recorded = parse(index.get(KEY, ()), folder)
-        found += recorded or [known(str(index["dataset"]), str(index.get("origin", "")))]
-    return tuple(dict.fromkeys(found))
+    folders = dict.fromkeys(data.shards.folders)
+    return tuple(dict.fromkeys(part for folder in folders for part in folder_facts(folder).provenance))
 
 
 def known(name: str, origin: str) -> Provenance:

@@ -6,7 +6,7 @@ import numpy as np
 
 from handdata.errors import DataError
 from handdata.shards.hand import Hand
-from handdata.shards.index import origin_of
+from handdata.shards.index import folder_facts
 from handdata.shards.reader import AGAIN, ShardReader
 from handdata.shards.schema import LABELS, BoxSource, Flag
 from handdata.skeleton import SIDE_NAMES
@@ -27,6 +27,7 @@ def read_hand(reader: ShardReader, row: int, *, dataset: str, split: str) -> Han
     label = {name: reader.view(name)[row] for name in _NAMES}
     places = {name: int(reader.view(name)[row]) for name in ("sequence", "camera")}
     _check_enums(label | places, f"{reader.path}[{row}]", reader)
+    facts = folder_facts(reader.path.parent)
     shipped = Hand(
         image=None,
         size=(int(label["image_size"][0]), int(label["image_size"][1])),
@@ -48,7 +49,8 @@ def read_hand(reader: ShardReader, row: int, *, dataset: str, split: str) -> Han
         has_object={1: True, 0: False}.get(int(label["has_object"])),
         id=bytes(label["sample_id"]).decode(),
         dataset=dataset,
-        origin=origin_of(reader.path.parent),
+        origin=facts.origin,
+        provenance=facts.provenance,
         split=split,
         sequence=reader.sequences[places["sequence"]],
         camera=reader.cameras[places["camera"]],

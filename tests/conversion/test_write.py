@@ -1,5 +1,7 @@
 """Hands in memory become a dataset that everything else takes for a converted one."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ import handdata as hd
 from handdata.check.verify import verify
 from handdata.conversion.write import write_dataset
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.exchange.export import export
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
+from handdata.shards.provenance import provenance_of
 from tests.train.made_shards import made_sample
 
 
@@ -119,6 +123,23 @@ def test_hands_keep_their_origin_through_whatever_is_done_to_them(tmp_path):
     assert first.origin == first[0].origin == first[0].source.origin == again.origin == "rendered"
     assert write_dataset(tmp_path / "c", [made(0)], name="mine").origin == "own"
     assert write_dataset(tmp_path / "d", first, name="mine", origin="own")[0].origin == "own"
+
+
+def test_licences_stay_with_hands_and_are_given_to_others(tmp_path):
+    def licences(data):
+        return [(part.licence, part.origin) for part in provenance_of(data)]
+
+    first = write_dataset(tmp_path / "a", [made(0)], name="mine", licence="CC BY 4.0")
+    again = write_dataset(tmp_path / "b", (hand.crop(64) for hand in first), name="other", licence="MIT")
+    assert licences(first) == licences(again) == [("CC BY 4.0", "own")]
+    both = write_dataset(tmp_path / "b", [made(1)], name="other", split="val", licence="MIT")
+
+    assert [part.dataset for part in first[0].source.provenance] == ["mine"]
+    assert licences(both) == [("CC BY 4.0", "own"), ("MIT", "own")]
+    assert licences(write_dataset(tmp_path / "c", [made(0)], name="mine")) == [("not known", "own")]
+    assert "provenance" not in json.loads((tmp_path / "c/index.json").read_text())
+    export(both, tmp_path / "out", "csv")
+    assert "- Licence of mine: CC BY 4.0\n- Licence of other: MIT" in (tmp_path / "out/README.md").read_text()
 
 
 def test_hands_of_several_origins_are_not_called_one(tmp_path):

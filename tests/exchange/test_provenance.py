@@ -163,6 +163,27 @@ def test_an_export_overwrites_nobodys_card_and_no_other_dataset(made, tmp_path):
     export(made / "own", tmp_path / "out", "csv", limit=1)
 
 
+def test_two_datasets_of_ones_own_do_not_replace_each_other(made, tmp_path):
+    """Both are called custom; one whose labels were mended is the same."""
+    run("split", made / "own", "--by", "random:0.5/0", "--out", tmp_path / "cut")
+    for split in ("train", "val"):
+        run("subset", tmp_path / "cut", "--split", split, "--out", tmp_path / split)
+    export(tmp_path / "train", tmp_path / "out", "csv", limit=2)
+    before = (tmp_path / "out/handdata-export.json").read_bytes()
+
+    with pytest.raises(ConfigError, match=r"this custom, got 2 samples as csv of another dataset called custom"):
+        export(tmp_path / "val", tmp_path / "out", "csv", limit=2)
+    assert (tmp_path / "out/handdata-export.json").read_bytes() == before
+
+    def move(rows, split):
+        for row in rows:
+            row["keypoints_2d"] = row["keypoints_2d"] + 1
+
+    rewrite(tmp_path / "train", move)
+    renamed(tmp_path / "train", "custom", "own")
+    export(open_dataset(tmp_path / "train"), tmp_path / "out", "csv", limit=2)
+
+
 def test_a_card_names_the_files_that_are_there(made, tmp_path):
     export(made / "rendered", tmp_path / "out", "coco", limit=2)
 
