@@ -2,7 +2,8 @@
 
 Every picture has its own person, pose, object, light, background and camera; every other one is `gritty`, the rest
 `clean`. A chunk is a function of its seed and number, so that renders travel as seeds and rendering goes on where it
-was stopped. A second set shows what is no hand: backgrounds, and crops that a hand only reaches into.
+was stopped. Chunks from SIGNS on hold signs, whose fingers are straight or folded each by itself. A second set shows
+what is no hand: backgrounds, and crops that a hand only reaches into.
 """
 
 import json
@@ -19,13 +20,16 @@ from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION, Sample, label_row
 from handdata.shards.writer import ShardWriter
 from handdata.synth.picture import build_picture, render_hand
+from handdata.synth.pose import Draw, sample_angles
 from handdata.synth.render import build_surface, render_view
+from handdata.synth.signs import sample_signs
 
 CANVAS = 192  # px; the crop is about 128 of them, the rest is room to turn and scale
 FILL = (0.56, 0.68)  # of the canvas by the hand's longer side
 ROOM = 1.29  # crop side over the square round the keypoints
 STYLES = ("clean", "gritty")
 CHUNK = 2048
+SIGNS = 10  # of the chunks for training, the first with signs
 HANDS, EMPTY = "rendered", "nohand"
 SEEDS = {("train", HANDS): 1, ("val", HANDS): 2, ("train", EMPTY): 3, ("val", EMPTY): 4}
 BARE = 0.5  # share of the empty pictures without any hand
@@ -39,8 +43,10 @@ def render_chunk(folder: Path, split: str, name: str, number: int, count: int = 
         return
     facts = {"dataset": name, "split": split, "canvas_scale": 1.5, "options": "{}", "generator": "handdata synth"}
     with ShardWriter(path, count, canvas=CANVAS, attributes=facts, sequences=["still"], cameras=["camera"]) as shard:
+        draw = sample_signs if split == "train" and number >= SIGNS else sample_angles
         for index in range(number * CHUNK, number * CHUNK + count):
-            sample, crop = (hand if name == HANDS else empty)(SEEDS[split, name], index)
+            seed = SEEDS[split, name]
+            sample, crop = hand(seed, index, draw) if name == HANDS else empty(seed, index)
             shard.append(_row(sample, crop, index))
     _enter(folder / name, name, shard.entry())
 
@@ -52,9 +58,9 @@ def chunks(folder: Path, split: str, name: str) -> int:
     return sum(entry["split"] == split for entry in shards)
 
 
-def hand(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
+def hand(seed: int, index: int, draw: Draw = sample_angles) -> tuple[Sample, NDArray[np.float64]]:
     """Render one hand; return the sample and its crop."""
-    frame = render_hand(seed, index, STYLES[index % 2], CANVAS, fill=FILL)
+    frame = render_hand(seed, index, STYLES[index % 2], CANVAS, fill=FILL, draw=draw)
     view, label = frame.views[0], frame.hands[0]
     uv = project(label.keypoints_3d, view.camera.K)
     low, high = uv.min(0) + 0.5, uv.max(0) + 0.5

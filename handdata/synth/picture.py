@@ -7,7 +7,7 @@ from handdata.synth.frame import Camera, Frame, HandLabel, LabelConvention, Styl
 from handdata.synth.grasp import BAD_MM, sample_grasp, sample_size
 from handdata.synth.mesh import Floats, unit
 from handdata.synth.place import draw_orientation
-from handdata.synth.pose import Body, sample_pose
+from handdata.synth.pose import Body, Draw, sample_angles, sample_pose
 from handdata.synth.render import build_surface, render_view
 from handdata.synth.scene import Scene, arm_direction, draw_setting, pose_hand
 from handdata.synth.shapes import KINDS, Solid
@@ -32,6 +32,7 @@ def render_hand(
     backgrounds: tuple[str, ...] = (),
     convention: LabelConvention = "annotated",
     fill: tuple[float, float] = FILL,
+    draw: Draw = sample_angles,
 ) -> Frame:
     """Render one random hand with its labels; the same for the same arguments, on any machine.
 
@@ -45,13 +46,15 @@ def render_hand(
         backgrounds: picture files; procedural ones when empty.
         convention: where labels lie on the bones.
         fill: longer side of the hand against the picture's, drawn from this range.
+        draw: what draws the poses of hands that hold nothing, such as `signs.sample_signs`.
 
     Returns:
         A frame of one hand and one view; the world frame is the camera's.
     """
     scene, camera = build_picture(
-        seed, index, style, size, side=side, small=small, backgrounds=backgrounds, convention=convention, fill=fill
-    )
+        seed, index, style, size,
+        side=side, small=small, backgrounds=backgrounds, convention=convention, fill=fill, draw=draw,
+    )  # fmt: skip
     hand = scene.hands[0]
     view = render_view(scene, build_surface(scene, (camera,)), camera)
     box = scene.solid is not None and scene.solid.kind == "box"
@@ -74,13 +77,15 @@ def build_picture(
     backgrounds: tuple[str, ...],
     convention: LabelConvention,
     fill: tuple[float, float] = FILL,
+    draw: Draw = sample_angles,
 ) -> tuple[Scene, Camera]:
     """Pose one random hand before a camera of its own; arguments as of `render_hand`."""
     rng = np.random.default_rng(key := (seed, index, *style.encode()))
     setting = draw_setting(rng, style, backgrounds)
     side = (LEFT, RIGHT)[int(rng.random() < 0.5)] if side is None else side
     kind = rng.random()
-    angles, solid = _held_object(rng, setting.body, side) if kind < HELD else (sample_pose(rng, setting.body), None)
+    held = kind < HELD
+    angles, solid = _held_object(rng, setting.body, side) if held else (sample_pose(rng, setting.body, draw), None)
     turn = draw_orientation(rng, arm_direction(setting.body, side, angles), "front")
     hand = pose_hand(setting, side, angles, turn, np.zeros(3), convention)
     camera, wrist = _frame_hand(rng, hand.centres, setting.body.scale, size, fill)

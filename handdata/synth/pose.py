@@ -4,6 +4,7 @@ The mixture and the couplings are those of docs/method.md 13; the key poses whos
 tripod, lateral, fists, point, horns, peace, three) were fitted on the mean hand so that it does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from handdata.synth.kinematics import (
 )
 from handdata.synth.mesh import Floats
 
+Draw = Callable[[np.random.Generator, int], Floats]  # (count, 22) angles
 NUM_HAND_ANGLES = 22
 SYNERGIES, KEY_POSES = 0.33, 0.47  # shares of the mixture; the rest moves every finger by itself
 CANDIDATES = 6  # poses drawn at once
@@ -187,11 +189,11 @@ def body_of(hand: HandModel, beta: Floats, scale: float) -> Body:
     )
 
 
-def sample_pose(rng: np.random.Generator, body: Body) -> Floats:
+def sample_pose(rng: np.random.Generator, body: Body, draw: Draw = sample_angles) -> Floats:
     """Draw (24,) angles of a pose that does not run through itself; the least bad of 42 should all fail."""
     best, least = np.zeros(len(LOW)), np.inf
     for _ in range(MAX_ROUNDS):
-        angles = np.concatenate([sample_angles(rng, CANDIDATES), sample_wrist(rng, CANDIDATES)], 1)
+        angles = np.concatenate([draw(rng, CANDIDATES), sample_wrist(rng, CANDIDATES)], 1)
         depth = body.penetration(angles)
         free = np.flatnonzero(depth < TOLERANCE_MM)
         chosen = int(free[0]) if len(free) else int(depth.argmin())
