@@ -28,7 +28,7 @@ from handdata.exchange.carried import carried, unsaid
 from handdata.exchange.labels import Annotations, HandLabels, LabelRow
 from handdata.exchange.orders import ORDERS
 from handdata.exchange.packed import is_there, read_picture
-from handdata.exchange.plausible import beside, refuse_shares
+from handdata.exchange.plausible import NORMALIZED, beside, in_pixels
 from handdata.exchange.point_names import PALM
 from handdata.exchange.reading import label_files, read_annotations, split_in
 from handdata.exchange.settle import FROM_FILE, HIDDEN, MISSING, SIDES, UNITS, Asked, settle
@@ -55,6 +55,11 @@ class CustomOptions(Options):
         FROM_FILE, "Order in which the file lists the points; auto: by evidence.", choices=(FROM_FILE, "auto", *ORDERS)
     )
     unit: str = option(FROM_FILE, "Unit of 3D, if the file does not say; auto: by evidence.", choices=UNITS)
+    coordinates: str = option(
+        FROM_FILE,
+        "What 2D points count in, if not in pixels: normalized, from 0 to 1 over their picture.",
+        choices=(FROM_FILE, NORMALIZED),
+    )
     occluded: str = option(
         HIDDEN, "What points that the file calls occluded are: hidden, or missing.", choices=(HIDDEN, MISSING)
     )
@@ -144,6 +149,10 @@ def _size_of(root: Path, row: LabelRow) -> tuple[int, int] | None:
     return size
 
 
+def _size_in(place: PictureFolder, row: LabelRow) -> tuple[int, int] | None:
+    return _size_of(place.folder, replace(row, image=place.moved.get(row.image, row.image)))
+
+
 def _frames(rows: Sequence[LabelRow]) -> Iterator[int]:
     """Yield the number of each row's picture: its own, else counted in its sequence."""
     numbers: dict[str, dict[str, int]] = {}  # of the pictures of a sequence
@@ -181,10 +190,12 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     asked = Asked(side=options.side, order=options.order, unit=options.unit, occluded=options.occluded)
     named = split_in(files)
     tables = [read_annotations(file) for file in files]
-    for file, table in zip(files, tables, strict=True):
-        refuse_shares(file, table.rows)
-    settled = [settle(table, asked) for table in tables]
     places = [_pictures_of(root, file, table) for file, table in zip(files, tables, strict=True)]
+    tables = [
+        in_pixels(file, table, options.coordinates, partial(_size_in, place))
+        for file, table, place in zip(files, tables, places, strict=True)
+    ]
+    settled = [settle(table, asked) for table in tables]
     folders = [place.folder.absolute() for place in places]
     top = Path(os.path.commonpath(folders)) if len(files) > 1 else places[0].folder
     rows: list[LabelRow] = []

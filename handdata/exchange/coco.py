@@ -323,8 +323,6 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
         missing = [None] * 3
         points = np.array([p or missing for p in facts["keypoints_3d"]], np.float64).reshape(len(slots), 3)[rows]
         xyz[targets] = points
-    if str(facts.get("pixel_origin", "center")) == "corner":
-        uv -= 0.5
     K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else nan(3, 3)
     if facts.get("K") and not np.isfinite(K).any():
         raise ValueError("intrinsics that are not 3 x 3 numbers")
@@ -338,6 +336,7 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
         K=K,
         bbox_xyxy=xywh_to_xyxy(box),
         has_object=whole_number(facts.get("has_object", UNKNOWN)),
+        from_corner=str(facts.get("pixel_origin", "center")) == "corner",
         size=size_of(facts),
         slots=tuple(targets) if len(targets) == NUM_KEYPOINTS and PALM not in targets else (),
     )

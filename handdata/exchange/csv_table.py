@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from handdata.errors import DataError
+from handdata.exchange.label_table import LabelTable, read_label_table
 from handdata.exchange.labels import (
     Annotations,
     Array,
     HandLabels,
+    LabelRow,
     box_source_of,
-    broken_row,
     make_row,
     nan,
     side_of,
@@ -25,8 +25,8 @@ from handdata.exchange.labels import (
 )
 from handdata.exchange.pictures import ExportView, picture_files, write_pictures
 from handdata.exchange.plain import OWN
+from handdata.exchange.plausible import SHARE
 from handdata.exchange.point_names import PALM, WHY_COUNTED, match_names, numbered_slots
-from handdata.files.text import LARGE, Wanted, read_csv
 from handdata.files.whole import whole
 from handdata.geometry import xywh_to_xyxy, xyxy_to_xywh
 from handdata.shards.hand import Hand
@@ -35,8 +35,10 @@ from handdata.shards.schema import UNKNOWN, Flag
 from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS
 
 KIND, SIGN = "CSV", "a column `image` and columns of points"
-_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
 _POINT_COLUMNS = ("u", "v", "x", "y", "z", "visible")
+_NO_POINTS = ("", "box", "crop")  # though their columns end in _x and _y
+_SOLID, _FLAT = ("uv", "xyz"), ("xy", "")  # ends of the columns of 2D and 3D
+_RELATIVE = "<point>_x and <point>_y are of the picture, <point>_z is relative to the wrist and left out"
 _HEAD = ("image", "width", "height", "sample_id", "split", "sequence", "camera", "frame", "side", "has_object", "flags")
 _BOX, _CROP = (tuple(f"{what}_{cell}" for cell in "xywh") for what in ("box", "crop"))
 _CAMERA = ("unit", "fx", "fy", "cx", "cy", "skew")
@@ -105,54 +107,63 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
     Raises:
         DataError: it is no such table.
     """
-    lines = read_csv(path, _FILE)
-    _, columns = next(lines, (1, []))
-    if "image" not in columns or len(set(columns)) < len(columns):
-        got, fix = ", ".join(columns)[:120] or "an empty file", "See docs/custom.md."
-        mark = next((mark for mark in (";", "\t") if len(columns) == 1 and mark in columns[0]), "")
-        if mark:
-            got, fix = (
-                f"columns separated by {mark!r}",
-                "Save it with commas between columns, and a decimal point in numbers.",
-            )
-        raise DataError(f"{path}:1", expected="columns, each once, `image` among them", got=got, fix=fix)
-    parts = (column.rpartition("_") for column in columns)
-    names = list(
-        dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in ("", "box", "crop"))
-    )
+    table = read_label_table(path)
+    flat = _why_flat(table)
+    axes = _FLAT if flat else _SOLID
+    parts = (column.rpartition("_") for column in table.columns)
+    names = list(dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in _NO_POINTS))
     points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
-    rows = []
+    rows: list[LabelRow] = []
     origins: dict[str, str] = {}  # what the rows record of where they are from, and the first that does
-    for number, cells in lines:
-        where = f"{path}:{number}"
-        if len(cells) != len(columns):
-            rows.append(broken_row(where, f"{len(columns)} cells", str(len(cells))))
+    for where, said in table.rows:
+        if isinstance(said, LabelRow):
+            rows.append(said)
             continue
-        facts = {key: value for key, value in zip(columns, cells, strict=True) if value}
+        facts = {key: value for key, value in said.items() if key != table.image}
         if OWN in facts:  # ours: an empty cell says that there is no recording
             facts.setdefault("sequence", "")
             origins.setdefault(facts.get(KEY, ""), where)
-        rows.append(make_row(facts.get("image", ""), facts, where, partial(_hand, points=points)))
+        rows.append(make_row(said.get(table.image, ""), facts, where, partial(_hand, points=points, axes=axes)))
     ignored = tuple(name for name, slot in points.items() if slot is None)
     provenance = [part for text, where in origins.items() if text for part in parse_texts([text], where)]
-    table = Annotations(
+    found = Annotations(
         rows=tuple(rows),
         kind=KIND,
-        sign=SIGN,
+        sign="; ".join(part for part in (SIGN, table.how, flat) if part),
         ignored=ignored,
         provenance=tuple(dict.fromkeys(provenance)),
-        is_exported=OWN in columns,
+        is_exported=OWN in table.columns,
     )
-    return replace(table, order="base-first", order_why=WHY_COUNTED) if numbered_slots(names) else table
+    return replace(found, order="base-first", order_why=WHY_COUNTED) if numbered_slots(names) else found
 
 
-def _hand(facts: Mapping[str, str], points: Mapping[str, int | None]) -> HandLabels:
+def _why_flat(table: LabelTable) -> str:
+    """Return why the columns <point>_x and <point>_y are of the picture, in words; "" where they are of 3D."""
+    axes: dict[str, list[str]] = {axis: [name for name in table.columns if name.endswith(f"_{axis}")] for axis in "uxz"}
+    axes["x"] = [name for name in axes["x"] if name.rpartition("_")[0] not in _NO_POINTS]
+    if axes["u"] or not axes["x"]:
+        return ""
+    if not axes["z"]:
+        return "<point>_x and <point>_y without _z are of the picture"
+    return _RELATIVE if _is_relative([said for _, said in table.rows if isinstance(said, Mapping)], axes) else ""
+
+
+def _is_relative(rows: Sequence[Mapping[str, str]], axes: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether x and y are shares of the picture, and z is about 0, as MediaPipe gives them."""
+    try:
+        x, z = ([float(said[name]) for said in rows for name in axes[axis] if name in said] for axis in "xz")
+    except ValueError:  # named where the row is read
+        return False
+    return bool(x and z) and max(map(abs, x)) <= SHARE and min(z) < 0
+
+
+def _hand(facts: Mapping[str, str], points: Mapping[str, int | None], axes: tuple[str, str]) -> HandLabels:
     uv, xyz = nan(PALM + 1, 2), nan(PALM + 1, 3)
     visible = np.full(PALM + 1, UNKNOWN, np.int8)
     for name, slot in points.items():
         if slot is not None:
-            uv[slot] = _numbers(facts, [f"{name}_u", f"{name}_v"])
-            xyz[slot] = _numbers(facts, [f"{name}_x", f"{name}_y", f"{name}_z"])
+            uv[slot] = _numbers(facts, [f"{name}_{axis}" for axis in axes[0]])
+            xyz[slot] = _numbers(facts, [f"{name}_{axis}" for axis in axes[1]]) if axes[1] else np.nan
             visible[slot] = whole_number(facts.get(f"{name}_visible", UNKNOWN))
     fx, fy, cx, cy = _numbers(facts, ["fx", "fy", "cx", "cy"])
     skew = float(facts.get("skew", 0))
@@ -184,7 +195,8 @@ def _numbers(facts: Mapping[str, str], keys: Sequence[str]) -> Array:
     if all(cell is None for cell in cells):
         return nan(len(keys))
     if None in cells:
-        raise ValueError(f"{keys[cells.index(None)]} empty beside its neighbours")
+        there = ", ".join(key for key, cell in zip(keys, cells, strict=True) if cell is not None)
+        raise ValueError(f"{there} without {keys[cells.index(None)]}")
     numbers = np.array([float(cell) for cell in cells if cell is not None])
     if not np.isfinite(numbers).all():
         raise ValueError(f"{keys[0]} = {cells[0]}")

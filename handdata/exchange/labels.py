@@ -56,6 +56,7 @@ class HandLabels:
         has_object: 1, 0 or -1.
         normalized: (21, 3) as shipped; None derives it.
         flags: of the schema.
+        from_corner: whether positions count from the corner of the first pixel: half a pixel more than from its centre.
         size: (width, height) px of the picture that was labelled; None where the file does not say.
         slots: of each of the file's rows of points the slot it was put into, where there are 21.
     """
@@ -72,6 +73,7 @@ class HandLabels:
     has_object: int = UNKNOWN
     normalized: Array | None = None
     flags: Flag = Flag.NONE
+    from_corner: bool = False
     size: tuple[int, int] | None = None
     slots: tuple[int, ...] = ()
 
@@ -120,6 +122,7 @@ class Annotations:
         order_why: why it is that order, in words.
         licence: as the file tells it.
         provenance: what its pictures are from, if handdata wrote it.
+        is_over_picture: whether the format has positions from 0 to 1 over the picture, which were made pixels.
         is_exported: whether handdata wrote it, or what it was made of: its hands have ids.
         pictures: folder of the pictures, if the format says.
     """
@@ -134,6 +137,7 @@ class Annotations:
     order_why: str = "as that format has it"
     licence: str = ""
     provenance: tuple[Provenance, ...] = ()
+    is_over_picture: bool = False
     is_exported: bool = False
     pictures: Path | None = None
 

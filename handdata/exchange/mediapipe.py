@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.exchange.label_table import IMAGES, read_label_table
 from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, with_palm
-from handdata.files.text import LARGE, Wanted, read_csv
+from handdata.exchange.plausible import BESIDE
 from handdata.files.whole import whole
 from handdata.pictures.decode import image_size
 from handdata.shards.dataset import Dataset
@@ -28,10 +28,8 @@ from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, WRIST
 
 JSON_KIND, JSON_SIGN = "MediaPipe's landmarks", "records with hand_landmarks, from 0 to 1"
 CSV_KIND, CSV_SIGN = "landmarks in CSV", "21 numbered columns x and y"
-_FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
 _HANDS = ("hand_landmarks", "handLandmarks", "multi_hand_landmarks", "landmarks")
 _SIDES = ("handedness", "handednesses", "multi_handedness")
-_IMAGES = ("image", "file_name", "filename", "file", "image_path", "frame", "path")
 _NUMBERED = re.compile(r"(?:landmark|hand|point|kp|lm)?_?(\d+)_?([xyz])|([xyz])_?(\d+)", re.IGNORECASE)
 
 
@@ -111,7 +109,7 @@ def read(path: Path, content: Any) -> Annotations:
     empty = 0
     records = list(_records(content))
     for number, (record, name) in enumerate(records):
-        image = str(next((record[key] for key in _IMAGES if isinstance(record.get(key), str)), name))
+        image = str(next((record[key] for key in IMAGES if isinstance(record.get(key), str)), name))
         hands: list[Any] = next((record[key] for key in _HANDS if isinstance(record.get(key), list)), [])
         if hands and isinstance(hands[0], dict) and "x" in hands[0]:
             hands = [hands]  # the points of one hand
@@ -137,6 +135,7 @@ def read(path: Path, content: Any) -> Annotations:
         order="base-first",
         provenance=parse_texts((record.get(KEY) for record, _ in records), path) if is_ours else (),
         is_exported=is_ours,
+        is_over_picture=True,
     )
 
 
@@ -173,29 +172,26 @@ def _pixels(rows: Any, facts: Mapping[str, Any]) -> Any:
     uv = np.array(rows, np.float64).reshape(NUM_KEYPOINTS, 2)
     if not np.isfinite(uv).all():
         raise ValueError("a position that is not finite")
-    if np.abs(uv).max() > _LARGEST:
+    if np.abs(uv).max() > BESIDE:
         return uv
     size = [float(facts.get(key) or 0) for key in ("width", "height")]
     return uv * (size if all(size) else image_size(facts["near"] / facts["image"]))
 
 
-_LARGEST = 4.0  # picture sizes that a landmark may lie outside of the picture
-
-
 # ------------------------------------------------------------------------------------------------ CSV
 
 
-def columns_of(columns: Sequence[str]) -> dict[tuple[int, str], int] | None:
+def columns_of(columns: Sequence[str]) -> dict[tuple[int, str], str] | None:
     """Return the column of each number of each landmark; None unless there are x and y of 21."""
-    found: dict[tuple[int, str], int] = {}
-    for place, column in enumerate(columns):
+    found: dict[tuple[int, str], str] = {}
+    for column in columns:
         match = _NUMBERED.fullmatch(column)
         if match:
-            found[int(match[1] or match[4]), str(match[2] or match[3]).lower()] = place
+            found[int(match[1] or match[4]), str(match[2] or match[3]).lower()] = column
     numbers = sorted(number for number, axis in found if axis == "x")
     whole_hand = len(numbers) == NUM_KEYPOINTS and all((number, "y") in found for number in numbers)
     first = numbers[0] if numbers else 0
-    return {(number - first, axis): place for (number, axis), place in found.items()} if whole_hand else None
+    return {(number - first, axis): column for (number, axis), column in found.items()} if whole_hand else None
 
 
 def is_csv(columns: Any) -> bool:
@@ -209,24 +205,20 @@ def read_table(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read 
     Raises:
         DataError: no column names the picture.
     """
-    lines = read_csv(path, _FILE)
-    _, columns = next(lines)
-    places = columns_of(columns) or {}
-    image_column = next((name for name in _IMAGES if name in columns), "")
-    if not image_column:
-        raise DataError(f"{path}:1", expected=f"a column out of {', '.join(_IMAGES)}", got="none", fix=_FILE.fix)
-    rows = []
-    for number, cells in lines:
-        where = f"{path}:{number}"
-        if len(cells) != len(columns):
-            rows.append(broken_row(where, f"{len(columns)} cells", str(len(cells))))
+    table = read_label_table(path)
+    places = columns_of(table.columns) or {}
+    rows: list[LabelRow] = []
+    for where, said in table.rows:
+        if isinstance(said, LabelRow):
+            rows.append(said)
             continue
-        said = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
-        points = [[cells[places[k, axis]] for axis in "xy"] for k in range(NUM_KEYPOINTS)]
-        facts = {**_facts(said, said.get(image_column, ""), path), "points": points, "side": said.get("side", "")}
+        image = said.get(table.image, "")
+        points = [[said.get(places[k, axis], "nothing") for axis in "xy"] for k in range(NUM_KEYPOINTS)]
+        facts = {**_facts(said, image, path), "points": points, "side": said.get("side", "")}
         facts["handed"] = next((said[name] for name in (*_SIDES, "hand", "label") if name in said), None)
-        rows.append(make_row(said.get(image_column, ""), facts, where, _row_hand))
-    return Annotations(rows=tuple(rows), kind=CSV_KIND, sign=CSV_SIGN, order="base-first")
+        rows.append(make_row(image, facts, where, _row_hand))
+    sign = "; ".join(part for part in (CSV_SIGN, table.how) if part)
+    return Annotations(rows=tuple(rows), kind=CSV_KIND, sign=sign, order="base-first", is_over_picture=True)
 
 
 def _row_hand(facts: Mapping[str, Any]) -> HandLabels:

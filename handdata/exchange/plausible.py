@@ -1,35 +1,82 @@
 """Whether the points of a file are pixels of its pictures: what tells that they are of another unit or size."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from handdata.errors import DataError
-from handdata.exchange.labels import HandLabels, LabelRow
+from handdata.errors import ConfigError, DataError, HanddataError
+from handdata.exchange.labels import Annotations, HandLabels, LabelRow
 
+NORMALIZED = "normalized"
+BESIDE = 4.0  # picture sizes that a point may lie outside of its picture
 SHARE = 1.5  # no hand is as small as so many pixels; points over the picture's size are from 0 to 1, or a little beyond
 LOOKED_AT = 64  # rows whose points are held against their picture
 MOST = 0.5  # share of points beside their picture that is told
 
 
-def refuse_shares(path: Path, rows: Sequence[LabelRow]) -> None:
-    """Refuse points that are shares of the picture where pixels are expected.
+def in_pixels(
+    path: Path, table: Annotations, asked: str, size_of: Callable[[LabelRow], tuple[int, int] | None]
+) -> Annotations:
+    """Return labels whose points are pixels.
+
+    Args:
+        path: of the file.
+        table: what is in it.
+        asked: NORMALIZED where the user says that its points are shares of the picture.
+        size_of: returns the (width, height) px of a row's picture, None if it is not known.
 
     Raises:
-        DataError: all points of all hands lie within a pixel or two of the first one.
+        ConfigError: the points are no shares, though the user says so.
+        DataError: all points of all hands lie within a pixel or two of the first one, and nobody says why.
     """
+    found = _range(table.rows)
+    if asked == NORMALIZED and not table.is_over_picture and found is not None:
+        if found.largest > BESIDE:
+            got = f"points up to {found.largest:.4g}, which are pixels"
+            raise ConfigError("--coordinates", expected=f"points from 0 to 1 in {path}", got=got, fix="Leave it out.")
+        table = replace(table, rows=tuple(_scaled(row, size_of) for row in table.rows))
+    elif found is not None and found.largest <= SHARE and found.is_spread:
+        raise DataError(
+            path,
+            expected="points in pixels",
+            got=f"all {found.count} points from {found.low:.3g} to {found.high:.3g}, shares of the picture",
+            fix="Pass --coordinates normalized, which multiplies each by the width or height of its picture.",
+        )
+    return table
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Between which numbers all positions of a file lie."""
+
+    count: int
+    low: float
+    high: float
+    is_spread: bool  # in both directions
+
+    @property
+    def largest(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+
+def _range(rows: Sequence[LabelRow]) -> _Range | None:
     hands = [row.hand.uv for row in rows if isinstance(row.hand, HandLabels)]
     known = np.concatenate([uv[np.isfinite(uv).all(1)] for uv in hands]) if hands else np.zeros((0, 2))
-    if not len(known) or np.abs(known).max() > SHARE or not np.ptp(known, axis=0).all():
-        return
-    low, high = known.min(), known.max()
-    raise DataError(
-        path,
-        expected="points in pixels",
-        got=f"all {len(known)} points from {low:.3g} to {high:.3g}, shares of the picture",
-        fix="Multiply each by the width or height of its picture.",
-    )
+    if not len(known):
+        return None
+    return _Range(len(known), float(known.min()), float(known.max()), bool(np.ptp(known, axis=0).all()))
+
+
+def _scaled(row: LabelRow, size_of: Callable[[LabelRow], tuple[int, int] | None]) -> LabelRow:
+    """Return a row with its points, and a box of such numbers, as pixels; one without its picture stays."""
+    hand, size = row.hand, size_of(row)
+    if isinstance(hand, HanddataError) or size is None:
+        return row
+    is_share = np.abs(hand.bbox_xyxy).max() <= BESIDE  # False for NaN
+    box = hand.bbox_xyxy * [*size, *size] if is_share else hand.bbox_xyxy
+    return replace(row, hand=replace(hand, uv=hand.uv * size, bbox_xyxy=box))
 
 
 def beside(rows: Sequence[LabelRow], size_of: Callable[[LabelRow], tuple[int, int] | None]) -> str:

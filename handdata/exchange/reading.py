@@ -8,8 +8,9 @@ from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.exchange.formats import FORMATS
+from handdata.exchange.label_table import columns_in
 from handdata.exchange.labels import Annotations
-from handdata.files.text import LARGE, Wanted, kind_of, read_csv, read_json
+from handdata.files.text import LARGE, Wanted, kind_of, read_json
 
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
 SUFFIXES = tuple(dict.fromkeys(suffix for one in FORMATS.values() if one.read for suffix in one.suffixes))
@@ -71,7 +72,7 @@ def _read(path: Path) -> Annotations:
     if suffix == ".json":
         content = read_json(path, _FILE, finite=False)
     elif suffix == ".csv":
-        _, content = next(read_csv(path, _FILE), (1, []))
+        content = columns_in(path)
     for one in FORMATS.values():
         if one.read is not None and suffix in one.suffixes and one.is_it(content):
             return one.read(path, content)

@@ -58,6 +58,7 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     Raises:
         ConfigError: an order was asked for, and the file does not list 21 points per hand.
     """
+    found = replace(found, rows=tuple(map(_from_center, found.rows)))
     rows, order, doubt = _ordered(found, asked.order)
     rows, unit = _in_mm(rows, asked.unit)
     rows, side = _sided(rows, asked.side)
@@ -66,6 +67,13 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     rows = tuple(_checked(row) for row in rows)
     parts = (("format", f"{found.kind} ({found.sign})"), ("sides", side), ("order of points", order), ("unit", unit))
     return Settled(rows=rows, readings=tuple(part for part in parts if part[1]), warnings=tuple(doubt))
+
+
+def _from_center(row: LabelRow) -> LabelRow:
+    """Return a row whose positions count from the centre of the first pixel."""
+    if isinstance(row.hand, HanddataError) or not row.hand.from_corner:
+        return row
+    return replace(row, hand=replace(row.hand, uv=row.hand.uv - 0.5, from_corner=False))
 
 
 def _hands(rows: Sequence[LabelRow]) -> list[HandLabels]:

@@ -116,6 +116,7 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
         pictures=root,
         provenance=parse_texts([facts[KEY]], path) if isinstance(facts.get(KEY), list) else (),
         is_exported=own,
+        is_over_picture=True,
     )
 
 

@@ -321,13 +321,23 @@ def read_csv(path: Path, wanted: Wanted) -> Iterator[tuple[int, list[str]]]:
     return parse_csv(read_text(path, wanted), path, wanted)
 
 
-def parse_csv(text: str, where: object, wanted: Wanted) -> Iterator[tuple[int, list[str]]]:
+def separator_of(text: str) -> str:
+    """Return what separates the columns of a table: a comma, or a semicolon or tab that cuts its first line finer."""
+    head = text.lstrip("\n").partition("\n")[0]
+
+    def cells(mark: str) -> int:
+        return len(next(csv.reader([head], delimiter=mark), []))
+
+    return max(",;\t", key=cells)
+
+
+def parse_csv(text: str, where: object, wanted: Wanted, *, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of each line of a CSV text; empty lines are left out, spaces around cells too.
 
     Raises:
         HanddataError: a line that is no CSV.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]

@@ -276,7 +276,7 @@ def test_ids_of_images_that_do_not_fit_are_named(tmp_path, refused):
     [
         ("a.json", '{"pictures": []}', "a JSON object of 'pictures'"),
         ("a.json", "[]", "a JSON list"),
-        ("a.csv", "image;wrist_u;wrist_v\n", "columns separated by ';'"),
+        ("a.csv", "picture;wrist_u;wrist_v\n", "expected columns, each once, one of them image, file_name"),
         ("a.csv", f"{HEADER}\n", "got no hand."),
         (
             "a.xml",
@@ -284,7 +284,7 @@ def test_ids_of_images_that_do_not_fit_are_named(tmp_path, refused):
             "got no hand; left out: 1 annotations of other things than hands: <box>.",
         ),
     ],
-    ids=["another object", "a list", "semicolons", "a header alone", "boxes alone"],
+    ids=["another object", "a list", "no column of pictures", "a header alone", "boxes alone"],
 )
 def test_what_a_file_without_a_hand_holds_is_said(tmp_path, refused, name, text, told):
     table = labels(pictures(tmp_path, "0.png"), text, name)
@@ -388,7 +388,7 @@ def test_any_file_name_has_an_ascii_id(tmp_path):
     [
         ("a.png,,10,20,30,40", "no side"),
         ("a.png,both,10,20,30,40", "no side"),
-        ("a.png,left,10,,30,40", "wrist_v empty"),
+        ("a.png,left,10,,30,40", "wrist_u without wrist_v"),
         ("a.png,left,ten,20,30,40", "ten"),
         ("a.png,left,nan,20,30,40", "wrist_u = nan"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handdata.errors import DataError, HanddataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
 from handdata.exchange.pictures import file_key, id_of_key
 from handdata.skeleton import INDEX, KEYPOINTS
@@ -249,7 +249,106 @@ def test_shares_of_the_picture_are_not_taken_for_pixels(tmp_path, refused):
     line = refused(DataError, lambda: plan_of("custom", tmp_path, annotations=table))
 
     assert "expected points in pixels, got all 42 points from 0.25 to 0.625, shares of the picture" in line
-    assert "Multiply" in line
+    assert "Pass --coordinates normalized" in line
+
+
+@pytest.mark.parametrize("head", ["image,width,height", "image"], ids=["as said", "as the header says"])
+def test_shares_of_the_picture_are_scaled_when_the_user_says_so(tmp_path, head):
+    table = table_of(tmp_path, uv() / (W, H), head)
+
+    samples = samples_of("custom", tmp_path, annotations=table, coordinates="normalized")
+
+    assert len(samples) == 2
+    for sample in samples.values():
+        np.testing.assert_allclose(sample.keypoints_2d, uv())
+
+
+def test_shares_counted_from_the_corner_of_a_coco_file(tmp_path):
+    (content, *_) = examples()
+    points = np.column_stack([(uv() + 0.5) / (W, H), np.full(21, 2)])
+    content["info"] = {"pixel_origin": "corner"}
+    content["annotations"][0] |= {"keypoints": points.ravel().tolist(), "bbox": [0.25, 0.5, 0.5, 0.25]}
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text(json.dumps(content))
+
+    samples = samples_of("custom", tmp_path, annotations=tmp_path / "a.json", coordinates="normalized")
+
+    (sample,) = samples.values()
+    np.testing.assert_allclose(sample.keypoints_2d, uv())
+    np.testing.assert_allclose(sample.bbox_xyxy, [80, 120, 240, 180])
+
+
+def test_pixels_are_not_scaled_though_the_user_says_so(tmp_path, refused):
+    asked = {"annotations": table_of(tmp_path, uv()), "coordinates": "normalized"}
+
+    assert "got points up to 200, which are pixels" in refused(
+        ConfigError, lambda: plan_of("custom", tmp_path, **asked)
+    )
+
+
+# ------------------------------------------------------------------------------------------------ other tables
+
+
+def test_a_table_with_semicolons_and_decimal_commas(tmp_path):
+    """As spreadsheets save it where a comma is the decimal mark."""
+    table = table_of(tmp_path, uv() + 0.25)
+    table.write_text(table.read_text().replace(",", ";").replace(".25", ",25"))
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+    samples = samples_of("custom", tmp_path, annotations=table)
+
+    assert "columns separated by semicolons" in dict(plan.readings)["format"]
+    for sample in samples.values():
+        np.testing.assert_allclose(sample.keypoints_2d, uv(0.25))
+
+
+@pytest.mark.parametrize("column", ["image", "filename", "frame"])
+def test_columns_x_and_y_without_z_are_of_the_picture(tmp_path, column):
+    table = table_of(tmp_path, uv(), "image")
+    table.write_text(table.read_text().replace("_u", "_x").replace("_v", "_y").replace("image", column, 1))
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+    samples = samples_of("custom", tmp_path, annotations=table)
+
+    assert "<point>_x and <point>_y without _z are of the picture" in dict(plan.readings)["format"]
+    for sample in samples.values():
+        np.testing.assert_allclose(sample.keypoints_2d, uv())
+        assert not np.isfinite(sample.keypoints_3d).any()
+
+
+def test_landmarks_by_name_with_a_relative_depth(tmp_path):
+    picture(tmp_path / "a.png")
+    names = ",".join(f"{name.upper()}_{axis}" for name in KEYPOINTS for axis in "xyz")
+    cells = np.column_stack([uv() / (W, H), -0.01 * np.arange(21)]).ravel()
+    (tmp_path / "t.csv").write_text(f"image,{names}\na.png,{','.join(map(str, cells))}\n")
+    asked = {"annotations": tmp_path / "t.csv", "coordinates": "normalized"}
+
+    assert "relative to the wrist and left out" in dict(plan_of("custom", tmp_path, **asked).readings)["format"]
+    (sample,) = samples_of("custom", tmp_path, **asked).values()
+    np.testing.assert_allclose(sample.keypoints_2d, uv())
+
+
+@pytest.mark.parametrize("kind", ["named", "numbered"])
+def test_rows_of_another_length_are_named_alike(tmp_path, refused, kind):
+    table = table_of(tmp_path, uv())
+    text = table.read_text()
+    if kind == "numbered":
+        for number, name in enumerate(KEYPOINTS):
+            text = text.replace(f"{name}_u", f"x{number}").replace(f"{name}_v", f"y{number}")
+    table.write_text(text[: text.rindex(",")] + "\n")
+
+    line = refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
+
+    assert "t.csv:3: expected 45 cells, got 44" in line
+
+
+def test_3d_with_a_column_missing_names_the_columns(tmp_path, refused):
+    table = table_of(tmp_path, uv(), "image,wrist_x,wrist_y,thumb_tip_z,width,height")
+    table.write_text(table.read_text().replace("a.png,", "a.png,1,2,,"))
+
+    assert "wrist_x, wrist_y without wrist_z" in refused(
+        DataError, lambda: samples_of("custom", tmp_path, annotations=table)
+    )
 
 
 @pytest.mark.parametrize("head", ["image,width,height", "image"], ids=["as said", "as the header says"])
