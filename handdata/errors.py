@@ -11,7 +11,29 @@ Every one prints as a single line, `where: expected X, got Y. Do Z.`, and ends t
 A caller's fault inside the library is a ValueError or TypeError; a bug keeps its traceback.
 """
 
+from dataclasses import dataclass
+
 LONGEST = 480  # characters of a line; with "handdata: " before it below 500
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What to do about a fault of one sample: mend it, or leave the sample out.
+
+    >>> str(Fix("Unpack the archive again", skips="the frame"))
+    'Unpack the archive again, or pass --skip-bad to leave the frame out.'
+
+    Attributes:
+        mend: a sentence without its full stop.
+        skips: what --skip-bad leaves out.
+    """
+
+    mend: str
+    skips: str = "it"
+
+    def __str__(self) -> str:
+        """Return both ways as a sentence."""
+        return f"{self.mend}, or pass --skip-bad to leave {self.skips} out."
 
 
 class HanddataError(Exception):
@@ -27,16 +49,23 @@ class HanddataError(Exception):
         fix: what to do about it, a sentence.
     """
 
-    def __init__(self, where: object, *, expected: str, got: str, fix: str = "") -> None:
+    def __init__(self, where: object, *, expected: str, got: str, fix: str | Fix = "") -> None:
         self.where = str(where)
         self.expected = expected
         self.got = got
-        self.fix = fix
-        super().__init__(_line(*(printable(part) for part in (self.where, expected, got, fix))))
+        self.ways = fix
+        self.fix = str(fix)
+        super().__init__(_line(*(printable(part) for part in (self.where, expected, got, self.fix))))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes: the arguments are keyword-only."""
-        return (_rebuild, (type(self), self.where, self.expected, self.got, self.fix))
+        return (_rebuild, (type(self), self.where, self.expected, self.got, self.ways))
+
+    @property
+    def without_skipping(self) -> str:
+        """The line for a sample that is left out already: that is no advice any more."""
+        fix = f"{self.ways.mend}." if isinstance(self.ways, Fix) else self.fix
+        return str(HanddataError(self.where, expected=self.expected, got=self.got, fix=fix))
 
 
 class DataError(HanddataError):
@@ -59,7 +88,7 @@ class ConfigError(HanddataError):
     """An option, recipe or setting is wrong."""
 
 
-def _rebuild(kind: type[HanddataError], where: str, expected: str, got: str, fix: str) -> HanddataError:
+def _rebuild(kind: type[HanddataError], where: str, expected: str, got: str, fix: str | Fix) -> HanddataError:
     return kind(where, expected=expected, got=got, fix=fix)
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from handdata.errors import BusyError, ConfigError, DataError, HanddataError, MissingError
+from handdata.errors import BusyError, ConfigError, DataError, Fix, HanddataError, MissingError
 
 KINDS = [HanddataError, DataError, MissingError, BusyError, ConfigError]
 
@@ -21,6 +21,16 @@ def test_without_a_remedy():
 
 def test_line_breaks_in_what_was_found_do_not_break_the_line():
     assert "\n" not in str(DataError("x", expected="a\nb", got="c\n\nd"))
+
+
+def test_a_sample_that_is_left_out_is_not_advised_to_be():
+    error = DataError("a.png", expected="x", got="y", fix=Fix("Unpack the archive again", skips="the frame"))
+
+    assert (
+        str(error) == "a.png: expected x, got y. Unpack the archive again, or pass --skip-bad to leave the frame out."
+    )
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert one.without_skipping == "a.png: expected x, got y. Unpack the archive again."
 
 
 @pytest.mark.parametrize("kind", KINDS)

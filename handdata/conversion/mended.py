@@ -60,6 +60,25 @@ def told_of(corrections: Corrections) -> tuple[tuple[str, str], ...]:
     return (("corrections", line),) if corrections.samples else ()
 
 
+def check_fit(hand: MendedHand, size: tuple[int, int], where: str) -> None:
+    """Refuse corrections of a picture of another size, or whose points do not lie where their state says.
+
+    Args:
+        hand: the corrections.
+        size: width and height of the picture, px.
+        where: is blamed.
+
+    Raises:
+        DataError: so they are.
+    """
+    if hand.size is not None and hand.size != size:
+        raise DataError(where, expected=f"corrections of a picture of {_by(size)} px", got=_by(hand.size))
+    for name, point in hand.points.items():
+        if point.uv is not None and lies_in(point.uv, size) == (point.state == OUTSIDE):
+            expected = f"{name} {'outside' if point.state == OUTSIDE else 'inside'} its picture of {_by(size)} px"
+            raise DataError(f"{where}[corrections]", expected=expected, got=f"{point.uv[0]:g}, {point.uv[1]:g}")
+
+
 def mend(sample: Sample, hand: MendedHand | None, where: str) -> Sample:
     """Return a sample with what a person changed of it, flagged `Flag.CORRECTED`.
 
@@ -72,15 +91,11 @@ def mend(sample: Sample, hand: MendedHand | None, where: str) -> Sample:
     if hand is None:
         return sample
     size = (sample.image.shape[1], sample.image.shape[0])
-    if hand.size is not None and hand.size != size:
-        raise DataError(where, expected=f"corrections of a picture of {_by(size)} px", got=_by(hand.size))
+    check_fit(hand, size, where)
     uv = np.array(sample.keypoints_2d, np.float64)
     visible = np.full(NUM_KEYPOINTS, UNKNOWN, np.int8) if sample.visible is None else sample.visible.copy()
     for name, point in hand.points.items():
         at = INDEX[name]
-        if point.uv is not None and lies_in(point.uv, size) == (point.state == OUTSIDE):
-            expected = f"{name} {'outside' if point.state == OUTSIDE else 'inside'} its picture of {_by(size)} px"
-            raise DataError(f"{where}[corrections]", expected=expected, got=f"{point.uv[0]:g}, {point.uv[1]:g}")
         if point.uv is not None or point.state != OUTSIDE or lies_in(uv[at], size):
             uv[at] = np.nan if point.uv is None else point.uv  # a place outside stays one of a point outside
         visible[at] = _SEEN.get(point.state, UNKNOWN)

@@ -1,7 +1,6 @@
 """Turn the items of one shard into its rows and write it: the function a worker process runs. No dataset names."""
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import manifest
-from handdata.conversion.mended import mend
+from handdata.conversion.mended import check_fit, mend
 from handdata.conversion.state import begin, remember
 from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
@@ -21,7 +20,7 @@ from handdata.converters.read.errata import without, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, with_box
 from handdata.converters.read.numbers import FARTHEST, FARTHEST_PX, check_near
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, Fix, HanddataError
 from handdata.exchange.corrections import MendedHand
 from handdata.geometry import crop_affine
 from handdata.manifest import Manifest
@@ -32,13 +31,12 @@ from handdata.pictures.crops import (
     scale_about_center,
     square_of,
 )
-from handdata.pictures.decode import resample_kept, resample_mask, resample_square, touches_outside
+from handdata.pictures.decode import image_size, resample_kept, resample_mask, resample_square, touches_outside
 from handdata.shards.schema import MASK_UNKNOWN, BoxSource, Flag, Sample, label_row
 from handdata.shards.writer import ShardWriter
 from handdata.workers import count_step, one_core
 
 FARTHEST_CROP = 16  # sides of the picture: more is a wrong label, and takes memory without end
-_SKIPPING = re.compile(r",? or pass --skip-bad[^.]*")  # in the advice of an error
 _HAND_MADE = (BoxSource.PERSON, BoxSource.TRACKER, BoxSource.INTERPOLATED)
 
 
@@ -146,14 +144,19 @@ def checked_reader(
 
 
 def try_corrections(dataset: str, plan: Plan, options: Options) -> None:
-    """Lay the corrections over their samples once, before anything is written.
+    """Hold the corrections against their pictures, whose headers tell their size, before anything is written.
 
     Raises:
-        HanddataError: one does not fit its picture, or a sample of theirs cannot be read.
+        HanddataError: one does not fit its picture, or that cannot be read.
     """
     read = checked_reader(dataset, plan.root, options, plan.corrections.samples)
     for item in plan.items:
-        if item.id in plan.corrections.samples:
+        mended, path = plan.corrections.samples.get(item.id), plan.root / item.image
+        if mended is None:
+            continue
+        if path.is_file():
+            check_fit(mended, image_size(path), str(path))
+        else:  # packed in another file
             read(item)
 
 
@@ -239,8 +242,7 @@ def _fault(read: Callable[[Item], Sample], item: Item) -> str:
     try:
         read(item)
     except HanddataError as error:
-        fix = _SKIPPING.sub("", error.fix)  # it is left out: that is no advice any more
-        return str(HanddataError(error.where, expected=error.expected, got=error.got, fix=fix))
+        return error.without_skipping
     return ""
 
 
@@ -276,7 +278,7 @@ def _check_crop(crop: NDArray[np.float64], shape: tuple[int, ...], where: str) -
     if not (crop[2] - crop[0] >= 1 and low <= crop.min() and crop.max() <= high):
         expected = f"a hand within {FARTHEST_CROP} sides of its picture of {shape[1]} x {shape[0]} px"
         got = f"a crop of {', '.join(f'{edge:g}' for edge in crop)}"
-        fix = "Correct the labels or the box, or pass --skip-bad to leave it out."
+        fix = Fix("Correct the labels or the box", skips="it")
         raise DataError(where, expected=expected, got=got, fix=fix)
 
 

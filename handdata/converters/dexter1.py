@@ -35,7 +35,7 @@ from handdata.converters.read.fingertips import (
 )
 from handdata.converters.read.layout import choose, data_folder, locate, unique
 from handdata.converters.read.packaging import no_sequence
-from handdata.errors import ConfigError, DataError, HanddataError
+from handdata.errors import ConfigError, DataError, Fix, HanddataError
 from handdata.files.text import Wanted, read_toml
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest
@@ -162,7 +162,7 @@ def read_block(path: Path, index: int, manifest: Manifest) -> Points:
     """
     start, lines = read_blocks(path)[index]
     if len(lines) != BLOCK:
-        fix = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
+        fix = Fix("Unpack that file from the archive again", skips="the frame")
         raise DataError(f"{path}:{start}", expected="a block of six lines", got=str(len(lines)), fix=fix)
     points = np.array([parse_point(line, 3, f"{path}:{start + i}") for i, line in enumerate(lines)])
     sentinel, zero = missing_points(points, manifest.extra["missing_mm"])

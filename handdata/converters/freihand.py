@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from handdata.converters.options import Options, option, with_segmentation_option
 from handdata.converters.protocol import Item, Plan, Reader
-from handdata.converters.read.beside_mask import lies_beside
+from handdata.converters.read.beside_mask import beside_flag
 from handdata.converters.read.faults import tried
 from handdata.converters.read.instants import same_instants
 from handdata.converters.read.json_lists import entry, read_list
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.converters.read.packaging import no_label
-from handdata.errors import DataError, HanddataError, MissingError
+from handdata.errors import DataError, Fix, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
@@ -114,7 +114,7 @@ def reader(root: Path, manifest: Manifest, options: FreiHANDOptions) -> Reader:
         is_labelled = bool(np.isfinite(xyz).any())
         uv, mask_path = project(xyz, K), root / _mask_name(item)
         mask = _mask(mask_path, image.shape[:2]) if _mask_name(item) and mask_path.is_file() else None
-        is_beside = mask is not None and lies_beside(uv, (image.shape[1], image.shape[0]), mask == MASK_HAND)
+        hand = None if mask is None else mask == MASK_HAND
         return Sample(
             id=item.id,
             image=image,
@@ -124,7 +124,7 @@ def reader(root: Path, manifest: Manifest, options: FreiHANDOptions) -> Reader:
             K=K,
             crop_xyxy=None if is_labelled else crops.centered_square(image.shape[1], image.shape[0]),
             mask=mask if options.with_segmentation else None,
-            flags=(Flag.BESIDE_MASK if is_beside else Flag.NONE) | _known(item, manifest),
+            flags=beside_flag(uv, image, hand) | _known(item, manifest),
         )
 
     return read
@@ -146,7 +146,7 @@ def _check_scale(root: Path, name: str, shot: int, native: NDArray[np.float64]) 
     length, scale = float(np.linalg.norm(native[SCALE_BONE[0]] - native[SCALE_BONE[1]])), float(entry(path, shot, ()))
     if abs(length - scale) > SCALE_TOLERANCE * scale:
         expected, got = f"{length:.6g} m, the first bone of the middle finger in {name}_xyz.json", f"{scale:.6g}"
-        fix = "Unpack the archive again, or pass --skip-bad to leave it out."
+        fix = Fix("Unpack the archive again", skips="it")
         raise DataError(f"{path}[{shot}]", expected=expected, got=got, fix=fix)
 
 

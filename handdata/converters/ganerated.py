@@ -27,7 +27,7 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.reference_split import reference_split
-from handdata.errors import DataError, HanddataError, MissingError
+from handdata.errors import DataError, Fix, HanddataError, MissingError
 from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
@@ -206,7 +206,7 @@ def _checked(normalized: NDArray[np.float64], path: str) -> NDArray[np.float64]:
     if _normalized_off(normalized) > MAX_NORMALIZED_OFF:
         root, reach = float(np.abs(normalized[ROOT]).max()), float(np.linalg.norm(normalized[WRIST]))
         got = f"{root:.4g} off it and {reach:.4g}"
-        fix = "Unpack that file again, or pass --skip-bad to leave the frame out."
+        fix = Fix("Unpack that file again", skips="the frame")
         raise DataError(f"{path}:1", expected="the middle MCP at 0 and the wrist at distance 1", got=got, fix=fix)
     return normalized
 
@@ -247,6 +247,6 @@ def _check_projection(uv: NDArray[np.float64], projected: NDArray[np.float64], l
     """
     residual = np.abs(uv - projected).max()
     if not residual <= limit:  # NaN too
-        fix = "The files of this frame are not of one picture; unpack them again, or pass --skip-bad."
+        fix = Fix("The files of this frame are not of one picture; unpack them again", skips="it")
         expected = f"the projection of joint_pos_global within {limit:.1f} px"
         raise DataError(f"{path}:1", expected=expected, got=f"{residual:.1f} px", fix=fix)

@@ -26,18 +26,18 @@ from numpy.typing import NDArray
 from handdata.converters.options import Options, option, with_segmentation_option
 from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import pickle_numpy
-from handdata.converters.read.beside_mask import lies_beside
+from handdata.converters.read.beside_mask import beside_flag
 from handdata.converters.read.faults import tried
 from handdata.converters.read.json_lists import entry, read_list
 from handdata.converters.read.layout import choose, locate
 from handdata.converters.read.packaging import no_label
-from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError
 from handdata.files.text import Wanted, read_text
 from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
 from handdata.pictures.decode import read_image
-from handdata.shards.schema import MASK_HAND, MASK_OBJECT, MASK_UNKNOWN, BoxSource, Flag, Sample
+from handdata.shards.schema import MASK_HAND, MASK_OBJECT, MASK_UNKNOWN, BoxSource, Sample
 from handdata.skeleton import NUM_KEYPOINTS, RIGHT, to_canonical
 
 CANVAS_SCALE = crops.CANVAS_SCALE
@@ -53,7 +53,7 @@ LARGEST_META = 1 << 20  # bytes; real ones have 16 to 45 thousand
 SAME_WRIST_MM = 20.0  # evaluation's pickles give the wrist, which its labels must have; another picture's lie off
 COLOURED = 200  # of 255, what a channel of a segmentation has at least where it is set
 _LINE = re.compile(r"([A-Za-z]+\d+)/(\d{4})")
-_FIX = "Unpack the archive again, or pass --skip-bad to leave it out."
+_FIX = Fix("Unpack the archive again", skips="it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,6 @@ def reader(root: Path, manifest: Manifest, options: HO3DOptions) -> Reader:
         image = read_image(root / item.image)
         is_labelled = np.isfinite(xyz).all()
         uv, parts = project(xyz, K), _parts(root, item)
-        is_beside = parts is not None and lies_beside(uv, (image.shape[1], image.shape[0]), parts != MASK_UNKNOWN)
         return Sample(
             id=item.id,
             image=image,
@@ -146,7 +145,7 @@ def reader(root: Path, manifest: Manifest, options: HO3DOptions) -> Reader:
             bbox_source=BoxSource.NONE if box is None else BoxSource.DATASET,
             has_object=HAS_OBJECT,
             mask=_enlarged(parts, image.shape[:2]) if options.with_segmentation and parts is not None else None,
-            flags=Flag.BESIDE_MASK if is_beside else Flag.NONE,
+            flags=beside_flag(uv, image, None if parts is None else parts != MASK_UNKNOWN),
         )
 
     return read
@@ -298,7 +297,7 @@ def _published(path: Path, item: Item, meta: _Meta) -> NDArray[np.float64]:
     apart = 1000 * float(np.linalg.norm(native[0] - meta.points()[0]))
     if apart > SAME_WRIST_MM:
         expected, got = f"the wrist of {_meta_name(item)}", f"one {apart:.0f} mm away"
-        fix = "Take the labels of the same version of the archive, or pass --skip-bad to leave them out."
+        fix = Fix("Take the labels of the same version of the archive", skips="them")
         raise DataError(f"{path}[{item.ref}]", expected=expected, got=got, fix=fix)
     return native
 

@@ -31,7 +31,7 @@ from handdata.converters.read.layout import choose, locate
 from handdata.converters.read.naming import ascii_id, below
 from handdata.converters.read.packaging import no_label
 from handdata.converters.read.sizes import require_size
-from handdata.errors import DataError, HanddataError, MissingError
+from handdata.errors import DataError, Fix, HanddataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.geometry import project
 from handdata.manifest import Manifest
@@ -49,7 +49,7 @@ ROWS = {RIGHT: slice(0, NUM_KEYPOINTS), LEFT: slice(NUM_KEYPOINTS, POINTS)}
 NO_OBJECT = 0
 TRAIN, HELD = "train", "val"
 WIDEST, LATEST = 1 << 15, 1 << 31  # px of a side, and the number of a frame, below
-_FIX = "Unpack the annotations again, or pass --skip-bad to leave it out."
+_FIX = Fix("Unpack the annotations again", skips="it")
 
 
 @dataclass(frozen=True, kw_only=True)

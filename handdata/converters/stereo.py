@@ -22,7 +22,7 @@ from handdata.converters.read import mat5
 from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
 from handdata.converters.read.packaging import near_names, no_label, no_sequence
-from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError
 from handdata.geometry import invert_rigid, project, rotation_from_vector, transform
 from handdata.manifest import Manifest
 from handdata.pictures.crops import CANVAS_SCALE_STEREO, stereo_square
@@ -154,7 +154,7 @@ class _Labels(NamedTuple):
 
 def _impossible(nearest: float, where: str, *, finite: bool) -> DataError:
     """Refuse what the cameras cannot have seen; the benchmark has no missing points."""
-    fix = "Unpack labels.zip again, or pass --skip-bad to leave the frame out."
+    fix = Fix("Unpack labels.zip again", skips="the frame")
     if not finite:
         return DataError(where, expected="finite numbers", got="NaN or infinity", fix=fix)
     return DataError(where, expected="points in front of the camera", got=f"z = {nearest:g} mm", fix=fix)
@@ -202,7 +202,7 @@ def _frames(
 
 
 def _unlabelled(label: Path, item: Item, count: int) -> MissingError:
-    fix = "Unpack labels.zip again, or pass --skip-bad to leave the picture out."
+    fix = Fix("Unpack labels.zip again", skips="the picture")
     name = Path(item.image).name
     return MissingError(f"{label}[handPara]", expected=f"a column for {name}", got=f"{count} frames", fix=fix)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, Fix, HanddataError
 from handdata.exchange.point_names import PALM
 from handdata.shards.provenance import Provenance
 from handdata.shards.schema import LAST_FRAME, SPLITS, UNKNOWN, BoxSource, Flag
@@ -20,7 +20,7 @@ from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, SIDE_NAMES
 
 UNSAID = SIDE_NAMES.index("unknown")  # of a side: the file does not say
 MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
-FIX = "See docs/custom.md, or pass --skip-bad to leave it out."
+FIX = Fix("See docs/custom.md", skips="it")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 Array = NDArray[np.float64]

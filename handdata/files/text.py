@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from handdata.errors import DataError, HanddataError, MissingError
+from handdata.errors import DataError, Fix, HanddataError, MissingError
 
 SMALL, LARGE = 16_000_000, 2_000_000_000  # bytes: settings and tables of one sequence; labels of a dataset
 DEEPEST = 64  # levels of lists and tables in each other
@@ -44,7 +44,7 @@ class Wanted:
     """
 
     what: str
-    fix: str = ""
+    fix: str | Fix = ""
     largest: int = SMALL
     error: type[HanddataError] = DataError
 

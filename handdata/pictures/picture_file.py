@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError, Fix, MissingError
 from handdata.pictures.orientation import is_on_its_side
 
 LARGEST = 300_000_000  # bytes of a file
 MEGAPIXELS = 64  # of a picture: twenty times the largest of any archive
-FIX = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
+FIX = Fix("Unpack that file from the archive again", skips="it")
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 _CHUNK = struct.Struct(">I4s")  # length of what follows, kind
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -49,7 +49,7 @@ def read_bytes(path: Path | str) -> bytes:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes three times as long
             data = file.read() if os.fstat(file.fileno()).st_size <= LARGEST else b""
     except FileNotFoundError:
-        fix = "Unpack the archive again, or pass --skip-bad to leave it out."
+        fix = Fix("Unpack the archive again", skips="it")
         raise MissingError(path, expected="a picture", got="no file", fix=fix) from None
     if not data and Path(path).stat().st_size:
         raise DataError(path, expected=f"a picture of at most {LARGEST / 1e6:g} MB", got="a larger file", fix=FIX)

@@ -6,9 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.geometry import in_frame
+from handdata.shards.schema import Flag
 
 REACH = 0.05  # of the hand's extent: labels lie inside the skin, so a little beside a mask is nothing
 FEWEST = 0.25  # share of the labels on the mask; rendered hands have 1.0, labels of another frame 0.05 to 0.1
+
+
+def beside_flag(uv: NDArray[Any], image: NDArray[np.uint8], hand: NDArray[np.bool_] | None) -> Flag:
+    """Return the flag of a hand by its segmentation, if the dataset has one; arguments as of `lies_beside`."""
+    height, width = image.shape[:2]
+    return Flag.BESIDE_MASK if hand is not None and lies_beside(uv, (width, height), hand) else Flag.NONE
 
 
 def lies_beside(uv: NDArray[Any], size: tuple[int, int], hand: NDArray[np.bool_]) -> bool:

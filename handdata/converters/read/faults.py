@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from handdata.errors import DataError, HanddataError
+from handdata.errors import DataError, Fix, HanddataError
 
 T = TypeVar("T")
 _FOUND = {
@@ -13,7 +13,7 @@ _FOUND = {
     errno.EACCES: "a file that may not be read",
     errno.EPERM: "a file that may not be read",
 }
-_FIX = "Unpack it from the archive again, or pass --skip-bad to leave it out."
+_FIX = Fix("Unpack it from the archive again", skips="it")
 
 
 def unreadable(error: OSError, path: Path | str) -> DataError:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import no_label
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError, Fix, MissingError
 from handdata.files.text import Wanted, read_text
 
 NUM_TIPS = 5
 LARGEST = 1e9  # mm or px: the largest sentinel is 3.2e7, and squares of more are no numbers
 FAR_PX = 10.0  # of the depth picture; annotators click whole pixels, so more is a wrong label or another camera's
-_FIX = "Unpack that file from the archive again, or pass --skip-bad to leave the frame out."
+_FIX = Fix("Unpack that file from the archive again", skips="the frame")
 _TABLE = Wanted(what="a table of points as text", fix=_FIX, largest=100_000_000)
 Points = NDArray[np.float64]
 

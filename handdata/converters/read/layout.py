@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import is_litter, matches, what_lies
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, Fix, MissingError
 from handdata.manifest import Manifest
 
 _BYTE_ORDER_MARK = "\xef\xbb\xbf"  # of UTF-8, read as latin-1
@@ -97,7 +97,7 @@ def read_numbers(path: Path | str, count: int) -> NDArray[np.float64]:
         MissingError: no such file.
         DataError: more or fewer numbers, or text that is not a number.
     """
-    fix = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
+    fix = Fix("Unpack that file from the archive again", skips="it")
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes twice as long
             text = file.read(_LARGEST).decode("latin-1").removeprefix(_BYTE_ORDER_MARK)

@@ -18,11 +18,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from handdata.converters.read.faults import unreadable
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError, Fix, MissingError
 
 LARGEST = 64_000_000  # bytes of one array
 _KINDS = "biuf"
-_FIX = "Unpack that file from the archive again, or pass --skip-bad to leave it out."
+_FIX = Fix("Unpack that file from the archive again", skips="it")
 _DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError)
 
 

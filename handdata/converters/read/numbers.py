@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.errors import DataError, Fix
 
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
 FARTHEST_PX = 5e6  # of a point just before the camera's plane; RHD has one 1.2 million px away
-_FIX = "Unpack the labels from the archive again, or pass --skip-bad to leave it out."
+_FIX = Fix("Unpack the labels from the archive again", skips="it")
 
 
 def check_near(values: NDArray[Any], where: object, most: float = FARTHEST) -> None:

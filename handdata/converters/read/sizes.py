@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.errors import DataError, Fix
 
 
 def require_size(image: NDArray[Any], size: tuple[int, int], path: Path) -> None:
@@ -22,5 +22,5 @@ def require_size(image: NDArray[Any], size: tuple[int, int], path: Path) -> None
     height, width = image.shape[:2]
     if (width, height) != size:
         wanted = f"{size[0]} x {size[1]} px, the size of its record"
-        fix = "Take the archive's own pictures, or pass --skip-bad to leave it out."
+        fix = Fix("Take the archive's own pictures", skips="it")
         raise DataError(path, expected=wanted, got=f"{width} x {height}", fix=fix)
