@@ -25,6 +25,7 @@ from release_hands import CHUNK, EMPTY, HANDS, chunks, render_chunk
 
 from handdata.errors import HanddataError
 from handdata.evaluation.alignment import Hands, procrustes
+from handdata.evaluation.seen import records_of
 from handdata.model.checkpoint import Trained, load_network, read
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
@@ -73,7 +74,7 @@ def main() -> None:
         with (options.home / "curve.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
-        write_file(options.home / "compact.safetensors", read(run / "checkpoints/last"), row)
+        write_file(options.home / "compact.safetensors", read(run / "checkpoints/last"), row, records_of(run))
 
 
 def read_arguments() -> argparse.Namespace:

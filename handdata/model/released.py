@@ -4,7 +4,7 @@ A file (see handdata.model.halves) lies in `handdata/model/weights/`; its facts 
 what was seen. Made by tools/train_release.py from rendered hands alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.absolute import Size
+from handdata.evaluation.seen import records_of
 from handdata.files.tables import read_tree
 from handdata.model.checkpoint import Trained, read, read_size, size_facts, size_noted
 from handdata.model.config import ModelConfig
@@ -80,6 +81,26 @@ def read_released(name: str) -> Trained:
         return read_file(path)
 
 
+def records_behind(start: Path | str) -> list[dict[str, Any]]:
+    """Return what the weights of a run, a checkpoint, a file or a name were trained on; see `evaluation.seen`.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    path = Path(start)
+    if path.is_file():
+        return _records(read_halves(path, WHAT)[0])
+    if is_released(path):
+        with resources.as_file(FOLDER / f"{path.name}{ENDING}") as file:
+            return _records(read_halves(file, WHAT)[0])
+    return records_of(path)
+
+
+def _records(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    records = facts.get("trained", [])
+    return list(records) if isinstance(records, list) else []
+
+
 def read_file(path: Path) -> Trained:
     """Read a file of weights that says what it is.
 
@@ -101,8 +122,17 @@ def read_file(path: Path) -> Trained:
         raise DataError(path, expected=WHAT, got=str(error)) from error
 
 
-def write_file(path: Path, trained: Trained, seen: Mapping[str, Any]) -> None:
-    """Write a network's weights, floats as float16, with its settings and what it has seen."""
+def write_file(
+    path: Path, trained: Trained, seen: Mapping[str, Any], records: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write a network's weights, floats as float16, with its settings, what it has seen, and of which sets.
+
+    Args:
+        path: of the file.
+        trained: the network.
+        seen: samples and so on, in numbers.
+        records: of the sets, as `evaluation.seen.records_of` gives them; their folders are left out.
+    """
     facts = {
         "model": asdict(trained.model),
         "recipe": trained.recipe,
@@ -110,5 +140,6 @@ def write_file(path: Path, trained: Trained, seen: Mapping[str, Any]) -> None:
         "turn": trained.turn,
         **size_facts(trained.size),
         "seen": dict(seen),
+        "trained": [{**record, "folder": ""} for record in records],
     }
     write_halves(path, trained.weights, facts)

@@ -6,6 +6,7 @@ whatever batch size the reading uses.
 Shape letters: B batch, K keypoints, n side of the model's input.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,15 +30,15 @@ from handdata.evaluation.predictions import (
 from handdata.evaluation.protocols import choose_protocols
 from handdata.evaluation.results import Results, keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
-from handdata.evaluation.seen import read_seen, seen_by
-from handdata.files.whole import whole
+from handdata.evaluation.seen import RECORD, read_seen, seen_by
+from handdata.files.whole import whole, write_text
 from handdata.model.checkpoint import load_network
 from handdata.model.device import choose_device
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.fit import fit_pictures
 from handdata.model.place import size_of
-from handdata.model.released import hand_size_of, is_released, read_released, released_names
+from handdata.model.released import hand_size_of, is_released, read_released, records_behind, released_names
 from handdata.paths import find_root, run_named, shards_named
 from handdata.progress import meter
 from handdata.shards.concat import concat
@@ -199,6 +200,9 @@ def evaluate_run(
         HanddataError: no checkpoint, no such shards or split, no samples; another evaluation of that run.
     """
     saved = load_weights(run)
+    if is_released(run) and (records := records_behind(run)):
+        run.mkdir(parents=True, exist_ok=True)
+        write_text(run / RECORD, json.dumps({"trained": records}, indent=1) + "\n")
     selection = replace(selection, seen=read_seen(run))
     say_left_out(selection)
     target, ending = run / "results.json", "-augmented" if selection.augmented else ""

@@ -23,6 +23,7 @@ from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.files.whole import sync_folder, write_bytes, write_error, write_text
 from handdata.model.config import LAST
+from handdata.model.released import records_behind
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
@@ -73,7 +74,10 @@ class RunFolder:
         _write(self.path / "config.json", config.to_dict())
         _write(self.path / "environment.json", environment)
         trained = [trained_facts(dataset, config.data.val_sequences) for dataset in train]
-        before = [*records_of(start), *records_of(self.path)]  # its own where it goes on, perhaps on other shards
+        before = [
+            *([] if start is None else records_behind(start)),
+            *records_of(self.path),
+        ]  # its own where it goes on, perhaps on other shards
         facts = {
             "datasets": [shard_facts(dataset) for dataset in (*train, *val)],
             "trained": trained,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.evaluation.seen import read_seen
 from handdata.geometry import project
 from handdata.model import released
 from handdata.model.checkpoint import Trained
@@ -17,9 +18,21 @@ from handdata.model.config import ModelConfig
 from handdata.model.families import family_of
 from handdata.model.model import Model, load_model
 from handdata.model.networks import PLAIN
-from handdata.model.released import find_trained, read_file, read_released, released_names, write_file
+from handdata.model.released import (
+    find_trained,
+    read_file,
+    read_released,
+    records_behind,
+    released_names,
+    write_file,
+)
 from handdata.skeleton import LEFT
 from handdata.synth.picture import render_hand
+from handdata.train.config import load_config
+from handdata.train.evaluate import evaluate_run
+from handdata.train.loop import train
+from handdata.train.selection import Selection
+from tests.train.made_training import job_of, made_set
 
 RELEASED = released_names()  # before a test puts others in their place
 
@@ -56,6 +69,23 @@ def test_weights_are_found_by_name_and_answer_as_those_they_are_of(shipped, trai
 
     assert released_names() == ["compact"]
     np.testing.assert_allclose(named.keypoints_2d, own.keypoints_2d, atol=0.5)
+
+
+def test_what_weights_were_trained_on_goes_with_them(trained, shipped, tmp_path):
+    record = {"dataset": "rhd", "origin": "rendered", "folder": "/of/mine", "splits": ["train"], "sequences": ["still"],
+              "left_out": [], "shards": ["1" * 64], "other_shards": []}  # fmt: skip
+    write_file(tmp_path / "own.safetensors", trained, {"samples": 9}, [record])
+    write_file(shipped / "compact.safetensors", trained, {"samples": 9}, [record])
+    folder = made_set(tmp_path / "rhd", "rhd")
+    evaluate_run(tmp_path / "runs/compact", Selection(folders=[folder], split="val", limit=2), device="cpu")
+    one_step = ["model.size=64", "loop.epochs=1", "loop.batches=1", "loop.val_batches=0"]
+    config = load_config("compact-smoke", [*one_step, "model.lift_width=0"])
+    train(job_of(config, [folder], tmp_path / "runs/more", init_from=tmp_path / "own.safetensors"))
+
+    for start in (tmp_path / "own.safetensors", "compact"):
+        assert records_behind(start) == [{**record, "folder": ""}]
+    assert [one.dataset for one in read_seen(tmp_path / "runs/compact").sets] == ["rhd"]
+    assert "1" * 64 in {content for one in read_seen(tmp_path / "runs/more").sets for content in one.hashes}
 
 
 def test_what_is_not_there_or_not_ours_is_told(shipped, tmp_path):
