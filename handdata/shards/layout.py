@@ -79,6 +79,19 @@ class ShardLayout:
         if size > position:
             yield position, size
 
+    @cached_property
+    def label_spans(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of the parts of a file that hold the labels, with what lies between them but pixels."""
+        spans: list[tuple[int, int]] = []
+        pixels = True
+        for field in sorted(self.fields, key=lambda field: self.places[field.name].offset):
+            place = self.places[field.name]
+            if field in LABELS:
+                start = place.offset if pixels else spans.pop()[0]
+                spans.append((start, place.offset + place.nbytes))
+            pixels = field not in LABELS
+        return tuple(spans)
+
     def fault(self, size: int) -> str:
         """Tell what keeps it from being the layout of a shard of `size` bytes, "" if nothing does."""
         image = self.places.get("image")

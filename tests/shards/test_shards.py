@@ -334,6 +334,19 @@ def read_all(path):
         reader.check_row(row)
 
 
+@pytest.mark.parametrize("optional", [(), OPTIONAL])
+def test_the_spans_of_the_labels_hold_all_of_them_and_no_pixel(tmp_path, optional):
+    layout = read(write(tmp_path / "x.h5", [made_row(1, optional)], optional=optional)).seal.layout
+    spans = np.array(layout.label_spans)
+
+    for field in layout.fields:
+        place = layout.places[field.name]
+        start, end = place.offset, place.offset + place.nbytes
+        within, apart = (spans[:, 0] <= start) & (end <= spans[:, 1]), (spans[:, 1] <= start) | (end <= spans[:, 0])
+        assert within.any() if field in layout.labels else apart.all(), field.name
+    assert len(spans) <= len(layout.fields) - len(layout.labels) + 1
+
+
 def test_one_changed_byte_changes_one_row_hash(shard):
     reader = read(shard)
     place = reader.offset("image") + 3 * CANVAS * CANVAS * 3 + 100
