@@ -66,6 +66,7 @@ def render_full_frame(
     *,
     small: bool = True,
     backgrounds: tuple[str, ...] = (),
+    plain: bool = False,
 ) -> FullFrame:
     """Render one picture of (width, height) px; the same for the same arguments, on any machine.
 
@@ -76,6 +77,7 @@ def render_full_frame(
         size: of the picture, px.
         small: the coarse mesh.
         backgrounds: picture files behind everything; procedural ones when empty.
+        plain: hands near enough to see before backgrounds and things: nobody else, no windows, nothing coded.
     """
     rng = np.random.default_rng((seed, index, *style.encode()))
     width, height = size
@@ -89,17 +91,19 @@ def render_full_frame(
         sides=(first,) if kind < EMPTY + ONE else (first, LEFT + RIGHT - first),
         objects="any" if rng.random() < HELD else None,
         motion="still",
-        distance_mm=FAR_MM if rng.random() < FAR else DISTANCE_MM,
+        distance_mm=FAR_MM if rng.random() < FAR and not plain else DISTANCE_MM,
         style=style,
         small=small,
         backgrounds=backgrounds,
         viewpoint="ego" if rng.random() < EGO else "front",
     )
-    scene = _among_people(rng, build_scene(spec, 0), (seed, index, *style.encode()), PEOPLED[kind >= EMPTY])
+    scene = build_scene(spec, 0)
+    if not plain:
+        scene = _among_people(rng, scene, (seed, index, *style.encode()), PEOPLED[kind >= EMPTY])
     if kind < EMPTY:  # the same room, with the camera's window far beside the hands
         camera = _moved(spec.cameras[0], 1.0, np.array([100.0 * width, 0.0]))
         return _labelled((), render_view(scene, build_surface(scene, (camera,)), camera))
-    camera = _window(rng, spec.cameras[0], scene.hands)
+    camera = spec.cameras[0] if plain else _window(rng, spec.cameras[0], scene.hands)
     return _labelled(scene.hands, render_view(scene, build_surface(scene, (camera,)), camera))
 
 

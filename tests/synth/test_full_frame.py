@@ -66,3 +66,14 @@ def test_a_picture_is_a_function_of_its_seed_and_number(frames):
     again = render_full_frame(9, 5, "gritty")
     np.testing.assert_array_equal(again.image, frames[5].image)
     np.testing.assert_array_equal(again.boxes_xyxy, frames[5].boxes_xyxy)
+
+
+def test_plain_pictures_show_the_same_hands_without_people_and_windows():
+    """As many hands in each; boxes are those of the whole picture, none near enough to fill it, none far away."""
+    plain = [render_full_frame(9, index, plain=True) for index in range(12)]
+    sides = np.concatenate([frame.boxes_xyxy[:, 2] - frame.boxes_xyxy[:, 0] for frame in plain])
+
+    assert {len(frame.sides) for frame in plain} == {0, 1, 2}
+    assert sides.min() > 8
+    assert sides.max() < 120
+    assert any(not np.array_equal(frame.image, render_full_frame(9, index).image) for index, frame in enumerate(plain))
