@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from runs import FAULTS, armed, code_within, end_of, workers
+from runs import FAULTS, armed, end_of, workers
 from trials import Faults, Trials, note
 
 
@@ -19,21 +19,19 @@ def kills(trials: Trials, options: argparse.Namespace, rng: random.Random, limit
         faults: Faults = {}
         tried = hit = 0
         for _ in range(options.times or 20):
-            wait = rng.random() * trials.seconds
+            share = rng.random()
             if time.monotonic() > limit:
                 break
             process = trials.start()
-            code = _end_or_kill(process, wait, manner)
+            code = trials.code_within(process, share)
+            code = _killed(process, manner) if code is None else code
             hit += code != 0
             tried += 1
-            note(faults, trials.fault_after(process, code), f"after {wait:.3f} s")
+            note(faults, trials.fault_after(process, code), f"after {share:.3f} of its time")
         yield trials.row(f"kill -9, {manner}", tried, hit, faults)
 
 
-def _end_or_kill(process: int, wait: float, manner: str) -> int | None:
-    code = code_within(process, wait)
-    if code is not None:
-        return code
+def _killed(process: int, manner: str) -> int | None:
     if manner == "group":
         os.killpg(process, signal.SIGKILL)
     for victim in [process] if manner == "parent" else workers(process) if manner == "workers" else []:

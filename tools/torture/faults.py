@@ -61,7 +61,7 @@ def _of_code(code: int | None) -> str:
 
 def _stopped(trials: Trials, rng: random.Random) -> tuple[str, bool]:
     process = trials.start()
-    code = code_within(process, rng.random() * trials.seconds)
+    code = trials.code_within(process, rng.random())
     was_hit = code is None
     if was_hit:
         os.killpg(process, signal.SIGSTOP)
@@ -75,7 +75,7 @@ def _stopped(trials: Trials, rng: random.Random) -> tuple[str, bool]:
 def _interrupted(times: int, share: float) -> Meet:
     def meet(trials: Trials, rng: random.Random) -> tuple[str, bool]:
         process = trials.start()
-        code = code_within(process, rng.random() * share * trials.seconds)
+        code = trials.code_within(process, rng.random() * share)
         for _ in range(times if code is None else 0):
             os.killpg(process, signal.SIGINT)
             code = code_within(process, PAUSE_S / 3)
@@ -95,7 +95,7 @@ def _other_clock(days: int) -> Meet:
 
     def meet(trials: Trials, rng: random.Random) -> tuple[str, bool]:
         process = trials.start()
-        code = code_within(process, rng.random() * trials.seconds)
+        code = trials.code_within(process, rng.random())
         if code is None:
             os.killpg(process, signal.SIGKILL)
             code = end_of(process)

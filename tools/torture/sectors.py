@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs import digest, fork, run_whole
+from runs import digest, end_and_cpu, fork, run_whole
 from scenes import TRAIN, Scene, make_inputs
 from trials import Faults, Trials, note
 
@@ -94,7 +94,7 @@ def _row(target: Target, trials: Trials, *, every: bool, limit: float) -> dict[s
             break
         trials.begin()
         _lose(trials.work / name, at)
-        code, seconds = _end(fork(trials.scene.words, trials.work, trials.log))
+        code, seconds = end_and_cpu(fork(trials.scene.words, trials.work, trials.log))
         outcome = _outcome(trials, name, code)
         slowest = max(slowest, seconds)
         if outcome in counts:
@@ -120,12 +120,6 @@ def _lose(path: Path, at: int) -> None:
         size = file.seek(0, os.SEEK_END)
         file.seek(at)
         file.write(bytes(min(SECTOR, size - at)))
-
-
-def _end(process: int) -> tuple[int, float]:
-    """Return the exit code of a process and its CPU seconds."""
-    _, status, used = os.wait4(process, 0)
-    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
 def _outcome(trials: Trials, name: Path, code: int) -> str:

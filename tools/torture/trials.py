@@ -1,10 +1,11 @@
 """A scene, what it writes if nothing happens to it, and what is wrong after something did."""
 
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runs import digest, end_of, fork, orphans
+from runs import PATIENCE_S, code_within, digest, end_and_cpu, end_of, fork, import_as, orphans
 from scenes import Scene
 
 LEFT = ("partial", ".old", ".tmp")  # in names of files that nobody should find afterwards
@@ -18,20 +19,24 @@ class Trials:
     Attributes:
         whole: hash of every file that two unharmed runs write alike.
         varying: names of those that they do not.
-        seconds: of an unharmed run.
+        seconds, cpu_seconds: of an unharmed run, the latter of its first process.
         before: hash of every file when the last run began.
     """
 
     def __init__(self, scene: Scene, base: Path, work: str = "work") -> None:
         self.scene, self.base, self.work, self.log = scene, base, base / work, base / f"{work}.log"
+        self.spent = cpu_s()
+        self.scene.begin(base / "inputs", self.work)
+        import_as(scene.words, self.work, self.log)
         found = []
         for _ in range(2):
-            began = time.monotonic()
             self.scene.begin(base / "inputs", self.work)
-            if end_of(fork(scene.words, self.work, self.log)) != 0:
+            began = time.monotonic()
+            code, self.cpu_seconds = end_and_cpu(fork(scene.words, self.work, self.log))
+            if code != 0:
                 raise SystemExit(f"{scene.name}: {self.log.read_text()[-2000:]}")
-            found.append(digest(self.work))
             self.seconds = time.monotonic() - began
+            found.append(digest(self.work))
         self.whole = {
             name: value
             for name, value in found[0].items()
@@ -45,6 +50,15 @@ class Trials:
         """Start the command in a folder of its own."""
         self.begin()
         return fork(self.scene.words, self.work, self.log, arm)
+
+    def code_within(self, process: int, share: float) -> int | None:
+        """Return the exit code of a process, None if it still runs after that share of an unharmed run's time.
+
+        Of one process that is its CPU time, so that what else the machine does moves no moment.
+        """
+        if self.scene.processes > 1:
+            return code_within(process, share * self.seconds)
+        return code_within(process, PATIENCE_S, share * self.cpu_seconds)
 
     def begin(self) -> None:
         """Make the folder of a trial."""
@@ -67,7 +81,7 @@ class Trials:
         """Return what is wrong with what the command said."""
         said = self.log.read_text(errors="replace").strip()
         if "Traceback" in said:
-            return f"traceback: {said.splitlines()[-1][:200]}"
+            return f"traceback: {said[-1500:]}"
         if code in (1, INTERRUPTED) and not (said and said.splitlines()[-1].startswith("handdata: ")):
             return f"no line of ours: {said[-200:]}"
         return ""
@@ -114,8 +128,13 @@ class Trials:
         return {
             "command": self.scene.name, "what": what, "tried": tried, "hit": hit,
             "faults": {kind: f"{count} x, {example}" for kind, (count, example) in faults.items()},
-            "seconds": round(self.seconds, 2), "not compared": self.varying,
+            "seconds": round(self.seconds, 2), "CPU s": round(cpu_s() - self.spent, 1), "not compared": self.varying,
         }  # fmt: skip
+
+
+def cpu_s() -> float:
+    """Return the CPU seconds of this process and of those that it waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def note(faults: Faults, fault: str, where: str) -> None:
