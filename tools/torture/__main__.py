@@ -5,6 +5,7 @@
     python tools/torture power --times 50              # power cuts: what was not synced is dropped or reordered
     python tools/torture system                        # read-only, vanished, stopped, interrupted, another clock
     python tools/torture pairs                         # two commands at once on one output
+    python tools/torture pages --times 50              # pages that are edited: kills and failing steps; no edit is lost
     python tools/torture sectors                       # each 512 bytes of a shard, a predictions file, a checkpoint
 
 After each trial the same command runs again, unharmed. It must end well, with the same bytes as a run that nothing
@@ -31,6 +32,7 @@ from pathlib import Path
 
 from endings import kills, steps
 from faults import system
+from pages import PAGES, pages
 from pairs import pairs
 from power import power
 from runs import LIBRARY, run_whole
@@ -54,8 +56,9 @@ NEEDS = {  # modules that a command imports when it runs
     **dict.fromkeys(("predict", "label"), MODEL),
     "report": ("report.page", "report.figures"),
     "stats": ("check.stats_page",),
-    "browse": ("check.canvases",),
-    "annotate-bbox": ("annotate.session", "annotate.headless"),
+    "browse": ("check.canvases", "browse.server"),
+    "annotate-bbox": ("annotate.session", "annotate.headless", "annotate.server"),
+    "annotate": ("annotate.keypoints.session", "annotate.server"),
 }
 STEP_FAULTS = "kill,ENOSPC,EIO,EACCES"
 
@@ -66,10 +69,10 @@ def main() -> int:
     options = read_arguments()
     base = Path(options.home or tempfile.mkdtemp(prefix="torture-")).absolute()
     os.environ["HANDDATA_ROOT"] = "."  # the folder of the trial
-    scenes = chosen(options.commands) if options.ways != "sectors" else []  # it has its own
+    scenes = chosen(options.commands) if options.ways not in ("sectors", "pages") else []  # they have their own
     limit = time.monotonic() + options.seconds
     way_names = set(options.ways.split(","))
-    prepare(scenes if way_names & {*WAYS, "pairs"} else SCENES)
+    prepare(scenes if way_names & {*WAYS, "pairs"} else [*SCENES, *(page.scene for page in PAGES)])
     is_faulty = False
     for way in options.ways.split(","):
         for row in rows_of(way, scenes, base, options, random.Random(options.seed), limit):
@@ -85,6 +88,9 @@ def rows_of(
 ) -> Iterator[dict[str, object]]:
     if way == "pairs":
         yield from pairs(scenes, base, options, rng, limit)
+        return
+    if way == "pages":
+        yield from pages(base, options, rng, limit)
         return
     if way == "sectors":
         yield from sectors(base, options, limit)
@@ -104,7 +110,7 @@ def chosen(names: str | None) -> list[Scene]:
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ways", help=f"some of {', '.join([*WAYS, 'pairs', 'sectors'])}, A,B")
+    parser.add_argument("ways", help=f"some of {', '.join([*WAYS, 'pairs', 'pages', 'sectors'])}, A,B")
     parser.add_argument("--commands", help="names of scenes, A,B [default: all]")
     parser.add_argument("--times", type=int, help="how often; steps: so many of them by chance [default: all]")
     parser.add_argument("--all", action="store_true", help="steps: not only the first and last of those alike")

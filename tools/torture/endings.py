@@ -47,7 +47,7 @@ def steps(trials: Trials, options: argparse.Namespace, rng: random.Random, limit
     places = list(range(len(names))) if options.all else ends_of_alike(names)
     if options.times and options.times < len(places):
         places = sorted(rng.sample(places, options.times))
-    for fault in options.faults.split(","):
+    for fault in filter(None, options.faults.split(",")):
         faults: Faults = {}
         tried = hit = 0
         for number in places:
