@@ -1,12 +1,14 @@
 """Worker processes: they ignore Ctrl-C (the parent decides) and end with their parent."""
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import Synchronized
@@ -34,11 +36,18 @@ def shielded_start() -> Iterator[None]:
 
     What is blocked stays blocked in the processes that are started. A worker that was hit while it still imported
     would print a traceback of its own.
+
+    Raises:
+        BrokenProcessPool: a worker ended while another was started. The pool closes its pipes then, and says only that.
     """
     resource_tracker.ensure_running()  # starting it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
+    except OSError as error:
+        if error.errno in (None, errno.EPIPE):  # "handle is closed", a pipe that nobody reads
+            raise BrokenProcessPool(f"a worker ended while it was started: {error}") from error
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -1,10 +1,12 @@
 """Converting uses one core a process, leaves the caller's settings as they were, and keeps Ctrl-C from its workers."""
 
+import errno
 import platform
 import signal
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 import cv2
@@ -75,3 +77,18 @@ def test_a_ctrl_c_while_workers_start_comes_afterwards():
         assert caught == ["inside"]
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_worker_that_ends_while_another_is_started_is_a_broken_pool():
+    """The pool has closed its pipes by then, 1 of 500 times; what is closed cannot be given to the next worker."""
+    context = get_context("spawn")
+    reader, writer = context.Pipe()
+    reader.close()
+    writer.close()
+    with pytest.raises(BrokenProcessPool, match="handle is closed"), shielded_start():
+        context.Process(target=print, args=(reader,)).start()
+
+
+def test_workers_that_the_system_refuses_are_no_broken_pool():
+    with pytest.raises(BlockingIOError), shielded_start():
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

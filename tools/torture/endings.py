@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from runs import FAULTS, armed, end_of, workers
+from runs import FAULTS, armed, end_of, orphans, workers
 from trials import Faults, Trials, note
 
 
@@ -27,7 +27,11 @@ def kills(trials: Trials, options: argparse.Namespace, rng: random.Random, limit
             code = _killed(process, manner) if code is None else code
             hit += code != 0
             tried += 1
-            note(faults, trials.fault_after(process, code), f"after {share:.3f} of its time")
+            is_left = manner == "parent" and orphans(process)
+            if manner == "parent":
+                _forget_orphans_words(trials)
+            fault = "processes left" if is_left else trials.fault_after(process, code)
+            note(faults, fault, f"after {share:.3f} of its time")
         yield trials.row(f"kill -9, {manner}", tried, hit, faults)
 
 
@@ -37,6 +41,12 @@ def _killed(process: int, manner: str) -> int | None:
     for victim in [process] if manner == "parent" else workers(process) if manner == "workers" else []:
         os.kill(victim, signal.SIGKILL)
     return end_of(process)
+
+
+def _forget_orphans_words(trials: Trials) -> None:
+    """Drop what Python says, before any code of ours, in a worker that was being started by a parent that is gone."""
+    said = trials.log.read_text(errors="replace")
+    trials.log.write_text(re.sub(r"Traceback [^\n]*\n(?: .*\n)*EOFError: Ran out of input\n", "", said))
 
 
 def steps(trials: Trials, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:

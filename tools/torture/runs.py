@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -54,7 +55,8 @@ def fork(words: tuple[str, ...], work: Path, log: Path, arm: Callable[[], None] 
         code = _main()
         for do in atexit_of_fork:
             do()
-        util._exit_function()  # type: ignore[attr-defined]  # as Python does at its end: semaphores go
+        threading._shutdown()  # type: ignore[attr-defined]  # as Python does at its end: threads are waited for,
+        util._exit_function()  # type: ignore[attr-defined]  # semaphores go
     finally:
         os._exit(code)
 
