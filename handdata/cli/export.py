@@ -53,7 +53,11 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     type=click.Path(exists=True, path_type=Path),
     help="Files of labels that custom shards were made of, for source.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Number of threads that encode [default: all cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Worker processes, for thousands of hands and more [default: all cores]",
+)
 @click.option(
     "--i-may-share", is_flag=True, help="State that the licence allows it, or that nobody else gets the files."
 )

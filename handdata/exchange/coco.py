@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError
 from handdata.exchange.coco_kinds import HIDDEN, OPEN, OWN_KIND, PLAIN, SURE, CocoKind, find_kind
+from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import (
     Annotations,
     Array,
@@ -45,11 +46,12 @@ NOT_LABELLED, LABELLED, VISIBLE = 0, 1, 2  # of a keypoint in COCO
 _PIXELS = "pixels of the exported picture, (0, 0) the centre of its first pixel"
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.")
 _OF_FILE = ("unit", "K", "pixel_origin", "side", "split", "has_object")  # what `info` may say for every hand
+_IDS = '{"id": 0, "image_id": 0, '  # that the JSON of a hand begins with
 _FEW = 21  # labelled points: a file of so few may have hidden ones alone
 
 
 def write(view: ExportView, out: Path) -> None:
-    """Write images/<split>/ and annotations/<split>.json, one picture at a time."""
+    """Write images/<split>/ and annotations/<split>.json, some pictures at a time."""
     head = {
         "info": {
             "description": view.title,
@@ -65,21 +67,25 @@ def write(view: ExportView, out: Path) -> None:
         file.write((json.dumps(head)[:-1] + ',\n"annotations": [\n').encode())
         images: list[str] = []
         number = 0
-        for picture in write_pictures(view, out):
-            width, height = picture.size
-            licence = {"license": 1} if view.licence else {}
-            image = {
-                "id": len(images) + 1,
-                "file_name": f"{view.split}/{picture.name}",
-                "width": width,
-                "height": height,
-            }
-            images.append(json.dumps(image | licence))
-            for labels in picture.labels:
+        for image, hands in made_with_pictures(_part, view, out):
+            images.append(f'{{"id": {len(images) + 1}, {image}')
+            for hand in hands:
                 number += 1
-                entry = annotation(labels, number, len(images), picture.size)
-                file.write((",\n" if number > 1 else "").encode() + json.dumps(entry).encode())
+                head_of_hand = f'{{"id": {number}, "image_id": {len(images)}, '
+                file.write(((",\n" if number > 1 else "") + head_of_hand + hand).encode())
         file.write(b'\n],\n"images": [\n' + ",\n".join(images).encode() + b"\n]}\n")
+
+
+def _part(view: ExportView, out: Path) -> list[tuple[str, list[str]]]:
+    """Write the pictures of a part; return the JSON of each and of its hands, without the ids that it begins with."""
+    licence = {"license": 1} if view.licence else {}
+    found = []
+    for picture in write_pictures(view, out):
+        width, height = picture.size
+        image = {"file_name": f"{view.split}/{picture.name}", "width": width, "height": height, **licence}
+        hands = [json.dumps(annotation(labels, 0, 0, picture.size))[len(_IDS) :] for labels in picture.labels]
+        found.append((json.dumps(image)[1:], hands))
+    return found
 
 
 def files(view: ExportView) -> list[str]:

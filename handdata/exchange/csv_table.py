@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.label_table import LabelTable, read_label_table
 from handdata.exchange.labels import (
     Annotations,
@@ -49,10 +50,15 @@ def write(view: ExportView, out: Path) -> None:
     points = [f"{name}_{what}" for name in (*KEYPOINTS, "palm_center") for what in _POINT_COLUMNS]
     with whole(out / f"{view.split}.csv") as file:
         file.write(_line([*_HEAD, *_BOX, "box_source", *_CROP, *_CAMERA, *points, KEY]))
-        origin = as_text(view.provenance)
-        for picture in write_pictures(view, out):
-            for hand in picture.hands:
-                file.write(_line([*_cells(hand, f"images/{view.split}/{picture.name}"), origin]))
+        for line in made_with_pictures(_part, view, out):
+            file.write(line)
+
+
+def _part(view: ExportView, out: Path) -> list[bytes]:
+    """Write the pictures of a part, and return the lines of their hands."""
+    origin = as_text(view.provenance)
+    pictures = ((picture, f"images/{view.split}/{picture.name}") for picture in write_pictures(view, out))
+    return [_line([*_cells(hand, name), origin]) for picture, name in pictures for hand in picture.hands]
 
 
 def files(view: ExportView) -> list[str]:

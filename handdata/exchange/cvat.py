@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.files.whole import whole
 from handdata.shards.provenance import KEY, as_text
@@ -22,13 +23,17 @@ def write(view: ExportView, out: Path) -> None:
     """Write one split."""
     with whole(out / f"{view.split}.xml") as file:
         file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        images = [
-            image_element(picture, number, view.split) for number, picture in enumerate(write_pictures(view, out))
-        ]
+        parts = made_with_pictures(_part, view, out)
+        images = [f'  <image id="{number}"{rest}' for number, rest in enumerate(parts)]
         origin = as_text(view.provenance)
         file.write(meta_element(view.title, len(images), view.split, origin).encode())
         file.write("".join(images).encode())
         file.write(b"</annotations>\n")
+
+
+def _part(view: ExportView, out: Path) -> list[str]:
+    """Write the pictures of a part, and return their elements behind the number that each begins with."""
+    return [image_element(picture, view.split) for picture in write_pictures(view, out)]
 
 
 def files(view: ExportView) -> list[str]:
@@ -78,10 +83,10 @@ def _color(keypoint: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*((245, 245, 245) if finger < 0 else FINGER_COLORS[finger]))
 
 
-def image_element(picture: ExportedPicture, number: int, split: str) -> str:
-    """Return a picture as CVAT's <image>; CVAT counts positions from its edge: a pixel u lies at u + 0.5."""
+def image_element(picture: ExportedPicture, split: str) -> str:
+    """Return a picture as CVAT's <image> behind its number; CVAT counts from the edge: pixel u lies at u + 0.5."""
     size = f'width="{picture.size[0]}" height="{picture.size[1]}" subset={quoteattr(split)}'
-    lines = [f'  <image id="{number}" name={quoteattr(f"{split}/{picture.name}")} {size}>']
+    lines = [f" name={quoteattr(f'{split}/{picture.name}')} {size}>"]
     for labels in picture.labels:
         lines += skeleton_lines(labels)
     return "\n".join([*lines, "  </image>", ""])

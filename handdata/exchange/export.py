@@ -44,7 +44,7 @@ def export(
         limit: samples of each split, from the first.
         pictures: "canvas", "crop" (what a model is shown) or "source": as shipped, each with all its hands.
         source_of: sample id -> file of its picture as shipped; needed for "source".
-        workers: threads that encode pictures.
+        workers: processes that make pictures and labels, if there are thousands.
         i_may_share: the licence of a published dataset's pictures lets you, or nobody else gets them.
 
     Returns:

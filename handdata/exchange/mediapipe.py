@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.label_table import IMAGES, read_label_table
 from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
@@ -36,10 +37,15 @@ _NUMBERED = re.compile(r"(?:landmark|hand|point|kp|lm)?_?(\d+)_?([xyz])|([xyz])_
 def write(view: ExportView, out: Path) -> None:
     """Write images/<split>/ and <split>.json; only hands with all 21 points have landmarks."""
     with whole(out / f"{view.split}.json") as file:
-        for number, picture in enumerate(write_pictures(view, out)):
-            record = {**_record(picture, view.split), KEY: as_json(view.provenance)}
-            file.write((",\n" if number else "[\n").encode() + json.dumps(record).encode())
+        for number, record in enumerate(made_with_pictures(_part, view, out)):
+            file.write(((",\n" if number else "[\n") + record).encode())
         file.write(b"\n]\n")
+
+
+def _part(view: ExportView, out: Path) -> list[str]:
+    """Write the pictures of a part, and return the JSON of their records."""
+    origin = {KEY: as_json(view.provenance)}
+    return [json.dumps({**_record(picture, view.split), **origin}) for picture in write_pictures(view, out)]
 
 
 def holds(data: Dataset) -> NDArray[np.bool_]:

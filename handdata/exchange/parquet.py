@@ -5,13 +5,15 @@ gives pictures. https://huggingface.co/docs/datasets/image_dataset
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, DataError
+from handdata.exchange.in_parts import made
 from handdata.exchange.labels import Annotations, make_row
 from handdata.exchange.pictures import ExportView
 from handdata.exchange.plain import OWN, hand_of_plain
@@ -52,9 +54,8 @@ def write(view: ExportView, out: Path) -> None:
     pa = _arrow(path)
     schema = _schema(pa, view)
     with whole(path) as file, pa.parquet.ParquetWriter(file, schema, compression="zstd") as table:
-        rows = _rows(view)
-        while part := list(islice(rows, ROWS_PER_GROUP)):
-            table.write_table(pa.Table.from_pylist(part, schema=schema))
+        for rows in made(_part, view, out):
+            table.write_table(rows)
 
 
 def files(view: ExportView) -> list[str]:
@@ -62,8 +63,20 @@ def files(view: ExportView) -> list[str]:
     return [f"{view.split}.parquet"]
 
 
+def _part(view: ExportView, out: Path) -> list[Any]:
+    """Return the rows of a part as tables, a few in each."""
+    pa = _arrow(out)
+    schema = _schema(pa, view)
+    rows = _rows(view)
+    tables = []
+    while some := list(islice(rows, ROWS_PER_GROUP)):
+        tables.append(pa.Table.from_pylist(some, schema=schema))
+    return tables
+
+
 def _rows(view: ExportView) -> Iterator[dict[str, Any]]:
-    for picture, data in view.with_bytes():
+    for picture in view:
+        data = picture.data()
         for labels in picture.labels:
             yield {"image": {"bytes": data, "path": picture.name}, **labels}
 
@@ -127,8 +140,11 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pya
 
 def picture_bytes(path: Path, row: int) -> bytes:
     """Return the encoded picture of one row."""
-    group, place = divmod(row, ROWS_PER_GROUP)
-    pictures = _pictures(path, path.stat().st_mtime_ns, group)
+    file_time = path.stat().st_mtime_ns
+    starts = _starts(path, file_time)
+    group = bisect_right(starts, row) - 1
+    pictures = _pictures(path, file_time, group)
+    place = row - starts[group]
     data: Mapping[str, Any] | None = pictures[place] if place < len(pictures) else None
     if data is None or not data.get("bytes"):
         raise DataError(f"{path}[{row}]", expected="a picture in the table", got="none", fix="Export it again.")
@@ -138,16 +154,15 @@ def picture_bytes(path: Path, row: int) -> bytes:
 @lru_cache(maxsize=2)
 def _pictures(path: Path, _changed: int, group: int) -> list[Any]:
     file = _open(path)
-    start = group * ROWS_PER_GROUP
-    first = 0
-    for number in range(file.num_row_groups):  # other programs cut tables into other groups
-        count = file.metadata.row_group(number).num_rows
-        if first <= start < first + count:
-            table = _told(path, lambda group=number: file.read_row_group(group, columns=["image"]))  # type: ignore[misc]
-            pictures: list[Any] = table.column("image").to_pylist()
-            return pictures[start - first : start - first + ROWS_PER_GROUP]
-        first += count
-    return []
+    pictures: list[Any] = _told(path, lambda: file.read_row_group(group, columns=["image"])).column("image").to_pylist()
+    return pictures
+
+
+@lru_cache(maxsize=8)
+def _starts(path: Path, _changed: int) -> list[int]:
+    """Return the first row of each group of rows: other programs cut tables otherwise."""
+    facts = _open(path).metadata
+    return [0, *accumulate(facts.row_group(number).num_rows for number in range(facts.num_row_groups))][:-1] or [0]
 
 
 def _open(path: Path) -> Any:

@@ -4,14 +4,11 @@ A picture is a hand's canvas, its crop, or the picture as shipped with all its h
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote
 
 import cv2
@@ -21,15 +18,14 @@ from numpy.typing import NDArray
 from handdata.errors import DataError, MissingError
 from handdata.exchange.packed import shipped_bytes
 from handdata.exchange.plain import OWN, labels_on_canvas, plain_labels
-from handdata.files.whole import sync_all, write_bytes
+from handdata.exchange.record import Finished
+from handdata.files.whole import write_into
 from handdata.pictures.picture_file import size_of
-from handdata.progress import track
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
 from handdata.shards.provenance import Provenance
 
-T = TypeVar("T")
-Made = TypeVar("Made")
+Group = tuple[str, Path, list[int]]  # name of a picture as shipped, its file, the numbers of its hands
 # PNG: as small as zlib's level 3 with OpenCV's own choice of filters (photographs 48.0 kB, rendered 30 instead of 34 kB
 # of 192 px), in 0.4 times the time. OpenCV before 4.12 has no filter to choose, and takes longer.
 _PAETH = [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH] if hasattr(cv2, "IMWRITE_PNG_FILTER") else []
@@ -37,8 +33,7 @@ _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PN
 ENCODINGS = {"png": _PNG, "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 CANVAS, CROP, SOURCE = SHOWN = ("canvas", "crop", "source")
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}  # last bytes of a file
-AT_ONCE = 256  # canvases whose labels are read together
-AHEAD = 4  # pictures per worker that are encoded before they are written
+PART = 200  # hands whose pictures and labels are made together
 _UNSAFE = re.compile(r"[^A-Za-z0-9_/-]|(?<=[/_])_|_(?=/)")
 
 
@@ -112,8 +107,10 @@ class ExportView:
         homepage: where the dataset is from.
         citation: how it wants to be cited.
         provenance: the datasets that they are from.
-        workers: threads that encode.
+        workers: processes that make pictures and labels.
         is_done: tells of a file that the same export, killed, had finished.
+        groups: of a part of pictures as shipped: which; None where they follow from `source_of`.
+        number: of a part among all, from 0.
     """
 
     data: Dataset
@@ -126,7 +123,9 @@ class ExportView:
     citation: str = ""
     provenance: tuple[Provenance, ...] = ()
     workers: int = 1
-    is_done: Callable[[Path], bool] = lambda _: False
+    is_done: Finished = field(default_factory=Finished)
+    groups: tuple[Group, ...] | None = None
+    number: int = 0
 
     @property
     def title(self) -> str:
@@ -141,10 +140,40 @@ class ExportView:
             for hand in self.data:
                 yield self._crop(hand)
             return
-        for start in range(0, len(self.data), AT_ONCE):
-            part = self.data[start : start + AT_ONCE]
-            for number, labels in enumerate(labels_on_canvas(part)):
-                yield self._canvas(part, number, labels)
+        for number, labels in enumerate(labels_on_canvas(self.data)):
+            yield self._canvas(self.data, number, labels)
+
+    def parts(self, size: int = PART, *, by_hand: bool = False) -> Iterator["ExportView"]:
+        """Yield the pictures a part at a time, in order: what one worker makes at once.
+
+        Args:
+            size: hands of a part, or as few more as its last picture has.
+            by_hand: exactly so many: a picture with several hands may be in two parts, or twice in one.
+        """
+        if self.shown != SOURCE:
+            for number, start in enumerate(range(0, len(self.data), size)):
+                yield replace(self, data=self.data[start : start + size], number=number)
+            return
+        groups = list(self._groups())
+        if by_hand:
+            groups = [(name, path, [hand]) for name, path, hands in groups for hand in hands]
+        waiting: list[Group] = []
+        number = count = 0
+        for group in groups:
+            waiting.append(group)
+            count += len(group[2])
+            if count >= size:
+                yield self._of(waiting, number)
+                waiting, count, number = [], 0, number + 1
+        if waiting:
+            yield self._of(waiting, number)
+
+    def _of(self, groups: Sequence[Group], number: int) -> "ExportView":
+        """Return the part of some pictures as shipped, their hands numbered anew."""
+        hands = [hand for _, _, hands in groups for hand in hands]
+        numbers = iter(range(len(hands)))
+        own = tuple((name, path, [next(numbers) for _ in hands]) for name, path, hands in groups)
+        return replace(self, data=self.data.take(np.array(hands)), groups=own, source_of={}, number=number)
 
     def _canvas(self, part: Dataset, number: int, labels: dict[str, Any]) -> ExportedPicture:
         """Return the canvas of a hand."""
@@ -177,8 +206,11 @@ class ExportView:
         for sample_id in self.data["id"].tolist():
             yield f"{file_key(sample_id)}.{self.encoding}"
 
-    def _groups(self) -> Iterator[tuple[str, Path, list[int]]]:
+    def _groups(self) -> Iterator[Group]:
         """Yield the name that each picture as shipped gets, its file, and the numbers of its hands."""
+        if self.groups is not None:
+            yield from self.groups
+            return
         groups: dict[Path, list[int]] = {}
         for number, sample_id in enumerate(self.data["id"].tolist()):
             if sample_id not in self.source_of:
@@ -206,31 +238,6 @@ class ExportView:
                 name=file, size=hands[0].size, labels=labels, data=partial(bytes, data), read=partial(tuple, hands)
             )
 
-    def tracked(self) -> Iterator[ExportedPicture]:
-        """Yield the pictures, and show how many there have been."""
-        return iter(track(self, f"pictures of {self.split}", len(self.data)))
-
-    def with_bytes(self) -> Iterator[tuple[ExportedPicture, bytes]]:
-        """Yield the pictures with their bytes, which several threads make; in order."""
-        return in_threads(ExportedPicture.bytes_of, self.tracked(), self.workers)
-
-
-def in_threads(make: Callable[[T], Made], things: Iterator[T], workers: int) -> Iterator[tuple[T, Made]]:
-    """Yield things with what threads make of them, in order, a few ahead; one worker is this thread itself."""
-    if workers == 1:
-        for thing in things:
-            yield thing, make(thing)
-        return
-    waiting: deque[tuple[T, Future[Made]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        while True:
-            room = AHEAD * workers - len(waiting)
-            waiting.extend((thing, pool.submit(make, thing)) for thing in islice(things, room))
-            if not waiting:
-                return
-            thing, made = waiting.popleft()
-            yield thing, made.result()
-
 
 def picture_files(view: ExportView) -> Iterator[str]:
     """Yield the names of the files that `write_pictures` writes."""
@@ -238,20 +245,17 @@ def picture_files(view: ExportView) -> Iterator[str]:
 
 
 def write_pictures(view: ExportView, out: Path) -> Iterator[ExportedPicture]:
-    """Write the pictures of one split to images/<split>/, and yield each when it is there; threads encode and write.
+    """Write the pictures of a part to images/<split>/, which is there, and yield each then.
 
     A picture that the same export, killed, had finished stays.
     """
     folder = out / "images" / view.split
-
-    def make(picture: ExportedPicture) -> None:
-        path = folder / picture.name
-        if not (view.shown != SOURCE and view.is_done(path) and _ends_well(path)):
-            write_bytes(path, picture.data(), sync=False)
-
-    for picture, _ in in_threads(make, view.tracked(), view.workers):
+    into, resumes = str(folder), view.shown != SOURCE and view.is_done.began is not None
+    for picture in view:
+        path = folder / picture.name if resumes else None
+        if path is None or not (view.is_done(path) and _ends_well(path)):
+            write_into(into, picture.name, picture.data())
         yield picture
-    sync_all()  # before the labels that name them
 
 
 def _ends_well(path: Path) -> bool:

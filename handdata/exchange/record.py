@@ -1,8 +1,9 @@
 """What an export wrote, by split, so that the next one there leaves nothing stale and removes nothing else."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,22 @@ from handdata.shards.provenance import KEY, Provenance, as_json, parse
 
 RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 _HANDS = "some_pictures"  # of the dataset, see same_hands.py
-IsDone = Callable[[Path], bool]
 _WANTED = Wanted(what="the record of an export", largest=LARGE)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Tells of a file whether the same export, killed, had finished it.
+
+    Attributes:
+        began: when that export began, ns by the clock of the disk; None for one that begins anew.
+    """
+
+    began: int | None = None
+
+    def __call__(self, path: Path) -> bool:
+        """Say it of a file."""
+        return self.began is not None and path.is_file() and path.stat().st_mtime_ns >= self.began
 
 
 class ExportRecord:
@@ -78,7 +93,7 @@ class ExportRecord:
             self._remove(self.splits.pop(split)["files"])
 
     @contextmanager
-    def writing(self, split: str, facts: Mapping[str, Any], key: str, files: Sequence[str]) -> Iterator[IsDone]:
+    def writing(self, split: str, facts: Mapping[str, Any], key: str, files: Sequence[str]) -> Iterator[Finished]:
         """Note a split as begun, then as finished; remove what it had before beside its new files.
 
         Args:
@@ -98,7 +113,7 @@ class ExportRecord:
         self.splits[split] = {"files": sorted(had | set(files)), **now, "began": began}
         self._note()
         try:
-            yield lambda path: resumed and path.is_file() and path.stat().st_mtime_ns >= began
+            yield Finished(began if resumed else None)
         except BaseException:
             self._leave_nothing_of(split, before, files, began)
             raise

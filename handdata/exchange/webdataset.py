@@ -7,13 +7,14 @@ import json
 import tarfile
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from handdata.exchange.in_parts import made
 from handdata.exchange.labels import Annotations, LabelRow, broken_row, make_row
 from handdata.exchange.packed import packed_bytes, tar_members
-from handdata.exchange.pictures import ExportView, file_key, in_threads
+from handdata.exchange.pictures import ExportView, file_key
 from handdata.exchange.plain import OWN, hand_of_plain
 from handdata.files.text import Wanted, as_object, decode, parse_json
 from handdata.files.whole import whole
@@ -31,24 +32,32 @@ _LABELS = Wanted(what="labels of a sample", fix="Export it again.")
 
 def write(view: ExportView, out: Path) -> None:
     """Write one split; the same bytes for the same shards. A picture with two hands is in two samples."""
-    origin = {KEY: as_json(view.provenance)}
-    samples = ((picture, labels | origin) for picture in view.tracked() for labels in picture.labels)
-    for name in files(view):
-        part = islice(samples, SAMPLES_PER_TAR)
-        if view.is_done(out / name):  # the same export was killed after it
-            deque(part, 0)
-            continue
-        with whole(out / name) as file:
-            for (picture, labels), data in in_threads(lambda sample: sample[0].data(), part, view.workers):
-                key, suffix = file_key(labels[OWN]), picture.name.rpartition(".")[2]
+    parts = view.parts(SAMPLES_PER_TAR, by_hand=True)
+    left = [part for part in parts if not view.is_done(out / _tar(part))]  # the same export was killed after the others
+    deque(made(_write_tar, view, out, left), 0)
+
+
+def _write_tar(view: ExportView, out: Path) -> list[None]:
+    """Write one tar."""
+    end = f", {json.dumps({KEY: as_json(view.provenance)})[1:]}".encode()
+    with whole(out / _tar(view)) as file:
+        for picture in view:
+            data, suffix = picture.data(), picture.name.rpartition(".")[2]
+            for labels in picture.labels:
+                key = file_key(labels[OWN])
                 file.write(tar_member(f"{key}.{suffix}", data))
-                file.write(tar_member(f"{key}.json", json.dumps(labels).encode()))
-            file.write(tar_end(file.tell()))
+                file.write(tar_member(f"{key}.json", json.dumps(labels)[:-1].encode() + end))
+        file.write(tar_end(file.tell()))
+    return []
+
+
+def _tar(view: ExportView) -> str:
+    return f"{view.split}-{view.number:06d}.tar"
 
 
 def files(view: ExportView) -> list[str]:
     """Return the names of the files that `write` writes."""
-    return [f"{view.split}-{number:06d}.tar" for number in range(-(-len(view.data) // SAMPLES_PER_TAR))]
+    return [_tar(replace(view, number=number)) for number in range(-(-len(view.data) // SAMPLES_PER_TAR))]
 
 
 def tar_member(name: str, data: bytes) -> bytes:

@@ -6,6 +6,7 @@ picture's width and height. One class: a mirrored hand would be of another, and 
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from handdata.errors import DataError, HanddataError, MissingError
+from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
 from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, lies_in, with_palm
 from handdata.files.simple_yaml import read_keys
 from handdata.files.text import LARGE, Wanted, read_text
-from handdata.files.whole import sync_all, write_bytes, write_text
+from handdata.files.whole import write_into, write_text
 from handdata.geometry import xyxy_to_xywh
 from handdata.pictures.decode import image_size
 from handdata.pictures.kinds import SUFFIXES
@@ -36,10 +38,7 @@ _ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LA
 def write(view: ExportView, out: Path) -> None:
     """Write the pictures and rows of one split, and data.yaml of all there are."""
     own = view.shown != SOURCE  # one hand per picture
-    for picture in write_pictures(view, out):
-        text = "".join(_row(labels, picture.size) for labels in picture.labels)
-        write_bytes(out / "labels" / view.split / f"{picture.key}.txt", text.encode(), sync=False)
-    sync_all()
+    deque(made_with_pictures(_part, view, out, "labels"), 0)
     there = [name for name in SPLITS if (out / "labels" / name).is_dir()]
     train = there[0] if "train" not in there else "train"
     lines = [*([OURS] if own else []), "path: .", f"train: images/{train}"]
@@ -49,6 +48,15 @@ def write(view: ExportView, out: Path) -> None:
     lines += [f"license: {json.dumps(view.licence)}"] if view.licence else []
     lines += [f"{KEY}: {as_text(view.provenance)}"]  # YAML's lists and maps in brackets are those of JSON
     write_text(out / "data.yaml", "\n".join(lines) + "\n")
+
+
+def _part(view: ExportView, out: Path) -> list[None]:
+    """Write the pictures and rows of a part."""
+    folder = str(out / "labels" / view.split)
+    for picture in write_pictures(view, out):
+        text = "".join(_row(labels, picture.size) for labels in picture.labels)
+        write_into(folder, f"{picture.key}.txt", text.encode())
+    return []
 
 
 def files(view: ExportView) -> list[str]:

@@ -61,6 +61,45 @@ def write_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> N
         file.write(data)
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make a folder for `write_into`, and remove what dead processes left in it.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep_once(folder)
+    except OSError as error:
+        raise write_error(folder, error) from None
+
+
+def write_into(folder: str, name: str, data: bytes) -> None:
+    """Write one of very many files into a prepared folder that nobody else writes into: whole, or not at all.
+
+    Not synced. A third of the system calls of `write_bytes`, and no path made anew: 0.1 instead of 0.3 ms.
+
+    Raises:
+        WriteError: no room, or no right to write there.
+    """
+    target = f"{folder}/{name}"
+    partial = f"{folder}/{_partial_name(name)}"
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+        except BaseException:
+            os.unlink(partial)  # noqa: PTH108 - a Path costs as much as the call
+            raise
+        finally:
+            os.close(handle)
+        os.replace(partial, target)  # noqa: PTH105
+    except OSError as error:
+        raise write_error(Path(target), error) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file at once, line ends as given; errors as of `whole`."""
     write_bytes(path, text.encode())
