@@ -13,7 +13,7 @@ from handdata.paths import DataRoot
 if TYPE_CHECKING:
     from handdata.shards.dataset import Dataset
 
-FORMATS = ("coco", "webdataset", "parquet", "croissant", "yolo", "cvat", "mediapipe", "csv")
+FORMATS = ("coco", "webdataset", "parquet", "croissant", "yolo", "cvat", "mediapipe", "csv", "hamer")
 ENCODINGS = ("png", "jpg")
 SHOWN = ("canvas", "crop", "source")
 

@@ -48,6 +48,7 @@ _LOAD = {
     "parquet": 'datasets.load_dataset("parquet", data_files={FILES})',
     "croissant": 'mlcroissant.Dataset("croissant.json").records("FIRST")',
     "webdataset": 'webdataset.WebDataset("FIRST-000000.tar")',
+    "hamer": 'webdataset.WebDataset("FIRST-000000.tar"); its labels are in data.pyd',
     "coco": 'pycocotools.coco.COCO("annotations/FIRST.json"); the pictures lie in images/;'
     " for Datumaro that file is coco_person_keypoints",
     "yolo": "yolo pose train data=data.yaml",

@@ -14,6 +14,7 @@ from handdata.exchange import (
     csv_table,
     cvat,
     cvat_read,
+    hamer,
     interhand,
     mediapipe,
     parquet,
@@ -86,6 +87,7 @@ FORMATS: Mapping[str, Format] = {
             name="webdataset", suffixes=(".tar",), write=webdataset.write, files=webdataset.files, read=webdataset.read
         ),
         Format(name="parquet", suffixes=(".parquet",), write=parquet.write, files=parquet.files, read=parquet.read),
+        Format(name="hamer", write=hamer.write, files=hamer.files, holds=hamer.holds),  # read as the WebDataset it is
         Format(name="croissant", write=croissant.write, files=croissant.files),  # read as the Parquet it writes
     )
 }

@@ -6,7 +6,7 @@ Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample
 import json
 import tarfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from handdata.pictures.kinds import SUFFIXES
 from handdata.shards.provenance import KEY, as_json, parse_texts
 
 SAMPLES_PER_TAR = 1000
+Beside = Callable[[Mapping[str, Any]], tuple[str, bytes]]
 KIND, SIGN = "WebDataset as handdata exports it", "a tar of pictures and JSON with sample_id"
 _SHORT = 100  # characters of a name that fit into a header without being divided
 _HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # name at 0, size at 124, sum at 148
@@ -32,13 +33,23 @@ _LABELS = Wanted(what="labels of a sample", fix="Export it again.")
 
 def write(view: ExportView, out: Path) -> None:
     """Write one split; the same bytes for the same shards. A picture with two hands is in two samples."""
+    deque(made(write_tar, view, out, parts_left(view, out)), 0)
+
+
+def parts_left(view: ExportView, out: Path) -> list[ExportView]:
+    """Return the parts of a split, one per tar, without those that the same export, killed, had finished."""
     parts = view.parts(SAMPLES_PER_TAR, by_hand=True)
-    left = [part for part in parts if not view.is_done(out / _tar(part))]  # the same export was killed after the others
-    deque(made(_write_tar, view, out, left), 0)
+    return [part for part in parts if not view.is_done(out / _tar(part))]
 
 
-def _write_tar(view: ExportView, out: Path) -> list[None]:
-    """Write one tar."""
+def write_tar(view: ExportView, out: Path, *, beside: Beside | None = None) -> list[None]:
+    """Write one tar.
+
+    Args:
+        view: its part of the split.
+        out: the folder.
+        beside: makes one more file of a hand's labels: the ending of its name, and its bytes.
+    """
     end = f", {json.dumps({KEY: as_json(view.provenance)})[1:]}".encode()
     with whole(out / _tar(view)) as file:
         for picture in view:
@@ -46,6 +57,9 @@ def _write_tar(view: ExportView, out: Path) -> list[None]:
             for labels in picture.labels:
                 key = file_key(labels[OWN])
                 file.write(tar_member(f"{key}.{suffix}", data))
+                if beside is not None:
+                    ending, more = beside(labels)
+                    file.write(tar_member(f"{key}.{ending}", more))
                 file.write(tar_member(f"{key}.json", json.dumps(labels)[:-1].encode() + end))
         file.write(tar_end(file.tell()))
     return []

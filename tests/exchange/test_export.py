@@ -126,6 +126,44 @@ def test_webdataset_itself_reads_the_tar(dataset, tmp_path):
     assert {"png", "json"} <= set(samples[0])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves the tar open
+def test_hamers_labels_are_read_by_webdataset_under_its_names(dataset, tmp_path):
+    import webdataset
+
+    export(dataset, tmp_path, "hamer")
+
+    tar = webdataset.WebDataset(str(tmp_path / "train-000000.tar"), shardshuffle=False).decode("rgb8")
+    samples = {sample["json"]["sample_id"]: sample for sample in tar}
+    assert set(samples) == set(dataset.split("train")["id"])
+    for hand in dataset[:3]:
+        (told,) = samples[hand.id]["data.pyd"]
+        np.testing.assert_array_equal(samples[hand.id]["png"], hand.image)
+        known = hand.annotated_2d
+        np.testing.assert_allclose(told["keypoints_2d"][known], np.c_[hand.keypoints_2d, np.ones(21)][known], rtol=1e-6)
+        np.testing.assert_array_equal(told["keypoints_2d"][~known], 0)
+        np.testing.assert_allclose(told["keypoints_3d"][:, :3] * 1000, hand.keypoints_3d, rtol=1e-6)
+        np.testing.assert_allclose(told["center"] + 0.5, (hand.crop_box[:2] + hand.crop_box[2:]) / 2, rtol=1e-6)
+        np.testing.assert_allclose(told["scale"] * 200, np.ptp(hand.crop_box.reshape(2, 2), axis=0), rtol=1e-6)
+        assert (told["has_hand_pose"], told["has_betas"], told["right"]) == (0, 0, float(hand.side == "right"))
+        assert {value.dtype for value in told.values() if isinstance(value, np.ndarray)} == {np.dtype(np.float32)}
+    assert b"numpy._core" not in (tmp_path / "train-000000.tar").read_bytes()  # HaMeR runs with NumPy 1
+
+
+def test_hamer_gets_no_hand_of_unknown_side(tmp_path, capsys):
+    folder = make_dataset(tmp_path / "made", count=10)
+
+    def change(rows, split):
+        rows[0]["hand_side"] = 2
+
+    rewrite(folder, change)
+    data = open_dataset(folder)
+
+    written = export(data, tmp_path / "out", "hamer")
+
+    assert written == (data["side"] != "unknown").sum() < len(data)
+    assert "which hamer cannot hold" in capsys.readouterr().err
+
+
 def test_cvat_has_a_skeleton_a_picture(dataset, tmp_path):
     export(dataset, tmp_path, "cvat")
 
