@@ -3,7 +3,8 @@
 Each point has up to four estimates: the flow forward from the frame before where it is fixed and backward from the one
 after, the straight line between the two, and what the model found plus what it was off by there. Each has a standard
 deviation; they are averaged by its inverse square. What the average is off by at points that are fixed in this frame
-moves the others with them, those of the same finger most.
+moves the others with them, those of the same finger most. For stills this is the estimate; in a sequence smoothing.py's
+is, and these say who made a point and whether they agree.
 
 A model's mistakes last: its error in one frame tells that in the next. Errors are taken as a Gaussian process whose
 correlation falls with time and along the skeleton. The constants below are chosen, not fitted; what they bring is

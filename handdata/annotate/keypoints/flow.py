@@ -60,11 +60,13 @@ class FlowTrack:
     Attributes:
         start: where it begins.
         places: (u, v, sd) px after each step.
+        misses: px that each step came back off by.
         lost: whether it goes no further.
     """
 
     start: FlowStart
     places: list[tuple[float, float, float]] = field(default_factory=list)
+    misses: list[float] = field(default_factory=list)
     lost: bool = False
 
     def at(self, frame: int) -> tuple[float, float, float] | None:
@@ -73,6 +75,12 @@ class FlowTrack:
         if steps == 0:
             return self.start.u, self.start.v, 0.0
         return self.places[steps - 1] if 0 < steps <= len(self.places) else None
+
+    def steps(self, first: int, last: int) -> Floats:
+        """(N, 3) px that steps first..last - 1, as far as it has come, led on by in u and v, and came back off by."""
+        places = [(self.start.u, self.start.v, 0.0), *self.places]
+        path = np.array(places[first : last + 1])[:, :2]
+        return np.column_stack([np.diff(path, axis=0), self.misses[first:last]])
 
     @property
     def reached(self) -> int:
@@ -119,6 +127,7 @@ class Flow:
             sd = _last(track)[2]
             added = (STEP_SD * size) ** 2 + (MISS_SD * miss) ** 2
             track.places.append((u, v, float(np.sqrt(sd * sd + added))))
+            track.misses.append(miss)
 
     def _gray(self, frame: int) -> NDArray[np.uint8] | None:
         if frame not in self._grays:

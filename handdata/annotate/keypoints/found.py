@@ -79,7 +79,7 @@ class Finder:
         room = self.most_hands - len(known)
         boxes = [box for box, _ in known.values()]
         spots = self.detector(rgb) if room > 0 else []
-        others = [s for s in spots if all(iou(s.box_xyxy, _square(box, MARGIN)) < APART for box in boxes)][:room]
+        others = [s for s in spots if all(iou(s.box_xyxy, square_shown(box)) < APART for box in boxes)][:room]
         all_boxes = [box for box, _ in asked.values()] + [scale_about_center(s.box_xyxy, ROOM) for s in others]
         sides = [side for _, side in asked.values()] + [self.side] * len(others)
         hands = self.pose(rgb, all_boxes, sides) if all_boxes else []
@@ -97,6 +97,11 @@ def _found(hand: Hand) -> Found:
     return Found(uv, sd, hand.side, np.asarray(hand.crop_box, np.float64), pose, presence)
 
 
+def square_shown(box: Floats) -> Floats:
+    """Return the square that the model is to be shown of a hand whose points lie in a box, px."""
+    return _square(box, MARGIN)
+
+
 def _square(box: Floats, times: float) -> Floats:
     center, half = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 8.0) * times / 2
     return np.concatenate([center - half, center + half])
@@ -104,5 +109,5 @@ def _square(box: Floats, times: float) -> Floats:
 
 def _shown(box: Floats, image: Image) -> Floats | None:
     """Return the square to show the model, None if it lies outside the picture."""
-    square, (height, width) = _square(box, MARGIN), image.shape[:2]
+    square, (height, width) = square_shown(box), image.shape[:2]
     return square if meets_picture(square, width, height) else None

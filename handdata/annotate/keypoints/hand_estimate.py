@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from handdata.annotate.keypoints import doubts
 from handdata.annotate.keypoints.cells import PLACES, HandCell, has_place
-from handdata.annotate.keypoints.estimate import Guess, averaged, mended, moved_along, straight
+from handdata.annotate.keypoints.estimate import LEAST_SD, Guess, averaged, mended, moved_along, straight
 from handdata.annotate.keypoints.flow import FlowTrack
 from handdata.annotate.keypoints.lines import NEVER, HandLine
 from handdata.annotate.keypoints.marks import STATES, PointSource, PointState
@@ -16,6 +16,7 @@ from handdata.exchange.plain import lies_in
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]
+FindPath = Callable[[int], tuple[Floats, Floats]]
 FindTrack = Callable[[int, int, int], FlowTrack | None]  # (keypoint, frame where it is fixed, step)
 
 TEMPLATE_SD = 0.3  # of the hand's size
@@ -24,7 +25,13 @@ _ALL = np.arange(NUM_KEYPOINTS)
 
 
 def estimate_hand(
-    line: HandLine, number: int, frame: int, find: FindTrack, size_px: tuple[int, int], longest: Floats | None = None
+    line: HandLine,
+    number: int,
+    frame: int,
+    find: FindTrack,
+    size_px: tuple[int, int],
+    longest: Floats | None = None,
+    path: FindPath | None = None,
 ) -> HandCell | None:
     """Return a hand as it stands in a frame; None if it is not there.
 
@@ -35,6 +42,7 @@ def estimate_hand(
         find: gives the track of a point.
         size_px: width and height of the picture.
         longest: (20,) of the person's bones, as `doubts.longest_bones` gives them.
+        path: gives the hand's smoothed path on a frame, (21, 2) px and (21,) px; None for stills.
     """
     if not line.is_there(frame):
         return None
@@ -46,7 +54,10 @@ def estimate_hand(
     guesses, near = _guesses(line, frame, find, size)
     side = line.side_at(frame)
     whole, surest = averaged(guesses, size)
-    whole = moved_along(whole, known, line.uv[frame], size)
+    if path is None or len(guesses) == 1:
+        whole = moved_along(whole, known, line.uv[frame], size)
+    else:
+        whole = _along(whole, *path(frame), size)
     whole = _filled(whole, np.where(known[:, None], line.uv[frame], np.nan), line.boxes.get(frame), side, size)
     uv = np.where(fixed[:, None], line.uv[frame], whole.uv)
     states = [_state(line, frame, k, near[k], uv[k], size_px) for k in range(NUM_KEYPOINTS)]
@@ -55,6 +66,13 @@ def estimate_hand(
     sources = tuple(_source(line, frame, k, fixed[k], kinds[surest[k]]) for k in range(NUM_KEYPOINTS))
     cell = HandCell(number, side, uv.round(PLACES), tuple(states), sources)
     return cell.with_doubts(*_doubts_of(cell, guesses, whole, fixed, size, longest))
+
+
+def _along(guess: Guess, uv: Floats, sd: Floats, size: float) -> Guess:
+    """Return an estimate with the points that the smoothed path knows where it leads."""
+    known = has_place(uv)
+    least = np.maximum(sd, LEAST_SD * size)
+    return Guess(np.where(known[:, None], uv, guess.uv), np.where(known, least, guess.sd), guess.kind)
 
 
 def _as_fixed(line: HandLine, number: int, frame: int) -> HandCell:

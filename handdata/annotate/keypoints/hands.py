@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from handdata.annotate.keypoints import doubts
 from handdata.annotate.keypoints.cells import FrameCell, HandCell, box_of
 from handdata.annotate.keypoints.fitted import FittedHand, fit_hand, no_fit
 from handdata.annotate.keypoints.flow import Flow, FlowTrack
-from handdata.annotate.keypoints.found import Finder, Found
+from handdata.annotate.keypoints.found import Finder, Found, square_shown
 from handdata.annotate.keypoints.hand_estimate import LEAST_SIZE, estimate_hand, hand_size
 from handdata.annotate.keypoints.lines import HandLine, line_marks
 from handdata.annotate.keypoints.marks import MOST_HANDS, FrameMark, HandMark, PointPatch
+from handdata.annotate.keypoints.paths import HandPaths
 from handdata.annotate.keypoints.tracks import PointTracks
 from handdata.annotate.pictures import Pictures
 from handdata.errors import HanddataError
@@ -23,6 +25,7 @@ from handdata.geometry import iou
 IMPORTED_SD = 0.05  # of the hand's size, of a file's points that nobody has checked
 FAR = 160  # frames beyond which what is fixed tells nothing new
 NEAR = 30  # frames within which a hand that is found is one that was there
+SHOWN_ENOUGH = 0.7  # overlap of what the model was shown with what it should have been
 NOTHING = FrameMark()
 Finish = Callable[[], None]
 BackgroundJob = Callable[[], Finish]  # does the work, beside everything else; what it returns takes over the result
@@ -55,7 +58,7 @@ class SequenceHands:
     def __post_init__(self) -> None:
         self._marks: dict[int, FrameMark] = {}
         self._looked: set[int] = set()
-        self._flow, self._tracks = Flow(self.pictures), PointTracks()
+        self._flow, self._tracks, self._paths = Flow(self.pictures), PointTracks(), HandPaths()
         self._cells: list[FrameCell] = [FrameCell()] * len(self.pictures)
         self._dirty: set[int] = set(range(len(self.pictures)))
         self._edited: set[int] = set()  # of those, what a person said something of
@@ -85,6 +88,7 @@ class SequenceHands:
 
     def _take_hand(self, number: int, frames: list[int]) -> None:
         line, few = self._line(number), len(frames) <= MANY
+        said = line.said_side
         reach: set[int] = set() if few else set(range(line.count))
         for frame in frames if few else []:
             reach |= set(line.reach(frame, FAR))
@@ -96,11 +100,26 @@ class SequenceHands:
                 line.find(frame, found.uv, found.sd, found.side)
         for frame in frames if few else []:
             reach |= set(line.reach(frame, FAR))
+        self._look_where_wrong(number, frames, sides=line.said_side != said)
         self._dirty |= reach
+        self._paths.forget(number, reach)
         self._longest.pop(number, None)
         if self.linked and self.follows:
             for stretch in [range(f, f + 1) for f in frames] if few else [range(line.count)]:
                 self._tracks.renew(number, line, hand_size(line, stretch[0]), stretch)
+
+    def _look_where_wrong(self, number: int, frames: list[int], *, sides: bool) -> None:
+        """Have frames looked at again where the model was shown something else than the hand, or the wrong side."""
+        line = self._line(number)
+        if sides:
+            told = {f for (f, n), found in self.found.items() if n == number and found.side != line.side_at(f)}
+            self._looked -= told
+        for frame in frames:
+            found = self.found.get((frame, number))
+            if found is not None and line.fixed[frame].any() and not line.fixed[frame].all():
+                box = box_of(np.where(line.fixed[frame][:, None], line.uv[frame], found.uv))
+                if box is not None and float(iou(square_shown(box), found.box)) < SHOWN_ENOUGH:
+                    self._looked.discard(frame)
 
     def _line(self, number: int) -> HandLine:
         if number not in self.lines:
@@ -121,8 +140,9 @@ class SequenceHands:
 
     def cells(self) -> list[FrameCell]:
         """Return every frame as it stands."""
-        for frame in sorted(self._dirty):
-            self.cell(frame)
+        while self._dirty:
+            for frame in sorted(self._dirty):
+                self.cell(frame)
         return list(self._cells)
 
     @property
@@ -153,13 +173,21 @@ class SequenceHands:
     def _estimate(self, frame: int) -> FrameCell:
         size_px, hands = self.pictures.size_of(frame), []
         for number, line in sorted(self.lines.items()):
-            cell = estimate_hand(line, number, frame, self._tracks.finder(number), size_px, self._longest_of(number))
+            track, longest = self._tracks.finder(number), self._longest_of(number)
+            path = partial(self._path, number) if self.linked else None
+            cell = estimate_hand(line, number, frame, track, size_px, longest, path)
             if cell is not None:
                 hands.append(self._with_fit(frame, cell, line))
         mark = self._marks.get(frame)
         looked = self.finder is None or frame in self._looked
         settled = looked and not self._tracks.waits(frame)
         return FrameCell(tuple(hands), mark is not None and mark.accepted, settled, mark is not None)
+
+    def _path(self, number: int, frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return a hand's smoothed path on a frame; what was worked out anew for it is to be estimated."""
+        uv, sd, fresh = self._paths.at(number, self.lines[number], frame, self._tracks)
+        self._dirty |= set(fresh) - {frame}
+        return uv, sd
 
     def _with_fit(self, frame: int, cell: HandCell, line: HandLine) -> HandCell:
         fit = self.fits.get((frame, cell.number))
@@ -197,7 +225,10 @@ class SequenceHands:
         self._flow.advance(tracks)
 
         def finish() -> None:
-            self._dirty |= self._tracks.note(tracks)
+            changed = self._tracks.note(tracks)
+            self._dirty |= changed
+            for number in sorted({track.start.hand for track in tracks}):
+                self._paths.forget(number, changed)
             self.broken |= self._flow.broken
             self.num_done += 1
 
@@ -245,7 +276,7 @@ class SequenceHands:
         """Say whether where a hand is is known well enough to look for it there."""
         line = self.lines[number]
         near = slice(max(0, frame - NEAR), frame + NEAR + 1) if self.linked else slice(frame, frame + 1)
-        return bool(line.fixed[near].any()) or frame in line.boxes or bool(line.imported[frame])
+        return bool(line.fixed[near].any()) or bool(line.said[frame]) or bool(line.imported[frame])
 
     def look_again(self, frame: int) -> None:
         """Have a frame looked at once more, because its hands are elsewhere now."""
@@ -253,6 +284,8 @@ class SequenceHands:
 
     def _note(self, frame: int, number: int, found: Found) -> None:
         line = self._line(number)
+        if (frame, number) in self.found:
+            self._paths.forget(number, {frame})
         self.found[frame, number] = found
         line.find(frame, found.uv, found.sd, found.side)
         fixed = self.linked and bool(line.fixed[frame].any())

@@ -139,6 +139,11 @@ class HandLine:
             return self._side
         return max(sorted(self._found_counts), key=self._found_counts.__getitem__, default="unknown")
 
+    @property
+    def said_side(self) -> str:
+        """The side that a person or a file said first; "" without one, and for stills."""
+        return self.sides[min(self.sides)] if self.linked and self.sides else ""
+
     def reach(self, frame: int, far: int) -> range:
         """Return the frames whose estimates change if something changes in this one."""
         if not self.linked:

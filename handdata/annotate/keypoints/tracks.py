@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.annotate.keypoints.flow import FARTHEST_STEPS, FlowStart, FlowTrack, window_of
 from handdata.annotate.keypoints.hand_estimate import FindTrack
@@ -11,6 +13,9 @@ from handdata.annotate.keypoints.lines import NEVER, SAYS_GONE, HandLine
 from handdata.annotate.keypoints.marks import STATES
 from handdata.skeleton import NUM_KEYPOINTS
 
+Floats = NDArray[np.float64]
+
+LEAST_MISS = 0.5  # px: no step is surer
 _VISIBLE = STATES.index("visible")
 TrackPlace = tuple[int, int]  # (frame, step)
 
@@ -21,6 +26,8 @@ class PointTracks:
     def __init__(self) -> None:
         self._tracks: dict[tuple[int, int], dict[TrackPlace, FlowTrack]] = defaultdict(dict)  # (hand, keypoint) ->
         self._targets: dict[FlowTrack, int] = {}
+        self._written: WeakKeyDictionary[FlowTrack, int] = WeakKeyDictionary()  # how far a track's steps are in _steps
+        self._steps: dict[int, Floats] = {}  # hand -> (forward and backward, T, 21, 3) px moved in u, in v, missed by
 
     def finder(self, hand: int) -> FindTrack:
         """Return what gives the tracks of one hand."""
@@ -46,6 +53,8 @@ class PointTracks:
 
         Tracks of points that moved, or are fixed no more, are dropped.
         """
+        if hand not in self._steps:
+            self._steps[hand] = np.full((2, line.count, NUM_KEYPOINTS, 3), np.nan)
         near = range(max(0, frames.start - FARTHEST_STEPS - 1), min(line.count, frames.stop + FARTHEST_STEPS + 1))
         for k in range(NUM_KEYPOINTS):
             tracks, wanted = self._tracks[hand, k], self._wanted(line, k, near)
@@ -59,10 +68,17 @@ class PointTracks:
                         self._targets.pop(track, None)
                     track = FlowTrack(FlowStart(hand, k, frame, u, v, step, window_of(size), size))
                     tracks[frame, step] = track
-                if (target - track.reached) * step > 0 and not track.lost:
-                    self._targets[track] = target
-                else:
-                    self._targets.pop(track, None)
+                self._aim(track, target)
+
+    def _aim(self, track: FlowTrack, target: int) -> None:
+        """Ask for a track as far as a frame."""
+        if self._written.get(track) != target:
+            self._write(track, 0, abs(target - track.start.frame))
+            self._written[track] = target
+        if (target - track.reached) * track.start.step > 0 and not track.lost:
+            self._targets[track] = target
+        else:
+            self._targets.pop(track, None)
 
     def _wanted(self, line: HandLine, k: int, near: range) -> dict[TrackPlace, int]:
         """Return where tracks of a point begin, and the frame that each is to come to."""
@@ -74,7 +90,7 @@ class PointTracks:
             before = int(before_any[frame - 1, k]) if frame else NEVER
             after = int(after_any[frame + 1, k]) if frame + 1 < line.count else NEVER
             after = line.count if after == NEVER else after
-            last, first = min(after - 1, frame + FARTHEST_STEPS), max(before + 1, frame - FARTHEST_STEPS, 0)
+            last, first = min(after, line.count - 1, frame + FARTHEST_STEPS), max(before + 1, frame - FARTHEST_STEPS, 0)
             gone = np.flatnonzero(line.said[frame : last + 1] == SAYS_GONE)
             last = frame + int(gone[0]) - 1 if len(gone) else last
             if last > frame:
@@ -82,6 +98,30 @@ class PointTracks:
             if first < frame and not (line.said[first:frame] == SAYS_GONE).any():
                 found[frame, -1] = first
         return found
+
+    def moved(self, hand: int, frames: range) -> tuple[Floats, Floats]:
+        """Return how far each point of a hand moves from the frame before, (T, 21, 2) px, and what that misses by, px.
+
+        Each step is that of the track that went there last; of one forward and one backward the average. NaN where no
+        track went, and on the first frame.
+        """
+        if hand not in self._steps:
+            nothing = np.full((len(frames), NUM_KEYPOINTS, 3), np.nan)
+            return nothing[..., :2], nothing[..., 2]
+        ways = self._steps[hand][:, frames.start : frames.stop].copy()
+        ways[:, 0] = np.nan
+        weights = 1.0 / (np.nan_to_num(ways[..., 2], nan=np.inf) + LEAST_MISS) ** 2
+        total, known = weights.sum(axis=0), np.asarray(np.isfinite(ways[..., 2]).any(axis=0))
+        mean = (np.nan_to_num(ways[..., :2]) * weights[..., None]).sum(axis=0) / np.where(known, total, 1.0)[..., None]
+        return np.where(known[..., None], mean, np.nan), np.fmin(ways[0, ..., 2], ways[1, ..., 2])
+
+    def _write(self, track: FlowTrack, first: int, last: int) -> None:
+        """Note steps first..last - 1 of a track; those that it has not gone are not known."""
+        start, known = track.start, track.steps(first, last)
+        rows = start.frame + np.arange(first, last) * start.step + (start.step > 0)
+        values = np.full((last - first, 3), np.nan)
+        values[: len(known)] = known * [start.step, start.step, 1.0]
+        self._steps[start.hand][0 if start.step > 0 else 1, rows, start.k] = values
 
     def next_step(self, focus: int) -> list[FlowTrack]:
         """Return the tracks to take one step further: those that stand in one frame, nearest to the view."""
@@ -101,6 +141,7 @@ class PointTracks:
             if target is None:
                 continue
             changed.add(track.reached)
+            self._write(track, len(track.misses) - 1, len(track.misses))
             if track.lost:
                 changed |= set(range(min(track.reached, target), max(track.reached, target) + 1))
             if track.lost or track.reached == target:
