@@ -31,6 +31,7 @@ from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.pixels import normalize
 from handdata.model.released import write_file
+from handdata.pictures.crops import scale_about_center
 from handdata.pictures.decode import read_image, resample_square
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
@@ -135,7 +136,8 @@ def score_real(trained: Trained, folder: Path) -> dict[str, float]:
     images = [read_image(folder / sample["image"]) for sample in samples]
     reading = apply(trained, images)
     size, side = trained.model.size, images[0].shape[0]
-    found = (reading.uv_BK2.numpy() + 0.5 / size) * side - 0.5
+    seen = (reading.uv_BK2.numpy() + 0.5 / size - 0.5) / trained.model.zoom + 0.5  # crop sides
+    found = seen * side - 0.5
     off = np.linalg.norm(found - np.array([sample["keypoints_2d"] for sample in samples]), axis=-1) / side
     xyz = np.array([sample["keypoints_3d_mm"] for sample in samples])
     normalized, every = reading.xyz_BK3.double().numpy(), np.ones(xyz.shape[:2], bool)
@@ -161,8 +163,9 @@ def score_real(trained: Trained, folder: Path) -> dict[str, float]:
 def apply(trained: Trained, images: Sequence[NDArray[np.uint8]]) -> Reading:
     """Return the reading of whole square pictures."""
     network, family = load_network(trained, torch.device("cpu")), family_of(trained.model.kind)
-    size = trained.model.size
-    crops = np.stack([resample_square(image, np.array([0.0, 0.0, *image.shape[1::-1]]), size) for image in images])
+    size, zoom = trained.model.size, trained.model.zoom
+    squares = [scale_about_center(np.array([0.0, 0.0, *image.shape[1::-1]]), 1 / zoom) for image in images]
+    crops = np.stack([resample_square(image, square, size) for image, square in zip(images, squares, strict=True)])
     levels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     parts: list[Any] = [network(normalize(part)) for part in levels.split(32)]
     whole = type(parts[0])(*(torch.cat(values) for values in zip(*parts, strict=True)))

@@ -21,6 +21,7 @@ class ModelConfig:
     width: float = 1.0  # channels relative to the published network
     decoder_init: Init = "default"
     logit_offset: float = 0.0
+    zoom: float = 1.0  # how much closer than the crop the network looks, about its middle
     lift_width: int = 0  # compact: of the layers that make the 3D from the 2D too; 0 leaves them out
 
 

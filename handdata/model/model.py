@@ -22,7 +22,7 @@ from handdata.model.pixels import normalize
 from handdata.model.place import place, size_of
 from handdata.model.released import find_trained
 from handdata.paths import run_named
-from handdata.pictures.crops import meets_picture
+from handdata.pictures.crops import meets_picture, scale_about_center
 from handdata.pictures.decode import resample_square
 from handdata.shards.hand import Hand
 from handdata.shards.hand_pictures import read_picture
@@ -175,7 +175,10 @@ class Model:
         cameras = [_camera(K) for K in cameras]
         images = [_opened(picture) for picture in pictures]
         places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
-        squares = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
+        squares = [
+            scale_about_center(square_of_box(box, image, at), 1 / self.trained.model.zoom)
+            for box, image, at in zip(boxes, images, places, strict=True)
+        ]
         sides = self._settled(images, squares, sides)
         shown = np.stack(
             [_shown(image, square, side, self.size) for image, square, side in zip(images, squares, sides, strict=True)]

@@ -131,6 +131,7 @@ def _facts(trained: Trained, portable: Portable) -> dict[str, str]:
         "model": model.kind,
         "read_out": portable.rule,
         "image": f"(batch, {model.size}, {model.size}, 3) uint8 RGB, square crop of a left hand; mirror a right one",
+        "zoom": f"{model.zoom:g}: of the picture over the square of 1.3 times the keypoints, about its middle",
         "keypoints_2d": "(batch, 21, 2) fractions of the crop's side; times its pixels: pixel-centre coordinates",
         "keypoints_3d": "(batch, 21, 3) in units of wrist to middle MCP, the middle MCP at the origin; camera axes",
         "keypoint_names": json.dumps(list(KEYPOINTS)),

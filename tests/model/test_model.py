@@ -14,9 +14,10 @@ from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.absolute import ADULT, Size
 from handdata.evaluation.predictions import read_predictions
 from handdata.geometry import normalize_pose, project, rotation_from_vector
-from handdata.model.model import BATCH, load_model
+from handdata.model.model import BATCH, Model, load_model
 from handdata.model.networks import Prediction
 from handdata.model.place import place
+from handdata.pictures.crops import scale_about_center
 from handdata.shards.hand import Hand
 from handdata.train.loop import train
 from tests.train.made_training import job_of, made_set, tiny
@@ -124,6 +125,18 @@ def test_with_a_camera_the_view_turn_is_undone(model, picture, side, monkeypatch
     angle = np.arcsin(np.linalg.norm(axis))
 
     np.testing.assert_allclose(pose, rotation_from_vector(axis / np.sin(angle) * angle) @ plain, atol=1e-9)
+
+
+def test_a_network_that_looks_closer_sees_the_middle_of_the_box(model, picture):
+    trained = replace(model.trained, model=replace(model.trained.model, zoom=1.25))
+    box = np.array([40.0, 20, 140, 120])
+    closer = Model(trained, "cpu")(picture, box)
+    middle = model(picture, scale_about_center(box, 0.8))
+
+    np.testing.assert_allclose(closer.keypoints_2d, middle.keypoints_2d, atol=1e-4)
+    np.testing.assert_allclose(closer.keypoints_3d_normalized, middle.keypoints_3d_normalized, atol=1e-5)
+    np.testing.assert_allclose(closer.crop_box, [50, 30, 130, 110])
+    np.testing.assert_allclose(closer.box, box)
 
 
 @pytest.mark.parametrize(

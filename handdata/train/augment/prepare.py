@@ -129,6 +129,7 @@ def prepare(
     backgrounds: BackgroundPool | None = None,
     size: int = CROP_SIZE,
     turn: bool = False,
+    zoom: float = 1.0,
 ) -> Inputs:
     """Turn a batch into the network's input and targets.
 
@@ -142,6 +143,7 @@ def prepare(
         backgrounds: on the batch's device, windows of `size`; None leaves the pictures' own backgrounds.
         size: n, px.
         turn: 3D in the axes of the view through the crop's middle, where the camera is known.
+        zoom: how much closer than the crop to look, about its middle.
     """
     configs = (config,) if isinstance(config, AugmentConfig) else tuple(config)
     which = np.zeros(len(batch), np.int64) if len(configs) == 1 else batch.dataset
@@ -150,7 +152,7 @@ def prepare(
     flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < np.array([c.flip for c in configs])[which]
     right = batch.labels["hand_side"] == RIGHT  # a hand of unknown side stays as it lies
     draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
-    plan = _plan(batch, draws.view, size)
+    plan = _plan(batch, replace(draws.view, zoom=draws.view.zoom * zoom), size)
     view = view_turn(plan.K, size) if turn else np.broadcast_to(np.eye(3), plan.K.shape)
     if turn:
         plan = replace(plan, rotation=view @ plan.rotation)

@@ -23,6 +23,7 @@ class Views:
         size: side of the input, px.
         seed: what the draws hang on, with the epoch and the position in it.
         turn: 3D in the axes of the view through the crop's middle.
+        zoom: how much closer than the crop the network looks.
         train: draw what `augment` says, afresh every epoch; otherwise the stored crop, the same every time.
     """
 
@@ -31,6 +32,7 @@ class Views:
     size: int
     seed: int
     turn: bool
+    zoom: float
     train: bool
 
     def inputs(self, batch: Batch, epoch: int | None = None) -> Inputs:
@@ -44,6 +46,7 @@ class Views:
             backgrounds=self.backgrounds,
             size=self.size,
             turn=self.turn,
+            zoom=self.zoom,
         )
 
 
@@ -57,6 +60,7 @@ def make_views(
         size=config.model.size,
         seed=config.loop.seed if seed is None else seed,
         turn=config.data.turn,
+        zoom=config.model.zoom,
         train=train,
     )
 

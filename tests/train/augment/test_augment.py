@@ -242,6 +242,16 @@ def test_a_right_hand_becomes_the_left_hand_it_mirrors(left, right):
     torch.testing.assert_close(mirrored.xyz_BK3, plain.xyz_BK3 * torch.tensor([-1.0, 1, 1]), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("train", [False, True])
+def test_a_closer_look_is_the_middle_of_the_crop(left, train):
+    plain, closer = (prepare(left, AugmentConfig(), seed=0, epoch=0, train=train, zoom=zoom) for zoom in (1.0, 1.25))
+    edges = plain.uv_BK2 + 0.5 / SIZE - 0.5
+
+    torch.testing.assert_close(closer.uv_BK2 + 0.5 / SIZE - 0.5, 1.25 * edges, atol=1e-5, rtol=0)
+    torch.testing.assert_close(closer.xyz_BK3, plain.xyz_BK3)
+    np.testing.assert_allclose(closer.K_B33[:, 0, 0], 1.25 * plain.K_B33[:, 0, 0])
+
+
 def test_a_hand_of_unknown_side_is_trained_on_as_it_lies(tmp_path):
     batches = [load(write_dataset(tmp_path / name, name, (4,), canvas=CANVAS, hand_side=side))
                for name, side in (("left", 0), ("unknown", 2))]  # fmt: skip
