@@ -23,6 +23,7 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.SIDE_UNSURE: "side not vouched for",
     Flag.BESIDE_MASK: "labels beside the mask",
     Flag.CORRECTED: "mended by a person",
+    Flag.DERIVED: "3D derived",
 }
 NO_FLAG = "none"
 

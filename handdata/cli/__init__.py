@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "import_labels:import_command",
     "annotate": "annotate_points:annotate_command",
     "annotate-bbox": "annotate:annotate_bbox_command",
+    "annotate-depth": "annotate_depth:annotate_depth_command",
     "train": "train:train_command",
     "evaluate": "evaluate:evaluate_command",
     "predict": "predict:predict_command",

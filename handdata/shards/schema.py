@@ -51,6 +51,7 @@ class Flag(IntFlag):
     SIDE_UNSURE = 32  # the dataset does not vouch for the side: no accuracy of sides is scored by it
     BESIDE_MASK = 64  # most labels lie beside the dataset's own segmentation of the hand
     CORRECTED = 128  # a person mended labels: `convert --corrections`
+    DERIVED = 256  # nobody placed these points: computed from other frames, `annotate-depth`
 
 
 @dataclass(frozen=True, slots=True)

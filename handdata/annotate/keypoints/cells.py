@@ -24,6 +24,7 @@ class HandCell:
         sources: who made each point.
         doubts: (21,) 0 sure .. 1 very doubtful.
         reasons: what each doubt is of, one of `doubts.REASONS`; "" without any.
+        nearer: what a person said of the ends of bones, as `marks.HandMark` has it.
     """
 
     number: int
@@ -33,6 +34,7 @@ class HandCell:
     sources: tuple[PointSource, ...]
     doubts: Floats = field(default_factory=lambda: np.zeros(NUM_KEYPOINTS))
     reasons: tuple[str, ...] = ("",) * NUM_KEYPOINTS
+    nearer: tuple[int, ...] = ()
 
     @property
     def drawn(self) -> bool:
@@ -57,8 +59,8 @@ class HandCell:
     def same_as(self, other: "HandCell") -> bool:
         """Say whether the page would show the same."""
         return (
-            (self.number, self.side, self.states, self.sources, self.reasons)
-            == (other.number, other.side, other.states, other.sources, other.reasons)
+            (self.number, self.side, self.states, self.sources, self.reasons, self.nearer)
+            == (other.number, other.side, other.states, other.sources, other.reasons, other.nearer)
             and bool(np.array_equal(self.uv, other.uv, equal_nan=True))
             and bool(np.array_equal(self.doubts, other.doubts))
         )

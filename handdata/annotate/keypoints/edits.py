@@ -15,7 +15,7 @@ from handdata.annotate.keypoints.marks import (
     PointPatch,
     PointState,
 )
-from handdata.skeleton import NUM_KEYPOINTS
+from handdata.skeleton import BONES, NUM_KEYPOINTS
 
 NOTHING = FrameMark()
 IsInside = Callable[[tuple[float, float]], bool]  # a place, px -> whether the picture holds it
@@ -75,6 +75,15 @@ def begin(marks: Marks, frame: int, number: int, side: str, box: Edges) -> Point
     return {frame: _with_hand(marks.get(frame, NOTHING), number, HandMark(side, box=box))}
 
 
+def set_nearer(marks: Marks, frame: int, cell: HandCell, k: int, end: int) -> PointPatch:
+    """Say of the bone that ends at point k which end is nearer: 1 its start, -1 its end, 0 nobody knows."""
+    there = marks.get(frame, NOTHING)
+    hand = there.hands.get(cell.number, HandMark(cell.side))
+    told = list(hand.nearer or (0,) * len(BONES))
+    told[k - 1] = end
+    return {frame: _with_hand(there, cell.number, replace(hand, nearer=tuple(told) if any(told) else ()))}
+
+
 def clear(marks: Marks, frame: int, number: int, ks: Iterable[int] | None = None) -> PointPatch:
     """Give points of a hand back to be estimated; without `ks` take back all that is said of the hand here."""
     there = marks.get(frame)
@@ -97,7 +106,12 @@ def accept(marks: Marks, cells: Mapping[int, FrameCell]) -> PointPatch:
             continue
         absent = {number: hand for number, hand in there.hands.items() if hand.gone}
         fixed = {
-            hand.number: HandMark(hand.side, tuple(hand.point(k) for k in range(NUM_KEYPOINTS))) for hand in cell.hands
+            hand.number: HandMark(
+                hand.side,
+                tuple(hand.point(k) for k in range(NUM_KEYPOINTS)),
+                nearer=there.hands[hand.number].nearer if hand.number in there.hands else (),
+            )
+            for hand in cell.hands
         }
         patch[frame] = FrameMark({**absent, **fixed}, accepted=True)
     return patch
@@ -110,7 +124,7 @@ def release(marks: Marks, frames: Iterable[int]) -> PointPatch:
         there = marks.get(frame)
         if there is not None and there.accepted:
             hands = {number: replace(hand, points=_persons(hand)) for number, hand in there.hands.items()}
-            kept = {n: hand for n, hand in hands.items() if hand.gone or hand.box or hand.points != NO_POINTS}
+            kept = {n: h for n, h in hands.items() if h.gone or h.box or h.nearer or h.points != NO_POINTS}
             patch[frame] = _or_none(FrameMark(kept))
     return patch
 
@@ -153,7 +167,7 @@ def _with_points(marks: Marks, frame: int, cell: HandCell, points: Mapping[int, 
     there = marks.get(frame, NOTHING)
     before = there.hands.get(cell.number, HandMark(cell.side))
     after = tuple(points.get(k, point) for k, point in enumerate(before.points))
-    return {frame: _with_hand(there, cell.number, HandMark(before.side, after, box=before.box))}
+    return {frame: _with_hand(there, cell.number, HandMark(before.side, after, box=before.box, nearer=before.nearer))}
 
 
 def _with_hand(there: FrameMark, number: int, hand: HandMark) -> FrameMark:

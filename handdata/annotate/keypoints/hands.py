@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from handdata.annotate.keypoints.tracks import PointTracks
 from handdata.annotate.pictures import Pictures
 from handdata.errors import HanddataError
 from handdata.geometry import iou
+from handdata.skeleton import NUM_KEYPOINTS
 
 IMPORTED_SD = 0.05  # of the hand's size, of a file's points that nobody has checked
 FAR = 160  # frames beyond which what is fixed tells nothing new
@@ -171,13 +172,14 @@ class SequenceHands:
         return next((number for number in range(MOST_HANDS) if number not in there), None)
 
     def _estimate(self, frame: int) -> FrameCell:
-        size_px, hands = self.pictures.size_of(frame), []
+        size_px, hands, said = self.pictures.size_of(frame), [], self._marks.get(frame, NOTHING).hands
         for number, line in sorted(self.lines.items()):
             track, longest = self._tracks.finder(number), self._longest_of(number)
             path = partial(self._path, number) if self.linked else None
             cell = estimate_hand(line, number, frame, track, size_px, longest, path)
             if cell is not None:
-                hands.append(self._with_fit(frame, cell, line))
+                cell = self._with_fit(frame, cell, line)
+                hands.append(replace(cell, nearer=said[number].nearer) if number in said else cell)
         mark = self._marks.get(frame)
         looked = self.finder is None or frame in self._looked
         settled = looked and not self._tracks.waits(frame)
@@ -317,6 +319,25 @@ class SequenceHands:
                     same_side = 0.3 if there.side == found.side else 0.0
                     return float(iou(there.box, found.box)) + same_side / away
         return -1.0
+
+    def propose(
+        self, frame: int, number: int, found: Found | None, fit: Callable[[HandCell], FittedHand] | None
+    ) -> None:
+        """Take over a hand that was found by other means than looking, with its fit; None: it is found no more."""
+        self._looked.add(frame)
+        self.fits.pop((frame, number), None)
+        if found is None:
+            nothing = np.full((NUM_KEYPOINTS, 2), np.nan)
+            self.found.pop((frame, number), None)
+            self._line(number).find(frame, nothing, nothing[:, 0], "unknown")
+            self._dirty.add(frame)
+        else:
+            self._note(frame, number, found)
+            cell = self.cell(frame).hand(number)
+            if cell is not None and fit is not None:
+                self.fits[frame, number] = fit(cell)
+        self._dirty.add(frame)
+        self.num_done += 1
 
     # ---- the fit
 

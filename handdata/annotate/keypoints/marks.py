@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
+from handdata.skeleton import BONES, NUM_KEYPOINTS, SIDE_NAMES
 
 PointState = Literal["visible", "occluded", "outside", "absent"]
 PointSource = Literal["person", "copied", "interpolated", "straight", "flow", "model", "imported", "stored"]
@@ -57,12 +57,15 @@ class HandMark:
         points: 21 of them, None where a point is estimated.
         gone: a person's word that the hand is not there; from here on, in a sequence.
         box: left, top, right, bottom px that a person drew round a hand that nothing had found; None without one.
+        nearer: of each of skeleton.BONES 1 where a person says that its start is the nearer end, -1 where its end is,
+            0 where nobody says; empty if nobody says anything.
     """
 
     side: str
     points: HandPoints = NO_POINTS
     gone: bool = False
     box: tuple[float, float, float, float] | None = None
+    nearer: tuple[int, ...] = ()
 
     def fixed(self, *, accepted: bool) -> dict[int, PointMark]:
         """Return the points that are fixed: a person's and a shard's, and in an accepted frame all."""
@@ -89,11 +92,12 @@ PointPatch = dict[int, FrameMark | None]
 
 def frame_to_json(mark: FrameMark) -> list[Any]:
     """Return what is fixed about a frame as the journal writes it."""
-    hands = {
-        str(number): [hand.side, int(hand.gone), hand.box, [_point_to_json(point) for point in hand.points]]
-        for number, hand in sorted(mark.hands.items())
-    }
-    return [int(mark.accepted), hands]
+    return [int(mark.accepted), {str(number): _hand_to_json(hand) for number, hand in sorted(mark.hands.items())}]
+
+
+def _hand_to_json(hand: HandMark) -> list[Any]:
+    nearer = [list(hand.nearer)] if hand.nearer else []
+    return [hand.side, int(hand.gone), hand.box, [_point_to_json(point) for point in hand.points], *nearer]
 
 
 def frame_from_json(value: Any) -> FrameMark:
@@ -115,12 +119,21 @@ def _hand_number(key: str) -> int:
 
 
 def _hand_from_json(value: Any) -> HandMark:
-    if not isinstance(value, list) or len(value) != 4:
+    if not isinstance(value, list) or len(value) not in (4, 5):
         raise ValueError(f"hand {str(value)[:80]}")
-    side, gone, box, points = value
+    side, gone, box, points = value[:4]
     if side not in SIDE_NAMES or gone not in (0, 1) or not isinstance(points, list) or len(points) != NUM_KEYPOINTS:
         raise ValueError(f"hand {str(value)[:80]}")
-    return HandMark(side, tuple(map(_point_from_json, points)), bool(gone), None if box is None else _box_of(box))
+    nearer = _nearer_of(value[4]) if len(value) == 5 else ()
+    return HandMark(
+        side, tuple(map(_point_from_json, points)), bool(gone), None if box is None else _box_of(box), nearer
+    )
+
+
+def _nearer_of(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) != len(BONES) or any(end not in (-1, 0, 1) for end in value):
+        raise ValueError(f"nearer ends {str(value)[:80]}")
+    return tuple(int(end) for end in value)
 
 
 def _box_of(value: Any) -> tuple[float, float, float, float]:

@@ -71,9 +71,13 @@ class PointPlace:
         """Return the state, with the frames that changed after version `since`, and the fit of the frame in view."""
         self._focus = focus
         version, cells = self._changes.after(since)
-        frames = {frame: _packed(cell) for frame, cell in cells.items()}
+        frames = {frame: self.packed(frame, cell) for frame, cell in cells.items()}
         fit = {"frame": focus, "hands": self._session.fitted(focus)}
         return state_of(self._session, version, frames, self._session.left()) | {"fit": fit}
+
+    def packed(self, frame: int, cell: FrameCell) -> list[Any]:  # noqa: ARG002 - whoever extends this needs it
+        """Return a frame as the timeline draws it, and its hands."""
+        return _packed(cell)
 
     def edit(self, body: bytes) -> tuple[Any, int]:
         """Make one edit; return its result, and the version that the page has."""

@@ -13,7 +13,7 @@ PointEdit = Callable[[PointSession], Any]
 
 def parse_point_edit(body: bytes) -> tuple[PointEdit, int]:
     """Read an edit of keypoints; see `read_edit`."""
-    return read_edit(body, _READERS)
+    return read_edit(body, READERS)
 
 
 def _place(value: dict[str, Any]) -> PointEdit:
@@ -97,7 +97,7 @@ def _interpolate(value: dict[str, Any]) -> PointEdit:
     return lambda session: len(session.interpolate(frame, hand, chosen))
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], PointEdit]] = {
+READERS: dict[str, Callable[[dict[str, Any]], PointEdit]] = {
     "place": _place,
     "state": _state,
     "side": _side,

@@ -2,26 +2,35 @@
 const DOUBTFUL = 0.5; // doubt that is worth a look
 
 export const REASONS = {
+  reference: "frame to label: it tells most of the others",
   lost: "nothing known of the point",
   apart: "model and flow apart",
   bones: "bone longer than this person's",
   fit: "no hand bends so",
   unsure: "nothing sure",
 };
-const SHORT = { lost: "lost", apart: "apart", bones: "too long", fit: "unfit", unsure: "unsure" };
+const SHORT = { reference: "to label", lost: "lost", apart: "apart", bones: "too long", fit: "unfit", unsure: "unsure" };
 
 // What the queue looks at: frame: [has hands, maker, doubt, accepted, kind, settled, 0, 0, reason].
 export const KINDS = { reasons: REASONS, short: SHORT, reasonOf: (frame) => (frame && frame[0] && !frame[3] && frame[2] >= DOUBTFUL ? frame[8] : "") };
 
 // A hand as the server packs it, unpacked.
-export function unpacked([number, side, uv, states, sources, doubts, reasons], facts) {
+export function unpacked([number, side, uv, states, sources, doubts, reasons, nearer], facts) {
   return {
-    number, side, doubts,
+    number, side, doubts, nearer: nearer ?? [],
     points: uv.map((place, k) => ({
       k, place, state: facts.states[states[k]], source: facts.sources[sources[k]], doubt: doubts[k],
       reason: reasons[k] < 0 ? "" : facts.reasons[reasons[k]],
+      end: nearer?.[k - 1] ?? 0, // of the bone that leads to it: 1 its start is nearer, -1 this point is, 0 nobody said
     })),
   };
+}
+
+// The points of a hand whose bone has a hidden end, and of which nobody said which end is nearer.
+export function untold(hand, bones) {
+  const hidden = (k) => hand.points[k].state === "occluded";
+  const there = (k) => hand.points[k].place && hand.points[k].state !== "absent";
+  return bones.filter(([a, b]) => there(a) && there(b) && (hidden(a) || hidden(b)) && !hand.points[b].end).map(([, b]) => b);
 }
 
 export class Choice {

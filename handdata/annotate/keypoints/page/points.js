@@ -2,7 +2,7 @@
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { HandView } from "/hand_view.js";
-import { Choice, KINDS, unpacked } from "/hands.js";
+import { Choice, KINDS, unpacked, untold } from "/hands.js";
 import { Pace } from "/pace.js";
 import { Pictures } from "/pictures.js";
 import { Queue } from "/queue.js";
@@ -16,6 +16,7 @@ const $ = (id) => document.getElementById(id);
 const FPS = 10; // of playing
 const BUSY_MS = 250, IDLE_MS = 2000; // between looks at what was found
 const SEVERAL = ["a", "p", "j", "l"]; // keys of several hands, or frames that follow one another
+const IN_DEPTH = [",", ".", "k"], FLAT = ["h", "j", "l"]; // keys of depth alone, and of all else
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
 
 const state = { index: 0, direction: 1, frames: [], hands: [], left: 0, undo: false, redo: false, fit: { frame: -1, hands: {} }, trouble: "" };
@@ -99,7 +100,7 @@ function show() {
   const point = hand?.points[choice.k];
   Object.assign($("stage").dataset, {
     index: state.index, hands: all.length, hand: hand ? hand.number : "", side: hand?.side ?? "", k: choice.k, accepted: accepted ? 1 : 0, state: point?.state ?? "",
-    source: point?.source ?? "", place: point?.place?.map((v) => v.toFixed(2)) ?? "", left: state.left, drawn: bitmap ? state.index : "", fit: spatial.xyz ? 1 : 0,
+    source: point?.source ?? "", place: point?.place?.map((v) => v.toFixed(2)) ?? "", left: state.left, drawn: bitmap ? state.index : "", fit: spatial.xyz ? 1 : 0, end: point?.end ?? 0, asked: state.frames[state.index]?.[8] ?? "",
   });
 }
 
@@ -115,10 +116,26 @@ function words(hand) {
   $("hand").textContent = hand ? `Hand ${hand.number + 1} of ${hands().length}` : "No hand";
   $("side").textContent = hand ? hand.side : "Side";
   const doubt = point && point.doubt >= 0.05 ? `doubt ${point.doubt.toFixed(2)}${point.reason ? ` (${point.reason})` : ""}` : "";
-  $("tag").textContent = [hand ? point.source : "no hand", accepted ? "accepted" : "", doubt].filter(Boolean).join(" · ");
-  const begun = hands().length || state.left, text = begun || accepted ? "" : "No hand found. Drag a box over it, or accept the frame without one (Enter).";
+  const bone = point?.end ? `${point.end > 0 ? "farther" : "nearer"} than ${facts.keypoints[parentOf(choice.k)].replace("_", " ")}` : "";
+  for (const button of document.querySelectorAll("button[data-end]")) {
+    button.setAttribute("aria-pressed", String(Boolean(point?.end) && button.dataset.end === String(point.end)));
+    button.disabled = !hand || !choice.k;
+  }
+  $("tag").textContent = [hand ? point.source : "no hand", bone, accepted ? "accepted" : "", doubt].filter(Boolean).join(" · ");
+  const begun = hands().length || state.left, open = facts.depth && hand && !accepted ? untold(hand, facts.bones) : [];
+  const asks = open.length ? `Hidden ends: nearer (,) or farther (.) than the joint before? ${open.length} not told; next: ${facts.keypoints[open[0]].replace("_", " ")} (K)` : "";
+  const text = begun || accepted ? asks : "No hand found. Drag a box over it, or accept the frame without one (Enter).";
   $("hint").hidden = !text || play.on;
   $("hint").textContent = text;
+}
+
+const parentOf = (k) => facts.bones.find(([, end]) => end === k)?.[0] ?? 0;
+
+// Choose the next point whose bone has a hidden end that nobody told of.
+function nextUntold() {
+  const hand = choice.hand(hands()), open = hand ? untold(hand, facts.bones) : [];
+  if (!open.length) return notice("Every bone with a hidden end is told.", 3000);
+  pick(() => (choice.k = open.find((k) => k > choice.k) ?? open[0]));
 }
 
 function sizeOf(index) {
@@ -168,6 +185,7 @@ function step(now) {
 async function acceptAndGo(many) {
   const done = await verbs.accept(many);
   if (many) notice(`${done} accepted.${state.left ? " The others are still looked at." : ""}`, 4000);
+  if (facts.depth) return void (todo.go(1, "reference") || notice("Every frame that was asked for is labelled.", 8000));
   nextOpen();
 }
 
@@ -204,7 +222,7 @@ const KEYS = {
   p: (e) => verbs.copy(e.shiftKey), j: (e) => verbs.interpolate(e.shiftKey), z: () => edit("undo"), y: () => edit("redo"),
   escape: () => view.cancel() || verbs.cancel(), 0: () => view.whole(), "+": () => view.zoomBy(1.5), "=": () => view.zoomBy(1.5), "-": () => view.zoomBy(1 / 1.5),
   b: (e) => notice(`Brightness ${view.brighten(e.shiftKey ? -1 : 1)}`, 1500), t: (e) => timeline.zoomBy(e.shiftKey ? 0.5 : 2),
-  e: dialogs.exports, l: listSequences, "?": dialogs.help,
+  e: dialogs.exports, l: listSequences, "?": dialogs.help, ",": () => verbs.nearer(-1), ".": () => verbs.nearer(1), k: nextUntold,
   ...Object.fromEntries([1, 2, 3, 4, 5].map((finger) => [finger, () => pick(() => choice.finger(finger))])),
   ...Object.fromEntries(Object.entries(ARROWS).map(([name, [du, dv]]) => [name, (e) => nudge(du, dv, e)])),
 };
@@ -221,7 +239,7 @@ function key(event) {
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name) && !ARROWS[name])) return;
   const was = play.on;
   stop();
-  if (!KEYS[name] || (facts.mends && SEVERAL.includes(name))) return;
+  if (!KEYS[name] || (facts.mends && SEVERAL.includes(name)) || (facts.depth ? FLAT : IN_DEPTH).includes(name)) return;
   event.preventDefault();
   if (was && name === " ") return;
   if (!ARROWS[name] && name !== "escape") verbs.flush();
@@ -275,6 +293,7 @@ const page = {
 async function main() {
   facts = await server.getSequence();
   document.body.classList.toggle("mends", Boolean(facts.mends));
+  document.body.classList.toggle("in-depth", Boolean(facts.depth));
   document.title = `${facts.name} · handdata`;
   $("name").textContent = facts.mends ? `${facts.name}: mend labels` : facts.name;
   verbs = new Verbs(page);

@@ -71,6 +71,15 @@ export class Verbs {
     if (on && LABELLED.includes(state)) this.send("state", { hand: on.hand, points: [on.k], state });
   }
 
+  // Which end of the bone that leads to the point is nearer: 1 its start, -1 the point itself; once more: nobody knows.
+  nearer(end) {
+    const on = this.chosen();
+    if (!on) return;
+    if (!on.k) return this.page.notice("No bone leads to the wrist: choose another point.");
+    const told = on.point.end === end ? 0 : end;
+    this.send("nearer", { hand: on.hand, point: on.k, end: { 1: "start", "-1": "end", 0: "unknown" }[told] });
+  }
+
   side() {
     const on = this.chosen();
     if (on) this.send("side", { hand: on.hand, side: SIDES[(SIDES.indexOf(on.side) + 1) % SIDES.length] });
