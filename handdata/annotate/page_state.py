@@ -14,7 +14,9 @@ from handdata.annotate.workplace import Page, scripts
 PAGE = {
     "": "text/html",
     "page.css": "text/css",
-    **scripts("dialogs", "page", "picture_view", "pictures", "queue", "says", "server", "talk", "timeline", "view"),
+    **scripts(
+        "bar", "dialogs", "page", "picture_view", "pictures", "queue", "says", "server", "talk", "timeline", "view"
+    ),
 }
 
 

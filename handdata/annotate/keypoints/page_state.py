@@ -18,7 +18,7 @@ from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, WRIST_
 
 SHARED = {
     "page.css": "text/css",
-    **scripts("dialogs", "picture_view", "pictures", "queue", "says", "server", "talk", "timeline"),
+    **scripts("bar", "dialogs", "picture_view", "pictures", "queue", "says", "server", "talk", "timeline"),
 }
 OWN = {
     "": "text/html",

@@ -1,13 +1,34 @@
 // The small windows: help, export, go to a frame, sequences. Each is worked by keyboard alone; Escape closes it.
 const NAMES = { json: "JSON of handdata: COCO with sides and states", csv: "CSV", csv5: "CSV, the five published columns", cvat: "CVAT 1.1", coco: "COCO", mot: "MOT ground truth" };
+const WINDOWS = `
+<dialog id="export-dialog" aria-labelledby="export-title">
+  <h2 id="export-title"></h2>
+  <form method="dialog" class="list" id="export-list"></form>
+</dialog>
+<dialog id="goto" aria-labelledby="goto-title">
+  <h2 id="goto-title">Go to</h2>
+  <form method="dialog" class="row">
+    <input id="goto-frame" type="text" autocomplete="off" aria-label="Frame number or picture" placeholder="number or name">
+    <button class="main" value="go">Go</button>
+  </form>
+</dialog>
+<dialog id="sequences" aria-labelledby="sequences-title">
+  <h2 id="sequences-title">Sequences</h2>
+  <table id="sequence-list"></table>
+  <p class="dim">Open another: end this one with Ctrl-C and start it by its name.</p>
+  <form method="dialog"><button class="main" autofocus>Close</button></form>
+</dialog>`;
 const $ = (id) => document.getElementById(id);
 
 export const isOpen = () => Boolean(document.querySelector("dialog[open]"));
 
 export const help = () => $("help").showModal();
 
-// formats: what the server writes; onChoice(kind).
-export function fillExport(formats, onChoice) {
+document.body.insertAdjacentHTML("beforeend", WINDOWS);
+
+// what: is exported; formats: what the server writes; onChoice(kind).
+export function fillExport(what, formats, onChoice) {
+  $("export-title").textContent = `Keep the ${what} as`;
   for (const kind of formats) {
     const button = document.createElement("button");
     Object.assign(button, { value: kind, textContent: NAMES[kind] ?? kind });

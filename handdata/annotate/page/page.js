@@ -1,4 +1,5 @@
 // The annotator's page: shows the session the server holds, and sends it what the person does. It keeps no boxes itself.
+import * as bar from "/bar.js";
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { Pictures } from "/pictures.js";
@@ -29,10 +30,7 @@ const talk = new Talk(take, () => state.index, () => (state.left ? BUSY_MS : IDL
 function take(news) {
   for (const [frame, packed] of Object.entries(news.frames)) state.frames[frame] = packed;
   Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left });
-  const problem = news.trouble || (news.broken.length ? `${news.unread} skipped: ${news.broken.join(" ")}` : "");
-  $("tracking").hidden = !problem && !news.left;
-  $("tracking").classList.toggle("bad", Boolean(problem));
-  $("tracking").textContent = problem || `tracking, ${news.left} to go`;
+  bar.progress(news, "tracking", news.trouble);
   if (Object.keys(news.frames).length) {
     timeline.update(state.frames);
     todo.update(state.frames);
@@ -259,14 +257,6 @@ function nextDrawn(step) {
   notice(step > 0 ? "No drawn frame after this one." : "No drawn frame before this one.", 3000);
 }
 
-async function listSequences() {
-  try {
-    dialogs.sequences(await server.getSequences());
-  } catch (error) {
-    toast(error.message);
-  }
-}
-
 function nextOpen() {
   const count = state.frames.length;
   for (let away = 1; away <= count; away++) {
@@ -286,7 +276,7 @@ const KEYS = {
   z: () => edit("undo"), y: () => edit("redo"), ".": () => nextDrawn(1), ",": () => nextDrawn(-1), ":": () => nextDrawn(1),
   ";": () => nextDrawn(-1), "[": () => faster(-1), "]": () => faster(1), 0: () => view.whole(), escape: cancel,
   b: (event) => notice(`Brightness ${view.brighten(event.shiftKey ? -1 : 1)}`, 1500), t: (event) => timeline.zoomBy(event.shiftKey ? 0.5 : 2),
-  g: () => dialogs.goTo(state.index), e: dialogs.exports, l: listSequences, "?": dialogs.help,
+  g: () => dialogs.goTo(state.index), e: dialogs.exports, l: bar.listSequences, "?": dialogs.help,
   arrowleft: (e) => change([-by(e, 1), 0, 0, 0]), arrowright: (e) => change([by(e, 1), 0, 0, 0]),
   arrowup: (e) => change([0, -by(e, 1), 0, 0]), arrowdown: (e) => change([0, by(e, 1), 0, 0]),
   "+": (e) => grow(by(e, 1)), "=": (e) => grow(by(e, 1)), "*": () => grow(10), "-": (e) => grow(-by(e, 1)), _: () => grow(-10),
@@ -311,42 +301,21 @@ function key(event) {
 
 // ---- start
 
-function importFile(file) {
-  const endings = { xml: "cvat", json: "coco", txt: "mot" };
-  talk.import(endings[file.name.split(".").pop().toLowerCase()] ?? "csv", file);
-}
+const IMPORTS = { xml: "cvat", json: "coco", txt: "mot" }; // by ending; csv else
 
 function listen() {
   window.addEventListener("keydown", key);
-  window.addEventListener("pagehide", () => (stop(), flushNudge(), flushSeen()));
+  window.addEventListener("pagehide", () => (stop(), flush()));
   $("play").addEventListener("click", () => (play.on ? stop() : start()));
-  $("undo").addEventListener("click", () => edit("undo"));
-  $("redo").addEventListener("click", () => edit("redo"));
-  $("help-button").addEventListener("click", dialogs.help);
-  $("export").addEventListener("click", dialogs.exports);
-  $("counter").addEventListener("click", () => dialogs.goTo(state.index));
-  $("name").addEventListener("click", listSequences);
   $("zoom-in").addEventListener("click", () => view.zoomBy(1.5));
   $("zoom-out").addEventListener("click", () => view.zoomBy(1 / 1.5));
-  for (const button of document.querySelectorAll("[data-key]")) {
-    button.addEventListener("click", (event) => (stop(), KEYS[button.dataset.key](event)));
-  }
-  $("import").addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    if (file) importFile(file);
-    event.target.value = "";
+  bar.listen("boxes", sequence, {
+    go, edit, flush, index: () => state.index, settled: () => talk.queue,
+    press: (name, event) => (stop(), KEYS[name](event)), read: (file, ending) => talk.import(IMPORTS[ending] ?? "csv", file),
   });
-  dialogs.listenGoto(sequence.names, go, (text) => toast(`No picture ${text}.`));
-  dialogs.fillExport(sequence.formats, async (kind) => {
-    flushNudge();
-    flushSeen();
-    await talk.queue;
-    server.saveExport(kind).catch((error) => toast(error.message));
-  });
-  // After a click the keys are the picture's again, whatever was clicked.
-  document.addEventListener("click", (event) => event.detail && event.target.closest("body > :not(dialog) button") && $("canvas").focus());
-  document.addEventListener("close", () => $("canvas").focus(), true);
 }
+
+const flush = () => (flushNudge(), flushSeen());
 
 async function main() {
   sequence = await server.getSequence();

@@ -2,6 +2,12 @@
 const $ = (id) => document.getElementById(id);
 const timers = {};
 
+for (const [id, role] of [["notice", "status"], ["toast", "alert"]]) {
+  const box = Object.assign(document.createElement("div"), { id, className: id, hidden: true });
+  box.setAttribute("role", role);
+  $("stage").append(box);
+}
+
 function say(id, words, ms) {
   $(id).textContent = words;
   $(id).hidden = !words;

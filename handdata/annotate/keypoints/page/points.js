@@ -1,4 +1,5 @@
 // The page of keypoints: shows the session the server holds, and sends it what the person does. It keeps no points itself.
+import * as bar from "/bar.js";
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { HandView } from "/hand_view.js";
@@ -33,10 +34,7 @@ function take(news) {
     state.hands[frame] = hands.map((hand) => unpacked(hand, facts));
   }
   Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left, fit: news.fit, trouble: news.trouble });
-  const problem = news.broken.length ? `${news.unread} skipped: ${news.broken.join(" ")}` : "";
-  $("tracking").hidden = !problem && !news.left;
-  $("tracking").classList.toggle("bad", Boolean(problem));
-  $("tracking").textContent = problem || `looking, ${news.left} to go`;
+  bar.progress(news, "looking");
   if (Object.keys(news.frames).length) {
     timeline.update(state.frames);
     todo.update(state.frames);
@@ -202,14 +200,6 @@ function lookAt(by) {
   if (!todo.go(by)) notice(by > 0 ? "Every frame is accepted." : "This was the first.", 3000);
 }
 
-async function listSequences() {
-  try {
-    dialogs.sequences(await server.getSequences());
-  } catch (error) {
-    toast(error.message);
-  }
-}
-
 const pick = (change) => (verbs.flush(), change(), show());
 
 const KEYS = {
@@ -222,7 +212,7 @@ const KEYS = {
   p: (e) => verbs.copy(e.shiftKey), j: (e) => verbs.interpolate(e.shiftKey), z: () => edit("undo"), y: () => edit("redo"),
   escape: () => view.cancel() || verbs.cancel(), 0: () => view.whole(), "+": () => view.zoomBy(1.5), "=": () => view.zoomBy(1.5), "-": () => view.zoomBy(1 / 1.5),
   b: (e) => notice(`Brightness ${view.brighten(e.shiftKey ? -1 : 1)}`, 1500), t: (e) => timeline.zoomBy(e.shiftKey ? 0.5 : 2),
-  e: dialogs.exports, l: listSequences, "?": dialogs.help, ",": () => verbs.nearer(-1), ".": () => verbs.nearer(1), k: nextUntold,
+  e: dialogs.exports, l: bar.listSequences, "?": dialogs.help, ",": () => verbs.nearer(-1), ".": () => verbs.nearer(1), k: nextUntold,
   ...Object.fromEntries([1, 2, 3, 4, 5].map((finger) => [finger, () => pick(() => choice.finger(finger))])),
   ...Object.fromEntries(Object.entries(ARROWS).map(([name, [du, dv]]) => [name, (e) => nudge(du, dv, e)])),
 };
@@ -249,38 +239,15 @@ function key(event) {
 
 // ---- start
 
-function importFile(file) {
-  verbs.flush();
-  talk.import(file.name.split(".").pop().toLowerCase().replace(/[^a-z]/g, ""), file);
-}
-
 function listen() {
   window.addEventListener("keydown", key);
   window.addEventListener("pagehide", () => verbs.flush());
   $("play").addEventListener("click", () => (play.on ? stop() : start()));
-  $("undo").addEventListener("click", () => (verbs.flush(), edit("undo")));
-  $("redo").addEventListener("click", () => (verbs.flush(), edit("redo")));
-  $("help-button").addEventListener("click", dialogs.help);
-  $("export").addEventListener("click", dialogs.exports);
-  $("counter").addEventListener("click", () => dialogs.goTo(state.index));
-  $("name").addEventListener("click", listSequences);
-  for (const button of document.querySelectorAll("[data-key]")) {
-    button.addEventListener("click", (event) => (stop(), verbs.flush(), KEYS[button.dataset.key](event)));
-  }
-  $("import").addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    if (file) importFile(file);
-    event.target.value = "";
+  bar.listen("labels", facts, {
+    go, edit, flush: () => verbs.flush(), index: () => state.index, settled: () => talk.queue,
+    press: (name, event) => (stop(), verbs.flush(), KEYS[name](event)),
+    read: (file, ending) => (verbs.flush(), talk.import(ending.replace(/[^a-z]/g, ""), file)),
   });
-  dialogs.listenGoto(facts.names, go, (text) => toast(`No picture ${text}.`));
-  dialogs.fillExport(facts.formats, async (kind) => {
-    verbs.flush();
-    await talk.queue;
-    server.saveExport(kind).catch((error) => toast(error.message));
-  });
-  // After a click the keys are the picture's again, whatever was clicked.
-  document.addEventListener("click", (event) => event.detail && event.target.closest("body > :not(dialog) button") && $("canvas").focus());
-  document.addEventListener("close", () => $("canvas").focus(), true);
 }
 
 const page = {
