@@ -203,6 +203,10 @@ def test_no_barrier_and_nothing_sticks_out(open_page, address, axe, width, schem
     page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
     assert barriers(page) == []
     assert page.locator("#large").evaluate("e => e.scrollWidth") <= width
+    keys(page, "a")
+    page.wait_for_selector("#sent-list code", timeout=WAIT_MS)
+    assert barriers(page) == []
+    assert page.locator("#sent").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
 
 
 def test_without_the_token_the_page_says_what_to_do(browser, address):

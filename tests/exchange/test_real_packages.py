@@ -2,9 +2,6 @@
 
 import contextlib
 import io
-import json
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +9,9 @@ import pytest
 from handdata.exchange.export import export
 from handdata.shards.dataset import open_dataset
 from tests.check.made_dataset import make_dataset
+from tests.exchange.other_programs import read_elsewhere
 
 HANDS = 20  # of the training split
-ELSEWHERE = Path(__file__).parents[2] / ".venv-exchange/bin/python"
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +70,6 @@ def test_mlcroissant_finds_no_error_and_reads_the_records(dataset, tmp_path):
     assert record["train/sample_id"] in (dataset[0].id, dataset[0].id.encode())
     np.testing.assert_allclose(np.reshape(record["train/keypoints_2d"], (21, 2)), dataset[0].keypoints_2d)
     assert len(list(told.records("val"))) == len(dataset) - HANDS
-
-
-def read_elsewhere(program, kind, folder):
-    """Return what a program finds that lives in an environment of its own: it brings another build of OpenCV."""
-    if not ELSEWHERE.exists():
-        pytest.skip(f"no {ELSEWHERE.parents[1].name}: tools/venv.sh exchange makes it")
-    script = Path(__file__).with_name("read_elsewhere.py")
-    alone = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-    run = subprocess.run(
-        [ELSEWHERE, script, program, kind, folder], capture_output=True, text=True, cwd=folder, env=alone, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("kind", ["coco", "cvat"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from handdata.annotate.keypoints.marks import NO_POINTS, FrameMark, HandMark, Po
 from handdata.annotate.pictures import Pictures, list_pictures
 from handdata.converters.custom import CustomOptions, rows_with_ids
 from handdata.errors import ConfigError, DataError, HanddataError
+from tests.exchange.other_programs import read_elsewhere
 
 STATES = ("visible", "occluded", "outside", "absent")
 
@@ -90,6 +92,22 @@ def test_pycocotools_reads_the_files(pictures: Pictures, tmp_path: Path) -> None
         flat = np.array(annotations[0]["keypoints"]).reshape(21, 3)
         want = placed(MARKS[0].hands[0].points)
         assert {k: tuple(flat[k, :2]) for k in range(21) if flat[k, 2]} == want
+
+
+def test_datumaro_reads_every_placed_point_of_the_cvat_file(pictures: Pictures, tmp_path: Path) -> None:
+    shutil.copytree(pictures.paths[0].parent, tmp_path / "images")  # where datumaro looks for them
+    written("cvat", pictures, tmp_path).rename(tmp_path / "train.xml")
+
+    found = read_elsewhere("datumaro", "cvat", tmp_path)
+
+    assert len(found["points"]) == len(pictures)
+    for frame, numbers in ((0, (0, 1)), (2, (0,))):
+        places = {tuple(round(c - 0.5, 2) for c in place) for place in np.reshape(found["points"][frame], (-1, 2))}
+        for number in numbers:
+            wanted = placed(MARKS[frame].hands[number].points)
+            inside = {place for k, place in wanted.items() if MARKS[frame].hands[number].points[k].state != "outside"}
+            assert inside <= places
+    assert found["points"][1] == []
 
 
 def test_our_own_file_says_everything_again(pictures: Pictures, tmp_path: Path) -> None:
