@@ -169,6 +169,21 @@ def csrt(image: Image, box: Box) -> Step:
     return step
 
 
+def medianflow(image: Image, box: Box) -> Step:
+    """OpenCV's MedianFlow as it comes, at full size; its `init` learns the first picture."""
+    tracker = cv2.legacy.TrackerMedianFlow_create()
+    tracker.init(image, inside(image, box))
+
+    def step(later: Image) -> Box | None:
+        try:
+            found, place = tracker.update(later)
+        except cv2.error:  # it fails on what it has grown beyond
+            return None
+        return tuple(float(side) for side in place) if found and min(place[2:]) > 0 else None
+
+    return step
+
+
 def still(_: Image, box: Box) -> Step:
     return lambda _image: box
 
@@ -178,6 +193,7 @@ WATCHED: dict[str, Begin] = {
     "default KCF, one way (thesis)": default_kcf(primed=False),
     "default KCF, one way, primed": default_kcf(primed=True),
     "CSRT, one way, primed": csrt,
+    "MedianFlow, one way": medianflow,
     "ours": ours(),
     "ours, KCF": ours(TrackerSettings("kcf")),
     "ours, KCF, size as drawn": ours(TrackerSettings("kcf", follow_size=False)),

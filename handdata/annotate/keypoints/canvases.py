@@ -20,7 +20,7 @@ from handdata.shards.dataset import Dataset
 from handdata.shards.schema import UNKNOWN, Flag
 from handdata.skeleton import SIDE_NAMES
 
-MOST = 20_000  # hands that one page shows
+MOST = 20_000  # hands of one page, which holds the points of all
 Floats = NDArray[np.float64]
 
 
@@ -78,7 +78,8 @@ def canvases_of(data: Dataset) -> Canvases:
         raise MissingError(data.folder, expected="hands to mend", got="none")
     if len(data) > MOST:
         fix = "Name some with --ids FILE; handdata browse writes such a file."
-        raise DataError(data.folder, expected=f"at most {MOST:,} hands", got=f"{len(data):,}", fix=fix)
+        expected = f"at most {MOST:,} hands on one page, which holds the points of all"
+        raise DataError(data.folder, expected=expected, got=f"{len(data):,}", fix=fix)
     ids, side = tuple(data["id"].tolist()), data.canvas
     to_canvas = data["source_to_canvas"].astype(np.float64)
     names = tuple(Path(quote(name, safe="")) for name in ids)
