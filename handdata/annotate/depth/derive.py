@@ -51,8 +51,8 @@ class Survey:
     broken: Mapping[int, HanddataError]
 
 
-def survey(recording: DepthRecording, most: int | None = None) -> Survey:
-    """Look at every frame of a recording, and choose those to click."""
+def survey(recording: DepthRecording, number: int | None = None) -> Survey:
+    """Look at every frame of a recording, and choose those to click: so many, or as many as tell of the others."""
     starts, crops = recording.starts(), np.full((len(recording), 32, 32), np.nan, np.float32)
     centres, broken = np.full((len(recording), 3), np.nan), dict[int, HanddataError]()
     for frame in range(len(recording)):
@@ -67,7 +67,8 @@ def survey(recording: DepthRecording, most: int | None = None) -> Survey:
             crops[frame] = crop_about(depth, recording.K, centres[frame]).relative
     apart = distances(crops)
     apart[~np.isfinite(crops).all(axis=(1, 2))] = np.nan
-    return Survey(centres, apart, tuple(choose_references(apart, COVERED_MM, most)), broken)
+    chosen = choose_references(apart, COVERED_MM if number is None else 0.0, number)
+    return Survey(centres, apart, tuple(chosen), broken)
 
 
 class Derivation:

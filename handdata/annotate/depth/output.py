@@ -16,7 +16,9 @@ from handdata.exchange.coco import annotation, category
 from handdata.files.whole import write_bytes, write_text
 from handdata.geometry import normalize_pose, project, transform
 from handdata.manifest import CameraFacts
+from handdata.paths import RENDERED_MARK
 from handdata.pictures.decode import image_size
+from handdata.shards.provenance import KEY, as_json, known
 from handdata.shards.schema import UNKNOWN, Flag
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -69,12 +71,14 @@ def derived_text(path: Path, recording: DepthRecording, hands: DerivedHands) -> 
 
 
 def _info(recording: DepthRecording) -> dict[str, Any]:
-    facts = manifest.load(recording.dataset)
+    facts, folder = manifest.load(recording.dataset), recording.folder
+    is_rendered = any((near / RENDERED_MARK).is_file() for near in (folder, folder.parent, folder.parent.parent))
     return {
         "description": f"{facts.title}, {recording.sequence}: 3D derived from clicked frames, handdata annotate-depth",
         "url": facts.homepage,
         "unit": "mm",
         "pixels": "(0, 0) is the centre of the first pixel",
+        KEY: as_json([known(recording.dataset, "rendered" if is_rendered else "published")]),
     }
 
 

@@ -25,6 +25,7 @@ class DepthPlace(PointPlace):
     def __init__(self, session: DepthSession) -> None:
         super().__init__(session)
         self._depth = session
+        self.name = f"{session.recording.dataset}/{session.recording.sequence}"
         self._references = {frame: rank for rank, frame in enumerate(session.survey.references)}
 
     def sequence(self) -> dict[str, Any]:

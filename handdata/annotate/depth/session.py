@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.annotate.depth.derive import Derivation, Survey
+from handdata.annotate.depth.least_squares import NEARER_MM
 from handdata.annotate.depth.lift import Clicks
 from handdata.annotate.depth.output import DerivedHands, derived_text, write_derived
 from handdata.annotate.depth.pictures import DepthPictures, to_depth, to_shown
 from handdata.annotate.keypoints import edits
-from handdata.annotate.keypoints.cells import HandCell
 from handdata.annotate.keypoints.fitted import FittedHand
 from handdata.annotate.keypoints.found import Found
 from handdata.annotate.keypoints.marks import FrameMark
@@ -33,6 +33,11 @@ class DepthSession(PointSession):
     A frame that a person accepted is a reference: its points, with what is hidden and which ends of bones are nearer,
     tell the 3D of all others. Edits are kept as those of keypoints are; `save` writes the 3D once all of it is derived.
 
+    Attributes:
+        recording: the sequence.
+        survey: what a look at every frame told.
+        derivation: the 3D so far.
+
     Args:
         pictures: of the recording.
         path: the file of labels to write; the journal and the lock lie beside it.
@@ -42,7 +47,7 @@ class DepthSession(PointSession):
     _KIND = "depth"  # of the journal
 
     def __init__(self, pictures: DepthPictures, path: Path, survey: Survey) -> None:
-        self._recording, self.survey = pictures.recording, survey
+        self.recording, self.survey = pictures.recording, survey
         self.derivation = Derivation(pictures.recording, survey)
         super().__init__(pictures, path, linked=False)
 
@@ -57,7 +62,7 @@ class DepthSession(PointSession):
     def _hear(self) -> None:
         """Tell the derivation what is said now."""
         for frame in self.derivation.say(clicks_of(self._history.marks)):
-            self._hands.propose(frame, HAND, None, None)
+            self._hands.take_back(frame, HAND)
 
     # ---- edits
 
@@ -74,12 +79,6 @@ class DepthSession(PointSession):
                 raise ConfigError("nearer", expected="start, end or unknown of a bone's point", got=f"{k}, {end[:20]}")
             self._commit("nearer", edits.set_nearer(self._history.marks, frame, cell, k, ENDS[end]))
 
-    def nearer_of(self, frame: int) -> tuple[int, ...]:
-        """Return what is said of the bones of a frame's hand, 20 of 1, -1 and 0; nothing if nothing is."""
-        with self._mutex:
-            mark = self._history.marks.get(frame)
-            return mark.hands[HAND].nearer if mark is not None and HAND in mark.hands else ()
-
     def begin(self, frame: int, box: tuple[float, float, float, float], side: str = "unknown") -> int:
         """Take a person's word that the hand is in a box; return its number.
 
@@ -92,7 +91,7 @@ class DepthSession(PointSession):
                 raise ConfigError(
                     "hands", expected="one hand per frame", got="one more", fix="Drag the points instead."
                 )
-            return super().begin(frame, box, self._recording.side if side == "unknown" else side)
+            return super().begin(frame, box, self.recording.side if side == "unknown" else side)
 
     # ---- what there is
 
@@ -113,7 +112,7 @@ class DepthSession(PointSession):
             clicked = np.array([f in marks and marks[f].accepted for f in range(len(self.pictures))])
             without = [f for f, mark in marks.items() if _has_no_hand(mark)]
             sides = [hand.side for mark in marks.values() for hand in mark.hands.values() if hand.side != "unknown"]
-            side = max(sorted(set(sides)), key=sides.count, default=self._recording.side)
+            side = max(sorted(set(sides)), key=sides.count, default=self.recording.side)
             xyz = self.derivation.xyz.copy()
             xyz[without] = np.nan
             return DerivedHands(xyz, clicked, side)
@@ -127,13 +126,13 @@ class DepthSession(PointSession):
         if not self.derivation.whole:
             got = f"{self.left()} steps to go" if self.marks else "no frame labelled"
             raise ConfigError("export", expected="labels of all frames", got=got, fix="Wait a moment.")
-        return derived_text(self.path, self._recording, self.derived())
+        return derived_text(self.path, self.recording, self.derived())
 
     def save(self) -> None:
         """Write the labels if all of them are derived; else those written before stay."""
         with self._saving:
             if self.derivation.whole:
-                write_derived(self.path, self._recording, self.derived())
+                write_derived(self.path, self.recording, self.derived())
 
     # ---- in the background
 
@@ -154,16 +153,23 @@ class DepthSession(PointSession):
     def _show(self, frame: int) -> None:
         """Propose the derived points of a frame, with the hand in 3D."""
         xyz, seen = self.derivation.xyz[frame], self.derivation.seen[frame]
-        uv = to_shown(project(xyz, self._recording.K))
+        uv = to_shown(project(xyz, self.recording.K))
         size = max(float((uv.max(0) - uv.min(0)).max()), 1.0)
         pose = normalize_pose(xyz)[0]
         box = np.concatenate([uv.min(0), uv.max(0)])
-        found = Found(uv, np.where(seen, SEEN_SD, HIDDEN_SD) * size, self._recording.side, box, pose, 1.0)
+        found = Found(uv, np.where(seen, SEEN_SD, HIDDEN_SD) * size, self.recording.side, box, pose, 1.0)
 
-        def fit(cell: HandCell) -> FittedHand:
-            return FittedHand(cell.uv.copy(), uv, pose)
+        cell = self._hands.propose(frame, HAND, found, ~seen, nearer_ends(xyz, seen))
+        if cell is not None:
+            self._hands.fits[frame, HAND] = FittedHand(cell.uv.copy(), uv, pose)
 
-        self._hands.propose(frame, HAND, found, fit)
+
+def nearer_ends(xyz: Floats, seen: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return what a person would say of the bones of a hand that has a hidden end, as marks.HandMark has it."""
+    starts, ends = (list(side) for side in zip(*BONES, strict=True))
+    deeper = xyz[ends, 2] - xyz[starts, 2]
+    asked = (~seen[starts] | ~seen[ends]) & (np.abs(deeper) > NEARER_MM)
+    return tuple(np.where(asked, np.sign(deeper), 0).astype(int).tolist())
 
 
 def _has_no_hand(mark: FrameMark) -> bool:

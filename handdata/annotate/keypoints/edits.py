@@ -109,7 +109,7 @@ def accept(marks: Marks, cells: Mapping[int, FrameCell]) -> PointPatch:
             hand.number: HandMark(
                 hand.side,
                 tuple(hand.point(k) for k in range(NUM_KEYPOINTS)),
-                nearer=there.hands[hand.number].nearer if hand.number in there.hands else (),
+                nearer=hand.nearer,
             )
             for hand in cell.hands
         }

@@ -171,6 +171,8 @@ def _state(line: HandLine, frame: int, k: int, near: int, place: Floats, size_px
         return "absent"
     if not lies_in((float(place[0]), float(place[1])), size_px):
         return "outside"
+    if near == NEVER and frame in line.found_hidden:
+        return "occluded" if line.found_hidden[frame][k] else "visible"
     return "occluded" if near != NEVER and STATES[line.states[near, k]] == "occluded" else "visible"
 
 

@@ -172,14 +172,15 @@ class SequenceHands:
         return next((number for number in range(MOST_HANDS) if number not in there), None)
 
     def _estimate(self, frame: int) -> FrameCell:
-        size_px, hands, said = self.pictures.size_of(frame), [], self._marks.get(frame, NOTHING).hands
+        size_px, hands, said = self.pictures.size_of(frame), [], self._marks.get(frame, NOTHING)
         for number, line in sorted(self.lines.items()):
             track, longest = self._tracks.finder(number), self._longest_of(number)
             path = partial(self._path, number) if self.linked else None
             cell = estimate_hand(line, number, frame, track, size_px, longest, path)
             if cell is not None:
                 cell = self._with_fit(frame, cell, line)
-                hands.append(replace(cell, nearer=said[number].nearer) if number in said else cell)
+                nearer = line.nearer_at(frame, said.hands.get(number), accepted=said.accepted)
+                hands.append(replace(cell, nearer=nearer) if nearer else cell)
         mark = self._marks.get(frame)
         looked = self.finder is None or frame in self._looked
         settled = looked and not self._tracks.waits(frame)
@@ -321,21 +322,33 @@ class SequenceHands:
         return -1.0
 
     def propose(
-        self, frame: int, number: int, found: Found | None, fit: Callable[[HandCell], FittedHand] | None
-    ) -> None:
-        """Take over a hand that was found by other means than looking, with its fit; None: it is found no more."""
-        self._looked.add(frame)
+        self, frame: int, number: int, found: Found, hidden: NDArray[np.bool_], nearer: tuple[int, ...]
+    ) -> HandCell | None:  # fmt: skip
+        """Take over a hand that was found by other means than looking; return it as it stands then.
+
+        Args:
+            frame: which.
+            number: of the hand.
+            found: the hand.
+            hidden: (21,) its points that are behind something.
+            nearer: which ends of its bones are nearer, as marks.HandMark has it.
+        """
+        line = self._line(number)
+        line.found_hidden[frame], line.found_nearer[frame] = hidden, nearer
         self.fits.pop((frame, number), None)
-        if found is None:
-            nothing = np.full((NUM_KEYPOINTS, 2), np.nan)
-            self.found.pop((frame, number), None)
-            self._line(number).find(frame, nothing, nothing[:, 0], "unknown")
-            self._dirty.add(frame)
-        else:
-            self._note(frame, number, found)
-            cell = self.cell(frame).hand(number)
-            if cell is not None and fit is not None:
-                self.fits[frame, number] = fit(cell)
+        self._note(frame, number, found)
+        self._dirty.add(frame)
+        self.num_done += 1
+        return self.cell(frame).hand(number)
+
+    def take_back(self, frame: int, number: int) -> None:
+        """Find a hand that was proposed no more."""
+        line, nothing = self._line(number), np.full((NUM_KEYPOINTS, 2), np.nan)
+        for known in (line.found_hidden, line.found_nearer):
+            known.pop(frame, None)
+        for table in (self.fits, self.found):
+            table.pop((frame, number), None)
+        line.find(frame, nothing, nothing[:, 0], "unknown")
         self._dirty.add(frame)
         self.num_done += 1
 

@@ -34,6 +34,8 @@ class HandLine:
         found_uv: (T, K, 2) px of what was found or imported, NaN elsewhere.
         found_sd: (T, K) px, of it.
         found_sides: frame -> side that was found.
+        found_hidden: frame -> (21) bool, the points that were found behind something.
+        found_nearer: frame -> which ends of bones were found nearer, as marks.HandMark has it.
         imported: (T) bool: found_uv is a file's.
     """
 
@@ -49,6 +51,8 @@ class HandLine:
     found_uv: NDArray[np.float64] = field(init=False)
     found_sd: NDArray[np.float64] = field(init=False)
     found_sides: dict[int, str] = field(default_factory=dict)
+    found_hidden: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
+    found_nearer: dict[int, tuple[int, ...]] = field(default_factory=dict)
     imported: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,13 @@ class HandLine:
     def source_at(self, frame: int, k: int) -> PointSource:
         """Return who made a fixed point."""
         return SOURCES[int(self.sources[frame, k])]
+
+    def nearer_at(self, frame: int, mark: HandMark | None, *, accepted: bool) -> tuple[int, ...]:
+        """Return which ends of bones are nearer: as a person says, else as was found if nobody accepted the frame."""
+        said, found = mark.nearer if mark is not None else (), self.found_nearer.get(frame, ())
+        if accepted or not found:
+            return said
+        return tuple(a or b for a, b in zip(said, found, strict=True)) if said else found
 
     def has_found(self, frame: int) -> bool:
         """Say whether anything was found or imported in a frame."""

@@ -22,7 +22,8 @@ from handdata.exchange.reading import read_annotations
 from handdata.exchange.settle import Asked, settle
 from handdata.geometry import transform
 from handdata.shards.schema import Flag
-from tests.annotate.depth.rendered import FRAMES, click_frame, made_recording, off, rendered, work_through
+from handdata.skeleton import BONES
+from tests.annotate.depth.rendered import FRAMES, click_frame, clicked, made_recording, off, rendered, work_through
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +71,34 @@ def test_after_the_first_frame_the_others_have_a_proposal_with_its_3d(session: D
 
     (hand,) = session.cell(second).hands
     truth = rendered()[0][second]
-    K = session.pictures.recording.K
+    K = session.recording.K
     uv = to_shown(truth[:, :2] / truth[:, 2:] * [K[0, 0], K[1, 1]] + K[:2, 2])
     assert np.linalg.norm(hand.uv - uv, axis=1).mean() < 20
     assert set(hand.sources) == {"model"}
     assert np.shape(session.fitted(second)[0]) == (21, 3)
     assert session.left() == 0
+
+
+def test_hidden_points_and_nearer_ends_are_proposed_too_and_accepting_says_so(session: DepthSession) -> None:
+    first = session.survey.references[0]
+    second = first + 1 if first + 1 < FRAMES else first - 1
+    click_frame(session, first)
+    work_through(session)
+
+    hand = session.cell(second).hands[0]
+    hidden = np.array([state == "occluded" for state in hand.states])
+    assert (hidden != clicked([second]).hidden[0]).sum() < 4
+    deeper = np.array([rendered()[0][second][b, 2] - rendered()[0][second][a, 2] for a, b in BONES])
+    told = np.flatnonzero(hand.nearer)
+    assert len(told) > 3
+    assert (np.sign(deeper[told]) == np.array(hand.nearer)[told]).mean() > 0.8
+    session.tell_nearer(second, 0, int(told[0]) + 1, "start" if hand.nearer[told[0]] < 0 else "end")
+    said = session.cell(second).hands[0].nearer
+    assert said[told[0]] == -hand.nearer[told[0]]
+    session.accept(second, second)
+    assert session.marks[second].hands[0].nearer == said
+    work_through(session)
+    assert session.cell(second).hands[0].nearer == said
 
 
 def test_what_is_taken_back_counts_no_more(session: DepthSession) -> None:
@@ -108,7 +131,7 @@ def test_what_was_said_is_there_after_a_restart(recording: DepthRecording, tmp_p
     work_through(second)
 
     assert np.array_equal(second.derivation.xyz, before)
-    assert any(second.nearer_of(frame))
+    assert any(second.marks[frame].hands[0].nearer)
     second.undo()
     assert not second.marks[frame].accepted
     second.close()
@@ -132,11 +155,11 @@ def test_nearer_ends_stay_with_the_hand_and_are_read_back(session: DepthSession)
     session.accept(frame, frame)
     session.release(frame, frame)
 
-    assert session.nearer_of(frame)[7] == -1
     mark = session.marks[frame]
+    assert mark.hands[0].nearer[7] == -1
     assert frame_from_json(json.loads(json.dumps(frame_to_json(mark)))) == mark
     session.tell_nearer(frame, 0, 8, "unknown")
-    assert session.nearer_of(frame) == ()
+    assert session.marks[frame].hands[0].nearer == ()
 
 
 @pytest.mark.parametrize(("k", "end"), [(0, "start"), (21, "end"), (3, "left")])

@@ -119,7 +119,7 @@ function words(hand) {
     button.setAttribute("aria-pressed", String(Boolean(point?.end) && button.dataset.end === String(point.end)));
     button.disabled = !hand || !choice.k;
   }
-  $("tag").textContent = [hand ? point.source : "no hand", bone, accepted ? "accepted" : "", doubt].filter(Boolean).join(" · ");
+  $("tag").textContent = [hand ? (facts.depth && point.source === "model" ? "derived" : point.source) : "no hand", bone, accepted ? "accepted" : "", doubt].filter(Boolean).join(" · ");
   const begun = hands().length || state.left, open = facts.depth && hand && !accepted ? untold(hand, facts.bones) : [];
   const asks = open.length ? `Hidden ends: nearer (,) or farther (.) than the joint before? ${open.length} not told; next: ${facts.keypoints[open[0]].replace("_", " ")} (K)` : "";
   const text = begun || accepted ? asks : "No hand found. Drag a box over it, or accept the frame without one (Enter).";
