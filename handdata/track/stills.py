@@ -39,8 +39,8 @@ def find_in_pictures(
         side: "left", "right" or "auto".
         K_of: gives the (3, 3) intrinsics of a picture, px; None: not known.
         read_out: one of `model.read_outs`; None takes the first.
-        wider: look at each box in one so many times as wide too, and keep what the model is surer of: for boxes of a
-            detector, which may hold a fist without its fingers.
+        wider: look at each box whole, and in one so many times as wide too, and keep what the model is surer of: for
+            boxes of a detector, which may hold a fist without its fingers.
 
     Returns:
         The path, the picture, and a hand for each box. Hands of a picture with several are named "<file>#1" and so on.
@@ -67,6 +67,10 @@ def boxes_of_spots(spots: Sequence[Spot], most_hands: int) -> list[NDArray[np.fl
     return [scale_about_center(spot.box_xyxy, ROOM) for spot in spots[:most_hands]]
 
 
+def _grown(box: Any, factor: float) -> Any:
+    return None if box is None else scale_about_center(np.asarray(box, float), factor)
+
+
 def _answered(
     waiting: Sequence[tuple[Path, NDArray[np.uint8], Sequence[Any]]],
     model: Model,
@@ -78,14 +82,21 @@ def _answered(
     images = [image for _, image, boxes in waiting for _ in boxes]
     cameras = None if K_of is None else [K_of(image) for image in images]
     asked = [box for _, _, boxes in waiting for box in boxes]
-    hands = model(images, asked, side, K=cameras, read_out=read_out)
-    if wider is not None:
-        boxes_too = [None if box is None else scale_about_center(np.asarray(box, float), wider) for box in asked]
-        again = model(images, boxes_too, side, K=cameras, read_out=read_out)
+    if wider is None:
+        hands = model(images, asked, side, K=cameras, read_out=read_out)
+    else:
+        zoom = model.trained.model.zoom  # a model that looks closer is to see all of a detector's box
+        looks = [
+            model(images, [_grown(box, factor) for box in asked], side, K=cameras, read_out=read_out)
+            for factor in (zoom, zoom * wider)
+        ]
+        best = [max(both, key=confidence_of) for both in zip(*looks, strict=True)]
         # the box that was asked for stays with the hand, as that says who pointed at it
         hands = [
-            max(one, replace(other, box=one.box), key=confidence_of) for one, other in zip(hands, again, strict=True)
-        ]
+            hand if box is None
+            else replace(hand, box=np.asarray(box, float), crop_box=scale_about_center(hand.crop_box, 1 / zoom))
+            for hand, box in zip(best, asked, strict=True)
+        ]  # fmt: skip
     begin = 0
     for path, image, boxes in waiting:
         own = hands[begin : begin + len(boxes)]
