@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from handdata.converters import OWN
 from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.converters.read.packaging import ignored
@@ -42,7 +43,8 @@ def passed_over(plan: Plan, options: Options, facts: Manifest) -> str:
     if not found:
         return ""
     some = ", ".join(found[:MAX_NAMED]) + (", ..." if len(found) > MAX_NAMED else "")
-    return f"ignored: {len(found)} names that are nearly those of the archive: {some}"
+    those = "labelled pictures and their folders" if facts.name in OWN else "the archive"
+    return f"ignored: {len(found)} names that are nearly those of {those}: {some}"
 
 
 def _used(plan: Plan) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:

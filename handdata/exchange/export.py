@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from handdata.errors import ConfigError, MissingError
 from handdata.exchange.card import facts_of, terms_of, write_card
 from handdata.exchange.formats import FORMATS as KNOWN
 from handdata.exchange.formats import WRITERS as FORMATS
+from handdata.exchange.in_parts import processes
 from handdata.exchange.pictures import CANVAS, ENCODINGS, SHOWN, SOURCE, ExportView
 from handdata.exchange.record import ExportRecord
 from handdata.exchange.same_hands import some_pictures
@@ -77,7 +79,7 @@ def export(
         got = f"the licence {about.licence!r}"
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
     folder, written = Path(out), 0
-    with alone(folder, "export"):
+    with alone(folder, "export"), ExitStack() as kept_open:
         record = ExportRecord(folder, kind, about.parts)
         record.refuse_other(data.name, about.parts, some_pictures(data))
         record.keep_splits_of(data)
@@ -87,9 +89,10 @@ def export(
         view = replace(
             view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
         )
-        for split in sorted(set(data["split"].tolist())):
-            part = data.split(split)[:limit]
-            one = replace(view, data=part, split=split)
+        parts = {split: data.split(split)[:limit] for split in sorted(set(data["split"].tolist()))}
+        pool = kept_open.enter_context(processes(workers, sum(map(len, parts.values()))))
+        for split, part in parts.items():
+            one = replace(view, data=part, split=split, pool=pool)
             kept = part[KNOWN[kind].holds(part)]
             facts = {**facts_of(kept), **({"left_out": len(part) - len(kept)} if len(kept) < len(part) else {})}
             with record.writing(split, facts, _key(one, kind), KNOWN[kind].files(one)) as is_done:

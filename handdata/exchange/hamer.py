@@ -8,20 +8,16 @@ of bodies, with `body_pose` and `has_body_pose`; those of hands are called `hand
 """
 
 import pickle
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.exchange.in_parts import made
+from handdata.exchange import webdataset
 from handdata.exchange.pictures import ExportView
-from handdata.exchange.webdataset import files as tars_of
-from handdata.exchange.webdataset import parts_left, write_tar
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
@@ -33,8 +29,7 @@ _NUMPY_2, _NUMPY_1 = b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"  # 
 
 def write(view: ExportView, out: Path) -> None:
     """Write one split; only hands whose side is known, one per sample."""
-    held = _held(view)
-    deque(made(partial(write_tar, beside=_beside), held, out, parts_left(held, out)), 0)
+    webdataset.write(_held(view), out, _beside)
 
 
 def holds(data: Dataset) -> NDArray[np.bool_]:
@@ -44,7 +39,7 @@ def holds(data: Dataset) -> NDArray[np.bool_]:
 
 def files(view: ExportView) -> list[str]:
     """Return the names of the files that `write` writes."""
-    return tars_of(_held(view))
+    return webdataset.files(_held(view))
 
 
 def _held(view: ExportView) -> ExportView:

@@ -6,8 +6,9 @@ Threads would wait for each other: encoding a small picture takes no longer than
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,7 @@ from handdata.workers import one_core, shielded_start, start_worker, stop
 T = TypeVar("T")
 Make = Callable[[ExportView, Path], list[T]]
 PROCESSES_FROM = 3000  # hands: fewer are exported before further processes have started
-AHEAD = 2  # parts per worker that are made before they are taken
+AHEAD = 3  # parts per worker that are made before they are taken
 
 
 def made(make: Make[T], view: ExportView, out: Path, parts: Sequence[ExportView] | None = None) -> Iterator[T]:
@@ -35,7 +36,7 @@ def made(make: Make[T], view: ExportView, out: Path, parts: Sequence[ExportView]
     """
     parts = list(view.parts()) if parts is None else parts
     with meter(f"pictures of {view.split}", sum(len(part.data) for part in parts)) as gauge:
-        for part, things in _run(make, parts, out, view.workers):
+        for part, things in _run(make, parts, out, view):
             yield from things
             gauge.advance(len(part.data))
 
@@ -51,28 +52,39 @@ def made_with_pictures(make: Make[T], view: ExportView, out: Path, *folders: str
     sync_all()
 
 
-def _run(make: Make[T], parts: Sequence[ExportView], out: Path, workers: int) -> Iterator[tuple[ExportView, list[T]]]:
-    if min(workers, len(parts)) < 2 or sum(len(part.data) for part in parts) < PROCESSES_FROM:
+@contextmanager
+def processes(workers: int, hands: int) -> Iterator[Executor | None]:
+    """Hold worker processes for an export of so many hands; None if it is done before they have started."""
+    if workers < 2 or hands < PROCESSES_FROM:
+        yield None
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, (None, os.getpid()))
+    try:
+        yield pool
+    finally:
+        stop(pool)
+
+
+def _run(
+    make: Make[T], parts: Sequence[ExportView], out: Path, view: ExportView
+) -> Iterator[tuple[ExportView, list[T]]]:
+    if view.pool is None:
         for part in parts:
             yield part, _make(make, part, out)
         return
-    workers = min(workers, len(parts))
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, (None, os.getpid()))
     waiting: deque[tuple[ExportView, Future[list[T]]]] = deque()
     left = deque(parts)
     try:
         while left or waiting:
             with shielded_start():  # a pool starts its workers as they are needed
-                while left and len(waiting) < AHEAD * workers:
+                while left and len(waiting) < AHEAD * view.workers:
                     part = left.popleft()
-                    waiting.append((part, pool.submit(_make, make, part, out)))
+                    waiting.append((part, view.pool.submit(_make, make, part, out)))
             part, future = waiting.popleft()
             yield part, future.result()
     except BrokenProcessPool as error:
         fix = "Run the same command again, with fewer --workers; what is finished is kept."
         raise DataError(out, expected="running workers", got="a killed one", fix=fix) from error
-    finally:
-        stop(pool)
 
 
 def _make(make: Make[T], part: ExportView, out: Path) -> list[T]:

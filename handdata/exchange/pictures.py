@@ -5,6 +5,7 @@ A picture is a hand's canvas, its crop, or the picture as shipped with all its h
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -107,7 +108,8 @@ class ExportView:
         homepage: where the dataset is from.
         citation: how it wants to be cited.
         provenance: the datasets that they are from.
-        workers: processes that make pictures and labels.
+        workers: processes of `pool`.
+        pool: makes pictures and labels; None: this process does.
         is_done: tells of a file that the same export, killed, had finished.
         groups: of a part of pictures as shipped: which; None where they follow from `source_of`.
         number: of a part among all, from 0.
@@ -123,6 +125,7 @@ class ExportView:
     citation: str = ""
     provenance: tuple[Provenance, ...] = ()
     workers: int = 1
+    pool: Executor | None = None
     is_done: Finished = field(default_factory=Finished)
     groups: tuple[Group, ...] | None = None
     number: int = 0
@@ -152,7 +155,7 @@ class ExportView:
         """
         if self.shown != SOURCE:
             for number, start in enumerate(range(0, len(self.data), size)):
-                yield replace(self, data=self.data[start : start + size], number=number)
+                yield replace(self, data=self.data[start : start + size], number=number, pool=None)
             return
         groups = list(self._groups())
         if by_hand:
@@ -173,7 +176,8 @@ class ExportView:
         hands = [hand for _, _, hands in groups for hand in hands]
         numbers = iter(range(len(hands)))
         own = tuple((name, path, [next(numbers) for _ in hands]) for name, path, hands in groups)
-        return replace(self, data=self.data.take(np.array(hands)), groups=own, source_of={}, number=number)
+        data = self.data.take(np.array(hands))
+        return replace(self, data=data, groups=own, source_of={}, number=number, pool=None)
 
     def _canvas(self, part: Dataset, number: int, labels: dict[str, Any]) -> ExportedPicture:
         """Return the canvas of a hand."""

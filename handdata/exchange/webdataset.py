@@ -5,9 +5,10 @@ Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample
 
 import json
 import tarfile
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,38 +32,38 @@ _END = 2 * tarfile.BLOCKSIZE  # zeros behind the last member
 _LABELS = Wanted(what="labels of a sample", fix="Export it again.")
 
 
-def write(view: ExportView, out: Path) -> None:
-    """Write one split; the same bytes for the same shards. A picture with two hands is in two samples."""
-    deque(made(write_tar, view, out, parts_left(view, out)), 0)
-
-
-def parts_left(view: ExportView, out: Path) -> list[ExportView]:
-    """Return the parts of a split, one per tar, without those that the same export, killed, had finished."""
-    parts = view.parts(SAMPLES_PER_TAR, by_hand=True)
-    return [part for part in parts if not view.is_done(out / _tar(part))]
-
-
-def write_tar(view: ExportView, out: Path, *, beside: Beside | None = None) -> list[None]:
-    """Write one tar.
+def write(view: ExportView, out: Path, beside: Beside | None = None) -> None:
+    """Write one split; the same bytes for the same shards. A picture with two hands is in two samples.
 
     Args:
-        view: its part of the split.
+        view: the split.
         out: the folder.
         beside: makes one more file of a hand's labels: the ending of its name, and its bytes.
     """
+    tars = view.parts(SAMPLES_PER_TAR, by_hand=True)
+    left = [tar for tar in tars if not view.is_done(out / _tar(tar))]  # the same export was killed after the others
+    samples = made(partial(_part, beside=beside), view, out, [part for tar in left for part in tar.parts()])
+    for tar in left:
+        with whole(out / _tar(tar)) as file:
+            for members in islice(samples, len(tar.data)):
+                file.write(members)
+            file.write(tar_end(file.tell()))
+
+
+def _part(view: ExportView, out: Path, beside: Beside | None) -> list[bytes]:  # noqa: ARG001 - of every maker
+    """Return the members of each hand of a part."""
     end = f", {json.dumps({KEY: as_json(view.provenance)})[1:]}".encode()
-    with whole(out / _tar(view)) as file:
-        for picture in view:
-            data, suffix = picture.data(), picture.name.rpartition(".")[2]
-            for labels in picture.labels:
-                key = file_key(labels[OWN])
-                file.write(tar_member(f"{key}.{suffix}", data))
-                if beside is not None:
-                    ending, more = beside(labels)
-                    file.write(tar_member(f"{key}.{ending}", more))
-                file.write(tar_member(f"{key}.json", json.dumps(labels)[:-1].encode() + end))
-        file.write(tar_end(file.tell()))
-    return []
+    found = []
+    for picture in view:
+        data, suffix = picture.data(), picture.name.rpartition(".")[2]
+        for labels in picture.labels:
+            key = file_key(labels[OWN])
+            members = [tar_member(f"{key}.{suffix}", data)]
+            if beside is not None:
+                ending, more = beside(labels)
+                members.append(tar_member(f"{key}.{ending}", more))
+            found.append(b"".join([*members, tar_member(f"{key}.json", json.dumps(labels)[:-1].encode() + end)]))
+    return found
 
 
 def _tar(view: ExportView) -> str:
