@@ -180,7 +180,8 @@ function step(now) {
 
 // ---- verbs that go somewhere
 
-async function acceptAndGo(many) {
+async function acceptAndGo(shift) {
+  const many = shift && !facts.depth; // a frame that is accepted tells of the others: each is looked at
   const done = await verbs.accept(many);
   if (many) notice(`${done} accepted.${state.left ? " The others are still looked at." : ""}`, 4000);
   if (facts.depth) return void (todo.go(1, "reference") || notice("Every frame that was asked for is labelled.", 8000));
