@@ -9,6 +9,7 @@ from handdata.annotate.history import BOX_CODEC
 from handdata.annotate.journal import BOXES
 from handdata.annotate.marks import ABSENT, Accepted, Mark, runs
 from handdata.annotate.pictures import Pictures, numbers_of
+from handdata.annotate.second_look import AskSureness
 from handdata.annotate.timeline import FrameBox, Tips, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
@@ -27,6 +28,7 @@ class Session(EditedSequence[Mark]):
         path: the table of boxes to write; the journal and the lock lie beside it.
         settings: which tracker, how.
         tips: the labelled fingertips of each frame, px; none known if left out.
+        ask: a model's second opinion on boxes; none if left out.
 
     Raises:
         BusyError: the sequence is open elsewhere.
@@ -34,10 +36,15 @@ class Session(EditedSequence[Mark]):
     """
 
     def __init__(
-        self, pictures: Pictures, path: Path, settings: TrackerSettings | None = None, tips: Tips | None = None
+        self,
+        pictures: Pictures,
+        path: Path,
+        settings: TrackerSettings | None = None,
+        tips: Tips | None = None,
+        ask: AskSureness | None = None,
     ) -> None:
         self.tips: Tips = tips or [[] for _ in range(len(pictures))]
-        self._board = SequenceTracks(pictures, settings or TrackerSettings())
+        self._board = SequenceTracks(pictures, settings or TrackerSettings(), ask)
         super().__init__(pictures, path, BOX_CODEC, BOXES)
 
     def _begin(self) -> None:
@@ -159,8 +166,8 @@ class Session(EditedSequence[Mark]):
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes with every edit, and with every frame tracked: what is saved of an older version is out of date."""
-        return self._edits, self._board.num_tracked
+        """Changes with every edit, every frame tracked or looked at: what is saved of an older one is out of date."""
+        return self._edits, self._board.num_tracked + self._board.num_looked
 
     @property
     def broken(self) -> dict[int, HanddataError]:
@@ -192,13 +199,15 @@ class Session(EditedSequence[Mark]):
     # ---- tracking
 
     def work(self, focus: int = 0) -> bool:
-        """Track a few frames further, what `focus` waits for first; return whether there was anything to do."""
+        """Track a few frames further, what `focus` waits for first, or look at boxes; return whether anything was."""
         with self._mutex:
             job = self._board.next_job(self._history.marks, focus)
-        if job is None:
-            return False
-        self._board.do(job)
-        return True
+            look = self._board.next_look(self._history.marks, self._edits, focus) if job is None else None
+        if job is not None:
+            self._board.do(job)
+        elif look is not None:
+            look()
+        return job is not None or look is not None
 
     def left_to_track(self) -> int:
         """Return how many frames are still to be tracked, both directions counted."""

@@ -1,16 +1,19 @@
 """Every frame's box, from what is fixed and what has been tracked so far. Pure."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handdata.annotate.blend import AGREE, blend, motion_doubts, overlap
+from handdata.annotate.looks import with_sureness
 from handdata.annotate.marks import Mark, Span
 from handdata.annotate.tracks import Need, Start, Track, needs
 from handdata.boxes import Box
 
+Sureness = Callable[[int, Box], float]  # (frame, box) -> how sure a model is of a hand in it, 0..1; NaN: not asked
 Tips = list[list[tuple[float, float]]]  # fingertips labelled in each picture, px, (0, 0) the centre of the first pixel
 
 
@@ -43,8 +46,17 @@ BESIDE = 5  # frames: so soon after a box was drawn, another elsewhere is not th
 UNKNOWN = FrameBox(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
 
 
+def never_asked(_frame: int, _box: Box) -> float:
+    """Return NaN: no model was asked."""
+    return math.nan
+
+
 def span_cells(
-    span: Span, marks: Mapping[int, Mark], find: Callable[[Need], Track], size: tuple[int, int]
+    span: Span,
+    marks: Mapping[int, Mark],
+    find: Callable[[Need], Track],
+    size: tuple[int, int],
+    sure: Sureness = never_asked,
 ) -> dict[int, FrameBox]:
     """Return the cells of a span's frames, its right keyframe left to the next span.
 
@@ -53,6 +65,7 @@ def span_cells(
         marks: what is fixed.
         find: gives the track a need asks for, as far as it has grown.
         size: (width, height) of the pictures, px.
+        sure: what a model said of boxes.
     """
     last = span.last if span.right is None else span.last - 1
     cells = dict.fromkeys(range(span.first, last + 1), UNKNOWN)
@@ -64,7 +77,7 @@ def span_cells(
     if tracks:
         known = {frame: box for frame, box in _known_boxes(span, marks).items() if frame not in apart}
         for first, end in _runs(span, known):
-            cells.update(_run_cells(first, min(end, last), known, end, tracks, size))
+            cells.update(_run_cells(first, min(end, last), known, end, tracks, size, sure))
     for frame in cells:
         if frame in marks:
             mark = marks[frame]
@@ -143,19 +156,28 @@ def _runs(span: Span, known: Mapping[int, Box]) -> list[tuple[int, int]]:
 
 
 def _run_cells(
-    first: int, last: int, known: Mapping[int, Box], end: int, tracks: Mapping[int, Track], size: tuple[int, int]
+    first: int,
+    last: int,
+    known: Mapping[int, Box],
+    end: int,
+    tracks: Mapping[int, Track],
+    size: tuple[int, int],
+    sure: Sureness,
 ) -> dict[int, FrameBox]:
     nowhere = np.full((end - first + 1, 4), np.nan)
     forward = tracks[1].between(first, end) if 1 in tracks else nowhere
     backward = tracks[-1].between(first, end) if -1 in tracks else nowhere
     mixed = blend(forward, backward, known.get(first), known.get(end))
-    doubts = {"apart": mixed.doubt, "looks": _unlike(first, end, tracks), **motion_doubts(mixed.boxes, *size)}
+    boxes = [_rounded(box) for box in mixed.boxes]
+    sures = np.array([math.nan if box is None else sure(first + i, box) for i, box in enumerate(boxes)])
+    looks = with_sureness(_unlike(first, end, tracks), sures)
+    doubts = {"apart": mixed.doubt, "looks": looks, **motion_doubts(mixed.boxes, *size)}
     doubt, reason = np.max(list(doubts.values()), axis=0), np.argmax(list(doubts.values()), axis=0)
     reasons = list(doubts)
     settled = _settled(first, end, known, tracks)
     return {
         first + i: replace(
-            _cell(mixed.boxes[i], bool(mixed.tracked[i]), float(doubt[i]), settled=settled(first + i)),
+            _cell(boxes[i], bool(mixed.tracked[i]), float(doubt[i]), settled=settled(first + i)),
             reason=reasons[reason[i]] if doubt[i] > 0 else "",
         )
         for i in range(last - first + 1)
@@ -177,11 +199,17 @@ def _settled(first: int, end: int, known: Mapping[int, Box], tracks: Mapping[int
     return lambda frame: all(track.reaches(frame) for track in tracks.values())
 
 
-def _cell(box: np.ndarray[tuple[int], np.dtype[np.float64]], tracked: bool, doubt: float, *, settled: bool) -> FrameBox:  # noqa: FBT001
+def _rounded(box: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Box | None:
     if not np.isfinite(box).all():
-        return FrameBox(None, "lost", 1.0, settled=settled)
+        return None
     x, y, w, h = (round(float(value), 2) for value in box)
-    return FrameBox((x, y, w, h), "tracker" if tracked else "interpolated", round(doubt, 3), settled=settled)
+    return x, y, w, h
+
+
+def _cell(box: Box | None, tracked: bool, doubt: float, *, settled: bool) -> FrameBox:  # noqa: FBT001
+    if box is None:
+        return FrameBox(None, "lost", 1.0, settled=settled)
+    return FrameBox(box, "tracker" if tracked else "interpolated", round(doubt, 3), settled=settled)
 
 
 def misses_a_tip(box: Box | None, tips: list[tuple[float, float]]) -> bool:

@@ -1,15 +1,17 @@
 """Tracks and boxes of a sequence for given marks: what is still to track, and every frame's box so far."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from handdata.annotate.marks import Mark, Span, spans
 from handdata.annotate.pictures import Pictures
+from handdata.annotate.second_look import AskSureness, SecondLooks
 from handdata.annotate.timeline import FrameBox, span_cells
 from handdata.annotate.tracker import TrackerSettings
 from handdata.annotate.tracks import Need, Track, Tracks, needs
 from handdata.errors import HanddataError
 
+LOOKS_PER_JOB = 4  # boxes that a model is asked about, about 150 ms
 FRAMES_PER_JOB = 6  # about 100 ms: an edit changes at once what is tracked next
 
 
@@ -24,10 +26,11 @@ class TrackingJob:
 class SequenceTracks:
     """The tracks of one sequence and what they give. `do` may run beside the others, in one thread at a time."""
 
-    def __init__(self, pictures: Pictures, settings: TrackerSettings) -> None:
+    def __init__(self, pictures: Pictures, settings: TrackerSettings, ask: AskSureness | None = None) -> None:
         self._num_frames = len(pictures)
         self._size = (pictures.width, pictures.height)
         self._tracks = Tracks(pictures, settings)
+        self._second = SecondLooks(pictures, ask)
         self.num_tracked = 0  # frames, both directions counted
         self._memo: dict[Span, tuple[tuple[int, ...], dict[int, FrameBox]]] = {}
 
@@ -42,9 +45,13 @@ class SequenceTracks:
         self._memo = {span: self._memo[span] for span in stretches if span in self._memo}
         found: dict[int, FrameBox] = {}
         for span in stretches:
-            stamp = (version, *(len(self._tracks.get(need.start).boxes) for need in needs(span, marks)))
+            stamp = (
+                version,
+                self._second.num_done,
+                *(len(self._tracks.get(need.start).boxes) for need in needs(span, marks)),
+            )
             if span not in self._memo or self._memo[span][0] != stamp:
-                self._memo[span] = (stamp, span_cells(span, marks, self._find, self._size))
+                self._memo[span] = (stamp, span_cells(span, marks, self._find, self._size, self._second.sureness))
             found.update(self._memo[span][1])
         return [found[frame] for frame in range(self._num_frames)]
 
@@ -61,6 +68,21 @@ class SequenceTracks:
         for _ in range(job.num_frames):
             self._tracks.grow(job.track)
             self.num_tracked += 1
+
+    @property
+    def num_looked(self) -> int:
+        """How many boxes a model was asked about."""
+        return self._second.num_done
+
+    def next_look(self, marks: Mapping[int, Mark], version: int, focus: int) -> Callable[[], None] | None:
+        """Return the asking of a model about the next boxes, None if nothing is left to ask."""
+        boxes = self._second.to_look_at(self.cells(marks, version), focus, LOOKS_PER_JOB)
+
+        def look() -> None:
+            for frame, box in boxes:
+                self._second.look(frame, box)
+
+        return look if boxes else None
 
     def left_to_track(self, marks: Mapping[int, Mark]) -> int:
         """Return how many frames are still to be tracked, both directions counted."""

@@ -13,6 +13,7 @@ from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
     from handdata.annotate.pictures import Pictures
+    from handdata.annotate.second_look import AskSureness
     from handdata.annotate.server import Others
     from handdata.annotate.session import Session
     from handdata.annotate.tracker import TrackerSettings
@@ -47,6 +48,7 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
     show_default=True,
     help="Tracker to follow the hand.",
 )
+@click.option("--no-model", is_flag=True, help="Ask no model for a second opinion on the boxes.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8766, show_default=True, help="Port; 0 takes a free one."
@@ -66,6 +68,7 @@ def annotate_bbox_command(
     import_path: Path | None,
     export_kind: str | None,
     tracker: str,
+    no_model: bool,
     host: str,
     port: int,
     as_json: bool,
@@ -90,7 +93,8 @@ def annotate_bbox_command(
         rows = _headless(pictures, path, init, keyframes, import_path, tracker)
         _report(rows, path, tips, as_json)
     else:
-        _serve(pictures, tips, path, import_path, tracker, (host, port), others)
+        ask = None if no_model else _second_opinion()
+        _serve(pictures, tips, path, import_path, tracker, (host, port), others, ask)
 
 
 def _open(
@@ -170,6 +174,7 @@ def _serve(
     kind: str,
     address: tuple[str, int],
     others: "Others | None",
+    ask: "AskSureness | None",
 ) -> None:
     from handdata.annotate.page_state import BoxPlace
     from handdata.annotate.session import Session
@@ -180,7 +185,7 @@ def _serve(
         from handdata.serving.local import listen
     sock = listen(*address)
     with sock:
-        session = Session(pictures, path, _settings(kind), tips)
+        session = Session(pictures, path, _settings(kind), tips, ask)
         try:
             if import_path is not None:
                 _import(session, import_path)
@@ -197,6 +202,12 @@ def _import(session: "Session", path: Path) -> None:
         raise MissingError(path, expected="a file of boxes", got="no such file", fix="Check the path.")
     text = read_text(path, Wanted(what="a file of boxes"))
     session.import_rows(import_text(guess_format(path.name), text, str(path), session.pictures), str(path))
+
+
+def _second_opinion() -> "AskSureness":
+    from handdata.annotate.second_look import ask_compact
+
+    return ask_compact()
 
 
 def _settings(kind: str) -> "TrackerSettings":
