@@ -10,6 +10,7 @@ OWN_WAYS = {
     "browse/static.py": "the page's own files",
     "conversion/plan.py": "the hash of a file",
     "exchange/record.py": "the kernel's number of this start of the machine",
+    "files/simple_yaml.py": "one text in quotes, of a file that has been read",
     "files/text.py": "the one",
     "report/page.py": "the page's own template",
     "report/published.py": "the package's own table",

@@ -105,8 +105,8 @@ def test_the_kind_of_the_error_is_the_callers():
     ("text", "told"),
     [
         (
-            '{"a":\n1,}',
-            "t:2: expected JSON, got Expecting property name enclosed in double quotes at column 3. Save it again.",
+            '{"a":\n1, 2}',
+            "t:2: expected JSON, got Expecting property name enclosed in double quotes at column 4. Save it again.",
         ),
         ("", "t:1: expected JSON, got Expecting value at column 1. Save it again."),
         ('{"a": [1,\n2', "t:2: expected JSON, got an end too early at column 2. Save it again."),
