@@ -105,7 +105,8 @@ def chosen(names: str | None) -> list[Scene]:
     known = {scene.name.replace(",", ""): scene for scene in SCENES}
     if not names:
         return list(SCENES)
-    return [known[name] for name in names.split(",")]
+    pages_too = {page.scene.name.replace(",", "") for page in PAGES}
+    return [known[name] for name in names.split(",") if name not in pages_too]
 
 
 def read_arguments() -> argparse.Namespace:

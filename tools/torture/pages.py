@@ -151,7 +151,7 @@ PAGES = (
 def pages(base: Path, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
     """Edit each page under each fault."""
     for page in PAGES:
-        if options.commands and page.scene.name.partition(",")[0] not in options.commands.split(","):
+        if options.commands and page.scene.name.replace(",", "") not in options.commands.split(","):
             continue
         make_inputs(page.scene, base / "inputs", run_whole(base))
         sessions = Sessions(page, base)
