@@ -99,16 +99,14 @@ class Derivation:
         """(F, 21) bool: on a surface that the camera sees."""
         return self._hands.seen
 
-    def say(self, said: Said) -> list[int]:
-        """Take over what a person said of all frames; return the frames whose hands count no more."""
+    def say(self, said: Said) -> None:
+        """Take over what a person said of all frames; if it is something else, all begins anew."""
         usable = {frame: clicks for frame, clicks in said.items() if np.isfinite(self._survey.centres[frame]).all()}
         if _same(usable, self._said):
-            return []
-        gone = np.flatnonzero(np.isfinite(self._hands.xyz[:, 0, 0])).tolist()
+            return
         self._said, self._lifted, self.whole = dict(sorted(usable.items())), False, False
         self._round += 1
         self._hands = begin_hands(len(self._recording), {})
-        return [int(frame) for frame in gone]
 
     @property
     def left(self) -> int:
@@ -122,13 +120,14 @@ class Derivation:
         """Return what to do next; None if nothing is left."""
         if not self.left:
             return None
+        of, said, hands = self._round, self._said, self._hands  # of now: more may be said before the step is done
         if not self._lifted:
-            return self._lift
-        pair = next_frame(self._sequence, self._hands)
-        return self._optimise if pair is None else lambda: self._propagate(*pair)
+            return lambda: self._lift(of, said)
+        pair = next_frame(self._sequence, hands)
+        return (lambda: self._optimise(of, said, hands)) if pair is None else lambda: self._propagate(of, hands, *pair)
 
-    def _lift(self) -> Callable[[], list[int]]:
-        frames, clicks, of = list(self._said), joined(list(self._said.values())), self._round
+    def _lift(self, of: int, said: Said) -> Callable[[], list[int]]:
+        frames, clicks = list(said), joined(list(said.values()))
         xyz, bones = lift(clicks, [self._recording.depth(frame) for frame in frames], self._recording.K)
 
         def take() -> list[int]:
@@ -141,14 +140,13 @@ class Derivation:
 
         return take
 
-    def _propagate(self, frame: int, source: int) -> Callable[[], list[int]]:
-        of, hands = self._round, self._hands
+    def _propagate(self, of: int, hands: CarriedHands, frame: int, source: int) -> Callable[[], list[int]]:
         propagate(self._sequence, hands, frame, source)
         return lambda: [frame] if of == self._round else []
 
-    def _optimise(self) -> Callable[[], list[int]]:
-        of, hands, clicks = self._round, self._hands, joined(list(self._said.values()))
-        xyz = optimise(self._sequence, hands, list(self._said), clicks)
+    def _optimise(self, of: int, said: Said, hands: CarriedHands) -> Callable[[], list[int]]:
+        clicks = joined(list(said.values()))
+        xyz = optimise(self._sequence, hands, list(said), clicks, is_wanted=lambda: of == self._round)
 
         def take() -> list[int]:
             if of != self._round:

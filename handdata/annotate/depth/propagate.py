@@ -7,7 +7,6 @@ Source:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,8 +186,13 @@ def _on_surface(xyz: Floats, depth: NDArray[np.float64], K: Floats) -> NDArray[n
 
 
 def optimise(
-    sequence: DepthSequence, hands: CarriedHands, frames: Sequence[int], clicks: Clicks, rounds: int = ROUNDS
-) -> Floats:  # fmt: skip
+    sequence: DepthSequence,
+    hands: CarriedHands,
+    frames: Sequence[int],
+    clicks: Clicks,
+    rounds: int = ROUNDS,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> Floats:
     """Return the points of all frames that agree best with one another, (F, 21, 3) mm.
 
     Points move from frame to frame as the flow of depth says, and with the hand as a whole where it says nothing; they
@@ -200,16 +204,23 @@ def optimise(
         frames: the references, in the order of the clicks.
         clicks: of the references.
         rounds: of following the flow from where the sequence as a whole has put the points.
+        is_wanted: asked before each frame; if not, it ends early, and what it returns is of no use.
     """
     there, xyz = np.flatnonzero(hands.root >= 0), hands.xyz.copy()
     row = {int(frame): i for i, frame in enumerate(frames)}
     for _ in range(rounds):
-        parts = [
-            _clicked(sequence, xyz[f], f, clicks, row[f]) if f in row else _anchored(sequence, hands, xyz, f)
-            for f in map(int, there)
-        ]
-        moves, sds = zip(*(_move(sequence, hands, xyz, a, b) for a, b in pairwise(map(int, there))), strict=True)
-        xyz[there] = minimise(xyz[there], in_a_row(parts, np.stack(moves), np.stack(sds)))[0]
+        parts: list[Known] = []
+        moves, sds = np.zeros((len(there) - 1, NUM_KEYPOINTS, 3)), np.ones((len(there) - 1, NUM_KEYPOINTS))
+        for i, f in enumerate(map(int, there)):
+            if not is_wanted():
+                return xyz
+            is_clicked = f in row
+            parts.append(
+                _clicked(sequence, xyz[f], f, clicks, row[f]) if is_clicked else _anchored(sequence, hands, xyz, f)
+            )
+            if i:
+                moves[i - 1], sds[i - 1] = _move(sequence, hands, xyz, int(there[i - 1]), f)
+        xyz[there] = minimise(xyz[there], in_a_row(parts, moves, sds))[0]
     return xyz
 
 

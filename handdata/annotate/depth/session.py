@@ -49,6 +49,7 @@ class DepthSession(PointSession):
     def __init__(self, pictures: DepthPictures, path: Path, survey: Survey) -> None:
         self.recording, self.survey = pictures.recording, survey
         self.derivation = Derivation(pictures.recording, survey)
+        self._proposed: set[int] = set()
         super().__init__(pictures, path, linked=False)
 
     def _begin(self) -> None:
@@ -60,9 +61,13 @@ class DepthSession(PointSession):
         self._hear()
 
     def _hear(self) -> None:
-        """Tell the derivation what is said now."""
-        for frame in self.derivation.say(clicks_of(self._history.marks)):
-            self._hands.take_back(frame, HAND)
+        """Tell the derivation what is said now; proposals stay until better ones come, or nothing is said any more."""
+        said = clicks_of(self._history.marks)
+        self.derivation.say(said)
+        if not said:
+            for frame in sorted(self._proposed):
+                self._hands.take_back(frame, HAND)
+            self._proposed.clear()
 
     # ---- edits
 
@@ -159,6 +164,7 @@ class DepthSession(PointSession):
         box = np.concatenate([uv.min(0), uv.max(0)])
         found = Found(uv, np.where(seen, SEEN_SD, HIDDEN_SD) * size, self.recording.side, box, pose, 1.0)
 
+        self._proposed.add(frame)
         cell = self._hands.propose(frame, HAND, found, ~seen, nearer_ends(xyz, seen))
         if cell is not None:
             self._hands.fits[frame, HAND] = FittedHand(cell.uv.copy(), uv, pose)

@@ -265,3 +265,33 @@ def test_dexter1_with_a_calibration_labels_its_colour_cameras(
 def test_other_sequences_are_refused(native_tree: Callable[[str], Path], dataset: str, sequence: str) -> None:
     with pytest.raises(ConfigError, match="annotate-depth: expected a sequence"):
         open_recording(dataset, sequence, native_tree("dexter"))
+
+
+def test_proposals_stay_while_better_ones_are_derived_and_work_that_is_overtaken_counts_for_nothing(
+    session: DepthSession,
+) -> None:
+    first, second, third = session.survey.references
+    click_frame(session, first)
+    work_through(session)
+    before = session.cell(third).hands[0].uv
+
+    click_frame(session, second)
+
+    assert np.array_equal(session.cell(third).hands[0].uv, before)
+    step = session.derivation.next_step()
+    session.release(second, second)
+    assert step()() == []
+    work_through(session)
+    assert np.allclose(session.cell(third).hands[0].uv, before)
+
+
+def test_a_frame_carried_after_its_reference_was_taken_back_changes_nothing(session: DepthSession) -> None:
+    first = session.survey.references[0]
+    click_frame(session, first)
+    session.work()  # lifts
+    step = session.derivation.next_step()
+    session.release(first, first)
+
+    assert step()() == []
+    assert np.isnan(session.derivation.xyz).all()
+    assert session.derivation.next_step() is None
