@@ -147,7 +147,7 @@ class DepthSession(PointSession):
             step = self.derivation.next_step()
             if step is None:
                 waits = self._hands.waiting > 0
-                self._hands.shown(focus, 0.03)
+                self._hands.estimate_more(focus, 0.03)
                 return waits
         finish = step()
         with self._mutex:

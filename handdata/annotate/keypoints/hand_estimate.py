@@ -10,7 +10,7 @@ from handdata.annotate.keypoints.cells import PLACES, HandCell, has_place
 from handdata.annotate.keypoints.estimate import LEAST_SD, Guess, averaged, mended, moved_along, straight
 from handdata.annotate.keypoints.flow import FlowTrack
 from handdata.annotate.keypoints.lines import NEVER, HandLine
-from handdata.annotate.keypoints.marks import STATES, PointSource, PointState
+from handdata.annotate.keypoints.marks import STATES, HandMark, PointSource, PointState
 from handdata.annotate.keypoints.template import in_box, onto
 from handdata.exchange.plain import lies_in
 from handdata.skeleton import NUM_KEYPOINTS
@@ -143,6 +143,15 @@ def hand_size(line: HandLine, frame: int) -> float:
         return max(float((known.max(0) - known.min(0)).max()), LEAST_SIZE)
     box = line.boxes.get(frame)
     return max(box[2] - box[0], box[3] - box[1], LEAST_SIZE) if box else 100.0
+
+
+def mark_extent(hand: HandMark | None) -> float:
+    """Return the side of the square round a hand's points, px."""
+    places = [(point.u, point.v) for point in (hand.points if hand else ()) if point is not None and point.is_placed]
+    if len(places) < 2:
+        return LEAST_SIZE
+    uv = np.array(places)
+    return max(float((uv.max(0) - uv.min(0)).max()), LEAST_SIZE)
 
 
 def _filled(

@@ -13,9 +13,9 @@ from handdata.annotate.keypoints.cells import FrameCell, HandCell, box_of
 from handdata.annotate.keypoints.fitted import FittedHand, fit_hand, no_fit
 from handdata.annotate.keypoints.flow import Flow, FlowTrack
 from handdata.annotate.keypoints.found import Finder, Found, square_shown
-from handdata.annotate.keypoints.hand_estimate import LEAST_SIZE, estimate_hand, hand_size
+from handdata.annotate.keypoints.hand_estimate import estimate_hand, hand_size, mark_extent
 from handdata.annotate.keypoints.lines import HandLine, line_marks
-from handdata.annotate.keypoints.marks import MOST_HANDS, FrameMark, HandMark, PointPatch
+from handdata.annotate.keypoints.marks import MOST_HANDS, FrameMark, PointPatch
 from handdata.annotate.keypoints.paths import HandPaths
 from handdata.annotate.keypoints.tracks import PointTracks
 from handdata.annotate.pictures import Pictures
@@ -95,7 +95,7 @@ class SequenceHands:
             reach |= set(line.reach(frame, FAR))
         for frame in frames:
             hand, accepted = line_marks(self._marks.get(frame), number)
-            line.take(frame, hand, accepted=accepted, imported_sd=IMPORTED_SD * _extent(hand))
+            line.take(frame, hand, accepted=accepted, imported_sd=IMPORTED_SD * mark_extent(hand))
             found = self.found.get((frame, number))
             if found is not None:
                 line.find(frame, found.uv, found.sd, found.side)
@@ -155,16 +155,27 @@ class SequenceHands:
         """Return every frame as it was estimated last: those edited as they stand, others anew for so long.
 
         An edit changes the estimates of hundreds of frames, each of which takes a millisecond: a person who waits for
-        the answer sees those nearest to `focus` first.
+        the answer sees those nearest to `focus` first. Stretches that must be worked out are left to `estimate_more`.
         """
         until = time.monotonic() + seconds
         for frame in sorted(self._edited):
             self.cell(frame)
         for frame in sorted(self._dirty, key=lambda frame: abs(frame - focus)):
-            self.cell(frame)
+            if frame == focus or self._is_worked_out(frame):
+                self.cell(frame)
             if time.monotonic() > until:
                 break
         return list(self._cells)
+
+    def estimate_more(self, focus: int, seconds: float) -> None:
+        """Estimate frames anew for so long, at least one, nearest to `focus` first."""
+        if self._dirty:
+            self.cell(min(self._dirty, key=lambda frame: abs(frame - focus)))
+        self.shown(focus, seconds)
+
+    def _is_worked_out(self, frame: int) -> bool:
+        """Say whether the smoothed paths of a frame's hands are known."""
+        return not self.linked or all(self._paths.has(number, line, frame) for number, line in self.lines.items())
 
     def free_number(self, frame: int) -> int | None:
         """Return the number of a hand that is not in a frame, the lowest; None if there are too many."""
@@ -384,12 +395,3 @@ class SequenceHands:
     def _lacks_fit(self, frame: int, hand: HandCell) -> bool:
         fit = self.fits.get((frame, hand.number))
         return (frame, hand.number) in self.found and (fit is None or not fit.suits(hand.uv))
-
-
-def _extent(hand: HandMark | None) -> float:
-    """Return the side of the square round a hand's points, px."""
-    places = [(point.u, point.v) for point in (hand.points if hand else ()) if point is not None and point.is_placed]
-    if len(places) < 2:
-        return LEAST_SIZE
-    uv = np.array(places)
-    return max(float((uv.max(0) - uv.min(0)).max()), LEAST_SIZE)

@@ -53,16 +53,24 @@ class HandPaths:
 
     def at(self, number: int, line: HandLine, frame: int, tracks: PointTracks) -> tuple[Floats, Floats, range]:
         """Return (21, 2) px, (21,) px of a hand in a frame, and the other frames that were worked out anew for it."""
-        for stretch in self._stretches.get(number, []):
-            if (
-                stretch.first <= frame <= stretch.last
-                and stretch.found[frame - stretch.seen.start] == _found(line)[frame]
-            ):
-                return *stretch.at(frame), range(0)
+        known = self._known(number, line, frame)
+        if known is not None:
+            return *known.at(frame), range(0)
         fresh = _worked_out(number, line, frame, tracks)
         kept = [one for one in self._stretches.get(number, []) if one.last < fresh.first or one.first > fresh.last]
         self._stretches[number] = [*kept, fresh]
         return *fresh.at(frame), range(fresh.first, fresh.last + 1)
+
+    def has(self, number: int, line: HandLine, frame: int) -> bool:
+        """Say whether a frame of a hand is worked out, or all fixed."""
+        return bool(line.fixed[frame].all()) or self._known(number, line, frame) is not None
+
+    def _known(self, number: int, line: HandLine, frame: int) -> SmoothedStretch | None:
+        found = bool(np.isfinite(line.found_sd[frame]).any())
+        for stretch in self._stretches.get(number, []):
+            if stretch.first <= frame <= stretch.last and bool(stretch.found[frame - stretch.seen.start]) == found:
+                return stretch
+        return None
 
     def forget(self, number: int, frames: set[int]) -> None:
         """Drop what was worked out from one of these frames, or reaches into them."""

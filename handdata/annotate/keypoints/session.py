@@ -292,7 +292,7 @@ class PointSession(EditedSequence[FrameMark]):
         with self._mutex:
             job = self._hands.next_job(focus)
             if job is None and self._hands.waiting:
-                self._hands.shown(focus, ANSWER_S)
+                self._hands.estimate_more(focus, ANSWER_S)
                 return True
             job = job or self._hands.next_fit(focus)
         if job is None:
