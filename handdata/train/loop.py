@@ -22,6 +22,7 @@ from handdata.model.config import BEST, LAST
 from handdata.model.device import autocast
 from handdata.model.families.family import Family
 from handdata.model.losses import Ratio
+from handdata.model.released import records_behind
 from handdata.progress import meter, say
 from handdata.train.augment.prepare import Inputs
 from handdata.train.augment.views import Views, make_views
@@ -146,7 +147,8 @@ def begin(
 ) -> None:
     """Write and say what is known before the first step."""
     held = val_set.datasets if val_set else []
-    run.start(job.config, train_set.datasets, held, environment(device), job.init_from)
+    before = [] if job.init_from is None else records_behind(job.init_from)
+    run.start(job.config, train_set.datasets, held, environment(device), before)
     run.cut_log(state.position.epoch)
     start = job.config.start
     if start.encoder != "trained" and not (start.weights or job.init_from or job.resume):

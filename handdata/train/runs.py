@@ -23,7 +23,6 @@ from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.files.whole import sync_folder, write_bytes, write_error, write_text
 from handdata.model.config import LAST
-from handdata.model.released import records_behind
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
@@ -58,7 +57,7 @@ class RunFolder:
         train: Sequence[Dataset],
         val: Sequence[Dataset],
         environment: Mapping[str, Any],
-        start: Path | None = None,
+        before: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Make the folder, or tidy it, and write what is known before the first step.
 
@@ -67,17 +66,14 @@ class RunFolder:
             train: what is trained on.
             val: what is validated on.
             environment: versions, device, command.
-            start: run or checkpoint whose weights it starts from: what these have seen is recorded too.
+            before: what the weights that it starts from have seen (`released.records_behind`).
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         settle(self.checkpoints)
         _write(self.path / "config.json", config.to_dict())
         _write(self.path / "environment.json", environment)
         trained = [trained_facts(dataset, config.data.val_sequences) for dataset in train]
-        before = [
-            *([] if start is None else records_behind(start)),
-            *records_of(self.path),
-        ]  # its own where it goes on, perhaps on other shards
+        before = [*before, *records_of(self.path)]  # its own where it goes on, perhaps on other shards
         facts = {
             "datasets": [shard_facts(dataset) for dataset in (*train, *val)],
             "trained": trained,

@@ -12,6 +12,7 @@ from handdata.cli import group
 from handdata.errors import MissingError
 from handdata.evaluation.results import read_results
 from handdata.evaluation.seen import Seen, read_seen
+from handdata.model.released import records_behind
 from handdata.shards.dataset import open_dataset
 from handdata.train.chain import chain_of
 from handdata.train.config import load_config, recipe_names
@@ -71,7 +72,7 @@ def started(run, config, folders, start=None):
     """Record what a training of a recipe sees, as it does before its first step; return its sample ids."""
     train_set, val_set = open_sources(folders, config)
     held = val_set.datasets if val_set else []
-    RunFolder(run).start(config, train_set.datasets, held, {}, start)
+    RunFolder(run).start(config, train_set.datasets, held, {}, [] if start is None else records_behind(start))
     return ids(train_set.datasets)
 
 
