@@ -1,6 +1,7 @@
 """A trained model, ready for pictures: loaded once, called with an array, a path, or a list of either."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -177,11 +178,7 @@ class Model:
         places = [str(p) if isinstance(p, str | Path) else f"image {i}" for i, p in enumerate(pictures)]
         asked = [square_of_box(box, image, at) for box, image, at in zip(boxes, images, places, strict=True)]
         squares = [scale_about_center(square, 1 / self.trained.model.zoom) for square in asked]
-        sides = self._settled(images, squares, sides)
-        shown = np.stack(
-            [_shown(image, square, side, self.size) for image, square, side in zip(images, squares, sides, strict=True)]
-        )
-        reading = self._read(shown, rule or self.read_outs[0])
+        sides, reading = self._answer(images, squares, sides, rule or self.read_outs[0])
         uv, xyz, peaks = (
             values.double().cpu().numpy() for values in (reading.uv_BK2, reading.xyz_BK3, reading.confidence_BK)
         )
@@ -205,27 +202,34 @@ class Model:
             for i in range(len(images))
         ]
 
-    def _settled(
-        self, images: Sequence[NDArray[np.uint8]], squares: Sequence[NDArray[np.float64]], sides: Sequence[str]
-    ) -> list[str]:
-        """Return the sides, "auto" settled by showing the hand both ways round: it is seen as a left one in the better.
+    def _answer(
+        self, images: Sequence[NDArray[np.uint8]], squares: Sequence[NDArray[np.float64]], sides: Sequence[str],
+        rule: str,
+    ) -> tuple[list[str], Reading]:  # fmt: skip
+        """Return the side and the reading of each hand, shown as a left one; "auto" is settled by the better way round.
 
         Raises:
             ValueError: the model does not tell sides apart.
         """
+
+        def read(ways: Sequence[str]) -> Reading:
+            shown = zip(images, squares, ways, strict=True)
+            return self._read(np.stack([_shown(image, square, way, self.size) for image, square, way in shown]), rule)
+
         if AUTO not in sides:
-            return list(sides)
+            return list(sides), read(sides)
+        readings = [read([way] * len(images)) for way in HAND_SIDES]
         rights = []
-        for way in HAND_SIDES:
-            crops = [_shown(image, square, way, self.size) for image, square in zip(images, squares, strict=True)]
-            right = self._read(np.stack(crops), self.read_outs[0]).right_B
-            if right is None:
+        for reading in readings:
+            if reading.right_B is None:
                 raise ValueError(
                     f"side must be left or right: a {self.trained.model.kind} model does not tell them apart"
                 )
-            rights.append(right.cpu().numpy())
-        settled = [HAND_SIDES[int(mirrored < plain)] for plain, mirrored in zip(*rights, strict=True)]
-        return [own if side == AUTO else side for side, own in zip(sides, settled, strict=True)]
+            rights.append(reading.right_B)
+        way = (rights[1] < rights[0]).long()  # mirrored it looks less like a right hand: it is one
+        for row, side in enumerate(sides):
+            way[row] = way[row] if side == AUTO else HAND_SIDES.index(side)
+        return [HAND_SIDES[number] for number in way.tolist()], _of_each(readings, way)
 
     @torch.no_grad()
     def _read(self, shown_BHW3: NDArray[np.uint8], rule: str) -> Reading:
@@ -263,6 +267,16 @@ class Model:
             xyz = xyz @ turn
         posed: NDArray[np.float64] = mirror_points(xyz) if side == "right" else xyz
         return posed
+
+
+def _of_each(readings: Sequence[Reading], which_B: Tensor) -> Reading:
+    """Return for each hand what one of the readings says of it."""
+    rows = torch.arange(len(which_B), device=which_B.device)
+    chosen: dict[str, Any] = {}
+    for one in fields(Reading):
+        values = [getattr(reading, one.name) for reading in readings]
+        chosen[one.name] = None if values[0] is None else torch.stack(values)[which_B, rows]
+    return Reading(**chosen)
 
 
 def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArray[np.float64]:
