@@ -21,7 +21,7 @@ from typing import Any
 from endings import ends_of_alike
 from runs import FAULTS, armed, digest, end_of, fork, run_whole
 from scenes import Scene, make_inputs
-from trials import INTERRUPTED, LEFT, Faults, cpu_s, note
+from trials import INTERRUPTED, Faults, cpu_s, differences, note
 
 PATIENCE_S = 60
 Said = Any  # what a page holds of a person's words
@@ -311,13 +311,7 @@ class Sessions:
 
     def differences(self) -> str:
         """Return what differs from a session that nothing happened to."""
-        found = digest(self.work)
-        left = [name for name in found if name not in self.before and any(part in name for part in LEFT)]
-        if left:
-            return f"left: {left[0]}"
-        other = [name for name, value in self.whole.items() if found.get(name) != value]
-        more = [name for name in found if name not in self.whole and name not in self.varying]
-        return f"differs: {', '.join([*other, *more][:3])}" if other or more else ""
+        return differences(digest(self.work), self.before, self.whole, self.varying)
 
     def row(self, what: str, tried: int, faults: Faults) -> dict[str, object]:
         """Return the figures of one kind of trial."""

@@ -2,10 +2,10 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runs import PATIENCE_S, code_within, digest, end_and_cpu, end_of, fork, import_as, orphans
+from runs import PATIENCE_S, Digest, code_within, digest, end_and_cpu, end_of, fork, import_as, orphans
 from scenes import Scene
 
 LEFT = ("partial", ".old", ".tmp")  # in names of files that nobody should find afterwards
@@ -115,13 +115,7 @@ class Trials:
 
     def differences(self) -> str:
         """Return what differs from an unharmed run, "" if nothing does."""
-        found = digest(self.work)
-        left = [name for name in found if name not in self.before and any(part in name for part in LEFT)]
-        if left:
-            return f"left: {left[0]}"
-        other = [name for name, value in self.whole.items() if found.get(name) != value]
-        more = [name for name in found if name not in self.whole and name not in self.varying]
-        return f"differs: {', '.join([*other, *more][:3])}" if other or more else ""
+        return differences(digest(self.work), self.before, self.whole, self.varying)
 
     def row(self, what: str, tried: int, hit: int, faults: Faults) -> dict[str, object]:
         """Return the figures of one kind of trial."""
@@ -143,3 +137,20 @@ def note(faults: Faults, fault: str, where: str) -> None:
         kind = fault.partition(": ")[0]
         count, example = faults.get(kind, (0, f"{where}: {fault}"))
         faults[kind] = count + 1, example
+
+
+def differences(found: Digest, before: Digest, whole: Digest, varying: Sequence[str]) -> str:
+    """Return what differs between a folder and that of an unharmed run, "" if nothing does.
+
+    Args:
+        found: the folder now.
+        before: what was there before the command.
+        whole: what an unharmed run leaves, but for `varying`.
+        varying: names of files that differ between two unharmed runs.
+    """
+    left = [name for name in found if name not in before and any(part in name for part in LEFT)]
+    if left:
+        return f"left: {left[0]}"
+    other = [name for name, value in whole.items() if found.get(name) != value]
+    more = [name for name in found if name not in whole and name not in varying]
+    return f"differs: {', '.join([*other, *more][:3])}" if other or more else ""
