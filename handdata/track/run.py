@@ -13,10 +13,10 @@ from handdata.evaluation.absolute import Size
 from handdata.files.whole import whole
 from handdata.model.model import Model
 from handdata.model.place import Lens
-from handdata.pictures.crops import scale_about_center
 from handdata.pictures.overlay import draw_box, draw_skeleton
 from handdata.progress import Meter
 from handdata.shards.hand import Hand
+from handdata.track.around import look_around
 from handdata.track.fitting import HandPlacer
 from handdata.track.tables import Placed, TableKind, TableWriter, columns, line_of, row_of, table_bytes
 from handdata.track.tracker import Follow, Pose, TrackedHand
@@ -65,8 +65,7 @@ def pose_of(model: Model, lens: Lens | None = None) -> Pose:
 
     def pose(image: NDArray[np.uint8], boxes: Sequence[NDArray[np.float64]], sides: Sequence[str]) -> list[Hand]:
         K = None if lens is None else lens.intrinsics(image.shape[1], image.shape[0])
-        hands = model([image] * len(boxes), [scale_about_center(box, room) for box in boxes], list(sides), K=K)
-        return [replace(hand, crop_box=scale_about_center(hand.crop_box, 1 / room)) for hand in hands]
+        return look_around(model, [image] * len(boxes), boxes, list(sides), room, K=K)
 
     return pose
 

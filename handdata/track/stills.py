@@ -13,6 +13,7 @@ from handdata.model.spots import Spot
 from handdata.pictures.crops import scale_about_center
 from handdata.pictures.decode import read_image
 from handdata.shards.hand import Hand
+from handdata.track.around import grown, look_around
 from handdata.track.tracker import confidence_of
 
 ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
@@ -67,10 +68,6 @@ def boxes_of_spots(spots: Sequence[Spot], most_hands: int) -> list[NDArray[np.fl
     return [scale_about_center(spot.box_xyxy, ROOM) for spot in spots[:most_hands]]
 
 
-def _grown(box: Any, factor: float) -> Any:
-    return None if box is None else scale_about_center(np.asarray(box, float), factor)
-
-
 def _answered(
     waiting: Sequence[tuple[Path, NDArray[np.uint8], Sequence[Any]]],
     model: Model,
@@ -85,18 +82,15 @@ def _answered(
     if wider is None:
         hands = model(images, asked, side, K=cameras, read_out=read_out)
     else:
-        zoom = model.trained.model.zoom  # a model that looks closer is to see all of a detector's box
-        looks = [
-            model(images, [_grown(box, factor) for box in asked], side, K=cameras, read_out=read_out)
-            for factor in (zoom, zoom * wider)
-        ]
-        best = [max(both, key=confidence_of) for both in zip(*looks, strict=True)]
+        room = model.trained.model.zoom
+        near, wide = (
+            look_around(model, images, boxes, side, room, K=cameras, read_out=read_out)
+            for boxes in (asked, [grown(box, wider) for box in asked])
+        )
         # the box that was asked for stays with the hand, as that says who pointed at it
         hands = [
-            hand if box is None
-            else replace(hand, box=np.asarray(box, float), crop_box=scale_about_center(hand.crop_box, 1 / zoom))
-            for hand, box in zip(best, asked, strict=True)
-        ]  # fmt: skip
+            max(one, replace(other, box=one.box), key=confidence_of) for one, other in zip(near, wide, strict=True)
+        ]
     begin = 0
     for path, image, boxes in waiting:
         own = hands[begin : begin + len(boxes)]
