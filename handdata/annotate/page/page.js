@@ -18,7 +18,7 @@ const SEEN_MS = 400; // frames stepped past within this time are one edit
 const BUSY_MS = 200, IDLE_MS = 2000; // between looks at what the tracker has done
 
 const state = { index: 0, direction: 1, frames: [], left: 0, undo: false, redo: false };
-const play = { on: false, from: 0, due: 0, sent: 0 };
+const play = { on: false, from: 0, began: 0, times: [], due: 0, sent: 0 }; // times: when each frame from `began` on came into view
 const nudge = { frame: -1, box: null, timer: 0 };
 const seen = { frames: [], timer: 0 }; // stepped past, not yet sent
 let speed = 25; // frames per second
@@ -122,21 +122,22 @@ function flushSeen() {
 function start() {
   if (play.on || state.index >= sequence.names.length - 1) return;
   flushNudge();
-  Object.assign(play, { on: true, from: state.index, began: state.index, due: performance.now() + 1000 / speed, sent: performance.now() });
+  const now = performance.now();
+  Object.assign(play, { on: true, from: state.index, began: state.index, times: [now], due: now + 1000 / speed, sent: now });
   $("play").textContent = "Stop";
   hint();
   requestAnimationFrame(step);
 }
 
-// Frames that passed while the person's hand was on its way to the key.
-const reaction = () => Math.round((REACTION_MS / 1000) * speed);
+// The frame that was in view when the person decided to do what comes now: the later ones passed while the hand was on its way.
+const decidedOn = (now) => play.began + Math.max(0, play.times.findLastIndex((time) => time <= now - REACTION_MS));
 
 // Stop; `back`: go back to what the person saw when deciding to. What comes after it does not count as watched.
-function stop(back = true) {
+function stop(back = true, now = performance.now()) {
   if (!play.on) return;
   play.on = false;
   $("play").textContent = "Play";
-  const at = back ? Math.max(play.began, state.index - reaction()) : state.index;
+  const at = back ? decidedOn(now) : state.index;
   sendWatched(back ? at - 1 : state.index);
   if (at !== state.index) go(at, "play");
   hint();
@@ -149,9 +150,10 @@ function step(now) {
   if (now >= play.due && pictures.has(next) && !waiting) {
     play.due = Math.max(play.due + 1000 / speed, now);
     go(next, "play");
+    play.times.push(performance.now());
     if (next === last || (!coming.box && coming.source === "lost" && coming.settled)) return stop(false);
   }
-  if (now - play.sent > WATCH_MS) sendWatched(state.index - 1 - reaction());
+  if (now - play.sent > WATCH_MS) sendWatched(decidedOn(performance.now()) - 1);
   requestAnimationFrame(step);
 }
 
@@ -290,7 +292,7 @@ function key(event) {
   const name = event.key.toLowerCase(), was = play.on;
   if (["enter", " "].includes(name) && event.target.matches("button:focus-visible, label:focus-visible")) return; // presses it
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name))) return;
-  if (was && !["[", "]"].includes(name)) stop(); // any key stops
+  if (was && !["[", "]"].includes(name)) stop(true, event.timeStamp); // any key stops
   if (!KEYS[name]) return;
   event.preventDefault();
   if (was && name === " ") return;
