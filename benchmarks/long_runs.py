@@ -1,7 +1,7 @@
 """Long runs: memory, open handles and CPU time per item over a training, a conversion and a video, with their slopes.
 
     python benchmarks/long_runs.py                                    # a quarter of an hour to hours, by the machine
-    python benchmarks/long_runs.py --only predict --minutes 60
+    python benchmarks/long_runs.py --only predict --minutes 60 --pictures 90000   # a smaller film
 
 Each is the command itself in a process of its own, looked at from outside every few seconds: `train` of a tiny network
 (checkpoint, log and validation every 100 steps), `convert` of the stand-in of convert.py --growth, whose every sample
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000, help="of training")
     parser.add_argument("--samples", type=int, default=1_000_000, help="to convert")
     parser.add_argument("--minutes", type=float, default=20.0, help="of predict")
+    parser.add_argument("--pictures", type=int, help="of the film [default: what a fast machine needs for --minutes]")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks")
     parser.add_argument("--convert-here", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -117,7 +118,7 @@ def convert_stand_in(scratch: Path, size: int) -> None:
 
 def predict(options: argparse.Namespace) -> list[Moment]:
     film = options.scratch / "long.mp4"
-    write_film(film, round(60 * options.minutes * FASTEST_FPS))
+    write_film(film, options.pictures or round(60 * options.minutes * FASTEST_FPS))
     words = ["-m", "handdata", "predict", str(film), "--out", str(options.scratch / "long-hands"), "--device", "cpu"]
     return watched(words, last_count, options, limit_s=60 * options.minutes)
 

@@ -137,19 +137,20 @@ def _key_colour(root: Path, pictures: Sequence[str], manifest: Manifest, options
         DataError: most is further off than --key-tolerance allows: no background would be found.
     """
     key = np.array(manifest.extra["key_color"], np.int16)
-    looked = exact = near = 0
-    off: list[NDArray[np.int16]] = []
+    off = np.abs(np.arange(256)[:, None] - key).astype(np.uint8)[None]  # (1, 256, 3): of a level in each channel
+    looked, counts = 0, np.zeros(256, np.int64)  # pixels by their largest difference
     for name in pictures[:: max(1, len(pictures) // PROBES)][:PROBES]:
         image, _ = tried(partial(read_image, f"{root}/{name}"), name)
         if image is None:
             continue  # the reader names it
-        distance = np.abs(image.astype(np.int16) - key).max(axis=-1)
-        looked, exact = looked + 1, exact + int((distance == 0).sum())
-        near += int((distance <= NEAR_KEY).sum())
-        off.append(distance[distance <= NEAR_KEY])
+        red, green, blue = cv2.split(cv2.LUT(image, off))
+        looked += 1
+        counts += np.bincount(cv2.max(cv2.max(red, green), blue).ravel(), minlength=256)
+    around = counts[: NEAR_KEY + 1]
+    exact, near = int(around[0]), int(around.sum())
     if not near or exact > MOSTLY * near:
         return f"exact in {looked} pictures looked at" if near else f"none in {looked} pictures looked at"
-    levels = int(np.ceil(np.percentile(np.concatenate(off), PERCENT)))
+    levels = int(np.ceil(np.percentile(np.repeat(np.arange(NEAR_KEY + 1), around), PERCENT)))
     if levels > options.key_tolerance and exact < HALF * near:
         got = f"colours up to {levels} levels off it in {looked} pictures looked at: a copy with losses"
         fix = f"Take the archive's own PNG files, or pass --key-tolerance {levels}."
