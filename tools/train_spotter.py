@@ -28,12 +28,14 @@ from handdata.model.spots import Spot
 from handdata.model.spotter import LEAST_SCORE, SpotterNet, read_spots
 from handdata.skeleton import HAND_SIDES
 from handdata.synth.full_frame import render_full_frame
-from handdata.train.spotting import SeenPicture, SpotTargets, as_seen, spotting_losses
+from handdata.train.spotting import SeenPicture, SpotTargets, as_seen, mosaic, spotting_losses
 
 CHUNK, HELD_OUT = 1000, 1000
 TRAIN_SEED, VAL_SEED = 13, 14
 STYLES = ("clean", "gritty")
-BATCH, ROUND = 32, 250  # pictures of a step, steps of a round
+BATCH, ROUND = 32, 1000  # pictures of a step, steps of a round
+MOSAIC = 0.35  # share of pictures that are made of four
+WIDTH = 2.0
 LR, DECAY, WARM = 0.002, 0.01, 100
 KEPT = 0.998  # of the average over steps, at each step
 
@@ -43,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     val = load(render(options.home, VAL_SEED, 0, HELD_OUT))
-    state = State(options.home / "state.pt", options.init_from)
+    state = State(options.home / "state.pt", options.width, options.init_from)
     steps, chunks = options.samples // BATCH, -(-options.frames // CHUNK)
     older = [load(path) for path in options.older]
     while state.step < steps:
@@ -65,9 +67,9 @@ def main() -> None:
 class State:
     """What goes on where it was: the network, its average over steps, the optimiser, the number of steps taken."""
 
-    def __init__(self, file: Path, init_from: Path | None) -> None:
+    def __init__(self, file: Path, width: float, init_from: Path | None) -> None:
         self.file, self.step = file, 0
-        self.net = SpotterNet().to(memory_format=torch.channels_last)
+        self.net = SpotterNet(width).to(memory_format=torch.channels_last)
         if init_from is not None:
             self.net.load_state_dict({name: value.float() for name, value in load_file(init_from).items()})
         self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(KEPT), use_buffers=True)
@@ -107,6 +109,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all")
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
     parser.add_argument("--older", type=Path, nargs="*", default=[], help="chunks rendered before, to learn from too")
+    parser.add_argument("--width", type=float, default=WIDTH, help="of the layers, 1: docs/method.md's")
     parser.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     return parser.parse_args()
 
@@ -155,8 +158,10 @@ def load(path: Path) -> list[tuple[NDArray[np.uint8], Any, Any, NDArray[np.bool_
 def train_step(net: SpotterNet, optimizer: torch.optim.Optimizer, chunks: list[Any], step: int) -> dict[str, float]:
     """Take one step on pictures that its number draws from what is rendered; return the losses."""
     rng = np.random.default_rng((TRAIN_SEED, step))
-    places = rng.integers(0, CHUNK * len(chunks), BATCH)
-    batch = [as_seen(*chunks[place // CHUNK][place % CHUNK], rng) for place in places]
+    batch = [
+        mosaic([drawn(chunks, rng) for _ in range(4)], rng) if rng.random() < MOSAIC else drawn(chunks, rng)
+        for _ in range(BATCH)
+    ]
     with torch.autocast("cpu", torch.bfloat16):
         prediction = net(images_of(batch))
     losses = spotting_losses(prediction, SpotTargets(batch))
@@ -165,6 +170,12 @@ def train_step(net: SpotterNet, optimizer: torch.optim.Optimizer, chunks: list[A
     torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
     optimizer.step()
     return {name: value.item() for name, value in losses.items()}
+
+
+def drawn(chunks: list[Any], rng: np.random.Generator) -> SeenPicture:
+    """Return an augmented picture of what is rendered."""
+    place = int(rng.integers(CHUNK * len(chunks)))
+    return as_seen(*chunks[place // CHUNK][place % CHUNK], rng)
 
 
 def images_of(batch: list[SeenPicture]) -> torch.Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from handdata.cli.options import print_json
 from handdata.errors import ConfigError, DataError, MissingError
@@ -21,12 +20,10 @@ if TYPE_CHECKING:
     from handdata.evaluation.absolute import Size
     from handdata.model.model import Model
     from handdata.model.place import Lens, MeasuredPerson
-    from handdata.shards.hand import Hand
     from handdata.track.tables import TableKind
     from handdata.track.tracker import Follow
 
 NO_DETECTOR = "none"
-SEEN = 0.5  # presence of a hand that is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +96,7 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     from handdata.model.found import as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.place import place
     from handdata.progress import meter, say
-    from handdata.track.stills import find_in_pictures
+    from handdata.track.stills import find_in_pictures, is_seen
     from handdata.track.tracker import WIDER
 
     paths, samples, bare = picture_files(given), list[dict[str, Any]](), list[str]()
@@ -115,7 +112,7 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
             wider=None if job.told or job.detector == NO_DETECTOR else WIDER,
         )
         for path, image, asked in found:
-            hands = [hand for hand in asked if job.told or job.detector == NO_DETECTOR or _is_seen(hand)]
+            hands = [hand for hand in asked if job.told or job.detector == NO_DETECTOR or is_seen(hand)]
             if job.overlay:
                 write_overlay(job.out / next(names), image, hands)
             if not hands:
@@ -209,17 +206,6 @@ def _tracker(job: PredictJob, source: str | list[Path], every: int) -> "Follow":
 
 def _size_note(size: "Size") -> str:
     return f"millimetres rest on {size.mm:.4g} +- {size.sd_mm:.4g} mm from wrist to middle knuckle: {size.source}"
-
-
-def _is_seen(hand: "Hand") -> bool:
-    """Say whether a hand that nobody pointed at is one to the model.
-
-    The detector sees hands that are a part of the picture. Where it finds none, the picture may be of one hand alone,
-    and the model, which is shown its largest centred square, says whether it is.
-    """
-    if np.isfinite(hand.box).all():
-        return not hand.presence < SEEN
-    return hand.presence >= SEEN
 
 
 def _pictures(count: int) -> str:

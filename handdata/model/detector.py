@@ -19,7 +19,7 @@ from handdata.errors import ConfigError, DataError
 from handdata.model.halves import read_halves, write_halves
 from handdata.model.pixels import MEAN, normalize
 from handdata.model.spots import Detector, Spot
-from handdata.model.spotter import LEAST_SCORE, SIZE, SpotterNet, read_spots
+from handdata.model.spotter import LEAST_SCORE, SIZE, SpotterNet, read_spots, spotter_of
 
 OWN = "spotter"
 GROUP = "handdata.detectors"
@@ -60,12 +60,11 @@ class Spotter:
     """
 
     def __init__(self, path: Path | None = None, least_score: float = LEAST_SCORE) -> None:
-        self._net, self._least = SpotterNet(), least_score
         with resources.as_file(FILE) as own:
             where = path or own
             _, weights = read_halves(where, WHAT)
         try:
-            self._net.load_state_dict(weights)
+            self._net, self._least = spotter_of(weights), least_score
         except RuntimeError as error:
             raise DataError(where, expected=WHAT, got=str(error).splitlines()[0]) from error
         self._net.eval()

@@ -9,6 +9,7 @@ Shape letters: B batch, C channels, H, W rows and columns of a map.
     mask      at a quarter, the pixels of hands, as in Zimmermann and Brox, ICCV 2017
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid, max_pool2d
 
 from handdata.geometry import iou
-from handdata.model.encoder import BasicBlock
+from handdata.model.encoder import BasicBlock, scaled
 from handdata.model.spots import Spot
 from handdata.skeleton import HAND_SIDES
 
@@ -48,20 +49,26 @@ class SpotterPrediction(NamedTuple):
 
 
 class SpotterNet(nn.Module):
-    """About a quarter of a million parameters; any picture whose sides are multiples of 32."""
+    """About a quarter of a million parameters at width 1; any picture whose sides are multiples of 32.
 
-    def __init__(self) -> None:
+    Args:
+        width: of all layers, relative to those of docs/method.md.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
+        stem, top_down = scaled(STEM, width), scaled(TOP_DOWN, width)
+        stages = [scaled(channels, width) for channels in STAGES]
         self.stem = nn.Sequential(
-            nn.Conv2d(3, STEM, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU(inplace=True)
+            nn.Conv2d(3, stem, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
         )
         self.stages = nn.ModuleList(
-            BasicBlock(before, after, 2) for before, after in zip([STEM, *STAGES], STAGES, strict=False)
+            BasicBlock(before, after, 2) for before, after in zip([stem, *stages], stages, strict=False)
         )
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, TOP_DOWN, 1) for channels in STAGES)
-        self.at_eighth, self.at_quarter = _smooth(), _smooth()
-        self.boxes = nn.Conv2d(TOP_DOWN, 5, 1)
-        self.mask = nn.Conv2d(TOP_DOWN, 1, 1)
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, top_down, 1) for channels in stages)
+        self.at_eighth, self.at_quarter = _smooth(top_down), _smooth(top_down)
+        self.boxes = nn.Conv2d(top_down, 5, 1)
+        self.mask = nn.Conv2d(top_down, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -86,11 +93,23 @@ class SpotterNet(nn.Module):
         return SpotterPrediction(centres, sizes, offsets, self.mask(quarter).float())
 
 
-def _smooth() -> nn.Sequential:
+def spotter_of(weights: Mapping[str, Tensor]) -> SpotterNet:
+    """Return the network that has these weights, as wide as its stem says.
+
+    Raises:
+        RuntimeError: they are those of another network.
+    """
+    stem = weights.get("stem.0.weight")
+    net = SpotterNet(1.0 if stem is None else len(stem) / STEM)
+    net.load_state_dict(weights)
+    return net
+
+
+def _smooth(channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ReLU(),
-        nn.Conv2d(TOP_DOWN, TOP_DOWN, 3, padding=1, bias=False),
-        nn.BatchNorm2d(TOP_DOWN),
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
     )
 

@@ -16,6 +16,7 @@ from handdata.shards.hand import Hand
 from handdata.track.around import grown, look_around
 from handdata.track.tracker import confidence_of
 
+SEEN = 0.5  # presence of a hand that is one
 ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
 
 PictureHands = tuple[Path, NDArray[np.uint8], list[Hand]]
@@ -66,6 +67,17 @@ def find_in_pictures(
 def boxes_of_spots(spots: Sequence[Spot], most_hands: int) -> list[NDArray[np.float64]]:
     """Return the boxes of the best spots as a model is to be shown them."""
     return [scale_about_center(spot.box_xyxy, ROOM) for spot in spots[:most_hands]]
+
+
+def is_seen(hand: Hand) -> bool:
+    """Say whether a hand that nobody pointed at is one to the model.
+
+    The detector sees hands that are a part of the picture. Where it finds none, the picture may be of one hand alone,
+    and the model, which is shown its largest centred square, says whether it is.
+    """
+    if np.isfinite(hand.box).all():
+        return not hand.presence < SEEN
+    return hand.presence >= SEEN
 
 
 def _answered(

@@ -23,9 +23,10 @@ NEAR = 0.3  # value of the Gaussian beyond which a cell learns size and offset
 ZOOM, TURN_DEG, SHIFT = (0.6, 2.2), 25.0, 0.25  # shift: of the picture's sides
 ASIDE = 0.3  # share of pictures turned by one, two or three quarters: hands come from every side
 GAIN, CAST, GAMMA = (0.6, 1.4), 0.12, (0.7, 1.4)
+GREY = 0.1  # share of pictures without colour
 BLURRED, NOISE = 0.3, 8.0  # share of pictures; largest standard deviation, levels
 GRAIN_PX = (SIZE[1] + 97, SIZE[0] + 131)  # rows and columns of the noise that a picture's is cut out of
-PLAIN_BORDER = 0.5  # share whose surroundings are plain, as those of a picture of another shape are
+PLAIN_BORDER = 0.5  # share whose surroundings are of the colour round pictures of another shape; else of any colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,18 +137,17 @@ def as_seen(
     height, width = image.shape[:2]
     scale = min(SIZE[0] / width, SIZE[1] / height)
     A = np.array([[scale, 0, (SIZE[0] - scale * width) / 2], [0, scale, (SIZE[1] - scale * height) / 2]])
-    border = cv2.BORDER_CONSTANT
+    around = tuple(round(255 * level) for level in MEAN)
     if rng is not None:
-        A, border = _moved(A, rng)
+        A = _moved(A, rng)
+        if rng.random() >= PLAIN_BORDER:
+            around = tuple(int(level) for level in rng.integers(0, 256, 3))
     grown = float(np.sqrt(abs(np.linalg.det(A[:, :2]))))
     middles = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 @ A[:, :2].T + A[:, 2]
     halves = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / 2 * grown
     shift = np.array([0.5, 0.5])  # boxes count edges, warpAffine pixel centres
     B = np.column_stack([A[:, :2], A[:, :2] @ shift + A[:, 2] - shift])
-    plain = tuple(round(255 * level) for level in MEAN)
-    seen = np.asarray(
-        cv2.warpAffine(image, B, SIZE, flags=cv2.INTER_AREA, borderMode=border, borderValue=plain), np.uint8
-    )
+    seen = np.asarray(cv2.warpAffine(image, B, SIZE, flags=cv2.INTER_AREA, borderValue=around), np.uint8)
     hand = cv2.warpAffine(mask.astype(np.uint8) * 255, B, SIZE, flags=cv2.INTER_LINEAR)
     cells = cv2.resize(hand, (SIZE[0] // MASK_STRIDE, SIZE[1] // MASK_STRIDE), interpolation=cv2.INTER_AREA)
     there = ((middles >= 0) & (middles < SIZE)).all(1)
@@ -163,7 +163,36 @@ def as_seen(
     )
 
 
-def _moved(A: NDArray[np.float64], rng: np.random.Generator) -> tuple[NDArray[np.float64], int]:
+def mosaic(four: Sequence[SeenPicture], rng: np.random.Generator) -> SeenPicture:
+    """Return a picture of four: parted along a row and a column that `rng` draws, each quarter filled with one of them.
+
+    Each is made smaller until its shorter side fits; a hand whose box' middle is cut off is no longer one to be found.
+
+    Source: Bochkovskiy et al., YOLOv4, 2020 (mosaic augmentation).
+    """
+    size = np.array(SIZE)
+    cut = MASK_STRIDE * rng.integers(size * 3 // 8 // MASK_STRIDE, size * 5 // 8 // MASK_STRIDE + 1)
+    image, mask = np.empty_like(four[0].image), np.empty_like(four[0].mask)
+    boxes, sides = [], []
+    for number, seen in enumerate(four):
+        beyond = np.array([number % 2, number // 2], bool)  # of the column, of the row
+        first, last = np.where(beyond, cut, 0), np.where(beyond, size, cut)
+        scale = float(((last - first) / size).max())
+        corner = first + (last - first - scale * size) / 2  # of the whole picture, made smaller
+        for whole, part, step in ((image, seen.image, 1), (mask, seen.mask, MASK_STRIDE)):
+            x, y = (slice(a // step, b // step) for a, b in zip(first, last, strict=True))
+            shift = (corner - first) / step + 0.5 * scale - 0.5
+            B = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+            whole[y, x] = cv2.warpAffine(part, B, (x.stop - x.start, y.stop - y.start), flags=cv2.INTER_AREA)
+        moved = seen.boxes_xyxy * scale + np.tile(corner, 2)
+        middles = (moved[:, :2] + moved[:, 2:]) / 2
+        here = ((middles >= first) & (middles < last)).all(1)
+        boxes.append(moved[here])
+        sides.append(seen.sides[here])
+    return SeenPicture(image=image, boxes_xyxy=np.concatenate(boxes), sides=np.concatenate(sides), mask=mask)
+
+
+def _moved(A: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     zoom = np.exp(rng.uniform(*np.log(ZOOM)))
     quarters = int(rng.integers(1, 4)) if rng.random() < ASIDE else 0
     turn = np.radians(rng.normal(0, TURN_DEG / 2) + 90 * quarters)
@@ -171,14 +200,15 @@ def _moved(A: NDArray[np.float64], rng: np.random.Generator) -> tuple[NDArray[np
     middle, shift = np.array(SIZE) / 2, rng.uniform(-SHIFT, SHIFT, 2) * SIZE
     c, s = zoom * np.cos(turn), zoom * np.sin(turn)
     M = np.array([[c, -s], [s, c]]) @ np.diag([mirror, 1.0])
-    moved = np.column_stack([M @ A[:, :2], M @ (A[:, 2] - middle) + middle + shift])
-    return moved, cv2.BORDER_CONSTANT if rng.random() < PLAIN_BORDER else cv2.BORDER_REFLECT_101
+    return np.column_stack([M @ A[:, :2], M @ (A[:, 2] - middle) + middle + shift])
 
 
 def _recoloured(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     gain = 255 * rng.uniform(*GAIN) * (1 + rng.normal(0, CAST, 3))
     table = (np.arange(256)[:, None] / 255) ** np.exp(rng.uniform(*np.log(GAMMA))) * gain
     levels = cv2.LUT(image, np.clip(table + 0.5, 0, 255).astype(np.uint8)[None])
+    if rng.random() < GREY:
+        levels = cv2.cvtColor(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < BLURRED:
         levels = cv2.GaussianBlur(levels, (0, 0), float(rng.uniform(0.4, 1.5)))
     height, width = image.shape[:2]

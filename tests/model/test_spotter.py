@@ -86,12 +86,15 @@ def test_a_detector_is_found_by_name(monkeypatch):
         find_detector("theirs")
 
 
-def test_weights_are_written_and_read_to_half_precision_and_others_are_refused(tmp_path):
+@pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
+def test_weights_are_written_and_read_to_half_precision_and_others_are_refused(tmp_path, width):
     torch.manual_seed(0)
-    write_detector(tmp_path / "x.safetensors", SpotterNet().eval(), {"samples": 1})
-    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    net = SpotterNet(width).eval()
+    write_detector(tmp_path / "x.safetensors", net, {"samples": 1})
 
-    assert isinstance(Spotter(tmp_path / "x.safetensors")(image), list)
+    kept = Spotter(tmp_path / "x.safetensors")._net.state_dict()
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-3, atol=1e-4)
     (tmp_path / "y.safetensors").write_bytes((tmp_path / "x.safetensors").read_bytes()[:-9])
     with pytest.raises(DataError, match="weights of the detector"):
         Spotter(tmp_path / "y.safetensors")

@@ -7,7 +7,7 @@ import torch
 from handdata.model.spotter import SIZE, STRIDE, SpotterNet, SpotterPrediction
 from handdata.skeleton import LEFT, RIGHT
 from handdata.synth.full_frame import render_full_frame
-from handdata.train.spotting import SpotTargets, as_seen, spotting_losses
+from handdata.train.spotting import SpotTargets, as_seen, mosaic, spotting_losses
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,27 @@ def test_pixels_boxes_and_mask_move_together(frames):
 def test_a_draw_is_a_function_of_its_generator(frames):
     one, two = (seen_of(frames[0], np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(one.image, two.image)
+
+
+def test_a_mosaic_keeps_each_hand_of_four_pictures_in_its_quarter():
+    """A picture with one bright square, in its own grey each: squares and boxes come out in the same four places."""
+    rng, box = np.random.default_rng(2), np.array([[68.0, 48.0, 92.0, 72.0]])
+    four = []
+    for grey in (20, 60, 100, 140):
+        image, mask = np.full((120, 160, 3), grey, np.uint8), np.zeros((120, 160), bool)
+        image[48:72, 68:92], mask[48:72, 68:92] = 250, True
+        four.append(as_seen(image, box, np.array([RIGHT]), mask))
+
+    made = mosaic(four, rng)
+    assert made.sides.tolist() == [RIGHT] * 4
+    assert {20, 60, 100, 140} <= set(np.unique(made.image))
+    for left, top, right, bottom in made.boxes_xyxy:
+        rows, columns = np.nonzero(made.image[int(top) - 2 : int(bottom) + 3, int(left) - 2 : int(right) + 3, 0] > 195)
+        assert columns.mean() + 0.5 + int(left) - 2 == pytest.approx((left + right) / 2, abs=0.6)
+        assert rows.mean() + 0.5 + int(top) - 2 == pytest.approx((top + bottom) / 2, abs=0.6)
+        assert len(rows) == pytest.approx((right - left) ** 2, rel=0.15)
+    whole = float(((made.boxes_xyxy[:, 2] - made.boxes_xyxy[:, 0]) ** 2).sum())
+    assert made.mask.sum() * 16 == pytest.approx(whole, rel=0.15)
 
 
 def test_right_maps_cost_nothing_and_wrong_ones_do(frames):
