@@ -2,8 +2,8 @@
 
     python benchmarks/find.py [--weights FILE ...] [--sheet FILE]
 
-The pictures of ../shared/samples that show whole hands with labels: never trained on, not part of handdata. The truth is
-the square round a hand's keypoints, 1.25 times as large; of the video over a desk it is a detector's box made as large.
+The pictures of ../shared/samples that show whole hands with labels: never trained on, not part of handdata. The truth
+is the square round a hand's keypoints, 1.25 times as large; of the video over a desk a detector's box made as large.
 
 AP: average precision at an overlap (IoU) of 0.3 and 0.5 over all scores. Found: share of hands under a spot of at least
 0.4, for `predict` under the square of the points it shows. False: of those, how many per picture lie on no hand, which
@@ -31,8 +31,8 @@ from handdata.model.model import Model, load_model
 from handdata.model.spots import Spot
 from handdata.model.spotter import LEAST_SCORE
 from handdata.pictures.decode import read_image
-from handdata.track.stills import boxes_of_spots, find_in_pictures, is_seen
-from handdata.track.tracker import WIDER
+from handdata.track.stills import Asked, find_hands
+from handdata.track.tracker import PROPOSED, confidence_of
 
 SAMPLES = VIDEO.parents[1]
 RECORDING = "dexycb_layout/20221001_171108"
@@ -45,6 +45,7 @@ FILES = {  # folder of the pictures, label files, pictures of a block that are a
 }
 DESK, DEV, BLOCK = "a hand over a desk, every third frame", "150 pictures that one hand fills", 10
 LEVELS = (0.3, 0.5)
+MOST_HANDS = 2  # what `predict` asks for, unless it is told
 ASKED = 0.02  # least score of spots, for the AP
 THUMB = 240  # px of a picture in the sheet
 
@@ -70,10 +71,10 @@ def main() -> None:
         for what, (scenes, block) in sets.items():
             spots = [detector(read_image(scene.path)) for scene in scenes]
             result.rows[f"{name}: {what}"] = measures(spots, scenes, block)
-    model, sure = load_model("compact", "cpu"), Spotter()
+    model, likely = load_model("compact", "cpu"), Spotter(least_score=PROPOSED)
     for what, (scenes, block) in sets.items():
-        spots = list(predicted(model, sure, scenes))
-        result.rows[f"predict: {what}"] = measures(spots, scenes, block)
+        spots = list(predicted(model, likely, scenes))
+        result.rows[f"predict: {what}"] = measures(spots, scenes, block, 0.0)
     if options.sheet:
         draw(options.sheet, Spotter(), [scene for scenes, _ in sets.values() for scene in scenes][::12])
     result.finish(as_json=options.json)
@@ -109,26 +110,25 @@ def labelled(folder: str, files: Sequence[str]) -> Iterator[Scene]:
 
 def predicted(model: Model, detector: Spotter, scenes: Sequence[Scene]) -> Iterator[list[Spot]]:
     """Yield the squares of the points that `predict` shows of each picture."""
-    paths = [scene.path for scene in scenes]
-    boxes = lambda image: boxes_of_spots(detector(image), 20) or [None]  # noqa: E731  # as `predict` does
-    for _, _, hands in find_in_pictures(paths, model, boxes, side="auto", wider=WIDER):
-        shown = [hand for hand in hands if is_seen(hand)]
-        yield [Spot(square(hand.keypoints_2d + 0.5), float(hand.presence), hand.side) for hand in shown]
+    for _, _, hands in find_hands([scene.path for scene in scenes], model, detector, Asked(side="auto"), MOST_HANDS):
+        yield [Spot(square(hand.keypoints_2d + 0.5), confidence_of(hand), hand.side) for hand in hands]
 
 
 # ------------------------------------------------------------------------------------------------ measures
 
 
-def measures(spots: Sequence[Sequence[Spot]], scenes: Sequence[Scene], block: int) -> dict[str, float]:
+def measures(
+    spots: Sequence[Sequence[Spot]], scenes: Sequence[Scene], block: int, least: float = LEAST_SCORE
+) -> dict[str, float]:
     """Return what is found at both overlaps, with the interval of the second, and what is false."""
     row: dict[str, float] = {"hands": sum(len(scene.boxes) for scene in scenes)}
     for level in LEVELS:
         hits = [matched(own, scene.boxes, level) for own, scene in zip(spots, scenes, strict=True)]
         row[f"AP{round(100 * level)}"] = average_precision(hits, row["hands"])
-        counts = np.array([sum(hit for score, hit in one if score >= LEAST_SCORE) for one in hits], float)
+        counts = np.array([sum(hit for score, hit in one if score >= least) for one in hits], float)
         row[f"found{round(100 * level)}"] = counts.sum() / row["hands"]
         if level == LEVELS[0]:
-            wrong = [sum(not hit for score, hit in one if score >= LEAST_SCORE) for one in hits]
+            wrong = [sum(not hit for score, hit in one if score >= least) for one in hits]
             row["false"] = float(np.mean(wrong))
             row["low"], row["high"] = interval(counts, np.array([len(scene.boxes) for scene in scenes]), block)
     return row

@@ -32,7 +32,7 @@ from handdata.synth.frame import Camera, SequenceSpec, Style, project_world
 from handdata.synth.sequence import render_frame
 from handdata.track.carry import IMAGE_TRACKERS, image_tracker
 from handdata.track.run import drawn, pose_of
-from handdata.track.tracker import TrackedHand, Tracker
+from handdata.track.tracker import PROPOSED, TrackedHand, Tracker
 
 FPS, SIZE = 30.0, (320, 240)
 MARGIN = 1.25
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    pose, detector = pose_of(load_model("compact", "cpu")), find_detector()
+    pose, detector = pose_of(load_model("compact", "cpu")), find_detector(least_score=PROPOSED)
 
     def tracker(most: int) -> Tracker:
         return Tracker(detector, pose, most_hands=most, carrier=image_tracker(options.image_tracker))

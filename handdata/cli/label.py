@@ -73,6 +73,7 @@ def label_command(
     from handdata.model.released import find_trained
     from handdata.progress import say
     from handdata.track.label import LabelFile
+    from handdata.track.tracker import PROPOSED
     from handdata.track.video import is_video
 
     path = Path(source)
@@ -81,7 +82,8 @@ def label_command(
     model = Model(find_trained(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
     side = hand or model.side_unless_told
-    ask: dict[str, Any] = {"model": model, "detector": find_detector(detector), "side": side, "most_hands": max_hands}
+    likely = find_detector(detector, PROPOSED)
+    ask: dict[str, Any] = {"model": model, "detector": likely, "side": side, "most_hands": max_hands}
     if is_video(source):
         target = out or path.with_suffix("") / "labels.json"
         _label_video(labels, path, target.parent, every, **ask)
@@ -91,6 +93,8 @@ def label_command(
     labels.write(target, model.trained)
     asked = len(labels.annotations)
     say(f"{asked} hands in {len(labels.images)} pictures, {labels.points} of {21 * asked} points labelled: {target}")
+    if labels.without_hands:
+        say(f"no hand found in {labels.without_hands} of the pictures")
     if labels.left_out:
         say(f"{labels.left_out} boxes left out: the model sees no hand in them")
     say(f"next: handdata import {target} --root {target.parent}")
@@ -100,15 +104,11 @@ def _label_pictures(
     labels: "LabelFile", source: Path, root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
 ) -> None:
     from handdata.progress import meter
-    from handdata.track.stills import boxes_of_spots, find_in_pictures
-    from handdata.track.tracker import WIDER
+    from handdata.track.stills import Asked, find_hands
 
     paths = picture_files([source])
     with meter("labelling", len(paths)) as bar:
-        found = find_in_pictures(
-            paths, model, lambda image: boxes_of_spots(detector(image), most_hands), side=side, wider=WIDER
-        )
-        for path, image, hands in found:
+        for path, image, hands in find_hands(paths, model, detector, Asked(side=side), most_hands):
             name = path.relative_to(root) if path.is_relative_to(root) else path.absolute()
             labels.add(str(name), (image.shape[1], image.shape[0]), hands)
             bar.advance()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from handdata.evaluation.absolute import Size
     from handdata.model.model import Model
     from handdata.model.place import Lens, MeasuredPerson
+    from handdata.track.stills import PictureHands
     from handdata.track.tables import TableKind
     from handdata.track.tracker import Follow
 
@@ -66,23 +67,24 @@ class PredictJob:
         """Whether somebody says where the hands are."""
         return self.box is not None or self.boxes is not None
 
-    def boxes_of(self, paths: Sequence[Path]) -> Callable[[Any], Sequence[Any]]:
-        """Return what gives the boxes of a picture, asked in order; None stands for its largest centred square."""
+    def found_in(self, paths: Sequence[Path]) -> "Iterator[PictureHands]":
+        """Yield each picture with its hands: those of boxes that are told, of the whole picture, or of a detector."""
         from handdata.model.detector import find_detector
         from handdata.track.given import read_given
-        from handdata.track.stills import boxes_of_spots
+        from handdata.track.stills import Asked, find_hands, hands_in_boxes
+        from handdata.track.tracker import PROPOSED
 
+        asked = Asked(side=self.side, K_of=self.intrinsics_of(), read_out=self.read_out)
         if self.boxes:
             given = iter(read_given(self.boxes, [path.name for path in paths]))
-            return lambda _: [box for box in [next(given)] if box is not None]
-
-        if self.box:
+            yield from hands_in_boxes(paths, self.model, lambda _: [b for b in [next(given)] if b is not None], asked)
+        elif self.box:
             x, y, w, h = self.box
-            return lambda _: [(x, y, x + w, y + h)]
-        if self.detector == NO_DETECTOR:
-            return lambda _: [None]
-        detector = find_detector(self.detector)
-        return lambda image: boxes_of_spots(detector(image), self.most_hands) or [None]
+            yield from hands_in_boxes(paths, self.model, lambda _: [(x, y, x + w, y + h)], asked)
+        elif self.detector == NO_DETECTOR:
+            yield from hands_in_boxes(paths, self.model, lambda _: [None], asked)
+        else:
+            yield from find_hands(paths, self.model, find_detector(self.detector, PROPOSED), asked, self.most_hands)
 
     def intrinsics_of(self) -> Callable[[Any], Any] | None:
         """Return what gives the intrinsics of a picture, if a camera is known."""
@@ -96,23 +98,11 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     from handdata.model.found import as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.place import place
     from handdata.progress import meter, say
-    from handdata.track.stills import find_in_pictures, is_seen
-    from handdata.track.tracker import WIDER
 
     paths, samples, bare = picture_files(given), list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
     with _in_this_commands_words(job.box), meter("predicting", len(paths)) as bar:
-        found = find_in_pictures(
-            paths,
-            job.model,
-            job.boxes_of(paths),
-            side=job.side,
-            K_of=job.intrinsics_of(),
-            read_out=job.read_out,
-            wider=None if job.told or job.detector == NO_DETECTOR else WIDER,
-        )
-        for path, image, asked in found:
-            hands = [hand for hand in asked if job.told or job.detector == NO_DETECTOR or is_seen(hand)]
+        for path, image, hands in job.found_in(paths):
             if job.overlay:
                 write_overlay(job.out / next(names), image, hands)
             if not hands:
@@ -194,14 +184,16 @@ def _tracker(job: PredictJob, source: str | list[Path], every: int) -> "Follow":
     from handdata.track.carry import image_tracker
     from handdata.track.given import GivenBoxes, read_given
     from handdata.track.run import pose_of
-    from handdata.track.tracker import Tracker
+    from handdata.track.tracker import PROPOSED, Tracker
 
     pose = pose_of(job.model, job.lens)
     if job.boxes:
         names = [path.name for path in source] if isinstance(source, list) else None
         return GivenBoxes(read_given(job.boxes, names)[::every], pose, side=job.side)
     carrier = image_tracker(job.carrier)
-    return Tracker(find_detector(job.detector), pose, most_hands=job.most_hands, side=job.side, carrier=carrier)
+    return Tracker(
+        find_detector(job.detector, PROPOSED), pose, most_hands=job.most_hands, side=job.side, carrier=carrier
+    )
 
 
 def _size_note(size: "Size") -> str:

@@ -27,14 +27,18 @@ FILE = resources.files("handdata.model") / "detector_weights" / "spotter.safeten
 WHAT = "weights of the detector"
 
 
-def find_detector(name: str = OWN) -> Detector:
+def find_detector(name: str = OWN, least_score: float = LEAST_SCORE) -> Detector:
     """Return a detector by name: "spotter", which comes with the package, or an entry point of `handdata.detectors`.
+
+    Args:
+        name: of the detector.
+        least_score: of a spot, 0..1, of our own; others decide themselves.
 
     Raises:
         ConfigError: there is none of that name.
     """
     if name == OWN:
-        return Spotter()
+        return Spotter(least_score=least_score)
     others = metadata.entry_points(group=GROUP)
     if name not in others.names:
         known = ", ".join([OWN, *sorted(others.names)])

@@ -63,6 +63,11 @@ class LabelFile:
         }
 
     @property
+    def without_hands(self) -> int:
+        """Pictures without a label."""
+        return len(self.images) - len({annotation["image_id"] for annotation in self.annotations})
+
+    @property
     def points(self) -> int:
         """Keypoints that are labelled."""
         return sum(annotation["num_keypoints"] for annotation in self.annotations)

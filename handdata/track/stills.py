@@ -1,111 +1,185 @@
-"""Hands in pictures that have nothing to do with each other: a detector, then a model on each box."""
+"""Hands in pictures that have nothing to do with each other: in boxes that are told, or that a detector supposes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.geometry import iou
 from handdata.model.model import BATCH, Model, square_of_box
-from handdata.model.spots import Spot
-from handdata.pictures.crops import scale_about_center
+from handdata.model.spots import Detector, Spot
+from handdata.model.spotter import LEAST_SCORE
+from handdata.pictures.crops import scale_about_center, square_of
 from handdata.pictures.decode import read_image
 from handdata.shards.hand import Hand
 from handdata.track.around import grown, look_around
-from handdata.track.tracker import confidence_of
+from handdata.track.tracker import PROPOSED, SEEN, WIDER, confidence_of
 
-SEEN = 0.5  # presence of a hand that is one
 ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
+ROUND_POINTS = 1.3  # of such a square, round keypoints that were found
+PER_HAND, FEWEST = 2, 4  # spots that it is asked about for each hand that is wanted, and at least so many
+WORTH = 0.3  # confidence of a hand that is looked at once more
+SAME, WITHIN = (
+    0.6,
+    0.8,
+)  # overlap of two hands' squares, and share of the smaller in the other, beyond which they are one
 
 PictureHands = tuple[Path, NDArray[np.uint8], list[Hand]]
+Image = NDArray[np.uint8]
 
 
-def find_in_pictures(
-    paths: Sequence[Path],
-    model: Model,
-    boxes_of: Callable[[NDArray[np.uint8]], Sequence[Any]],
-    *,
-    side: str,
-    K_of: Callable[[NDArray[np.uint8]], Any] | None = None,
-    read_out: str | None = None,
-    wider: float | None = None,
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a model is asked about every picture.
+
+    Attributes:
+        side: "left", "right" or "auto".
+        K_of: gives the (3, 3) intrinsics of a picture, px; None: not known.
+        read_out: one of `model.read_outs`; None takes the first.
+    """
+
+    side: str
+    K_of: Callable[[Image], Any] | None = None
+    read_out: str | None = None
+
+    def words(self, images: Sequence[Image]) -> dict[str, Any]:
+        """Return what goes to the model with pictures and boxes."""
+        cameras = None if self.K_of is None else [self.K_of(image) for image in images]
+        return {"K": cameras, "read_out": self.read_out}
+
+
+def hands_in_boxes(
+    paths: Sequence[Path], model: Model, boxes_of: Callable[[Image], Sequence[Any]], asked: Asked
 ) -> Iterator[PictureHands]:
-    """Yield each picture with its hands, in order; the model sees many boxes at a time.
+    """Yield each picture with a hand for each of its boxes, in order; the model sees many boxes at a time.
 
     Args:
         paths: of the pictures.
         model: to ask.
         boxes_of: gives the boxes of a picture, xyxy px; a box that is None stands for the largest centred square.
-        side: "left", "right" or "auto".
-        K_of: gives the (3, 3) intrinsics of a picture, px; None: not known.
-        read_out: one of `model.read_outs`; None takes the first.
-        wider: look at each box whole, and in one so many times as wide too, and keep what the model is surer of: for
-            boxes of a detector, which may hold a fist without its fingers.
+        asked: how.
 
     Returns:
-        The path, the picture, and a hand for each box. Hands of a picture with several are named "<file>#1" and so on.
+        The path, the picture, and its hands. Hands of a picture with several are named "<file>#1" and so on.
 
     Raises:
         MissingError, DataError: a picture is not there or cannot be read.
         ConfigError: a box lies wholly outside its picture.
     """
-    waiting: list[tuple[Path, NDArray[np.uint8], Sequence[Any]]] = []
+    for batch in _batches(paths, boxes_of):
+        images = [image for _, image, boxes in batch for _ in boxes]
+        hands = iter(model(images, [box for *_, boxes in batch for box in boxes], asked.side, **asked.words(images)))
+        for path, image, boxes in batch:
+            yield path, image, _named(path, [next(hands) for _ in boxes])
+
+
+def find_hands(
+    paths: Sequence[Path], model: Model, detector: Detector, asked: Asked, most_hands: int
+) -> Iterator[PictureHands]:
+    """Yield each picture with the hands that the model sees where the detector supposes some, surest first.
+
+    The model looks at each spot and at the largest centred square, for pictures of one hand alone; at each in a wider
+    box too, as boxes of a detector may hold a fist without its fingers; and once more round the points that it found.
+    Of two answers about one hand the surer one stays. A model without a presence head cannot judge: it answers for
+    each spot that the detector is sure of.
+
+    Args:
+        paths: of the pictures.
+        model: to ask.
+        detector: supposes hands; it may suppose many.
+        asked: how the model is asked.
+        most_hands: of a picture.
+
+    Returns:
+        As `hands_in_boxes`; `hand.box` is the square round the points that were found first.
+
+    Raises:
+        MissingError, DataError: a picture is not there or cannot be read.
+    """
+    most = max(FEWEST, PER_HAND * most_hands)
+    for batch in _batches(paths, lambda image: _proposed(detector(image), image, most)):
+        images = [image for _, image, boxes in batch for _ in boxes]
+        spots = [spot for *_, proposed in batch for spot in proposed]
+        hands = iter(_looked_at(model, images, spots, asked))
+        for path, image, proposed in batch:
+            own = [hand for hand in (next(hands) for _ in proposed) if hand is not None]
+            yield path, image, _named(path, one_of_each(own)[:most_hands])
+
+
+def _batches(
+    paths: Sequence[Path], boxes_of: Callable[[Image], Sequence[Any]]
+) -> Iterator[list[tuple[Path, Image, Sequence[Any]]]]:
+    """Yield pictures with their boxes, as many at a time as the model is asked about at once."""
+    waiting: list[tuple[Path, Image, Sequence[Any]]] = []
     for path in paths:
         image = read_image(path)
         boxes = boxes_of(image)
         for box in boxes:
-            square_of_box(box, image, str(path))  # refuses one outside under the picture's name
+            square_of_box(box.box_xyxy if isinstance(box, Spot) else box, image, str(path))  # refuses one outside
         waiting.append((path, image, boxes))
-        if sum(len(boxes) for _, _, boxes in waiting) >= BATCH:
-            yield from _answered(waiting, model, side, K_of, read_out, wider)
+        if sum(len(boxes) for *_, boxes in waiting) >= BATCH:
+            yield waiting
             waiting = []
-    yield from _answered(waiting, model, side, K_of, read_out, wider)
+    yield waiting
 
 
-def boxes_of_spots(spots: Sequence[Spot], most_hands: int) -> list[NDArray[np.float64]]:
-    """Return the boxes of the best spots as a model is to be shown them."""
-    return [scale_about_center(spot.box_xyxy, ROOM) for spot in spots[:most_hands]]
+def _named(path: Path, hands: Sequence[Hand]) -> list[Hand]:
+    names = [path.name] if len(hands) == 1 else [f"{path.name}#{i}" for i in range(1, len(hands) + 1)]
+    return [replace(hand, id=name) for hand, name in zip(hands, names, strict=True)]
 
 
-def is_seen(hand: Hand) -> bool:
-    """Say whether a hand that nobody pointed at is one to the model.
-
-    The detector sees hands that are a part of the picture. Where it finds none, the picture may be of one hand alone,
-    and the model, which is shown its largest centred square, says whether it is.
-    """
-    if np.isfinite(hand.box).all():
-        return not hand.presence < SEEN
-    return hand.presence >= SEEN
+# ------------------------------------------------------------------------------------------------ a detector's spots
 
 
-def _answered(
-    waiting: Sequence[tuple[Path, NDArray[np.uint8], Sequence[Any]]],
-    model: Model,
-    side: str,
-    K_of: Callable[[NDArray[np.uint8]], Any] | None,
-    read_out: str | None,
-    wider: float | None,
-) -> Iterator[PictureHands]:
-    images = [image for _, image, boxes in waiting for _ in boxes]
-    cameras = None if K_of is None else [K_of(image) for image in images]
-    asked = [box for _, _, boxes in waiting for box in boxes]
-    if wider is None:
-        hands = model(images, asked, side, K=cameras, read_out=read_out)
-    else:
-        room = model.trained.model.zoom
-        near, wide = (
-            look_around(model, images, boxes, side, room, K=cameras, read_out=read_out)
-            for boxes in (asked, [grown(box, wider) for box in asked])
-        )
-        # the box that was asked for stays with the hand, as that says who pointed at it
-        hands = [
-            max(one, replace(other, box=one.box), key=confidence_of) for one, other in zip(near, wide, strict=True)
-        ]
-    begin = 0
-    for path, image, boxes in waiting:
-        own = hands[begin : begin + len(boxes)]
-        begin += len(boxes)
-        ids = [path.name] if len(own) == 1 else [f"{path.name}#{i}" for i in range(1, len(own) + 1)]
-        yield path, image, [replace(hand, id=name) for hand, name in zip(own, ids, strict=True)]
+def _proposed(spots: Sequence[Spot], image: Image, most: int) -> list[Spot]:
+    """Return the spots that the model is asked about, as it is shown them, and the largest centred square, score 0."""
+    height, width = image.shape[:2]
+    half = min(height, width) / 2
+    centre = np.array([width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half])
+    likely = [replace(spot, box_xyxy=scale_about_center(spot.box_xyxy, ROOM)) for spot in spots]
+    return [*[spot for spot in likely if spot.score >= PROPOSED][:most], Spot(centre, 0.0, "right")]
+
+
+def _looked_at(model: Model, images: Sequence[Image], spots: Sequence[Spot], asked: Asked) -> list[Hand | None]:
+    """Return what the model sees of each spot in up to three looks; None where that is no hand."""
+
+    def look(numbers: Sequence[int], boxes: Sequence[Any]) -> list[Hand]:
+        pictures = [images[i] for i in numbers]
+        words = asked.words(pictures)
+        return look_around(model, pictures, boxes, asked.side, model.trained.model.zoom, **words) if numbers else []
+
+    every, boxes = range(len(spots)), [spot.box_xyxy for spot in spots]
+    near, wide = look(every, boxes), look(every, [grown(box, WIDER) for box in boxes])
+    hands = [max(pair, key=confidence_of) for pair in zip(near, wide, strict=True)]
+    worth = [i for i in every if np.isfinite(hands[i].presence) and confidence_of(hands[i]) >= WORTH]
+    for i, hand in zip(worth, look(worth, [_square_round(hands[i]) for i in worth]), strict=True):
+        hands[i] = hand
+    return [hand if _is_seen(hand, spot) else None for hand, spot in zip(hands, spots, strict=True)]
+
+
+def _is_seen(hand: Hand, spot: Spot) -> bool:
+    return confidence_of(hand) >= SEEN if np.isfinite(hand.presence) else spot.score >= LEAST_SCORE
+
+
+def _square_round(hand: Hand) -> NDArray[np.float64]:
+    uv = hand.keypoints_2d + 0.5  # to px edges
+    return scale_about_center(square_of(np.concatenate([uv.min(0), uv.max(0)])), ROUND_POINTS)
+
+
+def one_of_each(hands: Sequence[Hand]) -> list[Hand]:
+    """Return hands without those that are part of one that the model is surer of, surest first."""
+    kept: list[tuple[Hand, NDArray[np.float64]]] = []
+    for hand in sorted(hands, key=confidence_of, reverse=True):
+        box = _square_round(hand)
+        if not any(iou(box, other) > SAME or _share_within(box, other) > WITHIN for _, other in kept):
+            kept.append((hand, box))
+    return [hand for hand, _ in kept]
+
+
+def _share_within(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the area that two boxes share over that of the smaller."""
+    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return float(shared / max(1e-9, min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())))

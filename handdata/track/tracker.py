@@ -8,7 +8,7 @@ not see on four pictures running, or on two while it is sure of a hand elsewhere
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,8 @@ Pose = Callable[[Image, Sequence[NDArray[np.float64]], Sequence[str]], list[Hand
 
 MARGIN = 0.25  # of the extent of the keypoints, on each side of them
 SURE = 0.5  # score of a spot that begins a hand
+PROPOSED, SEEN = 0.2, 0.45  # of one that the model is asked about, and its confidence if that is to begin a hand
+TRIED = 2  # spots on a picture that are asked about beyond the hands to follow
 APART = 0.3  # overlap of boxes below which two hands are two
 SAME = 0.6  # overlap of boxes beyond which two hands are one
 ONE_HAND = 0.2  # distance of two answers, in sides of their boxes, below which they are of one hand
@@ -75,6 +77,7 @@ class _Track:
     carry: Carry | None = None
     pace: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # px per picture, over the last few
     hidden: int = 0  # pictures running that another hand is in front
+    likely: bool = False  # its spot alone does not say that it is a hand
     lost: bool = False
 
 
@@ -151,10 +154,12 @@ class Tracker:
         return all(iou(spot.box_xyxy, track.box) < APART for track in self._tracks)
 
     def _begin(self, spots: Sequence[Spot]) -> None:
-        for spot in spots:
-            if spot.score >= SURE and self._is_apart(spot) and len(self._tracks) < self._most:
+        free = 0 if len(self._tracks) >= self._most else self._most + TRIED - len(self._tracks)
+        for spot in [spot for spot in spots if spot.score >= PROPOSED and self._is_apart(spot)][:free]:
+            if self._is_apart(spot):
                 side = spot.side if self._side == "auto" else self._side
-                self._tracks.append(_Track(self._begun, side, spot.box_xyxy, self._smoother()))
+                likely = spot.score < SURE
+                self._tracks.append(_Track(self._begun, side, spot.box_xyxy, self._smoother(), likely=likely))
                 self._begun += 1
 
     def _carry_on(self, track: _Track, image: Image) -> None:
@@ -197,7 +202,15 @@ class Tracker:
                 )
             track.age += 1
         self._part()
+        self._let_go_of_more_than_asked({one.track: one.confidence for one in found})
         return found
+
+    def _let_go_of_more_than_asked(self, confidence: Mapping[int, float]) -> None:
+        """Keep the hands that were there, then the new ones that the model is surest of."""
+        alive = [track for track in self._tracks if not track.lost]
+        alive.sort(key=lambda track: (track.age == 1, -confidence.get(track.number, 0.0) if track.age == 1 else 0.0))
+        for track in alive[self._most :]:
+            track.lost = True
 
     def _look_wider(self, image: Image, hands: list[Hand], asked: Sequence[str]) -> None:
         """Put in place of a new hand what the model sees in a wider box, if it is surer of that."""
@@ -242,7 +255,8 @@ class Tracker:
 
     def _judge(self, track: _Track, hand: Hand, confidence: float, image: Image) -> None:
         """Settle the state of a hand, and where to look for it on the next picture."""
-        if confidence >= self._least + (AGAIN if track.carry is not None else 0):
+        least = SEEN if track.likely and track.good is None else self._least
+        if confidence >= least + (AGAIN if track.carry is not None else 0):
             box, middle = _box_of(hand.keypoints_2d)
             motion = np.zeros(2) if track.middle is None else (middle - track.middle) / (1 + track.followed)
             track.pace = motion if track.age < 2 else (track.pace + motion) / 2

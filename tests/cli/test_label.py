@@ -21,7 +21,7 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for name, level in (("a.png", 120), ("b.jpg", 90)):
         cv2.imwrite(str(tmp_path / "photos" / name), np.full((120, 160, 3), level, np.uint8))
-    monkeypatch.setattr(detector, "Spotter", lambda: lambda _: [Spot(np.array([40.0, 20, 120, 100]), 0.9, "left")])
+    monkeypatch.setattr(detector, "Spotter", lambda **_: lambda _: [Spot(np.array([40.0, 20, 120, 100]), 0.9, "left")])
     return tmp_path / "photos"
 
 
@@ -79,7 +79,7 @@ def test_frames_of_a_video_are_written_beside_their_labels(photos, tmp_path):
     assert all((tmp_path / "film" / name).is_file() for name in names)
 
 
-def test_a_box_without_a_hand_is_left_out_and_counted(photos, monkeypatch):
+def test_pictures_without_a_hand_are_counted(photos, monkeypatch):
     from handdata.model.model import Model
 
     whole = Model._find
@@ -87,7 +87,7 @@ def test_a_box_without_a_hand_is_left_out_and_counted(photos, monkeypatch):
         Model, "_find", lambda self, *a: [object.__setattr__(h, "presence", 0.1) or h for h in whole(self, *a)]
     )
     result = run("label", photos, "--device", "cpu")
-    assert "2 boxes left out: the model sees no hand in them" in result.stderr
+    assert "no hand found in 2 of the pictures" in result.stderr
     assert json.loads((photos / "labels.json").read_text())["annotations"] == []
 
 
