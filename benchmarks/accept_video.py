@@ -21,7 +21,7 @@ from handdata.synth.sequence import render_frame
 from handdata.track.run import pose_of
 from handdata.track.smooth import HandSmoother
 from handdata.track.tracker import MARGIN as BOX_MARGIN
-from handdata.track.tracker import SURE, Tracker
+from handdata.track.tracker import PROPOSED, SURE, Tracker
 
 Floats = NDArray[np.float64]
 CLIPS, FRAMES = 12, 90
@@ -169,7 +169,7 @@ def follows(pictures: Sequence[NDArray[np.uint8]], first: Floats, last: Floats, 
 
 def cuts(_: Path) -> list[Aim]:
     """Section 8: after a cut to another person, frames between the first sure spot on the hand and its track."""
-    detector, pose = find_detector("spotter"), pose_of(load_model("compact", "cpu"))
+    detector, pose = find_detector("spotter", PROPOSED), pose_of(load_model("compact", "cpu"))
     late, unseen = [], 0
     for number in range(CLIPS):
         before, after = film(number), film((number + 5) % CLIPS)
@@ -198,7 +198,7 @@ def cuts(_: Path) -> list[Aim]:
 
 def crossings(_: Path) -> list[Aim]:
     """Section 8: two rendered hands pass each other; tracks that end on the other hand."""
-    detector, pose = find_detector("spotter"), pose_of(load_model("compact", "cpu"))
+    detector, pose = find_detector("spotter", PROPOSED), pose_of(load_model("compact", "cpu"))
     swaps, kept = 0, 0
     for number in range(0, CLIPS, 2):
         tracker = Tracker(detector, pose, most_hands=2)

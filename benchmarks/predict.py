@@ -25,8 +25,8 @@ from handdata.model.model import load_model
 from handdata.pictures.decode import read_image
 from handdata.synth.full_frame import render_full_frame
 from handdata.track.run import pose_of
-from handdata.track.stills import boxes_of_spots, find_in_pictures
-from handdata.track.tracker import WIDER, Tracker
+from handdata.track.stills import Asked, find_hands
+from handdata.track.tracker import PROPOSED, Tracker
 
 MOST_HANDS = 2
 LIMIT_MS = 25.0  # of one stage on one thread
@@ -63,17 +63,14 @@ def main() -> None:
 
 def steps(paths: list[Path]) -> dict[str, Callable[[Path], object]]:
     """Return what is done with a picture, by name."""
-    model, detector = load_model("compact", "cpu"), find_detector()
+    model, detector = load_model("compact", "cpu"), find_detector(least_score=PROPOSED)
     images = {path: read_image(path) for path in paths}
     tracker = Tracker(detector, pose_of(model), most_hands=MOST_HANDS)
     clock = iter(np.arange(10**9) / 30)
     middle = {path: image.shape[1] / 4 for path, image in images.items()}
 
     def whole(path: Path) -> object:
-        found = find_in_pictures(
-            [path], model, lambda image: boxes_of_spots(detector(image), MOST_HANDS), side="auto", wider=WIDER
-        )
-        return list(found)
+        return list(find_hands([path], model, detector, Asked(side="auto"), MOST_HANDS))
 
     return {
         "pictures, end to end": whole,

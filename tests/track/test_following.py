@@ -1,5 +1,7 @@
 """The tracker's two states, against a made hand whose place is known and a model that sees it in its box alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -166,6 +168,27 @@ def test_a_hand_that_sticks_out_of_its_spot_is_seen_in_a_wider_box(world):
     (found,) = run(world, tracker, 1)
     assert found[0].state == "seen"
     np.testing.assert_allclose(found[0].hand.keypoints_2d, world.middles["left"] + SHAPE)
+
+
+def test_spots_that_are_no_hands_keep_none_from_being_found(world):
+    """Two spots that score higher are asked about too; the only place goes to the one that the model sees."""
+    world.middles = {"left": np.array([240.0, 170.0])}
+    nowhere = [Spot(np.array([x, 10.0, x + 60, 70.0]), score, "left") for x, score in ((10.0, 0.9), (90.0, 0.45))]
+    tracker = Tracker(lambda _: [*nowhere, Spot(world.box("left"), 0.25, "left")], world.pose, most_hands=1)
+    found = run(world, tracker, 3)
+    assert [len(hands) for hands in found] == [1, 1, 1]
+    np.testing.assert_allclose(found[0][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
+
+
+@pytest.mark.parametrize(("score", "begins"), [(0.3, False), (0.6, True)])
+def test_a_spot_alone_or_the_model_alone_must_be_sure_of_a_new_hand(world, score, begins):
+    world.middles = {"left": np.array([100.0, 100.0])}
+
+    def half_sure(*asked):
+        return [replace(hand, peaks=np.full(21, 0.35)) for hand in world.pose(*asked)]
+
+    tracker = Tracker(lambda _: [Spot(world.box("left"), score, "left")], half_sure, most_hands=1)
+    assert [len(hands) for hands in run(world, tracker, 2)] == [int(begins)] * 2
 
 
 def test_smoothing_of_ones_own_is_made_once_for_each_track(world):
