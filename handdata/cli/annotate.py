@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, page_packages, print_json
+from handdata.cli.options import data_root_option, json_option, page_options, page_packages, print_json
 from handdata.errors import ConfigError, MissingError
 from handdata.files.text import Wanted, read_text
 from handdata.paths import DataRoot
@@ -49,10 +49,7 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
     help="Tracker to follow the hand.",
 )
 @click.option("--no-model", is_flag=True, help="Ask no model for a second opinion on the boxes.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8766, show_default=True, help="Port; 0 takes a free one."
-)
+@page_options(port=8766)
 @json_option
 @data_root_option
 @click.pass_obj

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from handdata.cli.options import data_root_option, page_packages
+from handdata.cli.options import data_root_option, page_options, page_packages
 from handdata.paths import DataRoot
 
 WITHOUT_PAGE = "derive what was clicked before: annotate-depth --headless"
@@ -30,10 +30,7 @@ WITHOUT_PAGE = "derive what was clicked before: annotate-depth --headless"
     help="TOML file with the colour cameras of dexter1, as convert reads it.",
 )
 @click.option("--headless", is_flag=True, help="Open no page: derive from what was clicked before, write the labels.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8769, show_default=True, help="Port; 0 takes a free one."
-)
+@page_options(port=8769)
 @data_root_option
 @click.pass_obj
 def annotate_depth_command(

@@ -8,7 +8,7 @@ import click
 
 from handdata.cli.annotate import WITHOUT_PAGE
 from handdata.cli.complete import complete_run
-from handdata.cli.options import INDEX, data_root_option, page_packages, run_path
+from handdata.cli.options import INDEX, data_root_option, page_options, page_packages, run_path
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
 
@@ -45,10 +45,7 @@ EXPORTS = ("json", "coco", "cvat")
     "--import", "import_path", type=click.Path(path_type=Path), help="Start from a file of labels of any known format."
 )
 @click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the labels so, then stop.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8767, show_default=True, help="Port; 0 takes a free one."
-)
+@page_options(port=8767)
 @data_root_option
 @click.pass_obj
 def annotate_command(

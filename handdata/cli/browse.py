@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.complete import complete_recipe, complete_shards
-from handdata.cli.options import data_root_option, page_packages, run_path, shard_folder
+from handdata.cli.options import data_root_option, page_options, page_packages, run_path, shard_folder
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
     type=click.IntRange(1, 400),
     help=f"Number of hands on a sheet [default: {SHEET_HANDS}] or a --static page [default: {STATIC_HANDS}]",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8768, show_default=True, help="Port; 0 takes a free one."
-)
+@page_options(port=8768)
 @data_root_option
 @click.pass_obj
 def browse_command(

@@ -18,6 +18,7 @@ __all__ = [
     "NamingCommand",
     "data_root_option",
     "json_option",
+    "page_options",
     "page_packages",
     "print_json",
     "run_path",
@@ -50,6 +51,18 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_set_root,
         help=DATA_ROOT_HELP,
     )(command)
+
+
+def page_options(port: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add `--host` and `--port`, by default `port`, to a command that serves a page."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option(
+            "--port", type=click.IntRange(0, 65535), default=port, show_default=True, help="Port; 0 takes a free one."
+        )(command)
+        return click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")(command)
+
+    return add
 
 
 @contextmanager
