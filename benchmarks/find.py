@@ -31,7 +31,7 @@ from handdata.model.model import Model, load_model
 from handdata.model.spots import Spot
 from handdata.model.spotter import LEAST_SCORE
 from handdata.pictures.decode import read_image
-from handdata.track.stills import Asked, find_hands
+from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, confidence_of
 
 SAMPLES = VIDEO.parents[1]
@@ -110,7 +110,7 @@ def labelled(folder: str, files: Sequence[str]) -> Iterator[Scene]:
 
 def predicted(model: Model, detector: Spotter, scenes: Sequence[Scene]) -> Iterator[list[Spot]]:
     """Yield the squares of the points that `predict` shows of each picture."""
-    for _, _, hands in find_hands([scene.path for scene in scenes], model, detector, Asked(side="auto"), MOST_HANDS):
+    for _, _, hands in find_hands([scene.path for scene in scenes], model, detector, Question(side="auto"), MOST_HANDS):
         yield [Spot(square(hand.keypoints_2d + 0.5), confidence_of(hand), hand.side) for hand in hands]
 
 

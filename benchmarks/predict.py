@@ -25,7 +25,7 @@ from handdata.model.model import load_model
 from handdata.pictures.decode import read_image
 from handdata.synth.full_frame import render_full_frame
 from handdata.track.run import pose_of
-from handdata.track.stills import Asked, find_hands
+from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, Tracker
 
 MOST_HANDS = 2
@@ -70,7 +70,7 @@ def steps(paths: list[Path]) -> dict[str, Callable[[Path], object]]:
     middle = {path: image.shape[1] / 4 for path, image in images.items()}
 
     def whole(path: Path) -> object:
-        return list(find_hands([path], model, detector, Asked(side="auto"), MOST_HANDS))
+        return list(find_hands([path], model, detector, Question(side="auto"), MOST_HANDS))
 
     return {
         "pictures, end to end": whole,

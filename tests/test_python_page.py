@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +35,7 @@ def made_hands(sides, sequences=("",), split="train", count=24):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder as the page's reader has it: two converted sets, a native tree and a trained model."""
+    from handdata.synth.full_frame import render_full_frame
     from handdata.synth.native import write_native
     from tests.train.made_training import job_of, tiny
 
@@ -44,6 +46,7 @@ def home(tmp_path_factory):
     grasps = ("Grasp1", "Grasp2", "Rotate")
     hd.write_dataset(shards / "dexter", made_hands(("left",), grasps, "test", 60), name="dexter", canvas=96)
     write_native("stereo", folder / "data" / "native" / "stereo", 14, seed=0, small=True)
+    cv2.imwrite(str(folder / "photo.jpg"), render_full_frame(5, 1).image[..., ::-1])
     rows = [BoxRow(f"Grasp2/color/{n}.bmp", (8.0, n, 40.0, 40.0), "tracker", n > 5, n / 10) for n in range(9)]
     write_boxes(folder / "data" / "boxes" / "dexter" / "Grasp2.csv", rows)
     from handdata.train.loop import train

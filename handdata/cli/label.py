@@ -104,11 +104,11 @@ def _label_pictures(
     labels: "LabelFile", source: Path, root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
 ) -> None:
     from handdata.progress import meter
-    from handdata.track.stills import Asked, find_hands
+    from handdata.track.stills import Question, find_hands
 
     paths = picture_files([source])
     with meter("labelling", len(paths)) as bar:
-        for path, image, hands in find_hands(paths, model, detector, Asked(side=side), most_hands):
+        for path, image, hands in find_hands(paths, model, detector, Question(side=side), most_hands):
             name = path.relative_to(root) if path.is_relative_to(root) else path.absolute()
             labels.add(str(name), (image.shape[1], image.shape[0]), hands)
             bar.advance()

@@ -71,10 +71,10 @@ class PredictJob:
         """Yield each picture with its hands: those of boxes that are told, of the whole picture, or of a detector."""
         from handdata.model.detector import find_detector
         from handdata.track.given import read_given
-        from handdata.track.stills import Asked, find_hands, hands_in_boxes
+        from handdata.track.stills import Question, find_hands, hands_in_boxes
         from handdata.track.tracker import PROPOSED
 
-        asked = Asked(side=self.side, K_of=self.intrinsics_of(), read_out=self.read_out)
+        asked = Question(side=self.side, K_of=self.intrinsics_of(), read_out=self.read_out)
         if self.boxes:
             given = iter(read_given(self.boxes, [path.name for path in paths]))
             yield from hands_in_boxes(paths, self.model, lambda _: [b for b in [next(given)] if b is not None], asked)

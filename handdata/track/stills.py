@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.geometry import iou
+from handdata.model.detector import find_detector
 from handdata.model.model import BATCH, Model, square_of_box
 from handdata.model.spots import Detector, Spot
 from handdata.model.spotter import LEAST_SCORE
@@ -32,7 +33,7 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Question:
     """How a model is asked about every picture.
 
     Attributes:
@@ -41,7 +42,7 @@ class Asked:
         read_out: one of `model.read_outs`; None takes the first.
     """
 
-    side: str
+    side: str = "auto"
     K_of: Callable[[Image], Any] | None = None
     read_out: str | None = None
 
@@ -52,7 +53,7 @@ class Asked:
 
 
 def hands_in_boxes(
-    paths: Sequence[Path], model: Model, boxes_of: Callable[[Image], Sequence[Any]], asked: Asked
+    paths: Sequence[Path | str], model: Model, boxes_of: Callable[[Image], Sequence[Any]], asked: Question
 ) -> Iterator[PictureHands]:
     """Yield each picture with a hand for each of its boxes, in order; the model sees many boxes at a time.
 
@@ -77,7 +78,11 @@ def hands_in_boxes(
 
 
 def find_hands(
-    paths: Sequence[Path], model: Model, detector: Detector, asked: Asked, most_hands: int
+    paths: Sequence[Path | str],
+    model: Model,
+    detector: Detector | None = None,
+    asked: Question = Question(),  # frozen
+    most_hands: int = 2,
 ) -> Iterator[PictureHands]:
     """Yield each picture with the hands that the model sees where the detector supposes some, surest first.
 
@@ -89,7 +94,7 @@ def find_hands(
     Args:
         paths: of the pictures.
         model: to ask.
-        detector: supposes hands; it may suppose many.
+        detector: supposes hands; it may suppose many. None: the one that comes along.
         asked: how the model is asked.
         most_hands: of a picture.
 
@@ -99,6 +104,7 @@ def find_hands(
     Raises:
         MissingError, DataError: a picture is not there or cannot be read.
     """
+    detector = find_detector(least_score=PROPOSED) if detector is None else detector
     most = max(FEWEST, PER_HAND * most_hands)
     for batch in _batches(paths, lambda image: _proposed(detector(image), image, most)):
         images = [image for _, image, boxes in batch for _ in boxes]
@@ -110,11 +116,11 @@ def find_hands(
 
 
 def _batches(
-    paths: Sequence[Path], boxes_of: Callable[[Image], Sequence[Any]]
+    paths: Sequence[Path | str], boxes_of: Callable[[Image], Sequence[Any]]
 ) -> Iterator[list[tuple[Path, Image, Sequence[Any]]]]:
     """Yield pictures with their boxes, as many at a time as the model is asked about at once."""
     waiting: list[tuple[Path, Image, Sequence[Any]]] = []
-    for path in paths:
+    for path in map(Path, paths):
         image = read_image(path)
         boxes = boxes_of(image)
         for box in boxes:
@@ -143,7 +149,7 @@ def _proposed(spots: Sequence[Spot], image: Image, most: int) -> list[Spot]:
     return [*[spot for spot in likely if spot.score >= PROPOSED][:most], Spot(centre, 0.0, "right")]
 
 
-def _looked_at(model: Model, images: Sequence[Image], spots: Sequence[Spot], asked: Asked) -> list[Hand | None]:
+def _looked_at(model: Model, images: Sequence[Image], spots: Sequence[Spot], asked: Question) -> list[Hand | None]:
     """Return what the model sees of each spot in up to three looks; None where that is no hand."""
 
     def look(numbers: Sequence[int], boxes: Sequence[Any]) -> list[Hand]:
