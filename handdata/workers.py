@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
@@ -21,6 +22,19 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LARGEST = 32 * 2**20  # bytes of one block, the most that glibc accepts on 64 bits: more than any picture
 _KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Helpers:
+    """Processes beside this one, which works too.
+
+    Attributes:
+        pool: runs what is submitted in them.
+        started: one for each, done when it has started.
+    """
+
+    pool: Executor
+    started: tuple["Future[None]", ...]
 
 
 def new_counter() -> "Synchronized[int]":

@@ -51,7 +51,7 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "--annotations",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="Files of labels that custom shards were made of, for source.",
+    help="Files of labels that imported shards were made of, for source [default: those that were noted]",
 )
 @click.option(
     "--workers",
@@ -110,6 +110,7 @@ def _sources(
 ) -> dict[str, Path]:
     """Return the picture as shipped of each sample, as a conversion with the recorded options finds it."""
     from handdata.conversion.plan import plan_all
+    from handdata.conversion.state import made_of
     from handdata.converters import CONVERTERS
     from handdata.converters.options import declared
     from handdata.errors import ConfigError
@@ -121,6 +122,10 @@ def _sources(
     recorded = dataset.index.get("options", {})
     asked = {d.name: recorded[d.name] for d in declared(kind) if d.kind is not Path and d.name in recorded}
     if dataset.name == "custom":
-        asked["annotations"] = annotations
+        asked["annotations"] = annotations or tuple(made_of(dataset.folder))
+        if not asked["annotations"]:
+            fix = "Name them with --annotations, and the folder of their pictures with --root."
+            expected = "the files of labels that these shards were made of"
+            raise ConfigError("--pictures source", expected=expected, got="none noted that is there", fix=fix)
     plan = plan_all(dataset.name, root or data_root.native(dataset.name), kind(**asked))
     return {item.id: plan.root / item.image for item in plan.items}

@@ -70,13 +70,25 @@ def made_of_others(out: Path, files: Sequence[Path]) -> list[str]:
 
     A folder that moved together with its labels is still made of them.
     """
+    now = {name for pair in _named(out, files) for name in pair}
+    return [path for path, seen in _noted(out) if now.isdisjoint((path, seen))] if files else []
+
+
+def made_of(out: Path) -> list[Path]:
+    """Return the files of labels that a folder's shards are made of, where they are now; [] where one is not there."""
+    places = [(Path(path), Path(os.path.normpath(out / seen))) for path, seen in _noted(out)]
+    found = [next((place for place in pair if place.is_file()), None) for pair in places]
+    return [path for path in found if path is not None] if None not in found else []
+
+
+def _noted(out: Path) -> list[tuple[str, str]]:
+    """Return the path of each noted file, and the one as seen from the folder."""
     try:
         noted = read_object(out / STATE / _MADE_OF, _STATE).get("files")
     except HanddataError:
         return []
-    now = {name for pair in _named(out, files) for name in pair}
     pairs = [pair for pair in noted if isinstance(pair, list) and len(pair) == 2] if isinstance(noted, list) else []
-    return [str(pair[0]) for pair in pairs if now.isdisjoint(map(str, pair))] if files else []
+    return [(str(path), str(seen)) for path, seen in pairs]
 
 
 def _named(out: Path, files: Sequence[Path]) -> list[list[str]]:

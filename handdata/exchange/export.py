@@ -90,9 +90,9 @@ def export(
             view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
         )
         parts = {split: data.split(split)[:limit] for split in sorted(set(data["split"].tolist()))}
-        pool = kept_open.enter_context(processes(workers, sum(map(len, parts.values()))))
+        helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))
         for split, part in parts.items():
-            one = replace(view, data=part, split=split, pool=pool)
+            one = replace(view, data=part, split=split, helpers=helpers)
             kept = part[KNOWN[kind].holds(part)]
             facts = {**facts_of(kept), **({"left_out": len(part) - len(kept)} if len(kept) < len(part) else {})}
             with record.writing(split, facts, _key(one, kind), KNOWN[kind].files(one)) as is_done:

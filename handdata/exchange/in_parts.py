@@ -1,12 +1,13 @@
 """An export's pictures and labels made a part at a time, by several processes if there are many; in order.
 
-Threads would wait for each other: encoding a small picture takes no longer than what Python does around it.
+This process works too: until the others have started, which takes as long as 1,000 pictures, and while they do. Threads
+would wait for each other: encoding a small picture takes no longer than what Python does around it.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -17,12 +18,13 @@ from handdata.errors import DataError
 from handdata.exchange.pictures import ExportView
 from handdata.files.whole import prepare_folder, sync_all
 from handdata.progress import meter
-from handdata.workers import one_core, shielded_start, start_worker, stop
+from handdata.workers import Helpers, one_core, shielded_start, start_worker, stop
 
 T = TypeVar("T")
 Make = Callable[[ExportView, Path], list[T]]
-PROCESSES_FROM = 3000  # hands: fewer are exported before further processes have started
+PROCESSES_FROM = 1500  # hands: fewer are exported before further processes have started
 AHEAD = 3  # parts per worker that are made before they are taken
+_GIVEN = 2  # parts that a further process has at a time: one that it makes, and its next
 
 
 def made(make: Make[T], view: ExportView, out: Path, parts: Sequence[ExportView] | None = None) -> Iterator[T]:
@@ -53,38 +55,64 @@ def made_with_pictures(make: Make[T], view: ExportView, out: Path, *folders: str
 
 
 @contextmanager
-def processes(workers: int, hands: int) -> Iterator[Executor | None]:
-    """Hold worker processes for an export of so many hands; None if it is done before they have started."""
+def processes(workers: int, hands: int, out: Path) -> Iterator[Helpers | None]:
+    """Hold further processes for an export of so many hands; None if it is done before they have started.
+
+    Raises:
+        DataError: one of them was killed.
+    """
     if workers < 2 or hands < PROCESSES_FROM:
         yield None
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker, (None, os.getpid()))
+    pool = ProcessPoolExecutor(workers - 1, get_context("spawn"), start_worker, (None, os.getpid()))
     try:
-        yield pool
+        with shielded_start():
+            started = tuple(pool.submit(_start) for _ in range(workers - 1))
+        yield Helpers(pool=pool, started=started)
+    except BrokenProcessPool as error:
+        fix = "Run the same command again, with fewer --workers; what is finished is kept."
+        raise DataError(out, expected="running workers", got="a killed one", fix=fix) from error
     finally:
         stop(pool)
+
+
+def _start() -> None:
+    """Do nothing: to find this function, a process imports what it will need."""
 
 
 def _run(
     make: Make[T], parts: Sequence[ExportView], out: Path, view: ExportView
 ) -> Iterator[tuple[ExportView, list[T]]]:
-    if view.pool is None:
-        for part in parts:
-            yield part, _make(make, part, out)
-        return
+    """Yield each part with what was made of it, in order."""
     waiting: deque[tuple[ExportView, Future[list[T]]]] = deque()
     left = deque(parts)
-    try:
-        while left or waiting:
-            with shielded_start():  # a pool starts its workers as they are needed
-                while left and len(waiting) < AHEAD * view.workers:
-                    part = left.popleft()
-                    waiting.append((part, view.pool.submit(_make, make, part, out)))
+    while left or waiting:
+        while left and view.helpers and _has_room(view.helpers, waiting):
+            waiting.append((left[0], _given(view.helpers, make, left.popleft(), out)))
+        is_first_there = bool(waiting) and waiting[0][1].done()
+        if left and not is_first_there and len(waiting) < AHEAD * view.workers:
+            waiting.append((left[0], _own(make, left.popleft(), out)))
+        else:
             part, future = waiting.popleft()
             yield part, future.result()
-    except BrokenProcessPool as error:
-        fix = "Run the same command again, with fewer --workers; what is finished is kept."
-        raise DataError(out, expected="running workers", got="a killed one", fix=fix) from error
+
+
+def _has_room(helpers: Helpers, waiting: Iterable[tuple[ExportView, Future[list[T]]]]) -> bool:
+    """Say whether a further process has started that has too little to do."""
+    running = sum(one.done() for one in helpers.started)
+    return sum(not future.done() for _, future in waiting) < _GIVEN * running
+
+
+def _given(helpers: Helpers, make: Make[T], part: ExportView, out: Path) -> "Future[list[T]]":
+    with shielded_start():  # a pool starts its workers as they are needed
+        return helpers.pool.submit(_make, make, part, out)
+
+
+def _own(make: Make[T], part: ExportView, out: Path) -> "Future[list[T]]":
+    """Make a part in this process."""
+    future: Future[list[T]] = Future()
+    future.set_result(_make(make, part, out))
+    return future
 
 
 def _make(make: Make[T], part: ExportView, out: Path) -> list[T]:

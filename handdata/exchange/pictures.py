@@ -5,7 +5,6 @@ A picture is a hand's canvas, its crop, or the picture as shipped with all its h
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from handdata.pictures.picture_file import size_of
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
 from handdata.shards.provenance import Provenance
+from handdata.workers import Helpers
 
 Group = tuple[str, Path, list[int]]  # name of a picture as shipped, its file, the numbers of its hands
 # PNG: as small as zlib's level 3 with OpenCV's own choice of filters (photographs 48.0 kB, rendered 30 instead of 34 kB
@@ -34,7 +34,7 @@ _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PN
 ENCODINGS = {"png": _PNG, "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 CANVAS, CROP, SOURCE = SHOWN = ("canvas", "crop", "source")
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}  # last bytes of a file
-PART = 200  # hands whose pictures and labels are made together
+PART = 100  # hands whose pictures and labels are made together; of more, a process waits longer at the end
 _UNSAFE = re.compile(r"[^A-Za-z0-9_/-]|(?<=[/_])_|_(?=/)")
 
 
@@ -108,8 +108,8 @@ class ExportView:
         homepage: where the dataset is from.
         citation: how it wants to be cited.
         provenance: the datasets that they are from.
-        workers: processes of `pool`.
-        pool: makes pictures and labels; None: this process does.
+        workers: processes that make pictures and labels, this one and `helpers`.
+        helpers: the others; None: this process makes all.
         is_done: tells of a file that the same export, killed, had finished.
         groups: of a part of pictures as shipped: which; None where they follow from `source_of`.
         number: of a part among all, from 0.
@@ -125,7 +125,7 @@ class ExportView:
     citation: str = ""
     provenance: tuple[Provenance, ...] = ()
     workers: int = 1
-    pool: Executor | None = None
+    helpers: Helpers | None = None
     is_done: Finished = field(default_factory=Finished)
     groups: tuple[Group, ...] | None = None
     number: int = 0
@@ -155,7 +155,7 @@ class ExportView:
         """
         if self.shown != SOURCE:
             for number, start in enumerate(range(0, len(self.data), size)):
-                yield replace(self, data=self.data[start : start + size], number=number, pool=None)
+                yield replace(self, data=self.data[start : start + size], number=number, helpers=None)
             return
         groups = list(self._groups())
         if by_hand:
@@ -177,7 +177,7 @@ class ExportView:
         numbers = iter(range(len(hands)))
         own = tuple((name, path, [next(numbers) for _ in hands]) for name, path, hands in groups)
         data = self.data.take(np.array(hands))
-        return replace(self, data=data, groups=own, source_of={}, number=number, pool=None)
+        return replace(self, data=data, groups=own, source_of={}, number=number, helpers=None)
 
     def _canvas(self, part: Dataset, number: int, labels: dict[str, Any]) -> ExportedPicture:
         """Return the canvas of a hand."""
@@ -218,7 +218,7 @@ class ExportView:
         groups: dict[Path, list[int]] = {}
         for number, sample_id in enumerate(self.data["id"].tolist()):
             if sample_id not in self.source_of:
-                fix = "Name the native files of that very conversion with --root."
+                fix = "Name the files of that very conversion with --root, of imported labels with --annotations too."
                 raise MissingError(sample_id, expected="its picture as shipped", got="no such sample there", fix=fix)
             groups.setdefault(self.source_of[sample_id], []).append(number)
         taken: set[str] = set()

@@ -148,6 +148,9 @@ class ExportRecord:
     def _remove(self, files: list[str]) -> None:
         for name in files:
             (self.folder / name).unlink(missing_ok=True)
+        for place in sorted({above for name in files for above in Path(name).parents if above.parts}, reverse=True):
+            with suppress(OSError):  # it is not there, or holds what others wrote
+                (self.folder / place).rmdir()
 
     def save(self) -> None:
         """Write the record of an export that is whole; the same bytes for the same files."""

@@ -1,5 +1,7 @@
 """Exports hold the shards' canvases and labels, in the words of the other program."""
 
+import concurrent.futures
+import contextlib
 import io
 import json
 import os
@@ -17,6 +19,7 @@ from handdata.cli import group
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import BusyError, ConfigError, DataError, WriteError
+from handdata.exchange import in_parts
 from handdata.exchange.export import FORMATS, export
 from handdata.exchange.pictures import file_key
 from handdata.exchange.plain import labels_on_canvas, plain_labels
@@ -256,6 +259,20 @@ def test_another_split_of_an_earlier_export_stays(dataset, tmp_path):
     assert "| train | 2 |" in (tmp_path / "README.md").read_text()
 
 
+def test_no_folder_of_an_earlier_format_or_split_is_left(dataset, tmp_path):
+    """YOLO's data.yaml names the splits whose folders are there."""
+    export(dataset, tmp_path, "yolo")
+    (tmp_path / "labels/train/mine.txt").write_text("mine")
+
+    export(dataset.split("train"), tmp_path, "coco", limit=2)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"annotations", "images", "labels"}
+    (tmp_path / "labels/train/mine.txt").unlink()
+    (tmp_path / "labels/train").rmdir()
+    export(dataset, tmp_path, "coco", limit=2)
+
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"annotations", "images"}
+
+
 def test_a_record_that_names_foreign_files_removes_none(dataset, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "out").mkdir()
@@ -271,13 +288,50 @@ def test_a_record_that_names_foreign_files_removes_none(dataset, tmp_path):
     "kind", ["coco", *(pytest.param(one, marks=pytest.mark.thorough) for one in FORMATS if one != "coco")]
 )
 def test_any_number_of_workers_writes_the_same_bytes(dataset, tmp_path, kind, monkeypatch):
-    monkeypatch.setattr("handdata.exchange.in_parts.PROCESSES_FROM", 0)
-    monkeypatch.setattr("handdata.exchange.pictures.ExportView.parts.__defaults__", (7,))
-    monkeypatch.setattr("handdata.exchange.webdataset.SAMPLES_PER_TAR", 7)
+    by_others = with_small_parts(monkeypatch)
     for name, count in (("a", 1), ("b", 2)):
         export(dataset, tmp_path / name, kind, workers=count)
 
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert by_others
+
+
+def test_an_export_whose_further_process_is_killed_says_so_and_goes_on(dataset, tmp_path, monkeypatch):
+    export(dataset, tmp_path / "whole", "coco")
+    with_small_parts(monkeypatch, kills=True)
+    with pytest.raises(DataError, match="expected running workers, got a killed one"):
+        export(dataset, tmp_path / "out", "coco", workers=2)
+
+    monkeypatch.undo()
+    export(dataset, tmp_path / "out", "coco")
+
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def with_small_parts(monkeypatch, *, kills=False):
+    """Have parts of seven hands, and wait for a further process to start; return a list of the parts it is given."""
+    monkeypatch.setattr(in_parts, "PROCESSES_FROM", 0)
+    monkeypatch.setattr("handdata.exchange.pictures.ExportView.parts.__defaults__", (7,))
+    monkeypatch.setattr("handdata.exchange.webdataset.SAMPLES_PER_TAR", 7)
+    held, give, given = in_parts.processes, in_parts._given, []
+
+    @contextlib.contextmanager
+    def started(*args):
+        with held(*args) as helpers:
+            if helpers is not None:
+                concurrent.futures.wait(helpers.started)
+            yield helpers
+
+    def counted(helpers, make, part, out):
+        given.append(part.number)
+        if kills:
+            for process in helpers.pool._processes.values():
+                process.kill()
+        return give(helpers, make, part, out)
+
+    monkeypatch.setattr("handdata.exchange.export.processes", started)
+    monkeypatch.setattr(in_parts, "_given", counted)
+    return given
 
 
 # ------------------------------------------------------------------------------------------------ killed
@@ -435,12 +489,29 @@ def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
     shards, table = str(tmp_path / "shards"), str(tmp_path / "labels.csv")
     made = CliRunner().invoke(group, ["import", table, "--out", shards], catch_exceptions=False)
     assert made.exit_code == 0
-    asked = ["--pictures", "source", "--annotations", table, "--out", str(tmp_path / "out")]
 
-    result = CliRunner().invoke(group, ["export", shards, *asked], catch_exceptions=False)
+    for number, named in enumerate(([], ["--annotations", table])):  # the import noted its files of labels
+        asked = ["--pictures", "source", *named, "--out", str(tmp_path / f"out{number}")]
+        result = CliRunner().invoke(group, ["export", shards, *asked], catch_exceptions=False)
 
-    assert result.exit_code == 0
-    assert (tmp_path / "out/images/val/a%2Epng.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+        assert result.exit_code == 0
+        picture = tmp_path / f"out{number}/images/val/a%2Epng.png"
+        assert picture.read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+def test_shards_without_a_note_of_their_labels_ask_for_them(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((240, 320, 3), 90, np.uint8))
+    (tmp_path / "labels.csv").write_text("image,side,wrist_u,wrist_v,index_tip_u,index_tip_v\na.png,left,9,9,50,60\n")
+    convert("custom", tmp_path, tmp_path / "shards", options=CustomOptions(annotations=tmp_path / "labels.csv"))
+    (tmp_path / "labels.csv").rename(tmp_path / "renamed.csv")
+
+    asked = ["export", str(tmp_path / "shards"), "--pictures", "source", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(group, asked)
+
+    assert str(result.exception) == (
+        "--pictures source: expected the files of labels that these shards were made of, got none noted that is there. "
+        "Name them with --annotations, and the folder of their pictures with --root."
+    )
 
 
 def test_pictures_of_published_datasets_are_exported_by_who_may(tmp_path):
