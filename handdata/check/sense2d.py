@@ -33,14 +33,16 @@ def check_points(rows: Dataset, report: Report) -> None:
     if not np.any(rows["annotated_2d"]):
         return
     uv = np.where(rows["annotated_2d"][..., None], rows["keypoints_2d"], np.nan).astype(np.float64)
-    if not np.any(rows["annotated_3d"]):
-        whole = uv[np.isfinite(uv).all((1, 2))]
+    flat = ~np.any(rows["annotated_3d"], axis=1)  # also of a dataset that has 3D of other hands
+    if flat.any():
+        whole = uv[flat & np.isfinite(uv).all((1, 2))]
         for name, judge in (("order 2D", reversed_fingers), ("fingers 2D", exchanged_fingers)):
             if len(whole) < FEW:
-                report.leave_out(name, f"fewer than {FEW} hands with all 21 points")
+                report.leave_out(name, f"fewer than {FEW} hands with all 21 points and no 3D")
                 continue
-            what, ids = judge(whole), examples(rows.ids)
-            report.record(name, [Finding(name, "the dataset", what, len(rows), len(rows), ids)] if what else [])
+            what, count = judge(whole), int(flat.sum())
+            found = [Finding(name, "hands without 3D", what, count, count, examples(rows.ids[flat]))] if what else []
+            report.record(name, found)
     _compare_labels(uv, rows, report)
     report.record("points 2D", _points_that_are_none(uv, rows))
     if np.isin(rows["bbox_source"], [int(source) for source in _MADE]).any():

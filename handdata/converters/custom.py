@@ -30,7 +30,7 @@ from handdata.exchange.orders import ORDERS
 from handdata.exchange.packed import is_there, read_picture
 from handdata.exchange.plausible import NORMALIZED, beside, in_pixels
 from handdata.exchange.point_names import PALM
-from handdata.exchange.reading import label_files, read_annotations, split_in
+from handdata.exchange.reading import label_files, read_annotations, short_names, split_in
 from handdata.exchange.settle import FROM_FILE, HIDDEN, MISSING, SIDES, UNITS, Asked, settle
 from handdata.geometry import project
 from handdata.manifest import Manifest
@@ -88,6 +88,11 @@ class _AllRows:
     warnings: tuple[str, ...]
     provenance: tuple[Provenance, ...]
 
+    @property
+    def pictures(self) -> set[str]:
+        """The names of the pictures, each once however many hands it has."""
+        return {name for name in self.names if name}
+
 
 def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noqa: ARG001 - nothing is known beforehand
     """List the labelled hands whose picture is there, in the order of the files."""
@@ -114,13 +119,14 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
         )
     like = other_case(labels.root, absent_path) if absent_path else ""
     if not items:
-        got = f"none of {len(rows)}, the first would be {absent[0]}" if absent else "none of the --sequences"
+        got = f"none of {len(labels.pictures)}, the first would be {absent[0]}" if absent else "none of the --sequences"
         fix = f"{labels.root} has {like}: mind capitals." if like else "Name their folder with --root."
         raise MissingError(labels.root, expected="the labelled pictures", got=got, fix=fix)
     warnings = list(labels.warnings)
     if absent:
         seen = f" (there is {like})" if like else ""
-        warnings.append(f"absent: {len(absent)} of {len(rows)} labelled pictures, the first {absent[0]}{seen}")
+        count = f"{len(set(absent))} of {len(labels.pictures)} labelled pictures"
+        warnings.append(f"absent: {count}, the first {absent[0]}{seen}")
     outside = beside([rows[item.ref] for item in items], partial(_size_of, labels.root))
     warnings += [outside] if outside else []
     readings = (*labels.readings, ("split", how))
@@ -202,16 +208,17 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     names: list[str] = []
     readings: dict[str, str] = {}
     warnings: list[str] = []
+    called = dict(zip(files, short_names(files), strict=True))
     for file, place, table, one in zip(files, places, tables, settled, strict=True):
         below = place.folder.absolute().relative_to(top.absolute()) if len(files) > 1 else Path()
         names += [row.image for row in one.rows]
         rows += [_placed(row, below, place.moved, named.get(file, "")) for row in one.rows]
         found_by_name = [("pictures", f"by name below {place.folder}")] if place.moved else []
         for what, found in (*one.readings, *found_by_name):
-            readings[what if len(files) == 1 else f"{file.name}: {what}"] = found
-        warnings += [line if len(files) == 1 else f"{file.name}: {line}" for line in (*_notes(table), *one.warnings)]
+            readings[what if len(files) == 1 else f"{called[file]}: {what}"] = found
+        warnings += [line if len(files) == 1 else f"{called[file]}: {line}" for line in (*_notes(table), *one.warnings)]
     if named and not any(row.split for one in settled for row in one.rows):
-        readings["splits named by the files"] = ", ".join(f"{file.name} {split}" for file, split in named.items())
+        readings["splits named by the files"] = ", ".join(f"{called[file]} {split}" for file, split in named.items())
     if len(set(zip(names, (row.image for row in rows), strict=True))) > len(set(names)):  # one name, two pictures
         names = [row.image for row in rows]
     provenance = carried(files, tables, folders)

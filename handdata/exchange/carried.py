@@ -1,4 +1,4 @@
-"""Where labels that are imported are from, if an export of handdata wrote them or their pictures: licence and origin.
+"""Where labels that are imported are from: licence and origin, of exports of handdata and of published files.
 
 An export notes it in handdata-export.json, and in every file of labels, for those that are moved. Other programs may
 leave it out when they write such a file again; that is said.
@@ -11,6 +11,7 @@ from typing import Any
 from handdata.exchange.labels import Annotations
 from handdata.exchange.record import RECORD
 from handdata.files.text import LARGE, Wanted, read_object
+from handdata.paths import RENDERED_MARK
 from handdata.shards.provenance import KEY, UNKNOWN_LICENCE, Provenance, known, parse
 
 _DEEPEST = 3  # folders of an export that its files may lie in: images/train/...
@@ -34,13 +35,21 @@ def carried(files: Sequence[Path], tables: Sequence[Annotations], pictures: Sequ
     for file, table, folder in zip(files, tables, pictures, strict=True):
         parts = [*_beside(file.parent), *_beside(folder), *table.provenance]
         own = known(_OWN, "own")
-        if not parts and table.licence:
+        if not parts and table.dataset and not _is_rendered(folder):
+            own = known(table.dataset, "published")
+        elif not parts and table.licence:
             own = Provenance(_OWN, own.title, table.licence, origin="own")
         elif not parts and table.is_exported:
             own = _UNSAID
         found += parts or [own]
     distinct = tuple(dict.fromkeys(found))
     return () if distinct == (known(_OWN, "own"),) else distinct
+
+
+def _is_rendered(folder: Path) -> bool:
+    """Say whether handdata rendered the pictures of a folder, in a dataset's own layout."""
+    whole = folder.absolute()
+    return any((above / RENDERED_MARK).is_file() for above in (whole, *whole.parents[: _DEEPEST - 1]))
 
 
 def unsaid(parts: Sequence[Provenance]) -> str:

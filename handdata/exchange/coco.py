@@ -172,6 +172,7 @@ def read(path: Path, content: Any) -> Annotations:
         order_why=WHY_COUNTED if reading.is_counted else Annotations.order_why,
         provenance=tuple(parse(_recorded(content.get("info")), path)),
         is_exported=kind is OWN_KIND,
+        dataset=kind.dataset,
         licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
     )
 

@@ -36,6 +36,8 @@ class CocoKind:
         flags: what a keypoint's third number says beside "labelled".
         order: of the points, a key of `orders.ORDERS`; "" as the categories name them.
         is_person: an annotation may hold two hands.
+        dataset: the published one that such files are of, a name of manifests/ if there is one; "" where others write
+            such files too.
     """
 
     name: str
@@ -44,6 +46,7 @@ class CocoKind:
     flags: str = OPEN
     order: str = "base-first"
     is_person: bool = False
+    dataset: str = ""
 
 
 def _whole_body(annotation: Record, image: Record) -> Iterator[dict[str, Any] | str]:  # noqa: ARG001
@@ -99,10 +102,12 @@ UBODY = CocoKind(
 )
 HALPE = CocoKind("Halpe", "persons with 136 keypoints", _slices(_HALPE), is_person=True)
 FLAT = CocoKind("COCO-WholeBody in one list", "persons with 133 keypoints", _slices(_FLAT), SURE, is_person=True)
-RHD = CocoKind("RHD by mmpose", "21 keypoints, hand_type and cam_param", _rhd, OPEN, "rhd")
-PANOPTIC = CocoKind("Panoptic HandDB by mmpose", "21 keypoints, head_size and center", _panoptic)
-FREIHAND = CocoKind("FreiHAND by mmpose", "21 keypoints, described as FreiHand", _right)
-ONEHAND = CocoKind("OneHand10K by mmpose", "21 keypoints, described as OneHand10K", _as_it_is)
+RHD = CocoKind("RHD by mmpose", "21 keypoints, hand_type and cam_param", _rhd, OPEN, "rhd", dataset="rhd")
+PANOPTIC = CocoKind(
+    "Panoptic HandDB by mmpose", "21 keypoints, head_size and center", _panoptic, dataset="Panoptic HandDB"
+)
+FREIHAND = CocoKind("FreiHAND by mmpose", "21 keypoints, described as FreiHand", _right, dataset="freihand")
+ONEHAND = CocoKind("OneHand10K by mmpose", "21 keypoints, described as OneHand10K", _as_it_is, dataset="OneHand10K")
 OWN_KIND = CocoKind("COCO keypoints as handdata exports them", "annotations have sample_id", _as_it_is, HIDDEN, "")
 PLAIN = CocoKind("COCO keypoints", "images, annotations and categories with names of keypoints", _as_it_is, HIDDEN, "")
 

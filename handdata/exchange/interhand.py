@@ -58,7 +58,7 @@ def read(path: Path, data: Any) -> Annotations:
             continue
         left_out["hands without a valid joint"] += 2 - len(hands)
         rows += [make_row(str(facts["file_name"]), facts, where, _hand) for facts in hands]
-    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out)
+    return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out, dataset="interhand")
 
 
 def _beside(path: Path) -> Iterator[Path]:

@@ -120,6 +120,7 @@ class Annotations:
         left_out: what else holds no hand, in words, and how often: crowds, persons without a labelled hand.
         order: the known order of the rows of points, a key of `orders.ORDERS`; "" as the file names them.
         order_why: why it is that order, in words.
+        dataset: the published one that such files are of, a name of manifests/ if there is one; "" for none.
         licence: as the file tells it.
         provenance: what its pictures are from, if handdata wrote it.
         is_over_picture: whether the format has positions from 0 to 1 over the picture, which were made pixels.
@@ -135,6 +136,7 @@ class Annotations:
     left_out: Mapping[str, int] = field(default_factory=dict)
     order: str = ""
     order_why: str = "as that format has it"
+    dataset: str = ""
     licence: str = ""
     provenance: tuple[Provenance, ...] = ()
     is_over_picture: bool = False

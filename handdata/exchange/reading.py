@@ -82,6 +82,15 @@ def _read(path: Path) -> Annotations:
     raise DataError(path, expected=_KNOWN_JSON, got=got, fix="See docs/custom.md.")
 
 
+def short_names(files: Sequence[Path]) -> list[str]:
+    """Return what to call several files: their names, with as many folders before as tell them from each other."""
+    for count in range(1, max((len(file.parts) for file in files), default=1)):
+        names = ["/".join(file.parts[-count:]) for file in files]
+        if len(set(names)) == len(set(files)):
+            return names
+    return [str(file) for file in files]
+
+
 def split_in(names: Sequence[Path]) -> dict[Path, str]:
     """Return the split that each of several files is named after; nothing unless every one is, and they differ."""
     found: dict[Path, str] = {}

@@ -11,6 +11,7 @@ import numpy as np
 from handdata.errors import ConfigError, DataError, HanddataError
 from handdata.exchange.labels import FIX, MM_PER_UNIT, UNSAID, Annotations, Array, HandLabels, LabelRow, check
 from handdata.exchange.orders import ORDERS, base_first, best_order, evidence, path_lengths, slots_of
+from handdata.exchange.plausible import put_aside
 from handdata.shards.schema import UNKNOWN
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, ROOT, WRIST
 
@@ -20,7 +21,8 @@ HIDDEN, MISSING = "hidden", "missing"
 UNITS = (FROM_FILE, AUTO, *MM_PER_UNIT)
 _PALM_MM = (50.0, 140.0)  # from wrist to middle MCP, of a child to a large man
 _SPAN_MM = (40.0, 260.0)  # between the farthest two labelled points
-_FEW_FINGERS = 8  # that tell nothing yet
+_FEW_FINGERS = 8  # fewer tell nothing yet
+_FEW_HANDS = 5  # of which paths are asked
 _BASE_FIRST = (
     0.25  # least share of fingers whose first bone is the longer one; of real labels of tiny hands half have it
 )
@@ -64,6 +66,8 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     rows, side = _sided(rows, asked.side)
     if asked.occluded == MISSING:
         rows = tuple(_without_hidden(row) for row in rows)
+    elif aside := put_aside(rows):
+        doubt.append(aside)
     rows = tuple(_checked(row) for row in rows)
     parts = (("format", f"{found.kind} ({found.sign})"), ("sides", side), ("order of points", order), ("unit", unit))
     return Settled(rows=rows, readings=tuple(part for part in parts if part[1]), warnings=tuple(doubt))
@@ -99,7 +103,7 @@ def _ordered(found: Annotations, asked: str) -> tuple[tuple[LabelRow, ...], str,
     said = f"{name} ({why})" if found.order or name != own or asked in ORDERS else "as its names say"
     shown = f"; paths along fingers + from the wrist, in hand sizes: {evidence(lengths)}" if lengths else ""
     doubts = list(_doubts(rows))
-    if best != name and not doubts:
+    if best != name and not doubts and len(listed) >= _FEW_HANDS and not found.is_exported:
         doubts.append(f"order: the points lie as in the order {best}, not {name}; see --order")
     return rows, said + shown, doubts
 

@@ -101,6 +101,25 @@ def test_reversed_fingers_in_2d_alone_are_found(flat):
     assert named(verify(flat(reverse)), "order 2D") == ["every finger: stored from tip to MCP, reversed"]
 
 
+def test_hands_without_3d_are_judged_beside_hands_that_have_it(tmp_path):
+    folder = make_dataset(tmp_path / "mixed", count=30)
+
+    def half_flat(rows, split):
+        for row in rows[::2]:
+            row["keypoints_3d"] = np.full((21, 3), np.nan, np.float32)
+            row["keypoints_3d_normalized"] = np.full((21, 3), np.nan, np.float32)
+            row["scale_mm"], row["annotated_3d"] = np.float32(np.nan), np.zeros(21, bool)
+            row["keypoints_2d"] = reverse(row["keypoints_2d"][None])[0].astype(np.float32)
+
+    rewrite(folder, half_flat)
+
+    report = verify(folder)
+
+    (found,) = [finding for finding in report.findings if finding.check == "order 2D"]
+    assert (found.what, found.count) == ("every finger: stored from tip to MCP, reversed", 15)
+    assert report.checks["order"] == "ok"
+
+
 def test_exchanged_fingers_in_2d_alone_are_found(flat):
     (what,) = named(verify(flat(lambda uv: exchange(uv, "thumb", "little"))), "fingers 2D")
 

@@ -332,6 +332,29 @@ def test_a_name_that_differs_in_capitals_alone_is_told(tmp_path, refused):
     assert "has a.PNG: mind capitals" in refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
 
 
+def test_pictures_that_are_absent_are_counted_once_whatever_hands_they_have(tmp_path, refused):
+    table = labels(tmp_path, f"{HEADER}\na.png,left,1,2,3,4\na.png,right,5,6,7,8\nb.png,left,1,2,3,4\n")
+
+    line = refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
+    assert "got none of 2, the first would be a.png" in line
+
+    pictures(tmp_path, "b.png")
+    plan = plan_of("custom", tmp_path, annotations=table)
+    assert plan.warnings == ("absent: 1 of 2 labelled pictures, the first a.png",)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    tables = [
+        labels(pictures(tmp_path / day, "a.png"), f"{HEADER}\na.png,{side},1,2,3,4\n", "labels.csv")
+        for day, side in (("monday", "left"), ("tuesday", "right"))
+    ]
+
+    said = dict(plan_of("custom", tmp_path, annotations=tuple(tables)).readings)
+
+    assert said["monday/labels.csv: sides"] == "1 left"
+    assert said["tuesday/labels.csv: sides"] == "1 right"
+
+
 @pytest.mark.parametrize("size", [(640, 480), (240, 320)], ids=["resized", "turned"])
 def test_a_picture_of_another_size_than_was_labelled_is_refused(tmp_path, refused, size):
     content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2]}))

@@ -146,6 +146,22 @@ def test_a_cvat_skeleton_is_read_by_its_labels(tmp_path, names):
     assert (sample.visible[5], sample.visible[6], sample.hand_side) == (0, 1, 0)
 
 
+@pytest.mark.parametrize(("far", "is_told"), [(3, True), (0.5, False)], ids=["put aside", "hidden"])
+def test_occluded_points_that_somebody_put_aside_are_told(tmp_path, far, is_told):
+    given = np.array(uv(0.5))
+    given[10:, 0] = given[:10, 0].max() + far * np.linalg.norm(np.ptp(given[:10], axis=0))
+    points = "".join(f'<points label="{n}" occluded="{int(k >= 10)}" points="{u},{v}"/>'
+                     for k, (n, (u, v)) in enumerate(zip(KEYPOINTS, given, strict=True)))  # fmt: skip
+    table = cvat(tmp_path, f'<skeleton label="hand">{points}</skeleton>' * 8)
+
+    def told(**asked):
+        warnings = plan_of("custom", tmp_path, annotations=table, **asked).warnings
+        return [line for line in warnings if line.startswith("occluded: in 8 of 8 hands")]
+
+    assert bool(told()) == is_told
+    assert not told(occluded="missing")
+
+
 def test_cvats_shapes_of_21_points_are_a_hand_each(tmp_path):
     text = ";".join(f"{u},{v}" for u, v in uv(0.5))
     body = f'<points label="right_hand" points="{text}"/><points label="left_hand" points="{text}"/>'
@@ -381,6 +397,27 @@ def test_the_order_of_points_is_found_from_the_lengths_of_paths(name):
     listed = hands()[:, slots_of(name)]
 
     assert best_order(path_lengths(listed), "base-first") == name
+
+
+def test_paths_of_few_hands_or_of_an_export_raise_no_doubt(tmp_path):
+    """Points of one fist may lie in any order."""
+    picture(tmp_path / "a.png")
+    fist = hands(1)[0] + 150
+    for finger in range(5, 21, 4):  # the tips are bent to the wrist
+        fist[finger + 2 : finger + 4] = fist[0] + np.array([[0.4], [0.3]]) * (fist[finger] - fist[0])
+    row = {"image_id": 0, "category_id": 1, "keypoints": np.column_stack([fist, np.full(21, 2)]).ravel().tolist()}
+    head = {"images": [{"id": 0, "file_name": "a.png"}]}
+    head["categories"] = [{"id": 1, "name": "hand", "keypoints": list(KEYPOINTS)}]
+
+    def doubts(rows):
+        (tmp_path / "a.json").write_text(json.dumps(head | {"annotations": rows}))
+        warnings = plan_of("custom", tmp_path, annotations=tmp_path / "a.json").warnings
+        return [line for line in warnings if "the points lie as in the order" in line]
+
+    assert not doubts([row] * 4)
+    assert doubts([row] * 5)
+    own = [row | {"sample_id": f"{k}", "hand_side": "left", "visible": [1] * 21} for k in range(5)]
+    assert not doubts(own)
 
 
 def test_each_order_holds_every_point_once():

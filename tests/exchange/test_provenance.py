@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from handdata.cli import group
 from handdata.errors import ConfigError, DataError
 from handdata.exchange.export import export
 from handdata.exchange.formats import FORMATS
+from handdata.paths import RENDERED_MARK
 from handdata.shards.dataset import open_dataset
 from handdata.shards.provenance import provenance_of
 from tests.check.made_dataset import make_dataset, rewrite
@@ -73,6 +75,31 @@ def test_rendered_hands_stay_rendered_beside_own_ones(made, tmp_path):
     card = (tmp_path / "out/README.md").read_text()
     assert "Rendered by handdata; nobody's hand is shown." in card
     assert "Pictures of whoever converted them." in card
+
+
+@pytest.mark.parametrize("is_rendered", [False, True], ids=["published", "rendered"])
+def test_files_of_published_datasets_keep_their_licence(tmp_path, is_rendered):
+    """mmpose's FreiHAND says so itself; handdata's renderer may have made its pictures."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64, 3), 90, np.uint8))
+    points = [number for k in range(21) for number in (10.0 + k, 20.0 + k % 5, 1)]
+    rows = [{"id": 0, "image_id": 0, "category_id": 1, "keypoints": points, "bbox": [9, 19, 22, 8]}]
+    images = [{"id": 0, "file_name": "a.png", "width": 64, "height": 64}]
+    content = {"info": {"description": "FreiHand"}, "images": images, "annotations": rows, "categories": []}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    if is_rendered:
+        (tmp_path / RENDERED_MARK).write_text("{}")
+
+    result = run("import", tmp_path / "labels.json", "--out", tmp_path / "shards")
+
+    assert result.exit_code == 0
+    data = open_dataset(tmp_path / "shards")
+    if is_rendered:
+        assert data.origin == "rendered"
+        return
+    assert [(part.dataset, part.origin) for part in provenance_of(data)] == [("freihand", "published")]
+    assert "pictures of: FreiHAND (Research only" in result.stderr
+    with pytest.raises(ConfigError, match="--i-may-share"):
+        export(data, tmp_path / "out", "coco")
 
 
 def test_a_damaged_record_is_one_line(made, tmp_path):

@@ -89,10 +89,10 @@ def test_wholebody_points_boxes_and_visibility_are_the_files():
 
 
 def test_labels_of_a_picture_that_is_not_there_are_counted(tmp_path):
-    """15 of the 24 hands of the one picture of COCO-WholeBody's own example are labelled."""
+    """15 hands of the one picture of COCO-WholeBody's own example are labelled."""
     from handdata.errors import MissingError
 
-    with pytest.raises(MissingError, match="none of 15, the first would be 000000001000"):
+    with pytest.raises(MissingError, match="none of 1, the first would be 000000001000"):
         plan_of("custom", tmp_path, annotations=real.samples("coco_wholebody") / "example_gt_1000.json")
 
 
@@ -207,6 +207,10 @@ def test_cvats_occluded_points_are_hidden_or_missing():
     missing = samples_of("custom", folder, annotations=files, occluded="missing")
 
     assert len(hidden) == len(missing) == 8 * 5
+    assert any(
+        "as if put aside; --occluded missing" in line for line in plan_of("custom", folder, annotations=files).warnings
+    )
+    assert not plan_of("custom", folder, annotations=files, occluded="missing").warnings[1:]  # some pictures are absent
     for key, sample in hidden.items():
         known = np.isfinite(missing[key].keypoints_2d).all(-1)
         assert (known == (sample.visible == 1)).all()
@@ -217,7 +221,7 @@ def test_cvats_occluded_points_are_hidden_or_missing():
 def test_a_real_file_comes_back_from_an_export_without_a_differing_label(name, kind, tmp_path):
     root, options = taken(name)
     convert("custom", root, tmp_path / "first", options=CustomOptions(**options), canvas=64)
-    export(open_dataset(tmp_path / "first"), tmp_path / "out", kind)
+    export(open_dataset(tmp_path / "first"), tmp_path / "out", kind, i_may_share=True)
 
     again = CustomOptions(annotations=tmp_path / "out")
     convert("custom", tmp_path, tmp_path / "second", options=again, canvas=64)
