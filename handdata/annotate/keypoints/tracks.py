@@ -141,8 +141,9 @@ class PointTracks:
             if target is None:
                 continue
             changed.add(track.reached)
-            self._write(track, len(track.misses) - 1, len(track.misses))
-            if track.lost:
+            if not track.lost:
+                self._write(track, len(track.misses) - 1, len(track.misses))
+            else:
                 changed |= set(range(min(track.reached, target), max(track.reached, target) + 1))
             if track.lost or track.reached == target:
                 changed |= {target}
