@@ -2,17 +2,21 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from handdata.annotate.keypoints.found import Finder
 from handdata.annotate.keypoints.page_state import PointPlace
 from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.session import Session
 from handdata.errors import BusyError, ConfigError, DataError
+from handdata.model.spots import Spot
+from handdata.shards.hand import Hand
 from handdata.skeleton import INDEX
 from tests.annotate.keypoints.made_hands import HEIGHT, NUM_FRAMES, OFF, WIDTH, made_finder, truth, write_pictures
 
@@ -60,6 +64,35 @@ def test_hands_are_proposed_in_the_background_and_are_no_labels(session: PointSe
     assert set(cell.hands[0].sources) == {"model"}
     assert errors(session, 3) == pytest.approx(OFF, abs=0.02)
     assert json.loads(session.text())["annotations"] == []
+
+
+@pytest.mark.parametrize(("peak", "filling"), [(0.6, True), (0.5, False), (0.3, False)])
+def test_a_hand_that_fills_the_picture_is_looked_for_there_and_not_in_a_detectors_box(
+    peak: float, *, filling: bool
+) -> None:
+    """The detector finds a part of it; the model is surer of the whole picture, or is not."""
+    boxes = [np.array([20.0, 20.0, 60.0, 60.0]), np.array([0.0, 0.0, WIDTH, HEIGHT])]
+
+    def pose(image: np.ndarray, asked: Sequence[Any], sides: Sequence[str]) -> list[Hand]:
+        assert [np.asarray(box).round().tolist() for box in asked[1:]] == [boxes[1].tolist()]
+        return [
+            Hand(
+                image=image,
+                side=side,
+                keypoints_2d=np.full((21, 2), float(number)),
+                keypoints_3d_normalized=np.zeros((21, 3)),
+                peaks=np.full(21, height),
+                presence=1.0,
+                crop_box=np.asarray(box, float),
+            )
+            for number, (box, side, height) in enumerate(zip(asked, sides, (0.4, peak), strict=True))
+        ]
+
+    finder = Finder(lambda _image: [Spot(boxes[0], 0.9, "left")], pose, side="left")
+    mine, found = finder.look(np.zeros((HEIGHT, WIDTH, 3), np.uint8), {})
+
+    assert mine == {}
+    assert [one.uv[0, 0] for one in found] == [1.0 if filling else 0.0]
 
 
 def test_a_placed_point_stays_and_draws_its_finger_along(session: PointSession) -> None:
