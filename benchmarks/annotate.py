@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.annotate.guided import GuidedFollower, ask_compact
 from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
@@ -51,6 +52,8 @@ LEAST_SHARE = 0.92  # of frames at IoU 0.5 with a keyframe every 30
 MOST_MS = 50.0
 FOREARM = 16  # handdata/synth/frame.py: part labels are 1 + 17 h + p
 SMALLEST_PX = 24  # a hand seen with a shorter side than this counts as absent
+
+ASK = ask_compact()
 
 Image = NDArray[np.uint8]
 Step = Callable[[Image], Box | None]
@@ -121,10 +124,17 @@ def seen_box(part: NDArray[np.uint8]) -> Box | None:
 
 
 def ours(settings: TrackerSettings | None = None) -> Begin:
+    """Ours without the model."""
+
     def begin(image: Image, box: Box) -> Step:
         return Follower(image, box, settings).follow
 
     return begin
+
+
+def guided(image: Image, box: Box) -> Step:
+    """Ours as it comes: MedianFlow guided by the weights `compact`."""
+    return GuidedFollower(image, box, TrackerSettings(), ASK).follow
 
 
 def inside(image: Image, box: Box) -> tuple[int, int, int, int]:
@@ -194,7 +204,8 @@ WATCHED: dict[str, Begin] = {
     "default KCF, one way, primed": default_kcf(primed=True),
     "CSRT, one way, primed": csrt,
     "MedianFlow, one way": medianflow,
-    "ours": ours(),
+    "ours": guided,
+    "ours without the model": ours(),
     "ours, KCF": ours(TrackerSettings("kcf")),
     "ours, KCF, size as drawn": ours(TrackerSettings("kcf", follow_size=False)),
 }
@@ -241,7 +252,7 @@ def unattended(sequence: Sequence, spacing: int, method: str) -> list[float]:
     labelled, truth = sequence.labelled, sequence.truth
     keys = sorted({*labelled[::spacing], labelled[-1]})
     if method == "ours":
-        board = SequenceTracks(list_pictures(sequence.folder), TrackerSettings())
+        board = SequenceTracks(list_pictures(sequence.folder), TrackerSettings(), ASK)
         marks = {frame: person(truth[frame]) for frame in keys}
         while (job := board.next_job(marks, 0)) is not None:
             board.do(job)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from handdata.annotate.guided import AskHand
 from handdata.annotate.marks import ABSENT, Mark, person
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.annotate.tracker import TrackerSettings, can_follow
@@ -17,9 +18,11 @@ MOST_NAMED = 5  # pictures that cannot be read
 BY_NUMBER = ("frame", *PUBLISHED_COLUMNS[1:])
 
 
-def track_sequence(pictures: Pictures, marks: dict[int, Mark], settings: TrackerSettings | None = None) -> list[BoxRow]:
+def track_sequence(
+    pictures: Pictures, marks: dict[int, Mark], settings: TrackerSettings | None = None, ask: AskHand | None = None
+) -> list[BoxRow]:
     """Track a sequence from its keyframes and return one row per picture; one that cannot be read is named and lost."""
-    board = SequenceTracks(pictures, settings or TrackerSettings())
+    board = SequenceTracks(pictures, settings or TrackerSettings(), ask)
     with meter("tracking", board.left_to_track(marks)) as gauge:
         while (job := board.next_job(marks, 0)) is not None:
             board.do(job)

@@ -5,28 +5,22 @@ the peaks of the model's 21 maps tells a hand from what is none.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-import numpy as np
-
+from handdata.annotate.guided import AskHand, square_round
 from handdata.annotate.pictures import Pictures
 from handdata.annotate.timeline import FrameBox
-from handdata.annotate.tracker import Image
 from handdata.boxes import Box
 from handdata.errors import HanddataError
-from handdata.pictures.crops import meets_picture
 
 ROOM = 1.3  # of what the model is shown over the box: as it learnt
-
-AskSureness = Callable[[Image, Box], float]  # (BGR picture, box) -> mean height of the peaks, 0..1
 
 
 class SecondLooks:
     """What the model said of boxes, the last of each frame. One thread may look, any may read."""
 
-    def __init__(self, pictures: Pictures, ask: AskSureness | None) -> None:
+    def __init__(self, pictures: Pictures, ask: AskHand | None) -> None:
         self._pictures, self._ask = pictures, ask
         self._said: dict[int, tuple[Box, float]] = {}
         self.num_done = 0
@@ -55,26 +49,6 @@ class SecondLooks:
         sure = math.nan
         if self._ask is not None:
             with suppress(HanddataError):  # tracking names it
-                sure = self._ask(self._pictures.read(frame), box)
+                sure = self._ask(self._pictures.read(frame), square_round(box, ROOM)).sure
         self._said[frame] = (box, sure)
         self.num_done += 1
-
-
-def ask_compact() -> AskSureness:
-    """Return what asks the weights `compact`, which are loaded when they are first asked."""
-    loaded: list[Callable[..., Any]] = []
-
-    def ask(image: Image, box: Box) -> float:
-        from handdata.model.model import load_model  # noqa: PLC0415 - torch is imported when it is first needed
-
-        if not loaded:
-            loaded.append(load_model("compact", "cpu"))
-        x, y, w, h = box
-        half = max(w, h) * ROOM / 2
-        square = np.array([x + w / 2 - half, y + h / 2 - half, x + w / 2 + half, y + h / 2 + half])
-        if not meets_picture(square, image.shape[1], image.shape[0]):
-            return 0.0
-        hand = loaded[0]([np.ascontiguousarray(image[..., ::-1])], [square], ["auto"])[0]
-        return 0.0 if hand.peaks is None else float(np.mean(hand.peaks))
-
-    return ask

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from handdata.annotate import marks as edits
 from handdata.annotate.edited import EditedSequence
+from handdata.annotate.guided import AskHand
 from handdata.annotate.history import BOX_CODEC
 from handdata.annotate.journal import BOXES
 from handdata.annotate.marks import ABSENT, Accepted, Mark, runs
 from handdata.annotate.pictures import Pictures, numbers_of
-from handdata.annotate.second_look import AskSureness
 from handdata.annotate.timeline import FrameBox, Tips, misses_a_tip
 from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
@@ -28,7 +28,7 @@ class Session(EditedSequence[Mark]):
         path: the table of boxes to write; the journal and the lock lie beside it.
         settings: which tracker, how.
         tips: the labelled fingertips of each frame, px; none known if left out.
-        ask: a model's second opinion on boxes; none if left out.
+        ask: a model that MedianFlow is guided by, and that gives a second opinion on boxes; none if left out.
 
     Raises:
         BusyError: the sequence is open elsewhere.
@@ -41,7 +41,7 @@ class Session(EditedSequence[Mark]):
         path: Path,
         settings: TrackerSettings | None = None,
         tips: Tips | None = None,
-        ask: AskSureness | None = None,
+        ask: AskHand | None = None,
     ) -> None:
         self.tips: Tips = tips or [[] for _ in range(len(pictures))]
         self._board = SequenceTracks(pictures, settings or TrackerSettings(), ask)

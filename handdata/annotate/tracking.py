@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
+
+from handdata.annotate.guided import AskHand
 from handdata.annotate.marks import Mark, Span, spans
 from handdata.annotate.pictures import Pictures
-from handdata.annotate.second_look import AskSureness, SecondLooks
+from handdata.annotate.second_look import SecondLooks
 from handdata.annotate.timeline import FrameBox, span_cells
 from handdata.annotate.tracker import TrackerSettings
 from handdata.annotate.tracks import Need, Track, Tracks, needs
 from handdata.errors import HanddataError
 
 LOOKS_PER_JOB = 4  # boxes that a model is asked about, about 150 ms
-FRAMES_PER_JOB = 6  # about 100 ms: an edit changes at once what is tracked next
+FRAMES_PER_JOB = 6  # about 150 ms, a fifth of it without a model: an edit changes at once what is tracked next
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,12 @@ class TrackingJob:
 class SequenceTracks:
     """The tracks of one sequence and what they give. `do` may run beside the others, in one thread at a time."""
 
-    def __init__(self, pictures: Pictures, settings: TrackerSettings, ask: AskSureness | None = None) -> None:
+    def __init__(self, pictures: Pictures, settings: TrackerSettings, ask: AskHand | None = None) -> None:
         self._num_frames = len(pictures)
         self._size = (pictures.width, pictures.height)
-        self._tracks = Tracks(pictures, settings)
+        self._tracks = Tracks(pictures, settings, ask)
         self._second = SecondLooks(pictures, ask)
+        self._unasked = ask
         self.num_tracked = 0  # frames, both directions counted
         self._memo: dict[Span, tuple[tuple[int, ...], dict[int, FrameBox]]] = {}
 
@@ -75,7 +80,13 @@ class SequenceTracks:
         return self._second.num_done
 
     def next_look(self, marks: Mapping[int, Mark], version: int, focus: int) -> Callable[[], None] | None:
-        """Return the asking of a model about the next boxes, None if nothing is left to ask."""
+        """Return the asking of a model about the next boxes, None if nothing is left to ask.
+
+        It is first asked about nothing: the first question takes seconds, and a person who draws a box should not wait.
+        """
+        if self._unasked is not None:
+            first, self._unasked = self._unasked, None
+            return partial(_ask_of_nothing, first)
         boxes = self._second.to_look_at(self.cells(marks, version), focus, LOOKS_PER_JOB)
 
         def look() -> None:
@@ -97,6 +108,10 @@ class SequenceTracks:
 
     def _find(self, need: Need) -> Track:
         return self._tracks.get(need.start)
+
+
+def _ask_of_nothing(ask: AskHand) -> None:
+    ask(np.zeros((64, 64, 3), np.uint8), (0.0, 0.0, 64.0, 64.0))
 
 
 def _order(waiting: tuple[Span, Need], focus: int) -> tuple[int, int, int]:

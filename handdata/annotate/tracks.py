@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.annotate.guided import AskHand, GuidedFollower
 from handdata.annotate.looks import Look, look_of, unlikeness
 from handdata.annotate.marks import Mark, Span
 from handdata.annotate.pictures import Pictures
@@ -19,6 +20,8 @@ from handdata.errors import HanddataError
 
 FOLLOWERS_KEPT = 6  # filters ready to go on, about 10 MB each; others start again from their keyframe
 TRACKS_KEPT = 400  # boxes only
+
+AnyFollower = Follower | GuidedFollower
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,13 @@ class Track:
 class Tracks:
     """All tracks of a sequence. One thread may grow them; any may read."""
 
-    def __init__(self, pictures: Pictures, settings: TrackerSettings) -> None:
+    def __init__(self, pictures: Pictures, settings: TrackerSettings, ask: AskHand | None = None) -> None:
         self._pictures = pictures
         self._settings = settings
+        self._ask = ask if settings.kind == "medianflow" else None
         self._tracks: OrderedDict[Start, Track] = OrderedDict()
         self.broken: dict[int, HanddataError] = {}  # frame -> what is wrong with its picture
-        self._followers: OrderedDict[Start, tuple[Follower | None, int]] = OrderedDict()
+        self._followers: OrderedDict[Start, tuple[AnyFollower | None, int]] = OrderedDict()
         self._looks: dict[Start, Look | None] = {}  # of the box at the start
 
     def get(self, start: Start) -> Track:
@@ -102,7 +106,7 @@ class Tracks:
         track.unlike.append(unlike)  # before the box: another thread reads as far as there are boxes
         track.boxes.append(box)
 
-    def _follow(self, follower: Follower | None, start: Start, frame: int) -> tuple[Box | None, float]:
+    def _follow(self, follower: AnyFollower | None, start: Start, frame: int) -> tuple[Box | None, float]:
         try:
             image = self._pictures.read(frame)
         except HanddataError as error:
@@ -111,7 +115,7 @@ class Tracks:
         box = None if follower is None else follower.follow(image)
         return box, 1.0 if box is None else unlikeness(self._looks.get(start), look_of(image, box))
 
-    def _follower(self, start: Start) -> tuple[Follower | None, int]:
+    def _follower(self, start: Start) -> tuple[AnyFollower | None, int]:
         if start not in self._followers:
             self._followers[start] = (self._new_follower(start), 0)
             if len(self._followers) > FOLLOWERS_KEPT:
@@ -119,12 +123,14 @@ class Tracks:
         self._followers.move_to_end(start)
         return self._followers[start]
 
-    def _new_follower(self, start: Start) -> Follower | None:
+    def _new_follower(self, start: Start) -> AnyFollower | None:
         if not can_follow(start.box, self._pictures.width, self._pictures.height):
             return None  # an imported box outside the picture
         try:
             image = self._pictures.read(start.frame)
             self._looks[start] = look_of(image, start.box)
+            if self._ask is not None:
+                return GuidedFollower(image, start.box, self._settings, self._ask)
             return Follower(image, start.box, self._settings)
         except HanddataError as error:
             self.broken[start.frame] = error

@@ -12,8 +12,8 @@ from handdata.files.text import Wanted, read_text
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
+    from handdata.annotate.guided import AskHand
     from handdata.annotate.pictures import Pictures
-    from handdata.annotate.second_look import AskSureness
     from handdata.annotate.server import Others
     from handdata.annotate.session import Session
     from handdata.annotate.tracker import TrackerSettings
@@ -48,7 +48,11 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
     show_default=True,
     help="Tracker to follow the hand.",
 )
-@click.option("--no-model", is_flag=True, help="Ask no model for a second opinion on the boxes.")
+@click.option(
+    "--no-model",
+    is_flag=True,
+    help="Follow without the model of keypoints, and ask it for no second opinion on the boxes.",
+)
 @page_options(port=8766)
 @json_option
 @data_root_option
@@ -86,11 +90,12 @@ def annotate_bbox_command(
         raise ConfigError("--init, --keyframes", expected="--headless with them", got="none", fix="Add --headless.")
     if export_kind:
         _export(pictures, path, export_kind)
-    elif headless:
-        rows = _headless(pictures, path, init, keyframes, import_path, tracker)
+        return
+    ask = None if no_model else _model()
+    if headless:
+        rows = _headless(pictures, path, init, keyframes, import_path, tracker, ask)
         _report(rows, path, tips, as_json)
     else:
-        ask = None if no_model else _second_opinion()
         _serve(pictures, tips, path, import_path, tracker, (host, port), others, ask)
 
 
@@ -125,7 +130,13 @@ def _export(pictures: "Pictures", path: Path, kind: str) -> None:
 
 
 def _headless(
-    pictures: "Pictures", path: Path, init: str | None, keyframes_path: Path | None, import_path: Path | None, kind: str
+    pictures: "Pictures",
+    path: Path,
+    init: str | None,
+    keyframes_path: Path | None,
+    import_path: Path | None,
+    kind: str,
+    ask: "AskHand | None",
 ) -> "list[BoxRow]":
     from handdata.annotate.headless import keyframes, parse_box, track_sequence
     from handdata.annotate.session import Session
@@ -145,7 +156,7 @@ def _headless(
         fix = "Give another --out, or move the journal away to start again."
         raise ConfigError("--headless", expected=f"no journal at {journal}", got="one with a person's work", fix=fix)
     marks = keyframes(pictures, parse_box(init, "--init") if init else None, keyframes_path)
-    rows = track_sequence(pictures, marks, _settings(kind))
+    rows = track_sequence(pictures, marks, _settings(kind), ask)
     write_boxes(path, rows)
     return rows
 
@@ -171,7 +182,7 @@ def _serve(
     kind: str,
     address: tuple[str, int],
     others: "Others | None",
-    ask: "AskSureness | None",
+    ask: "AskHand | None",
 ) -> None:
     from handdata.annotate.page_state import BoxPlace
     from handdata.annotate.session import Session
@@ -201,8 +212,8 @@ def _import(session: "Session", path: Path) -> None:
     session.import_rows(import_text(guess_format(path.name), text, str(path), session.pictures), str(path))
 
 
-def _second_opinion() -> "AskSureness":
-    from handdata.annotate.second_look import ask_compact
+def _model() -> "AskHand":
+    from handdata.annotate.guided import ask_compact
 
     return ask_compact()
 

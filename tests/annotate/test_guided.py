@@ -1,0 +1,89 @@
+"""A box guided by a model lies around the model's points as the drawn one did, where the model is sure of a hand."""
+
+import numpy as np
+import pytest
+
+from handdata.annotate.guided import PULL, SURE, UNSURE, GuidedFollower, SeenHand, square_round
+from handdata.annotate.tracker import Follower, Image, TrackerSettings
+from handdata.boxes import Box
+from tests.annotate.conftest import textured
+
+GROUND = textured(240, 320, 3)
+DRAWN = (100.0, 80.0, 60.0, 80.0)
+POINTS = (110.0, 85.0, 40.0, 64.0)  # what the model sees of the drawn hand
+SETTINGS = TrackerSettings()
+
+
+class Model:
+    """Says what it is told to."""
+
+    def __init__(self, box: Box = POINTS, sure: float = 0.8) -> None:
+        self.box, self.sure = box, sure
+        self.shown: list[Box] = []
+
+    def __call__(self, _image: Image, square: Box) -> SeenHand:
+        self.shown.append(square)
+        return SeenHand(self.box, self.sure)
+
+
+def moved(box: Box, dx: float, dy: float, times: float = 1.0) -> Box:
+    x, y, w, h = box
+    return x + dx + w * (1 - times) / 2, y + dy + h * (1 - times) / 2, w * times, h * times
+
+
+def center_of(box: Box) -> list[float]:
+    return [box[0] + box[2] / 2, box[1] + box[3] / 2]
+
+
+def test_the_box_goes_to_where_it_lies_around_the_points_as_the_drawn_one_did() -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.box = moved(POINTS, 12, -6, 1.2)
+    first = follower.follow(GROUND)
+    for _ in range(25):
+        last = follower.follow(GROUND)
+
+    wanted = [12, -6 + 0.2 * 3]  # the drawn box's centre lies 3 px below that of the points
+    assert center_of(first) == pytest.approx([130 + PULL[0] * wanted[0], 120 + PULL[1] * wanted[1]], abs=0.3)
+    assert center_of(last) == pytest.approx([130 + wanted[0], 120 + wanted[1]], abs=1)
+    assert last[2:] == pytest.approx([72, 96], abs=1.5)
+
+
+@pytest.mark.parametrize("never", ["at the start", "later"])
+def test_where_the_model_is_unsure_the_tracker_is_left_alone(never: str) -> None:
+    model = Model(sure=UNSURE - 0.01 if never == "at the start" else 0.8)
+    guided, alone = GuidedFollower(GROUND, DRAWN, SETTINGS, model), Follower(GROUND, DRAWN, SETTINGS)
+    model.box, model.sure = moved(POINTS, 30, 30), 0.8 if never == "at the start" else UNSURE - 0.01
+
+    for shift in (2, 4, 6):
+        image = np.roll(GROUND, shift, axis=1)
+        assert guided.follow(image) == alone.follow(image)
+
+
+def test_the_less_sure_the_model_is_the_less_it_pulls() -> None:
+    steps = []
+    for sure in (SURE + 0.2, SURE, (SURE + UNSURE) / 2):
+        model = Model()
+        follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+        model.box, model.sure = moved(POINTS, 20, 0), sure
+        steps.append(follower.follow(GROUND)[0] - DRAWN[0])
+
+    assert steps == pytest.approx([6, 6, 3], abs=0.3)
+
+
+def test_a_lost_box_comes_back_where_the_model_is_sure_of_a_hand() -> None:
+    model, dark = Model(), np.zeros_like(GROUND)
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.sure = 0.1
+    assert follower.follow(dark) is None
+    model.sure, model.box = 0.8, moved(POINTS, 25, 5)
+
+    assert follower.follow(dark) == pytest.approx(moved(DRAWN, 25, 5), abs=0.1)
+
+
+def test_the_model_is_shown_a_square_round_where_the_box_is() -> None:
+    model = Model()
+    GuidedFollower(GROUND, DRAWN, SETTINGS, model).follow(GROUND)
+
+    assert model.shown[0] == square_round(DRAWN, 1.4) == pytest.approx((74.0, 64.0, 112.0, 112.0))
+    assert model.shown[1] == pytest.approx(model.shown[0], abs=0.5)
