@@ -4,19 +4,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, TypeVar
 
 from handdata.errors import visible
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 PLAIN_INTERVAL_S = 10.0
@@ -31,7 +24,7 @@ def say(message: str) -> None:
 class Meter:
     """Counts steps of one task; made by `meter`."""
 
-    def __init__(self, title: str, total: int | None, bar: Progress | None) -> None:
+    def __init__(self, title: str, total: int | None, bar: "Progress | None") -> None:
         self.done = 0
         self._title = title
         self._total = total
@@ -66,10 +59,21 @@ def meter(title: str, total: int | None = None) -> Iterator[Meter]:
         title: what is being done, a few words.
         total: the number of steps, if known.
     """
+    from rich.console import Console  # noqa: PLC0415  # a tenth of the start of a worker, which shows none
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Meter(title, total, None)
         return
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

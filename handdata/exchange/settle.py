@@ -166,7 +166,8 @@ def _scaled(row: LabelRow, unit: str) -> LabelRow:
         return row
     unit = hand.unit or unit
     if unit not in MM_PER_UNIT:
-        got = f"3D without its unit: say mm, cm or m in the file or with --unit, not {unit or None!r}"
+        given = f", not {unit!r}" if unit else ""
+        got = f"3D without its unit: say mm, cm or m in the file or with --unit, or --unit auto{given}"
         return replace(row, hand=DataError(row.where, expected="a labelled hand", got=got, fix=FIX))
     return replace(row, hand=replace(hand, xyz=hand.xyz * MM_PER_UNIT[unit], unit="mm"))
 

@@ -205,6 +205,8 @@ def parse_json(text: str, where: object, wanted: Wanted, *, finite: bool = True)
         _check_plain(value, finite=finite)
         check_characters(text, value, where, wanted)
     except json.JSONDecodeError as error:
+        if not text.strip():
+            raise wanted.fault(where, "JSON", "an empty file") from None
         got = "an end too early" if ends_early(error) else error.msg
         raise wanted.fault(_line(where, error.lineno), "JSON", f"{got} at column {error.colno}") from None
     except RecursionError:

@@ -343,6 +343,14 @@ def test_pictures_that_are_absent_are_counted_once_whatever_hands_they_have(tmp_
     assert plan.warnings == ("absent: 1 of 2 labelled pictures, the first a.png",)
 
 
+def test_one_file_named_twice_is_refused(tmp_path, refused):
+    table = labels(pictures(tmp_path, "a.png"), f"{HEADER}\na.png,left,1,2,3,4\n")
+
+    line = refused(ConfigError, lambda: plan_of("custom", tmp_path, annotations=(table, tmp_path / "." / table.name)))
+
+    assert line.startswith("--annotations: expected each file of labels once, got ")
+
+
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     tables = [
         labels(pictures(tmp_path / day, "a.png"), f"{HEADER}\na.png,{side},1,2,3,4\n", "labels.csv")

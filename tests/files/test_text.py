@@ -108,7 +108,7 @@ def test_the_kind_of_the_error_is_the_callers():
             '{"a":\n1, 2}',
             "t:2: expected JSON, got Expecting property name enclosed in double quotes at column 4. Save it again.",
         ),
-        ("", "t:1: expected JSON, got Expecting value at column 1. Save it again."),
+        ("", "t: expected JSON, got an empty file. Save it again."),
         ('{"a": [1,\n2', "t:2: expected JSON, got an end too early at column 2. Save it again."),
         ('{"a": tr', "t:1: expected JSON, got an end too early at column 7. Save it again."),
         ('{"a": "b', "t:1: expected JSON, got an end too early at column 7. Save it again."),
