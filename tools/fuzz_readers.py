@@ -19,17 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_stores import Reader, stores
 
 from handdata.skeleton import KEYPOINTS
 
 GIB = 2**30
+MEMORY = "/dev/shm"  # holds the files
 SLOWEST_S = 5.0
 LONGEST = 500  # characters of a line
 POINTS = [[float(i), 2.0 * i] for i in range(21)]
@@ -39,15 +40,6 @@ COCO = {
     "categories": [{"id": 1, "name": "hand", "keypoints": list(KEYPOINTS)}],
 }
 CSV = "image,side,wrist_u,wrist_v,thumb_tip_u,thumb_tip_v\np_0.png,left,10,10,20,20\n"
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader: the name of the file it reads, a whole one, and what reads it."""
-
-    file: str
-    seed: Callable[[], bytes]
-    read: Callable[[Path], object]
 
 
 def text(value: Any) -> Callable[[], bytes]:
@@ -197,6 +189,7 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
         "recipe": Reader("a.toml", text('extends = "best"\n[loop]\nepochs = 3\n'), lambda path: load_config(str(path))),
         "weights": Reader("a.safetensors", weights, lambda path: read_halves(path, "weights")),
         "video": Reader("a.mp4", film, lambda path: list(Video(str(path)))),
+        **stores(),
     }  # fmt: skip
 
 
@@ -211,7 +204,7 @@ def fuzz(name: str, runs: int, keep: Path) -> None:
         from handdata.errors import HanddataError
 
         reader = readers()[name]
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     path = folder / reader.file
     path.write_bytes(reader.seed())
     faults: dict[str, str] = {}
@@ -282,17 +275,22 @@ def main() -> int:
     is_faulty = False
     for name in options.only or readers():
         words = ["--reader", name, "--runs", str(options.runs), "--keep", str(options.keep)]
-        try:
-            done = subprocess.run(
-                [sys.executable, __file__, *words], capture_output=True, text=True, check=False, timeout=options.seconds
-            )
-            line = (done.stdout.splitlines() or [""])[-1]
-            last = line if line.startswith("{") else json.dumps({"reader": name, "ended": done.stderr[-600:]})
-        except subprocess.TimeoutExpired:
-            last = json.dumps({"reader": name, "ended": f"after {options.seconds:.0f} s"})
+        with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as folder:
+            last = line_of(words, options.seconds, {**os.environ, "TMPDIR": folder})
         print(last, flush=True)
         is_faulty |= '"faults": {}' not in last
     return int(is_faulty)
+
+
+def line_of(words: Sequence[str], seconds: float, environment: dict[str, str]) -> str:
+    """Fuzz one reader in a process of its own; return its line."""
+    command = [sys.executable, __file__, *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, env=environment)
+    except subprocess.TimeoutExpired:
+        return json.dumps({"reader": words[1], "ended": f"after {seconds:.0f} s"})
+    line = (done.stdout.splitlines() or [""])[-1]
+    return line if line.startswith("{") else json.dumps({"reader": words[1], "ended": done.stderr[-600:]})
 
 
 if __name__ == "__main__":
