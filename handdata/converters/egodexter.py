@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.converters.options import Options, boxes_option, option
 from handdata.converters.protocol import Item, Plan, Reader
@@ -127,10 +129,15 @@ def _require_color(root: Path, items: list[Item]) -> None:
     for folder, pictures in by_folder.items():
         some = pictures[:: max(1, len(pictures) // PROBES)][:PROBES]
         images = [image for name in some if (image := tried(partial(read_image, root / name), name)[0]) is not None]
-        if images and all((image == 0).all(axis=-1).mean() > BLACK for image in images):
+        if images and all(_black(image) > BLACK for image in images):
             got = f"{len(images)} of {len(images)} looked at black where the depth camera measures nothing"
             fix = f"Name them {COLOR_ON_DEPTH}/image_<NNNNN>_{COLOR_ON_DEPTH}.png and pass --camera {COLOR_ON_DEPTH}."
             raise DataError(root / folder, expected="the colour camera's pictures", got=got, fix=fix)
+
+
+def _black(image: NDArray[np.uint8]) -> float:
+    """Return the share of pixels of no colour at all."""
+    return cv2.countNonZero(cv2.inRange(image, np.zeros(3), np.zeros(3))) / image[..., 0].size
 
 
 def read_tips(folder: Path, row: int) -> tuple[Points, Points]:
