@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from handdata.model.families.compact import CROP, CompactNet, Lift
+from handdata.model.families.compact import CROP, CompactNet, Lift, spread
 from handdata.model.read_out import expectation
 from handdata.skeleton import NUM_KEYPOINTS, ROOT
 
@@ -17,7 +17,7 @@ def seen():
 
 def test_a_lift_begins_with_the_2d_and_the_depth_of_the_trunk(seen):
     features, maps, xyz = seen
-    lifted = Lift(16, 8)(features, maps, xyz)
+    lifted = Lift(16, 8)(features, expectation(maps), spread(maps), xyz)
     uv = expectation(maps)
 
     torch.testing.assert_close(lifted[..., :2], CROP * (uv - uv[:, ROOT : ROOT + 1]))
@@ -31,7 +31,9 @@ def test_where_a_keypoint_was_found_and_how_surely_changes_the_depth(seen):
     moved, flat = maps.clone(), maps.clone()
     moved[:, 8] = moved[:, 8].roll(3, dims=-1)
     flat[:, 8] = 1 / 64
-    before, after, unsure = (lift(features, each, xyz)[..., 2] for each in (maps, moved, flat))
+    before, after, unsure = (
+        lift(features, expectation(each), spread(each), xyz)[..., 2] for each in (maps, moved, flat)
+    )
 
     assert (after - before).abs().max() > 1e-3
     assert (unsure - before).abs().max() > 1e-3

@@ -47,6 +47,15 @@ class CompactPrediction(NamedTuple):
     seen_B2: Tensor
 
 
+class Seen(NamedTuple):
+    """What the trunk and the top-down part say: logits of maps, features, the trunk's 3D, presence and side."""
+
+    logits_BKHW: Tensor
+    features_BF: Tensor
+    xyz_BK3: Tensor
+    seen_B2: Tensor
+
+
 class CompactNet(nn.Module):
     """3.9 million parameters at width 1 and 128 px, and half a million of a lift 512 wide.
 
@@ -80,8 +89,8 @@ class CompactNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, image_B3HW: Tensor) -> CompactPrediction:
-        """Return maps, coordinates and logits of (B, 3, n, n) normalised images."""
+    def look(self, image_B3HW: Tensor) -> Seen:
+        """Return what (B, 3, n, n) normalised images show, before any read-out."""
         x = self.stem(image_B3HW)
         levels = []
         for stage in self.stages:
@@ -91,13 +100,18 @@ class CompactNet(nn.Module):
         middle = middle + interpolate(coarse, scale_factor=2, mode="nearest")
         fine = fine + interpolate(middle, scale_factor=2, mode="nearest")
         fine = torch.relu(self.smooth_norm(self.smooth(torch.relu(fine))))
-        logits = self.logits(fine).float()
-        maps = logits.flatten(2).softmax(-1).view_as(logits)
         features = torch.relu(self.hidden(x.flatten(1)))
         xyz = self.pose(features).float().unflatten(1, (NUM_KEYPOINTS, 3))
+        return Seen(self.logits(fine).float(), features, xyz, self.seen(x.mean((2, 3))).float())
+
+    def forward(self, image_B3HW: Tensor) -> CompactPrediction:
+        """Return maps, coordinates and logits of (B, 3, n, n) normalised images."""
+        seen = self.look(image_B3HW)
+        maps, xyz = seen.logits_BKHW.flatten(2).softmax(-1).view_as(seen.logits_BKHW), seen.xyz_BK3
         if self.lift is not None:
-            xyz = self.lift(features, maps.detach(), xyz)  # the 2D is not to give way for the sake of the 3D
-        return CompactPrediction(maps, xyz, self.seen(x.mean((2, 3))).float())
+            still = maps.detach()  # the 2D is not to give way for the sake of the 3D
+            xyz = self.lift(seen.features_BF, expectation(still), spread(still), xyz)
+        return CompactPrediction(maps, xyz, seen.seen_B2)
 
 
 class Lift(nn.Module):
@@ -118,18 +132,17 @@ class Lift(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, features_BF: Tensor, maps_BKHW: Tensor, xyz_BK3: Tensor) -> Tensor:
-        """Return (B, K, 3) coordinates, from features, maps and the coordinates that the trunk says."""
-        uv = expectation(maps_BKHW)
-        uv = uv - uv[:, ROOT : ROOT + 1]
-        seen = (features_BF, (CROP * uv).flatten(1), (_spread(maps_BKHW) / BLOB).flatten(1), xyz_BK3.flatten(1))
+    def forward(self, features_BF: Tensor, uv_BK2: Tensor, spread_BK2: Tensor, xyz_BK3: Tensor) -> Tensor:
+        """Return (B, K, 3) coordinates, from features, positions and their spread, and what the trunk says."""
+        uv = uv_BK2 - uv_BK2[:, ROOT : ROOT + 1]
+        seen = (features_BF, (CROP * uv).flatten(1), (spread_BK2 / BLOB).flatten(1), xyz_BK3.flatten(1))
         out = self.last(self.hidden(torch.cat([part.float() for part in seen], 1))).float()
         flat = CROP * torch.exp(out[:, 0])[:, None, None] * uv
         rest: Tensor = out[:, 1:].reshape(-1, NUM_KEYPOINTS, 3)
         return torch.cat([flat, xyz_BK3[..., 2:]], -1) + rest
 
 
-def _spread(maps_BKHW: Tensor) -> Tensor:
+def spread(maps_BKHW: Tensor) -> Tensor:
     """Return (B, K, 2) standard deviations of the maps in x and y, crop sides."""
     at_x, at_y = (torch.arange(n, device=maps_BKHW.device) / n for n in (maps_BKHW.shape[-1], maps_BKHW.shape[-2]))
     sides = ((maps_BKHW.sum(-2), at_x), (maps_BKHW.sum(-1), at_y))
@@ -155,8 +168,8 @@ def sums(prediction: CompactPrediction, labels: Labels, _: LossConfig) -> tuple[
         masked(off_2d, flat),
         masked(_surprise(maps, uv), flat),
         masked(off_3d, deep),
-        masked(_binary(prediction.seen_B2[:, 0], labels.hand_B), torch.ones_like(labels.hand_B)),
-        masked(_binary(prediction.seen_B2[:, 1], labels.right_B), labels.hand_B),
+        masked(binary(prediction.seen_B2[:, 0], labels.hand_B), torch.ones_like(labels.hand_B)),
+        masked(binary(prediction.seen_B2[:, 1], labels.right_B), labels.hand_B),
     )
 
 
@@ -190,7 +203,8 @@ def _surprise(maps_BKHW: Tensor, uv_BK2: Tensor) -> Tensor:
     return -(target * torch.log(maps_BKHW + 1e-9)).sum((-1, -2))
 
 
-def _binary(logit_B: Tensor, truth_B: Tensor) -> Tensor:
+def binary(logit_B: Tensor, truth_B: Tensor) -> Tensor:
+    """Return the (B,) cross entropy of yes and no."""
     return binary_cross_entropy_with_logits(logit_B, truth_B.float(), reduction="none")
 
 
