@@ -33,13 +33,16 @@ from handdata.train.loop import Job, train
 from handdata.train.selection import Selection
 from handdata.train.state import build
 
-KINDS = ("direct", "latent", "tree", "two_and_half", "lifting", "projection", "volume", "bones", "feedback", "compact")
+KINDS = (
+    "direct", "latent", "tree", "two_and_half", "lifting", "projection", "volume", "bones", "feedback", "compact", "simcc",
+)  # fmt: skip
 SMALL, EPOCHS = 0.25, 4  # width of Model 1; so often a checkpoint is kept
 # Early the number of steps counts more than the batch (docs/training.md): half of demo's, at its rate over root 2.
 BATCH = ("data.batch=12", "optim.lr=0.0018")
 OWN = {  # what a family asks for: probabilities are learnt by their expectation; compact is small at width 1
     "latent": ("loss.loss_2d=coordinates",),
-    "compact": ("model.width=1.0",),
+    "compact": ("model.width=1.0", "model.lift_width=512"),
+    "simcc": ("model.width=1.0", "model.lift_width=512"),
 }
 MODELS_1_TO_3 = ("direct", "latent", "tree")  # as published, in the axes of the camera
 PROTOCOLS = {"2D": "thesis:error_2d", "3D": "thesis:error_3d", "mm": "epe_mm:mean_gt_scale", "PA mm": "pa_mpjpe"}

@@ -8,6 +8,7 @@ from handdata.model.kinds import Init
 Loss2D = Literal["iou", "iou_and_expectation", "l2", "coordinates"]
 Loss3D = Literal["mse", "bone_pairs", "none"]
 Over = Literal["present", "all"]
+Rotation = Literal["svd", "6d"]
 Precision = Literal["fp32", "bf16", "fp16"]
 LAST, BEST = "last", "best"  # checkpoints of a run
 
@@ -22,6 +23,7 @@ class ModelConfig:
     decoder_init: Init = "default"
     logit_offset: float = 0.0
     zoom: float = 1.0  # how much closer than the crop the network looks, about its middle
+    rotation: Rotation = "svd"  # lifting: from nine numbers the nearest one, or from two vectors
     lift_width: int = 0  # compact: of the layers that make the 3D from the 2D too; 0 leaves them out
 
 

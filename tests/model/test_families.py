@@ -15,8 +15,8 @@ from handdata.evaluation.predictions import read_predictions
 from handdata.geometry import rotation_from_vector
 from handdata.model.checkpoint import Trained, read
 from handdata.model.config import LossConfig, ModelConfig
-from handdata.model.families import FAMILIES, bones, family_of, feedback
-from handdata.model.families.lifting import nearest_rotation, view_of
+from handdata.model.families import FAMILIES, bones, family_of, feedback, simcc
+from handdata.model.families.lifting import nearest_rotation, rotation_of_vectors, view_of
 from handdata.model.families.projection import project
 from handdata.model.families.projection import render as project_render
 from handdata.model.families.two_and_half import depth_of, pose_of
@@ -51,6 +51,7 @@ PARAMETERS = {
     "feedback": 21_495_233,
     "bones": 31_223_300,
     "compact": 3_923_302,  # without the lift
+    "simcc": 4_054_886,  # two layers of 256 to 256 more
 }
 SLOW_STEPS = {"volume": 40, "feedback": 40}  # half a second a step
 RECIPE = """about = "A toy"
@@ -292,6 +293,47 @@ def test_lifting_answers_with_the_nearest_rotation_and_a_gradient():
     torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(8, 3, 3), rtol=0, atol=1e-5)
     torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(8))
     assert matrix.grad.isfinite().all()
+
+
+def test_lifting_answers_with_the_rotation_of_two_vectors_if_asked():
+    torch.manual_seed(0)
+    vectors = torch.randn(8, 2, 3, requires_grad=True)
+    rotation = rotation_of_vectors(vectors)
+    rotation[:, 0, 1].sum().backward()
+
+    torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(8, 3, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(8))
+    torch.testing.assert_close(rotation_of_vectors(rotation[:, [1, 0]]), rotation, rtol=0, atol=1e-6)
+    assert vectors.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("rotation", ["svd", "6d"])
+def test_the_view_of_lifting_begins_near_the_identity_and_learns(rotation):
+    torch.manual_seed(0)
+    network = family_of("lifting").make(ModelConfig(kind="lifting", size=64, width=0.25, rotation=rotation), PLAIN)
+    view = network(torch.randn(2, 3, 64, 64)).view_B33
+    (view - torch.eye(3).roll(1, 0)).square().sum().backward()
+
+    torch.testing.assert_close(view.detach(), torch.eye(3).expand(2, 3, 3), rtol=0, atol=0.2)
+    assert network.view[-1].bias.grad.abs().min() > 0
+
+
+def test_simcc_reads_places_from_distributions_that_cost_nothing():
+    """Made distributions about known places: exact to the middle of a bin, a quarter of a pixel, or better."""
+    torch.manual_seed(0)
+    uv = 0.1 + 0.8 * torch.rand(3, 21, 2)
+    logs = [
+        (-0.5 * ((simcc.places(256) - place[..., None]) / simcc.SIGMA) ** 2).log_softmax(-1) for place in uv.unbind(-1)
+    ]
+    prediction = simcc.SimccPrediction(*logs, torch.zeros(3, 21, 3), torch.zeros(3, 2))
+    read = [family_of("simcc").read(prediction, ModelConfig(kind="simcc"), rule) for rule in simcc.READ_OUTS]
+
+    assert (read[0].uv_BK2 - uv).abs().max() <= 0.25 / 128 + 1e-6
+    torch.testing.assert_close(read[1].uv_BK2, uv, rtol=0, atol=1e-5)
+    assert read[0].confidence_BK.min() > 0.99
+    for log, place in zip(logs, uv.unbind(-1), strict=True):
+        torch.testing.assert_close(simcc.divergence(log, place), torch.zeros(3, 21), rtol=0, atol=1e-5)
+        assert simcc.divergence(log, place + 0.02).min() > 0.1
 
 
 def test_projection_draws_maps_where_it_projects_and_passes_gradients_back():

@@ -25,6 +25,7 @@ FAMILIES: dict[str, str] = {  # `model.kind` -> the module of its family
     "feedback": "handdata.model.families.feedback",
     "bones": "handdata.model.families.bones",
     "compact": "handdata.model.families.compact",
+    "simcc": "handdata.model.families.simcc",
 }
 
 

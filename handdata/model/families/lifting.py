@@ -4,10 +4,12 @@ Shape letters: B batch, K the 21 keypoints, H, W rows and columns of a map, n si
 
 The canonical frame of a left hand (right ones are shown mirrored): y from the middle MCP to the wrist, x across the
 knuckles to the index finger, z out of the palm. With R its rows, canonical = N R^T and N = canonical R. Two streams see
-the maps alone: one answers the canonical pose, the other nine numbers whose nearest rotation is R.
+the maps alone: one answers the canonical pose, the other nine numbers whose nearest rotation is R, or, as
+`model.rotation` says, six: y, and x once its part along y is taken off.
 
 Source:
-    Zimmermann and Brox, Learning to Estimate 3D Hand Pose from Single RGB Images, ICCV 2017, section 4.3.
+    Zimmermann and Brox, Learning to Estimate 3D Hand Pose from Single RGB Images, ICCV 2017, section 4.3; Zhou et al.,
+    On the Continuity of Rotation Representations in Neural Networks, CVPR 2019, for the six numbers.
 """
 
 from typing import NamedTuple, cast
@@ -56,10 +58,13 @@ class LiftingNet(nn.Module):
         self.pyramid = Pyramid(model.width, ways)
         self.logits = nn.Conv2d(self.encoder.channels[1], NUM_KEYPOINTS, 3, padding=1)
         self.pose = _stream(model, 3 * NUM_KEYPOINTS)
-        self.view = _stream(model, 9)
-        with torch.no_grad():  # its rotation is the identity; equal singular values would have no gradient
+        self.from_vectors = model.rotation == "6d"
+        # their rotation is the identity; equal singular values would have no gradient
+        begin = torch.eye(3)[[1, 0]] if self.from_vectors else torch.diag(torch.tensor([3.0, 2.0, 1.0]))
+        self.view = _stream(model, begin.numel())
+        with torch.no_grad():
             cast(nn.Linear, self.view[-1]).weight.mul_(0.1)
-            cast(nn.Linear, self.view[-1]).bias.copy_(torch.diag(torch.tensor([3.0, 2.0, 1.0])).flatten())
+            cast(nn.Linear, self.view[-1]).bias.copy_(begin.flatten())
 
     @property
     def encoder(self) -> Encoder:
@@ -71,7 +76,8 @@ class LiftingNet(nn.Module):
         maps = torch.sigmoid(self.logits(self.pyramid(image_B3HW).up3).float() + self.logit_offset)
         seen = maps.detach()  # as published: lifting does not bend the maps
         canonical = self.pose(seen).float().unflatten(1, (NUM_KEYPOINTS, 3))
-        view = nearest_rotation(self.view(seen).float().unflatten(1, (3, 3)))
+        rotation = rotation_of_vectors if self.from_vectors else nearest_rotation
+        view = rotation(self.view(seen).float().unflatten(1, (-1, 3)))
         return LiftingPrediction(maps, (canonical[..., None] * view[:, None]).sum(2), canonical, view)
 
 
@@ -100,6 +106,14 @@ def nearest_rotation(M_B33: Tensor) -> Tensor:
         last = torch.stack((torch.ones_like(sign), torch.ones_like(sign), sign), -1)
         rotation: Tensor = (U * last[:, None]) @ Vt
         return rotation
+
+
+def rotation_of_vectors(a_B23: Tensor) -> Tensor:
+    """Return the rotations whose y is along the first of two vectors and whose x is the second's part across it."""
+    with torch.autocast(a_B23.device.type, enabled=False):
+        y, other = nn.functional.normalize(a_B23[:, 0].float(), dim=-1), a_B23[:, 1].float()
+        x = nn.functional.normalize(other - (other * y).sum(-1, keepdim=True) * y, dim=-1)
+        return torch.stack((x, y, torch.linalg.cross(x, y)), 1)
 
 
 def view_of(xyz_BK3: Tensor) -> tuple[Tensor, Tensor]:
