@@ -34,7 +34,8 @@ from handdata.train.selection import Selection
 from handdata.train.state import build
 
 KINDS = (
-    "direct", "latent", "tree", "two_and_half", "lifting", "projection", "volume", "bones", "feedback", "compact", "simcc",
+    "direct", "latent", "tree", "two_and_half", "lifting", "projection", "volume", "bones", "feedback",
+    "compact", "simcc",
 )  # fmt: skip
 SMALL, EPOCHS = 0.25, 4  # width of Model 1; so often a checkpoint is kept
 # Early the number of steps counts more than the batch (docs/training.md): half of demo's, at its rate over root 2.
