@@ -47,7 +47,7 @@ class CompactPrediction(NamedTuple):
     seen_B2: Tensor
 
 
-class Seen(NamedTuple):
+class Looked(NamedTuple):
     """What the trunk and the top-down part say: logits of maps, features, the trunk's 3D, presence and side."""
 
     logits_BKHW: Tensor
@@ -89,7 +89,7 @@ class CompactNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def look(self, image_B3HW: Tensor) -> Seen:
+    def look(self, image_B3HW: Tensor) -> Looked:
         """Return what (B, 3, n, n) normalised images show, before any read-out."""
         x = self.stem(image_B3HW)
         levels = []
@@ -102,7 +102,7 @@ class CompactNet(nn.Module):
         fine = torch.relu(self.smooth_norm(self.smooth(torch.relu(fine))))
         features = torch.relu(self.hidden(x.flatten(1)))
         xyz = self.pose(features).float().unflatten(1, (NUM_KEYPOINTS, 3))
-        return Seen(self.logits(fine).float(), features, xyz, self.seen(x.mean((2, 3))).float())
+        return Looked(self.logits(fine).float(), features, xyz, self.seen(x.mean((2, 3))).float())
 
     def forward(self, image_B3HW: Tensor) -> CompactPrediction:
         """Return maps, coordinates and logits of (B, 3, n, n) normalised images."""
