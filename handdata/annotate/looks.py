@@ -18,6 +18,7 @@ LIKE, UNLIKE = (
 )  # distance: doubt goes from 0 to 1; hands lie at 0.1 to 0.45, desks from 0.3 on
 
 SURE, SURE_TIMES = 0.5, 2.0  # mean height of a model's peaks on hands; how much a lower one adds to the doubt
+COLORS_COUNT = 0.7  # of the doubt by colours, that is left where a model was asked
 
 Image = NDArray[np.uint8]
 Look = NDArray[np.float32]
@@ -46,5 +47,5 @@ def unlikeness(drawn: Look | None, now: Look | None) -> float:
 
 def with_sureness(unlike: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the doubts (T,) by colours and by how sure a model is of a hand, (T,) 0..1, NaN: not asked."""
-    added = np.where(np.isfinite(sure), SURE_TIMES * (SURE - sure), 0.0)
-    return np.asarray(np.clip(unlike + added, 0.0, 1.0))
+    both = COLORS_COUNT * unlike + SURE_TIMES * (SURE - sure)
+    return np.asarray(np.clip(np.where(np.isfinite(sure), both, unlike), 0.0, 1.0))

@@ -11,11 +11,12 @@ from handdata.files.text import Wanted, parse_json
 from handdata.geometry import apply_affine
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
-from handdata.skeleton import KEYPOINTS
+from handdata.skeleton import KEYPOINTS, ROOT
 
 if TYPE_CHECKING:
     from handdata.browse.runs import RunErrors
 
+USUAL_MM = 80.0  # from wrist to middle MCP of a grown-up's hand
 _OPTIONS = Wanted(what="options of a conversion")
 _VISIBLE = {1: "visible", 0: "hidden", -1: "not known"}
 
@@ -40,13 +41,22 @@ def facts_of(data: Dataset, number: int, runs: "Sequence[RunErrors]" = ()) -> di
         "visible": hand.visible.tolist(),
         "box": _listed(hand.box),
         "crop": _listed(hand.crop_box),
-        "pose": _listed(hand.keypoints_3d_normalized),
+        "pose": _listed(_drawn_pose(hand)),
         "has_mask": hand.mask is not None or hand.foreground is not None,
         "labels": _labels(hand),
         "facts": _facts(hand),
         "provenance": _provenance(data, number, hand),
         "runs": [_run(run, number, hand) for run in runs],
     }
+
+
+def _drawn_pose(hand: Hand) -> NDArray[np.float64]:
+    """Return the (21, 3) pose to draw: normalised; of a hand without a wrist as if it were of the usual size."""
+    pose, xyz = np.asarray(hand.keypoints_3d_normalized, np.float64), np.asarray(hand.keypoints_3d, np.float64)
+    if np.isfinite(pose).any() or not np.isfinite(xyz).any():
+        return pose
+    root = xyz[ROOT] if np.isfinite(xyz[ROOT]).all() else np.nanmean(xyz, axis=0)
+    return np.asarray((xyz - root) / USUAL_MM)
 
 
 def _labels(hand: Hand) -> list[dict[str, Any]]:

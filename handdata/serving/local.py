@@ -93,11 +93,18 @@ def run_until_ended(server: uvicorn.Server, sock: socket.socket, host: str, toke
 def page_routes(package: str, page: Mapping[str, str]) -> list[Route]:
     """Return the routes of a page's own files.
 
+    The page itself names its scripts beforehand, so that a browser need not find them one in the other.
+
     Args:
         package: whose folder `page` holds them.
         page: name -> media type; "" is index.html.
     """
-    return [Route(f"/{name}", _page_file(package, name, media_type)) for name, media_type in page.items()]
+    scripts = [name for name in (*page, *SHARED) if name.endswith(".js")]
+    links = {"link": ", ".join(f"</{name}>; rel=modulepreload" for name in scripts)}
+    return [
+        Route(f"/{name}", _page_file(package, name, media_type, {} if name else links))
+        for name, media_type in page.items()
+    ]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -114,10 +121,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(data)
 
 
-def _page_file(package: str, name: str, media_type: str) -> Endpoint:
+def _page_file(package: str, name: str, media_type: str, more: Mapping[str, str]) -> Endpoint:
     async def endpoint(_: Request) -> Response:
         data = (resources.files(package) / "page" / (name or "index.html")).read_bytes()
-        return Response(data, media_type=media_type, headers={"cache-control": "no-cache"})
+        return Response(data, media_type=media_type, headers={"cache-control": "no-cache", **more})
 
     return endpoint
 

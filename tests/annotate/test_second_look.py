@@ -17,7 +17,7 @@ from tests.annotate.conftest import EXACT, place
 def test_low_peaks_add_to_the_doubt_and_high_ones_take_from_it() -> None:
     unlike = np.array([0.3, 0.3, 0.3, 0.9])
 
-    assert with_sureness(unlike, np.array([math.nan, 0.6, 0.2, 0.1])).tolist() == pytest.approx([0.3, 0.1, 0.9, 1.0])
+    assert with_sureness(unlike, np.array([math.nan, 0.6, 0.2, 0.1])).tolist() == pytest.approx([0.3, 0.01, 0.81, 1.0])
 
 
 def test_every_tracked_box_is_asked_about_once_and_what_was_said_shows(pictures, tmp_path: Path) -> None:

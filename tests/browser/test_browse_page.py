@@ -1,6 +1,7 @@
 """The page over shards in a real headless browser: by keyboard alone, at night, on a phone, and without a server."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def open_page(browser, address):  # the server ends after its pages: one that is
     for context in contexts:
         context.close()
     assert [fault for several in faults for fault in several] == []
+
+
+def test_the_page_names_every_script_that_it_loads_beforehand_and_no_other(open_page, address):
+    page = open_page(address)
+    said = page.request.get(address.partition("#")[0]).headers["link"]
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)")
+
+    assert sorted(re.findall(r"<(/\w+\.js)>; rel=modulepreload", said)) == sorted(
+        path for path in loaded if path.endswith(".js")
+    )
 
 
 def found(page, count):

@@ -12,6 +12,7 @@ from handdata.annotate.keypoints.labels import FORMATS, read_uploaded
 from handdata.annotate.keypoints.marks import SOURCES, STATES
 from handdata.annotate.keypoints.requests import parse_point_edit
 from handdata.annotate.keypoints.session import PointSession
+from handdata.annotate.keypoints.sources import OUT
 from handdata.annotate.sequences import Progress
 from handdata.annotate.workplace import Page, scripts
 from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, WRIST_COLOR
@@ -43,7 +44,8 @@ class PointPlace:
 
     def __init__(self, session: PointSession) -> None:
         self.pictures = session.pictures
-        self.name = session.path.stem
+        path = session.path.resolve()
+        self.name = path.parent.name if path.name == OUT else path.stem
         self._session = session
         self._focus = 0
         self._changes = Changes(lambda: session.shown(self._focus), same=lambda new, old: new is old)

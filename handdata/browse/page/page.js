@@ -20,10 +20,10 @@ function query() {
   return { where, sort: $("sort").value, descending: $("descending").getAttribute("aria-pressed") === "true" };
 }
 
-// Ask for the rows and show them; `index` is the hand to be in focus.
-async function load(index = 0) {
+// Ask for the rows and show them; `index` is the hand to be in focus, `rows` what was asked for before.
+async function load(index = 0, rows = null) {
   const turn = ++asked.turn, begun = performance.now();
-  const answer = await tried(() => getRows({ ...query(), offset: asked.offset, count: PAGE }));
+  const answer = await tried(() => rows ?? getRows({ ...query(), offset: asked.offset, count: PAGE }));
   if (!answer || turn !== asked.turn) return;
   asked.found = answer.found;
   const names = asked.finding ? `${asked.finding.check}: ${asked.finding.what}. ` : "";
@@ -172,6 +172,8 @@ function tagged(state) {
 }
 
 async function main() {
+  const first = getRows({ where: {}, sort: "", descending: false, offset: 0, count: PAGE }); // beside the table
+  first.catch(() => null); // it is said when the rows are to be shown
   table = await getTable();
   document.title = `${table.name} · handdata browse`;
   $("name").textContent = table.name;
@@ -186,7 +188,7 @@ async function main() {
   if (canEdit) work = new Work(table, () => ({ query: query(), found: asked.found, row: grid.current }), tagged);
   for (const id of ["tag-form", "subset-form", "ids", "mend", "findings-button", "work-button"]) $(id).hidden = !canEdit;
   listen();
-  await load();
+  await load(0, first);
   grid.focus();
   setTimeout(poll, POLL_MS);
 }

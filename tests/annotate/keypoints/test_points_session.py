@@ -95,6 +95,16 @@ def test_a_hand_that_fills_the_picture_is_looked_for_there_and_not_in_a_detector
     assert [one.uv[0, 0] for one in found] == [1.0 if filling else 0.0]
 
 
+@pytest.mark.parametrize(("out", "name"), [("hands/keypoints.json", "hands"), ("dexter/Grasp2.json", "Grasp2")])
+def test_the_page_names_the_folder_of_pictures_or_the_sequence(
+    folder: Path, tmp_path: Path, out: str, name: str
+) -> None:
+    opened = PointSession(list_pictures(folder), tmp_path / out)
+
+    assert PointPlace(opened).name == name
+    opened.close()
+
+
 def test_a_placed_point_stays_and_draws_its_finger_along(session: PointSession) -> None:
     finish(session)
     session.place(0, 0, {TIP: tuple(truth(0)[TIP])})
