@@ -53,8 +53,9 @@ def export(
         The number of samples written.
 
     Raises:
-        ConfigError: no such format, pictures of a published dataset without `i_may_share`, or a folder that holds an
-            export of another dataset (also one of the same name), or somebody's own card.
+        ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
+            `i_may_share`, or a folder that holds an export of another dataset (also one of the same name), or
+            somebody's own card.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -73,6 +74,10 @@ def export(
         raise ConfigError("pictures", expected=f"one of {', '.join(SHOWN)}", got=pictures)
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
+    parts = {split: data.split(split)[:limit] for split in sorted(set(data["split"].tolist()))}
+    if not any(KNOWN[kind].holds(part).any() for part in parts.values()):
+        expected, got = f"hands with {KNOWN[kind].needs}", f"none of {sum(map(len, parts.values()))}"
+        raise ConfigError(f"export as {kind}", expected=expected, got=got, fix="Choose another --format.")
     about = terms_of(data)
     if about.is_restricted and not i_may_share:
         fix = "Pass --i-may-share if it allows that, or if nobody else gets the files."
@@ -89,7 +94,6 @@ def export(
         view = replace(
             view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
         )
-        parts = {split: data.split(split)[:limit] for split in sorted(set(data["split"].tolist()))}
         helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))
         for split, part in parts.items():
             one = replace(view, data=part, split=split, helpers=helpers)
@@ -109,7 +113,8 @@ def _say_left_out(kind: str, split: str, part: Dataset) -> None:
     left_out = part["id"][~KNOWN[kind].holds(part)].tolist()
     if left_out:
         names = ", ".join(left_out[:_NAMED]) + (" ..." if len(left_out) > _NAMED else "")
-        say(f"export: {split}: left out {len(left_out)} of {len(part)} hands, which {kind} cannot hold: {names}")
+        why = f"which {kind} cannot hold without {KNOWN[kind].needs}"
+        say(f"export: {split}: left out {len(left_out)} of {len(part)} hands, {why}: {names}")
 
 
 def _key(view: ExportView, kind: str) -> str:

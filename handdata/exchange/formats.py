@@ -52,6 +52,7 @@ class Format:
         write: writes one split: (its pictures, folder); None for a format that is read only.
         files: names what `write` writes, by their paths in the folder, without reading a picture.
         holds: of hands, (N,), those that it can hold.
+        needs: what those have, in words.
         read: (file, what `is_it` was given); None for a format that is written only.
     """
 
@@ -62,6 +63,7 @@ class Format:
     files: Callable[[ExportView], list[str]] = _nothing
     read: Callable[[Path, Any], Annotations] | None = None
     holds: Callable[[Dataset], NDArray[np.bool_]] = _all
+    needs: str = ""
 
 
 # in the order in which a file of labels is tried
@@ -77,6 +79,7 @@ FORMATS: Mapping[str, Format] = {
             files=mediapipe.files,
             read=mediapipe.read,
             holds=mediapipe.holds,
+            needs="all 21 points in 2D",
         ),
         Format(name="coco", suffixes=(".json",), is_it=coco.is_it, write=coco.write, files=coco.files, read=coco.read),
         Format(name="landmarks", suffixes=(".csv",), is_it=mediapipe.is_csv, read=mediapipe.read_table),
@@ -87,7 +90,9 @@ FORMATS: Mapping[str, Format] = {
             name="webdataset", suffixes=(".tar",), write=webdataset.write, files=webdataset.files, read=webdataset.read
         ),
         Format(name="parquet", suffixes=(".parquet",), write=parquet.write, files=parquet.files, read=parquet.read),
-        Format(name="hamer", write=hamer.write, files=hamer.files, holds=hamer.holds),  # read as the WebDataset it is
+        Format(  # read as the WebDataset it is
+            name="hamer", write=hamer.write, files=hamer.files, holds=hamer.holds, needs="a known side"
+        ),
         Format(name="croissant", write=croissant.write, files=croissant.files),  # read as the Parquet it writes
     )
 }

@@ -164,7 +164,21 @@ def test_hamer_gets_no_hand_of_unknown_side(tmp_path, capsys):
     written = export(data, tmp_path / "out", "hamer")
 
     assert written == (data["side"] != "unknown").sum() < len(data)
-    assert "which hamer cannot hold" in capsys.readouterr().err
+    assert "which hamer cannot hold without a known side: " in capsys.readouterr().err
+
+
+def test_a_format_that_holds_none_of_the_hands_is_refused(tmp_path):
+    folder = make_dataset(tmp_path / "made", count=10)
+
+    def change(rows, split):
+        for row in rows:
+            row["hand_side"] = 2
+
+    rewrite(folder, change)
+
+    with pytest.raises(ConfigError, match="export as hamer: expected hands with a known side, got none of 10"):
+        export(open_dataset(folder), tmp_path / "out", "hamer")
+    assert not (tmp_path / "out").exists()
 
 
 def test_cvat_has_a_skeleton_a_picture(dataset, tmp_path):
