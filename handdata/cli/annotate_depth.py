@@ -73,7 +73,7 @@ def annotate_depth_command(
         raise MissingError(path.with_suffix(".journal"), expected="what was clicked", got="no such file", fix=fix)
     say(f"{len(recording)} depth pictures of {sequence}: looking for those that tell most of the others")
     found = survey(recording, references)
-    say(f"{len(found.references)} of them are to be clicked")
+    say(f"to be clicked: {len(found.references)} of them")
     pictures = pictures_of(recording, found.centres, picture)
     if headless:
         session = DepthSession(pictures, path, found)

@@ -176,6 +176,14 @@ def test_escape_leaves_a_point_as_it_was_and_the_queue_is_walked(points: Points,
     points.until(lambda: not points.page.locator("#notice").is_hidden())
 
 
+LONG_TAG_MEETS_THE_SKELETON = """() => {
+  spatial.hidden = false;
+  tag.append(" · nearer than index dip · doubt 0.24 (unsure) · accepted");
+  const words = tag.getBoundingClientRect(), drawing = spatial.getBoundingClientRect();
+  return words.right > drawing.left && words.bottom > drawing.top;
+}"""
+
+
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1400, 900, "dark"), (390, 844, "light")])
 def test_no_barrier_and_nothing_hangs_over(browser, address, axe, width, height, scheme):
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True)
@@ -186,6 +194,7 @@ def test_no_barrier_and_nothing_hangs_over(browser, address, axe, width, height,
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("#canvas").bounding_box()["height"] > height / 4
+    assert not page.evaluate(LONG_TAG_MEETS_THE_SKELETON)
     points.press("?")
     assert barriers(page) == []
     assert points.problems == []
