@@ -18,7 +18,8 @@ from handdata.shards.provenance import Provenance
 from handdata.shards.schema import LAST_FRAME, SPLITS, UNKNOWN, BoxSource, Flag
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, SIDE_NAMES
 
-UNSAID = SIDE_NAMES.index("unknown")  # of a side: the file does not say
+UNKNOWN_SIDE = SIDE_NAMES.index("unknown")  # the file says that nobody knows
+UNSAID = -1  # of a side: the file does not say
 MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 FIX = Fix("See docs/custom.md", skips="it")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -44,7 +45,7 @@ class HandLabels:
     """One labelled hand; NaN where the file does not say.
 
     Attributes:
-        side: 0 left, 1 right, UNSAID.
+        side: 0 left, 1 right, UNKNOWN_SIDE, UNSAID.
         uv: (22, 2) px, the 21 keypoints and the palm centre.
         xyz: (22, 3) in `unit`.
         unit: of `xyz`, a key of MM_PER_UNIT; "" where the file does not say.
@@ -259,14 +260,14 @@ def side_of(text: object) -> int:
     """Read a side from a word that may hold it: "left_hand".
 
     Returns:
-        0 left, 1 right, UNSAID for an empty text and for "unknown".
+        0 left, 1 right, UNKNOWN_SIDE for "unknown", UNSAID for an empty text.
 
     Raises:
         ValueError: another text, or both.
     """
     words = str(text).strip().lower()
     if words in ("", "unknown"):
-        return UNSAID
+        return UNKNOWN_SIDE if words else UNSAID
     found = {side for side in HAND_SIDES if re.search(rf"(^|[^a-z]){side}([^a-z]|$)", words)}
     if len(found) != 1:
         raise ValueError(f"no side: say left, right or unknown, not {str(text)[:40]!r}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.label_table import IMAGES, read_label_table
-from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
+from handdata.exchange.labels import Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, with_palm
 from handdata.exchange.plausible import BESIDE
@@ -170,7 +170,7 @@ def _side(handed: Any) -> int:
             return _side(inner)
         handed = next((handed[key] for key in ("category_name", "categoryName", "label") if handed.get(key)), "")
     side = side_of(handed or "")
-    return side if side == UNSAID else 1 - side
+    return 1 - side if side in (0, 1) else side
 
 
 def _pixels(rows: Any, facts: Mapping[str, Any]) -> Any:

@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handdata.errors import ConfigError, DataError, HanddataError
-from handdata.exchange.labels import FIX, MM_PER_UNIT, UNSAID, Annotations, Array, HandLabels, LabelRow, check
+from handdata.exchange.labels import (
+    FIX,
+    MM_PER_UNIT,
+    UNKNOWN_SIDE,
+    UNSAID,
+    Annotations,
+    Array,
+    HandLabels,
+    LabelRow,
+    check,
+)
 from handdata.exchange.orders import ORDERS, base_first, best_order, evidence, path_lengths, slots_of
 from handdata.exchange.plausible import put_aside
 from handdata.shards.schema import UNKNOWN
@@ -47,7 +57,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """Labels in our order, in mm, each with a side or UNSAID; and what was decided and what is odd, in words."""
+    """Labels in our order, in mm, each with a side of the schema; and what was decided and what is odd, in words."""
 
     rows: tuple[LabelRow, ...]
     readings: tuple[tuple[str, str], ...]
@@ -63,7 +73,7 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     found = replace(found, rows=tuple(map(_from_center, found.rows)))
     rows, order, doubt = _ordered(found, asked.order)
     rows, unit = _in_mm(rows, asked.unit)
-    rows, side = _sided(rows, asked.side)
+    rows, side = _sided(rows, asked.side, is_exported=found.is_exported)
     if asked.occluded == MISSING:
         rows = tuple(_without_hidden(row) for row in rows)
     elif aside := put_aside(rows):
@@ -176,23 +186,24 @@ def _scaled(row: LabelRow, unit: str) -> LabelRow:
 # ------------------------------------------------------------------------------------------------ side
 
 
-def _sided(rows: Sequence[LabelRow], asked: str) -> tuple[tuple[LabelRow, ...], str]:
-    stated = [hand.side for hand in _hands(rows) if hand.side != UNSAID]
-    counts = ", ".join(f"{stated.count(number)} {side}" for number, side in enumerate(HAND_SIDES) if number in stated)
-    unsaid = len(_hands(rows)) - len(stated)
-    if not unsaid:
-        return tuple(rows), counts
-    if asked == FROM_FILE and stated:  # a row without what its neighbours have is a fault
-        return tuple(_without_side(row) for row in rows), counts
-    side = HAND_SIDES.index(asked) if asked in HAND_SIDES else UNSAID
-    words = f"{unsaid} {asked} (as asked)" if asked != FROM_FILE else f"{unsaid} unknown (not in the file; see --side)"
+def _sided(rows: Sequence[LabelRow], asked: str, *, is_exported: bool) -> tuple[tuple[LabelRow, ...], str]:
+    sides = [hand.side for hand in _hands(rows)]
+    known = [side for side in sides if side not in (UNSAID, UNKNOWN_SIDE)]
+    counts = [f"{known.count(number)} {side}" for number, side in enumerate(HAND_SIDES) if number in known]
+    if asked == FROM_FILE and known and not is_exported:  # a row without what its neighbours have is a fault
+        rows = tuple(map(_without_side, rows))
+    side = HAND_SIDES.index(asked) if asked in HAND_SIDES else UNKNOWN_SIDE
+    count = sum(hand.side in (UNSAID, UNKNOWN_SIDE) for hand in _hands(rows))
+    if count:
+        why = " (not in the file; see --side)" if sides == [UNSAID] * len(sides) else ""
+        counts.append(f"{count} unknown{why}" if asked == FROM_FILE else f"{count} {asked} (as asked)")
     filled = (
         replace(row, hand=replace(row.hand, side=side))
-        if isinstance(row.hand, HandLabels) and row.hand.side == UNSAID
+        if isinstance(row.hand, HandLabels) and row.hand.side in (UNSAID, UNKNOWN_SIDE)
         else row
         for row in rows
     )
-    return tuple(filled), "; ".join(part for part in (counts, words) if part)
+    return tuple(filled), ("; " if asked != FROM_FILE else ", ").join(counts)
 
 
 def _without_side(row: LabelRow) -> LabelRow:

@@ -343,6 +343,18 @@ def test_pictures_that_are_absent_are_counted_once_whatever_hands_they_have(tmp_
     assert plan.warnings == ("absent: 1 of 2 labelled pictures, the first a.png",)
 
 
+def test_a_side_that_is_said_to_be_unknown_is_no_fault(tmp_path, refused):
+    rows = ["a.png,left,1,2,3,4", "b.png,unknown,1,2,3,4"]
+    table = labels(pictures(tmp_path, "a.png", "b.png", "c.png"), "\n".join([HEADER, *rows]) + "\n")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert dict(plan.readings)["sides"] == "1 left, 1 unknown"
+    assert [sample.hand_side for sample in samples_of("custom", tmp_path, annotations=table).values()] == [0, 2]
+    labels(tmp_path, "\n".join([HEADER, *rows, "c.png,,1,2,3,4"]) + "\n")
+    assert "no side, which other rows have" in str(plan_of("custom", tmp_path, annotations=table).faults["c.png"])
+
+
 def test_one_file_named_twice_is_refused(tmp_path, refused):
     table = labels(pictures(tmp_path, "a.png"), f"{HEADER}\na.png,left,1,2,3,4\n")
 

@@ -60,6 +60,24 @@ def test_no_label_differs_after_export_and_import(shards, tmp_path, kind):
     assert diff.common == 30
 
 
+@pytest.mark.parametrize("kind", [*WHOLE, "cvat", "mediapipe"])
+def test_unknown_sides_stay_unknown_beside_known_ones(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    folder = make_dataset(tmp_path / "made", count=10)
+
+    def change(rows, split):
+        rows[0]["hand_side"] = 2
+
+    rewrite(folder, change)
+    export(open_dataset(folder), tmp_path / "out", kind)
+
+    diff = compare(folder, again(tmp_path / "out", tmp_path / "again"), exported=True, tolerance=1e-3)
+
+    assert diff.common == 10
+    assert "hand_side" not in diff.fields
+
+
 @pytest.mark.parametrize("kind", POINTS)
 def test_points_are_the_same_where_a_format_carries_points_alone(shards, tmp_path, kind):
     export(open_dataset(shards), tmp_path / "out", kind)
