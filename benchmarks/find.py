@@ -1,4 +1,4 @@
-"""Hands found in real pictures: by the detector alone, and by `predict`, where the model looks at what it found.
+"""Hands found in real pictures: by the detector alone, by `predict`, and the keypoints of hands in labelled boxes.
 
     python benchmarks/find.py [--weights FILE ...] [--sheet FILE]
 
@@ -8,6 +8,7 @@ is the square round a hand's keypoints, 1.25 times as large; of the video over a
 AP: average precision at an overlap (IoU) of 0.3 and 0.5 over all scores. Found: share of hands under a spot of at least
 0.4, for `predict` under the square of the points it shows. False: of those, how many per picture lie on no hand, which
 may be a hand that nobody labelled. Intervals: bootstrap over pictures, neighbours that look alike drawn together.
+Keypoints: mean error in shares of the square of a hand, which `compact` is shown as the labels give it, with its side.
 """
 
 import json
@@ -31,6 +32,7 @@ from handdata.model.model import Model, load_model
 from handdata.model.spots import Spot
 from handdata.model.spotter import LEAST_SCORE
 from handdata.pictures.decode import read_image
+from handdata.shards.schema import Sample
 from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, confidence_of
 
@@ -41,10 +43,14 @@ FILES = {  # folder of the pictures, label files, pictures of a block that are a
     "OneHand10K, 3 pictures": ("onehand10k", ["onehand10k/test_onehand10k.json"], 1),
     "FreiHAND, 4 versions of 2 shots": ("freihand", ["freihand/annotations.json"], 4),
     "InterHand2.6M, 3 pictures": ("interhand", ["interhand/test_interhand2.6m_data.json"], 1),
-    "a grasp, 5 frames of 8 cameras": (RECORDING, [f"{RECORDING}/cvat_kpts/annotations_{n}.xml" for n in (1, 2)], 5),
+    "a grasp, 4 frames of 7 cameras": (RECORDING, [f"{RECORDING}/cvat_kpts/annotations_{n}.xml" for n in (1, 2)], 5),
 }
+FEWEST = 15  # labelled keypoints of a hand: in the grasp, hidden ones lie parked beside it and are called occluded
+BESIDE = "color_000080"  # frame of the grasp whose labels lie beside the hand in every camera (looked at)
+PAIR = {"Panoptic, both hands of a picture": ("panoptic", ["panoptic/test_panoptic.json"], 1)}  # one labelled at a time
 DESK, DEV, BLOCK = "a hand over a desk, every third frame", "150 pictures that one hand fills", 10
 LEVELS = (0.3, 0.5)
+SIDES = ("left", "right", "auto")  # as labels number them; of an unknown one the model is asked
 MOST_HANDS = 2  # what `predict` asks for, unless it is told
 ASKED = 0.02  # least score of spots, for the AP
 THUMB = 240  # px of a picture in the sheet
@@ -75,6 +81,8 @@ def main() -> None:
     for what, (scenes, block) in sets.items():
         spots = list(predicted(model, likely, scenes))
         result.rows[f"predict: {what}"] = measures(spots, scenes, block, 0.0)
+    for what, (folder, files, _) in (FILES | PAIR).items():
+        result.rows[f"keypoints: {what}"] = keypoint_errors(model, folder, files)
     if options.sheet:
         draw(options.sheet, Spotter(), [scene for scenes, _ in sets.values() for scene in scenes][::12])
     result.finish(as_json=options.json)
@@ -96,16 +104,39 @@ def real_sets() -> Iterator[tuple[str, tuple[list[Scene], int]]]:
 
 
 def labelled(folder: str, files: Sequence[str]) -> Iterator[Scene]:
-    """Yield pictures with the squares of their hands, as the importer of labels reads them."""
+    """Yield pictures with the squares of their hands."""
+    boxes: dict[Path, list[NDArray[np.float64]]] = {}
+    for path, sample in hands_of(folder, files):
+        boxes.setdefault(path, []).append(box_of(sample))
+    for path, own in boxes.items():
+        yield Scene(path, np.array(own))
+
+
+def hands_of(folder: str, files: Sequence[str]) -> Iterator[tuple[Path, Sample]]:
+    """Yield every hand with the file of its picture, as the importer of labels reads it."""
     facts, converter = manifest.load("custom"), CONVERTERS["custom"]
-    options = converter.OPTIONS(annotations=tuple(SAMPLES / file for file in files))
+    options = converter.OPTIONS(annotations=tuple(SAMPLES / file for file in files), occluded="missing")
     plan = converter.plan(SAMPLES / folder, facts, options)
-    read, boxes = converter.reader(plan.root, facts, options), dict[str, list[NDArray[np.float64]]]()
+    read = converter.reader(plan.root, facts, options)
     for item in plan.items:
-        points = read(item).keypoints_2d
-        boxes.setdefault(item.image, []).append(square(points[np.isfinite(points).all(-1)] + 0.5))
-    for image, own in boxes.items():
-        yield Scene(plan.root / image, np.array(own))
+        sample = read(item)
+        if np.isfinite(sample.keypoints_2d).all(-1).sum() >= FEWEST and BESIDE not in item.image:
+            yield plan.root / item.image, sample
+
+
+def box_of(sample: Sample) -> NDArray[np.float64]:
+    """Return the square round the labelled keypoints of a hand."""
+    return square(sample.keypoints_2d[np.isfinite(sample.keypoints_2d).all(-1)] + 0.5)
+
+
+def keypoint_errors(model: Model, folder: str, files: Sequence[str]) -> dict[str, float]:
+    """Return the mean and the median over hands of the 2D error, shares of the square."""
+    errors = []
+    for _, sample in hands_of(folder, files):
+        box, side = box_of(sample), SIDES[sample.hand_side]
+        found = model(np.asarray(sample.image), tuple(box), side).keypoints_2d
+        errors.append(float(np.nanmean(np.linalg.norm(found - sample.keypoints_2d, axis=1)) / (box[2] - box[0])))
+    return {"hands": len(errors), "mean": float(np.mean(errors)), "median": float(np.median(errors))}
 
 
 def predicted(model: Model, detector: Spotter, scenes: Sequence[Scene]) -> Iterator[list[Spot]]:
