@@ -116,6 +116,7 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._begun = 0
         self._pictures = 0
+        self._spots: list[Spot] | None = None  # of the picture, if the detector has looked at it
 
     def __call__(self, image: Image, seconds: float) -> list[TrackedHand]:
         """Look at the next picture of a video.
@@ -128,10 +129,11 @@ class Tracker:
             The hands that are there, in the order in which they first appeared.
         """
         due = [track for track in self._tracks if track.missed or self._pictures % CHECK_EVERY == 0]
+        self._spots = None
         if len(self._tracks) < self._most or due:
-            spots = self._detector(image)
-            self._confirm(due, spots)
-            self._begin(spots)
+            self._spots = self._detector(image)
+            self._confirm(due, self._spots)
+            self._begin(self._spots)
         self._pictures += 1
         for track in self._tracks:
             if track.carry is not None:
@@ -143,12 +145,17 @@ class Tracker:
 
     def _confirm(self, due: Sequence[_Track], spots: Sequence[Spot]) -> None:
         """Let go of hands that the detector does not see on several pictures running; sooner if it sees others."""
-        elsewhere = [spot for spot in spots if spot.score >= SURE and self._is_apart(spot)]
         for track in due:
-            there = any(iou(spot.box_xyxy, track.box) >= APART for spot in spots)
-            track.missed = 0 if there else track.missed + 1
-            track.lost |= track.missed >= (MISSED_FOR_OTHERS if elsewhere else MOST_MISSED)
+            unseen = track.carry is not None  # then only a spot that alone says hand confirms it
+            there = any(iou(spot.box_xyxy, track.box) >= APART for spot in spots if spot.score >= SURE or not unseen)
+            self._count(track, spots, missed=not there)
         self._drop()
+
+    def _count(self, track: _Track, spots: Sequence[Spot], *, missed: bool) -> None:
+        """Count whether a track is missed, and let go of it after a few times running."""
+        elsewhere = any(spot.score >= SURE and self._is_apart(spot) for spot in spots)
+        track.missed = track.missed + 1 if missed else 0
+        track.lost |= track.missed >= (MISSED_FOR_OTHERS if elsewhere else MOST_MISSED)
 
     def _is_apart(self, spot: Spot) -> bool:
         return all(iou(spot.box_xyxy, track.box) < APART for track in self._tracks)
@@ -182,6 +189,7 @@ class Tracker:
         asked = [self._asked(track) for track in self._tracks]
         hands = self._pose(image, [track.box for track in self._tracks], asked) if self._tracks else []
         self._look_wider(image, hands, asked)
+        self._look_at_spots(image, hands, asked)
         found, behind = [], self._behind(hands)
         for track, hand, side in zip(list(self._tracks), hands, asked, strict=True):
             if track.number in behind or (track.hidden and confidence_of(hand) < self._least):
@@ -222,6 +230,31 @@ class Tracker:
             if confidence_of(hand) > confidence_of(hands[i]):
                 hands[i] = hand
 
+    def _look_at_spots(self, image: Image, hands: list[Hand], asked: Sequence[str]) -> None:
+        """Put in place of a doubtful hand what the model sees where the detector finds it, if it is surer of that."""
+        doubtful = [i for i, track in enumerate(self._tracks) if track.age and confidence_of(hands[i]) < SEEN]
+        if not doubtful:
+            return
+        spots = self._detector(image) if self._spots is None else self._spots
+        places = {i: self._spot_of(i, spots) for i in doubtful}
+        there = [(i, box) for i, box in places.items() if box is not None]
+        if there:
+            again = self._pose(image, [box for _, box in there], [asked[i] for i, _ in there])
+            for (i, _), hand in zip(there, again, strict=True):
+                if confidence_of(hand) > confidence_of(hands[i]):
+                    hands[i] = hand
+        for i in doubtful:
+            if confidence_of(hands[i]) < self._least and any(
+                spot.score >= SURE and self._is_apart(spot) for spot in spots
+            ):
+                self._count(self._tracks[i], spots, missed=True)
+
+    def _spot_of(self, number: int, spots: Sequence[Spot]) -> NDArray[np.float64] | None:
+        """Return the box of the spot that lies best on a track, and better on it than on any other."""
+        overlaps = np.array([[iou(spot.box_xyxy, track.box) for track in self._tracks] for spot in spots])
+        own = [j for j in range(len(spots)) if overlaps[j, number] >= APART and overlaps[j].argmax() == number]
+        return spots[max(own, key=lambda j: overlaps[j, number])].box_xyxy if own else None
+
     def _behind(self, hands: Sequence[Hand]) -> set[int]:
         """Return the tracks that the model answers with the hand of another: the two cross, and that one is in front.
 
@@ -255,7 +288,8 @@ class Tracker:
 
     def _judge(self, track: _Track, hand: Hand, confidence: float, image: Image) -> None:
         """Settle the state of a hand, and where to look for it on the next picture."""
-        least = SEEN if track.likely and track.good is None else self._least
+        judged = track.likely or np.isfinite(hand.presence)  # the model says whether a new hand is one
+        least = SEEN if judged and track.good is None else self._least
         if confidence >= least + (AGAIN if track.carry is not None else 0):
             box, middle = _box_of(hand.keypoints_2d)
             motion = np.zeros(2) if track.middle is None else (middle - track.middle) / (1 + track.followed)

@@ -180,15 +180,35 @@ def test_spots_that_are_no_hands_keep_none_from_being_found(world):
     np.testing.assert_allclose(found[0][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
 
 
-@pytest.mark.parametrize(("score", "begins"), [(0.3, False), (0.6, True)])
-def test_a_spot_alone_or_the_model_alone_must_be_sure_of_a_new_hand(world, score, begins):
+@pytest.mark.parametrize(("score", "presence", "begins"), [(0.3, np.nan, 0), (0.6, np.nan, 1), (0.6, 1.0, 0)])
+def test_a_new_hand_needs_a_sure_model_or_where_that_cannot_judge_a_sure_spot(world, score, presence, begins):
     world.middles = {"left": np.array([100.0, 100.0])}
 
     def half_sure(*asked):
-        return [replace(hand, peaks=np.full(21, 0.35)) for hand in world.pose(*asked)]
+        return [replace(hand, peaks=np.full(21, 0.35), presence=presence) for hand in world.pose(*asked)]
 
     tracker = Tracker(lambda _: [Spot(world.box("left"), score, "left")], half_sure, most_hands=1)
-    assert [len(hands) for hands in run(world, tracker, 2)] == [int(begins)] * 2
+    assert [len(hands) for hands in run(world, tracker, 2)] == [begins] * 2
+
+
+def test_a_hand_that_leaps_is_found_at_once_while_its_old_place_is_carried_on(world):
+    """The only place is held by what the model does not see; the detector, asked at once, sees a hand elsewhere."""
+    tracker = Tracker(world.detect, world.pose, most_hands=1)
+    run(world, tracker, 5)
+    world.middles = {"left": np.array([240.0, 60.0])}
+    found = run(world, tracker, 3, start=5)
+    np.testing.assert_allclose(found[1][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
+    assert found[1][0].state == "seen"
+
+
+def test_a_doubtful_hand_is_looked_at_where_the_detector_finds_it(world):
+    """The model sees a hand that left a part of its box again, on the same picture and under the same number."""
+    tracker = Tracker(world.detect, world.pose, most_hands=1)
+    run(world, tracker, 5)
+    world.middles = {"left": world.middles["left"] + 16}
+    (found,) = run(world, tracker, 1, start=5)[0]
+    assert (found.track, found.state) == (0, "seen")
+    np.testing.assert_allclose(found.hand.keypoints_2d, world.middles["left"] + SHAPE)
 
 
 def test_smoothing_of_ones_own_is_made_once_for_each_track(world):
