@@ -7,8 +7,8 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.options import data_root_option, run_path
-from handdata.cli.predict_job import picture_files
-from handdata.errors import MissingError
+from handdata.cli.predict_job import damage_told, picture_files, said_pictures
+from handdata.errors import MissingError, WriteError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def label_command(
 
     The labels go to a COCO keypoint file with a confidence for every point, to be checked in an annotation tool or read
     by `handdata import` as they are. Points that the model is not sure of are left unlabelled, so that training takes
-    the others alone. The frames of a video are written as JPEG pictures to frames/ beside the file.
+    the others alone. The frames of a video are written as JPEG pictures to frames/ beside the file. A label file that
+    something else wrote is never replaced.
 
     \b
     Example:
@@ -72,32 +73,40 @@ def label_command(
     from handdata.model.model import Model
     from handdata.model.released import find_trained
     from handdata.progress import say
-    from handdata.track.label import LabelFile
+    from handdata.track.label import LabelFile, is_predicted
     from handdata.track.tracker import PROPOSED
     from handdata.track.video import is_video
 
     path = Path(source)
     if not path.exists():
         raise MissingError(source, expected="a folder of pictures, a picture or a video", got="nothing there")
+    folder = path.with_suffix("") if is_video(source) else path if path.is_dir() else path.parent
+    target = out or folder / "labels.json"
+    if target.exists() and not is_predicted(target):
+        fix = "Give another --out, or move that file away."
+        raise WriteError(target, expected="no file, or one that label wrote", got="another one", fix=fix)
     model = Model(find_trained(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
     side = hand or model.side_unless_told
     likely = find_detector(detector, PROPOSED)
     ask: dict[str, Any] = {"model": model, "detector": likely, "side": side, "most_hands": max_hands}
     if is_video(source):
-        target = out or path.with_suffix("") / "labels.json"
-        _label_video(labels, path, target.parent, every, **ask)
+        root = target.parent
+        _label_video(labels, path, root, every, **ask)
     else:
-        target = out or (path if path.is_dir() else path.parent) / "labels.json"
-        _label_pictures(labels, path, target.parent, **ask)
+        root = target.parent if folder.resolve().is_relative_to(target.parent.resolve()) else folder
+        _label_pictures(labels, path, root, **ask)
     labels.write(target, model.trained)
     asked = len(labels.annotations)
-    say(f"{asked} hands in {len(labels.images)} pictures, {labels.points} of {21 * asked} points labelled: {target}")
+    hands = "1 hand" if asked == 1 else f"{asked} hands"
+    pictures = said_pictures(len(labels.images))
+    say(f"{hands} in {pictures}, {labels.points} of {21 * asked} points labelled: {target}")
     if labels.without_hands:
         say(f"no hand found in {labels.without_hands} of the pictures")
     if labels.left_out:
         say(f"{labels.left_out} boxes left out: the model sees no hand in them")
-    say(f"next: handdata import {target} --root {target.parent}")
+    if labels.points:
+        say(f"next: handdata import {target} --root {root}")
 
 
 def _label_pictures(
@@ -107,10 +116,13 @@ def _label_pictures(
     from handdata.track.stills import Question, find_hands
 
     paths = picture_files([source])
-    with meter("labelling", len(paths)) as bar:
+    with damage_told(), meter("labelling", len(paths)) as bar:
         for path, image, hands in find_hands(paths, model, detector, Question(side=side), most_hands):
-            name = path.relative_to(root) if path.is_relative_to(root) else path.absolute()
-            labels.add(str(name), (image.shape[1], image.shape[0]), hands)
+            labels.add(
+                str(path.parent.resolve().relative_to(root.resolve()) / path.name),
+                (image.shape[1], image.shape[0]),
+                hands,
+            )
             bar.advance()
 
 

@@ -101,7 +101,7 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
 
     paths, samples, bare = picture_files(given), list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
-    with _in_this_commands_words(job.box), meter("predicting", len(paths)) as bar:
+    with damage_told(job.box), meter("predicting", len(paths)) as bar:
         for path, image, hands in job.found_in(paths):
             if job.overlay:
                 write_overlay(job.out / next(names), image, hands)
@@ -112,7 +112,7 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
                 samples.append(as_sample(placed, depth_sd))
             bar.advance()
     hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
-    say(f"{hands_found} in {_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
+    say(f"{hands_found} in {said_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
     _tell(job, bare)
     if as_json:
         print_json(predictions_json(job.model.trained, samples, job.size if job.lens else None))
@@ -127,7 +127,9 @@ def _tell(job: PredictJob, bare: Sequence[str]) -> None:
 
     if bare:
         shown = ", ".join(bare[:5]) + (" and others" if len(bare) > 5 else "")
-        say(f"no hand found in {_pictures(len(bare))}: {shown}. Say where one is with --box, or give --detector none")
+        say(
+            f"no hand found in {said_pictures(len(bare))}: {shown}. Say where one is with --box, or give --detector none"
+        )
     if not job.told and job.detector == NO_DETECTOR:
         say("no box and no detector: the largest centred square of each picture was taken for a hand")
     if job.lens:
@@ -200,7 +202,8 @@ def _size_note(size: "Size") -> str:
     return f"millimetres rest on {size.mm:.4g} +- {size.sd_mm:.4g} mm from wrist to middle knuckle: {size.source}"
 
 
-def _pictures(count: int) -> str:
+def said_pictures(count: int) -> str:
+    """Return a number of pictures in words."""
     return "1 picture" if count == 1 else f"{count} pictures"
 
 
@@ -222,7 +225,7 @@ def picture_files(given: Sequence[Path]) -> list[Path]:
 
 
 @contextmanager
-def _in_this_commands_words(box: Sequence[float] | None) -> Iterator[None]:
+def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
     try:
         yield

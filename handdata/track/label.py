@@ -14,6 +14,7 @@ from handdata.shards.hand import Hand
 from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
 CATEGORY = 1
+PREDICTED = "predicted by handdata with"  # what the description of such a file begins with
 
 
 @dataclass
@@ -76,7 +77,7 @@ class LabelFile:
         """Write the file, whole or not at all."""
         content = {
             "info": {
-                "description": f"predicted by handdata with {trained.path.name}, recipe {trained.recipe}; not checked",
+                "description": f"{PREDICTED} {trained.path.name}, recipe {trained.recipe}; not checked",
                 "least_confidence": self.least_confidence,
             },
             "images": self.images,
@@ -91,3 +92,13 @@ class LabelFile:
             ],
         }
         write_bytes(path, json.dumps(content).encode())
+
+
+def is_predicted(path: Path) -> bool:
+    """Return whether a file is one that `LabelFile` wrote."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    info = content.get("info") if isinstance(content, dict) else None
+    return isinstance(info, dict) and str(info.get("description")).startswith(PREDICTED)

@@ -94,3 +94,27 @@ def test_pictures_without_a_hand_are_counted(photos, monkeypatch):
 def test_what_is_not_there_is_told(tmp_path):
     result = CliRunner().invoke(group, ["label", str(tmp_path / "nothing")])
     assert "expected a folder of pictures, a picture or a video, got nothing there" in str(result.exception)
+
+
+@pytest.mark.usefixtures("sure")
+def test_a_label_file_elsewhere_is_imported_as_label_says(photos, tmp_path):
+    said = run("label", photos, "--out", tmp_path / "elsewhere/l.json", "--device", "cpu").stderr
+    words = said.split("next: handdata ")[1].split()
+    run(*words, "--out", tmp_path / "shards")
+    assert len(hd.open(tmp_path / "shards")) == 2
+
+
+def test_labels_that_somebody_made_are_not_replaced_and_its_own_are(photos):
+    run("label", photos, "--device", "cpu")
+    run("label", photos, "--device", "cpu")
+    mine = b'{"images": [], "annotations": [], "info": {"description": "clicked for a week"}}'
+    (photos / "labels.json").write_bytes(mine)
+    result = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
+    assert "labels.json: expected no file, or one that label wrote, got another one." in str(result.exception)
+    assert (photos / "labels.json").read_bytes() == mine
+
+
+def test_a_damaged_picture_is_told_without_what_only_convert_can_do(photos):
+    (photos / "c.jpg").write_text("hello")
+    said = str(CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"]).exception)
+    assert said.endswith("Save it again, or leave it out.")
