@@ -9,7 +9,7 @@ not see on four pictures running, or on two while it is sure of a hand elsewhere
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -115,6 +115,7 @@ class Tracker:
         self._most, self._least, self._side = most_hands, least_confidence, side
         self._tracks: list[_Track] = []
         self._begun = 0
+        self._shown: dict[int, int] = {}  # what was begun -> its number among those that were ever answered
         self._pictures = 0
         self._spots: list[Spot] | None = None  # of the picture, if the detector has looked at it
 
@@ -141,7 +142,8 @@ class Tracker:
         self._drop()
         found = self._look(image, seconds)
         self._drop()
-        return [one for one in found if any(track.number == one.track for track in self._tracks)]
+        kept = [one for one in found if any(track.number == one.track for track in self._tracks)]
+        return [replace(one, track=self._shown.setdefault(one.track, len(self._shown))) for one in kept]
 
     def _confirm(self, due: Sequence[_Track], spots: Sequence[Spot]) -> None:
         """Let go of hands that the detector does not see on several pictures running; sooner if it sees others."""

@@ -41,6 +41,12 @@ def test_a_hand_is_found_then_followed_by_its_own_keypoints(world):
     np.testing.assert_allclose(found[-1][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
 
 
+def test_tracks_are_counted_as_they_are_answered(world):
+    nothing = [Spot(np.array([x, 10.0, x + 30, 40.0]), 0.9, "left") for x in (180.0, 230.0)]  # the model sees no hand
+    tracker = Tracker(lambda image: [*nothing, *world.detect(image)], world.pose, most_hands=2)
+    assert {one.track for hands in run(world, tracker, 5) for one in hands} == {0}
+
+
 def test_motion_is_carried_on_so_that_a_fast_hand_stays_in_its_box(world):
     tracker = Tracker(world.detect, world.pose, most_hands=1)
 
