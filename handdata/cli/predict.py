@@ -27,7 +27,9 @@ OWN = "compact"  # weights that come with the package
 @click.argument("run", metavar="[RUN]", shell_complete=complete_run)
 @click.argument("sources", nargs=-1, metavar="SOURCES...")
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of overlays [default: RUN/predicted]"
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of overlays [default: RUN/predicted; without RUN predicted]",
 )
 @click.option(
     "--hand",
@@ -156,6 +158,9 @@ def predict_command(
     is_alone = not sources and not onnx and not run_path(data_root, Path(run)).exists()
     model_name, sources = _run_or_own(run, sources, is_alone=is_alone)
     if not sources and not onnx:
+        if Path(run).exists() and not (Path(run) / "checkpoints").is_dir():
+            fix = f"Pictures are {', '.join(sorted(SUFFIXES))}."
+            raise MissingError(run, expected="pictures or a video", got="none", fix=fix)
         raise click.UsageError("give pictures or a video, or --onnx FILE.")
     _check_boxes(box, boxes)
     lens = lens_of(focal, fov, camera)

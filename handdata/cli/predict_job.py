@@ -127,9 +127,11 @@ def _tell(job: PredictJob, bare: Sequence[str]) -> None:
 
     if bare:
         shown = ", ".join(bare[:5]) + (" and others" if len(bare) > 5 else "")
-        say(
-            f"no hand found in {said_pictures(len(bare))}: {shown}. Say where one is with --box, or give --detector none"
-        )
+        if job.boxes:
+            say(f"no box in {job.boxes} for {said_pictures(len(bare))}: {shown}")
+        else:
+            fix = "Say where one is with --box, or give --detector none"
+            say(f"no hand found in {said_pictures(len(bare))}: {shown}. {fix}")
     if not job.told and job.detector == NO_DETECTOR:
         say("no box and no detector: the largest centred square of each picture was taken for a hand")
     if job.lens:
@@ -220,7 +222,9 @@ def picture_files(given: Sequence[Path]) -> list[Path]:
         raise MissingError(given[0], expected="pictures", got="none", fix=fix)
     twice = [name for name, count in Counter(path.name for path in paths).items() if count > 1]
     if twice:
-        raise click.UsageError(f"two of the pictures have the same file name, {twice[0]}; give them in two commands.")
+        raise click.UsageError(
+            f"two of the pictures have the same file name, {twice[0]}; give them in two commands, with an --out each."
+        )
     return paths
 
 

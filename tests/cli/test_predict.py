@@ -182,7 +182,15 @@ def test_boxes_of_pictures_are_found_by_their_names(pictures):
 
     assert [one["sample_id"] for one in json.loads(result.stdout)["samples"]] == ["two.png"]
     assert json.loads(result.stdout)["samples"][0]["crop_xyxy"] == [10, 10, 70, 70]
-    assert "no hand found in 2 pictures: bare.png, one.png" in result.stderr
+    assert f"no box in {pictures / 'boxes.csv'} for 2 pictures: bare.png, one.png\n" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["empty", "film.gif"])
+def test_a_folder_or_file_without_pictures_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"GIF89a") if path.suffix else path.mkdir()
+    said = str(run(tmp_path, path).exception)
+    assert said == f"{path}: expected pictures or a video, got none. Pictures are .bmp, .jpeg, .jpg, .png, .webp."
 
 
 OTHERS_DETECTOR = """
