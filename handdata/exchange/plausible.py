@@ -15,9 +15,7 @@ SHARE = 1.5  # no hand is as small as so many pixels; points over the picture's 
 LOOKED_AT = 64  # rows whose points are held against their picture
 MOST = 0.5  # share of points beside their picture that is told
 SEEN = 4  # visible points from which on a hand has a size
-ASIDE = (
-    0.25  # share of hands with hidden points far away that is told; real labels 0.09, one with points put aside 0.43
-)
+ASIDE = 0.25  # share of hands with hidden points far away that is told: real labels 0.09, with points put aside 0.43
 FEW = 8  # hands with hidden points that tell nothing yet
 
 
