@@ -22,6 +22,7 @@ from handdata.track.tracker import PROPOSED, SEEN, WIDER, confidence_of
 ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
 ROUND_POINTS = 1.3  # of such a square, round keypoints that were found
 PER_HAND, FEWEST = 2, 4  # spots that it is asked about for each hand that is wanted, and at least so many
+CLEAR = 0.6  # confidence of a hand that is not looked at in a wider box
 WORTH = 0.3  # confidence of a hand that is looked at once more
 SAME, WITHIN = (
     0.6,
@@ -158,8 +159,10 @@ def _looked_at(model: Model, images: Sequence[Image], spots: Sequence[Spot], ask
         return look_around(model, pictures, boxes, asked.side, model.trained.model.zoom, **words) if numbers else []
 
     every, boxes = range(len(spots)), [spot.box_xyxy for spot in spots]
-    near, wide = look(every, boxes), look(every, [grown(box, WIDER) for box in boxes])
-    hands = [max(pair, key=confidence_of) for pair in zip(near, wide, strict=True)]
+    hands = look(every, boxes)
+    unclear = [i for i in every if confidence_of(hands[i]) < CLEAR]
+    for i, hand in zip(unclear, look(unclear, [grown(boxes[i], WIDER) for i in unclear]), strict=True):
+        hands[i] = max(hands[i], hand, key=confidence_of)
     worth = [i for i in every if np.isfinite(hands[i].presence) and confidence_of(hands[i]) >= WORTH]
     for i, hand in zip(worth, look(worth, [_square_round(hands[i]) for i in worth]), strict=True):
         hands[i] = hand
