@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from handdata.files.whole import write_bytes
+from handdata.geometry import in_frame
 from handdata.model.checkpoint import Trained
 from handdata.shards.hand import Hand
 from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
@@ -40,15 +41,18 @@ class LabelFile:
             if np.isfinite(hand.presence) and hand.presence < self.least_presence:
                 self.left_out += 1
                 continue
-            self.annotations.append({"id": len(self.annotations) + 1, "image_id": number, **self._annotation(hand)})
+            self.annotations.append(
+                {"id": len(self.annotations) + 1, "image_id": number, **self._annotation(hand, size)}
+            )
 
-    def _annotation(self, hand: Hand) -> dict[str, Any]:
+    def _annotation(self, hand: Hand, size: tuple[int, int]) -> dict[str, Any]:
         peaks = np.ones(NUM_KEYPOINTS) if hand.peaks is None else np.asarray(hand.peaks)
         sure = peaks >= self.least_confidence
+        inside = in_frame(hand.keypoints_2d, *size)
         flat = [
             value
-            for (u, v), labelled in zip(hand.keypoints_2d, sure, strict=True)
-            for value in ((round(float(u), 2), round(float(v), 2), 2) if labelled else (0, 0, 0))
+            for (u, v), labelled, flag in zip(hand.keypoints_2d, sure, 1 + inside, strict=True)  # beyond it nobody sees
+            for value in ((round(float(u), 2), round(float(v), 2), int(flag)) if labelled else (0, 0, 0))
         ]
         low, high = hand.keypoints_2d.min(0), hand.keypoints_2d.max(0)
         return {

@@ -79,7 +79,7 @@ def hands_in_boxes(
 
 
 def find_hands(
-    paths: Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str],
     model: Model,
     detector: Detector | None = None,
     asked: Question = Question(),  # frozen
@@ -93,7 +93,7 @@ def find_hands(
     each spot that the detector is sure of.
 
     Args:
-        paths: of the pictures.
+        paths: of the pictures, or of one.
         model: to ask.
         detector: supposes hands; it may suppose many. None: the one that comes along.
         asked: how the model is asked.
@@ -117,11 +117,11 @@ def find_hands(
 
 
 def _batches(
-    paths: Sequence[Path | str], boxes_of: Callable[[Image], Sequence[Any]]
+    paths: Path | str | Sequence[Path | str], boxes_of: Callable[[Image], Sequence[Any]]
 ) -> Iterator[list[tuple[Path, Image, Sequence[Any]]]]:
     """Yield pictures with their boxes, as many at a time as the model is asked about at once."""
     waiting: list[tuple[Path, Image, Sequence[Any]]] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         image = read_image(path)
         boxes = boxes_of(image)
         for box in boxes:

@@ -11,7 +11,9 @@ import handdata as hd
 from handdata.cli import group
 from handdata.model import detector
 from handdata.model.spots import Spot
+from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
+from handdata.track.label import LabelFile
 from handdata.track.video import video_writer
 
 
@@ -118,3 +120,11 @@ def test_a_damaged_picture_is_told_without_what_only_convert_can_do(photos):
     (photos / "c.jpg").write_text("hello")
     said = str(CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"]).exception)
     assert said.endswith("Save it again, or leave it out.")
+
+
+def test_a_point_beyond_the_picture_is_not_called_visible():
+    uv = np.tile([80.0, 60.0], (21, 1))
+    uv[:3] = (-4.0, 60.0), (159.4, 60.0), (80.0, 119.6)
+    labels = LabelFile(0.3)
+    labels.add("a.png", (160, 120), [Hand(image=np.zeros((120, 160, 3), np.uint8), side="left", keypoints_2d=uv)])
+    assert labels.annotations[0]["keypoints"][2::3] == [1, 2, 1, *[2] * 18]

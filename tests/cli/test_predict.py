@@ -14,13 +14,13 @@ from click.testing import CliRunner
 
 from handdata.cli import group
 from handdata.model import detector
-from handdata.model.model import Model
+from handdata.model.model import Model, load_model
 from handdata.model.spots import Spot
 from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS, LEFT
 from handdata.synth.frame import project_world
 from handdata.synth.picture import render_hand
-from handdata.track.stills import ROUND_POINTS, one_of_each
+from handdata.track.stills import ROUND_POINTS, find_hands, one_of_each
 from handdata.track.video import Video, video_writer
 
 BOXES = {"two": [(10, 10, 60, 60), (80, 20, 150, 90)], "one": [(20, 20, 90, 90)], "bare": []}
@@ -110,6 +110,12 @@ def test_a_picture_of_one_hand_alone_is_answered_where_the_model_sees_it(picture
     assert found["sample_id"] == "crop.png"
     truth = project_world(frame.hands[0].keypoints_3d, frame.views[0].camera)
     assert np.linalg.norm(np.array(found["keypoints_2d"]) - truth, axis=1).mean() < 0.06 * 192
+
+
+def test_one_picture_may_be_named_without_a_list(pictures):
+    model = load_model("compact", "cpu")
+    for named in (pictures / "one.png", str(pictures / "one.png")):
+        assert [path for path, *_ in find_hands(named, model)] == [pictures / "one.png"]
 
 
 def test_of_two_answers_about_one_hand_the_surer_stays():
