@@ -43,7 +43,7 @@ def read_bytes(path: Path | str) -> bytes:
 
     Raises:
         MissingError: it is not there.
-        DataError: it is larger than any picture.
+        DataError: it is a folder, or larger than any picture.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes three times as long
@@ -51,6 +51,8 @@ def read_bytes(path: Path | str) -> bytes:
     except FileNotFoundError:
         fix = Fix("Unpack the archive again", skips="it")
         raise MissingError(path, expected="a picture", got="no file", fix=fix) from None
+    except IsADirectoryError:
+        raise DataError(path, expected="a picture", got="a folder") from None
     if not data and Path(path).stat().st_size:
         raise DataError(path, expected=f"a picture of at most {LARGEST / 1e6:g} MB", got="a larger file", fix=FIX)
     return data

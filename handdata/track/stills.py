@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.errors import ConfigError
 from handdata.geometry import iou
 from handdata.model.detector import find_detector
 from handdata.model.model import BATCH, Model, square_of_box
@@ -104,7 +105,10 @@ def find_hands(
 
     Raises:
         MissingError, DataError: a picture is not there or cannot be read.
+        ConfigError: fewer than one hand is asked for.
     """
+    if most_hands < 1:
+        raise ConfigError("most_hands", expected="1 or more", got=str(most_hands))
     detector = find_detector(least_score=PROPOSED) if detector is None else detector
     most = max(FEWEST, PER_HAND * most_hands)
     for batch in _batches(paths, lambda image: _proposed(detector(image), image, most)):

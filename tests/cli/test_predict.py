@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
+from handdata.errors import ConfigError, DataError
 from handdata.model import detector
 from handdata.model.model import Model, load_model
 from handdata.model.spots import Spot
@@ -116,6 +117,14 @@ def test_one_picture_may_be_named_without_a_list(pictures):
     model = load_model("compact", "cpu")
     for named in (pictures / "one.png", str(pictures / "one.png")):
         assert [path for path, *_ in find_hands(named, model)] == [pictures / "one.png"]
+
+
+def test_a_folder_is_no_picture_and_no_hands_are_nothing_to_ask_for(tmp_path):
+    model = load_model("compact", "cpu")
+    with pytest.raises(DataError, match="expected a picture, got a folder"):
+        list(find_hands(tmp_path, model))
+    with pytest.raises(ConfigError, match="most_hands: expected 1 or more, got -1"):
+        list(find_hands("photo.jpg", model, most_hands=-1))
 
 
 def test_of_two_answers_about_one_hand_the_surer_stays():
