@@ -7,7 +7,7 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.options import data_root_option, run_path
-from handdata.cli.predict_job import damage_told, picture_files, said_pictures
+from handdata.cli.predict_job import damage_told, picture_files, said_pictures, without_bad
 from handdata.errors import MissingError, WriteError
 from handdata.paths import DataRoot
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     "--max-hands", type=click.IntRange(1, 20), default=2, show_default=True, help="Number of hands per picture."
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Step through a video, frames.")
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read; they are counted and named.")
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @data_root_option
 @click.pass_obj
@@ -54,6 +55,7 @@ def label_command(
     detector: str,
     max_hands: int,
     every: int,
+    skip_bad: bool,
     device: str,
 ) -> None:
     """Label the hands in SOURCE, a folder of pictures, one picture or a video, with a trained model.
@@ -91,11 +93,14 @@ def label_command(
     likely = find_detector(detector, PROPOSED)
     ask: dict[str, Any] = {"model": model, "detector": likely, "side": side, "most_hands": max_hands}
     if is_video(source):
+        if skip_bad:
+            raise click.UsageError("--skip-bad goes with pictures.")
         root = target.parent
         _label_video(labels, path, root, every, **ask)
     else:
         root = target.parent if folder.resolve().is_relative_to(target.parent.resolve()) else folder
-        _label_pictures(labels, path, root, **ask)
+        paths = without_bad(picture_files([path])) if skip_bad else picture_files([path])
+        _label_pictures(labels, paths, root, **ask)
     labels.write(target, model.trained)
     asked = len(labels.annotations)
     hands = "1 hand" if asked == 1 else f"{asked} hands"
@@ -110,12 +115,11 @@ def label_command(
 
 
 def _label_pictures(
-    labels: "LabelFile", source: Path, root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
+    labels: "LabelFile", paths: list[Path], root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
 ) -> None:
     from handdata.progress import meter
     from handdata.track.stills import Question, find_hands
 
-    paths = picture_files([source])
     with damage_told(), meter("labelling", len(paths)) as bar:
         for path, image, hands in find_hands(paths, model, detector, Question(side=side), most_hands):
             labels.add(

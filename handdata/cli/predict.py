@@ -95,6 +95,7 @@ OWN = "compact"  # weights that come with the package
     show_default=True,
     help="Format of a video's table, one row per hand and frame.",
 )
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read; they are counted and named.")
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the keypoints of pictures on a terminal too.")
 @data_root_option
@@ -122,6 +123,7 @@ def predict_command(
     every: int,
     overlay: bool,
     table: "TableKind",
+    skip_bad: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -191,6 +193,7 @@ def predict_command(
         overlay=overlay,
         fit=fit,
         person=None if person is None else read_person(person),
+        skip_bad=skip_bad,
     )
     if any(is_video(source) for source in sources):
         if len(sources) > 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handdata.cli.options import print_json
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError
 from handdata.pictures.kinds import SUFFIXES
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class PredictJob:
         fit: replace poses by those that a hand can take; needs a lens.
         person: whose bones were measured; of a video, with a lens.
         carrier: image tracker of videos.
+        skip_bad: leave out pictures that cannot be read, and name them.
     """
 
     model: "Model"
@@ -61,6 +62,7 @@ class PredictJob:
     fit: bool = False
     person: "MeasuredPerson | None" = None
     carrier: "TrackerKind" = "medianflow"
+    skip_bad: bool = False
 
     @property
     def told(self) -> bool:
@@ -99,7 +101,8 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     from handdata.model.place import place
     from handdata.progress import meter, say
 
-    paths, samples, bare = picture_files(given), list[dict[str, Any]](), list[str]()
+    paths = without_bad(picture_files(given)) if job.skip_bad else picture_files(given)
+    samples, bare = list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
     with damage_told(job.box), meter("predicting", len(paths)) as bar:
         for path, image, hands in job.found_in(paths):
@@ -154,6 +157,8 @@ def predict_video(
 
     if job.box:
         raise click.UsageError("--box goes with pictures: hands of a video are found by the detector, or by --boxes.")
+    if job.skip_bad:
+        raise click.UsageError("--skip-bad goes with pictures.")
     if job.detector == NO_DETECTOR and not job.boxes:
         raise click.UsageError("a video needs a detector, or --boxes.")
     tracker = _tracker(job, source, every)
@@ -228,14 +233,38 @@ def picture_files(given: Sequence[Path]) -> list[Path]:
     return paths
 
 
+def without_bad(paths: Sequence[Path]) -> list[Path]:
+    """Return the pictures that can be read; say how many others there are, which, and what is wrong with the first.
+
+    Raises:
+        DataError: none can be read.
+    """
+    from handdata.pictures.decode import read_image
+    from handdata.progress import say
+
+    bad: dict[Path, HanddataError] = {}
+    for path in paths:
+        try:
+            read_image(path)
+        except (DataError, MissingError) as error:
+            bad[path] = error
+    if bad:
+        first = next(iter(bad.values()))
+        if len(bad) == len(paths):
+            raise first
+        names = ", ".join(path.name for path in list(bad)[:5]) + (" and others" if len(bad) > 5 else "")
+        say(f"left out {len(bad)} of {len(paths)} pictures, which cannot be read: {names}. {first.without_skipping}")
+    return [path for path in paths if path not in bad]
+
+
 @contextmanager
 def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
     try:
         yield
     except DataError as error:
-        fix = "Save it again, or leave it out."
-        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
+        mend = Fix("Save it again")
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=mend) from error
     except ConfigError as error:
         if box is None or not error.got.startswith("box_xyxy"):
             raise

@@ -116,10 +116,10 @@ def test_labels_that_somebody_made_are_not_replaced_and_its_own_are(photos):
     assert (photos / "labels.json").read_bytes() == mine
 
 
-def test_a_damaged_picture_is_told_without_what_only_convert_can_do(photos):
+def test_a_damaged_picture_is_told_with_what_can_be_done(photos):
     (photos / "c.jpg").write_text("hello")
     said = str(CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"]).exception)
-    assert said.endswith("Save it again, or leave it out.")
+    assert said.endswith("Save it again, or pass --skip-bad to leave it out.")
 
 
 def test_a_point_beyond_the_picture_is_not_called_visible():

@@ -119,6 +119,21 @@ def test_one_picture_may_be_named_without_a_list(pictures):
         assert [path for path, *_ in find_hands(named, model)] == [pictures / "one.png"]
 
 
+@pytest.mark.usefixtures("_sure")
+def test_a_damaged_picture_costs_no_others_if_it_is_to_be_left_out(pictures):
+    (pictures / "bad.jpg").write_bytes(b"no picture")
+    refused = run(pictures, pictures, "--no-overlay")
+    result = run(pictures, pictures, "--no-overlay", "--skip-bad")
+    labelled = CliRunner().invoke(group, ["label", str(pictures), "--skip-bad", "--device", "cpu"])
+
+    assert "bad.jpg" in str(refused.exception)
+    assert "pass --skip-bad to leave it out" in str(refused.exception)
+    assert [one["sample_id"] for one in json.loads(result.stdout)["samples"]] == ["one.png", "two.png#1", "two.png#2"]
+    for said in (result.stderr, labelled.stderr):
+        assert "left out 1 of 4 pictures, which cannot be read: bad.jpg" in said
+    assert "goes with pictures" in run(pictures, pictures, "--fps", 25, "--skip-bad").output
+
+
 def test_a_folder_is_no_picture_and_no_hands_are_nothing_to_ask_for(tmp_path):
     model = load_model("compact", "cpu")
     with pytest.raises(DataError, match="expected a picture, got a folder"):
