@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,9 @@ def track_video(
         except KeyboardInterrupt:
             counts.interrupted = True
         rows.end()
+    for other in get_args(TableKind):
+        if other != table:  # of an earlier run: it would tell of other hands than the lines do
+            (out / f"hands.{other}").unlink(missing_ok=True)
     return counts
 
 

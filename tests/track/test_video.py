@@ -122,6 +122,12 @@ def test_a_table_is_the_same_in_pieces(kind, film, tmp_path, monkeypatch):
     assert len(whole) > 1000
 
 
+def test_a_table_of_the_other_kind_is_not_left_beside_the_new_one(film, tmp_path):
+    for kind in ("csv", "parquet", "csv"):
+        followed(film, tmp_path / "out", table=kind, overlay=False)
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([f"hands.{kind}", "hands.jsonl"])
+
+
 def test_a_film_that_was_cut_short_is_said(tmp_path, capsys):
     path = tmp_path / "film.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
