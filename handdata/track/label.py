@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from handdata.errors import HanddataError
+from handdata.files.text import LARGE, Wanted, parse_json, read_text
 from handdata.files.whole import write_bytes
 from handdata.geometry import in_frame
 from handdata.model.checkpoint import Trained
@@ -15,6 +17,7 @@ from handdata.shards.hand import Hand
 from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
 CATEGORY = 1
+_LABELS = Wanted(what="labels", largest=LARGE)
 PREDICTED = "predicted by handdata with"  # what the description of such a file begins with
 
 
@@ -101,8 +104,8 @@ class LabelFile:
 def is_predicted(path: Path) -> bool:
     """Return whether a file is one that `LabelFile` wrote."""
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
+        content = parse_json(read_text(path, _LABELS), path, _LABELS)
+    except HanddataError:
         return False
     info = content.get("info") if isinstance(content, dict) else None
     return isinstance(info, dict) and str(info.get("description")).startswith(PREDICTED)
