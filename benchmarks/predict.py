@@ -2,8 +2,9 @@
 
     python benchmarks/predict.py [--peers-python PYTHON] [--pictures FOLDER]
 
-One thread each. Without --pictures it looks at 64 rendered pictures of 640 x 480 that show one hand or two. End to end
-is decoding, detector, side, keypoints of up to two hands; the video is the tracker over rendered frames in order.
+One thread each; the keypoints by torch and, from the file that `--onnx` writes, by ONNX Runtime. Without --pictures it
+looks at 64 rendered pictures of 640 x 480 that show one hand or two. End to end is decoding, detector, side, keypoints
+of up to two hands; the video is the tracker over rendered frames in order.
 MediaPipe 0.10.21 (`Hands`, two hands, the full model) runs in an environment of its own:
 
     python -m venv /tmp/mediapipe && /tmp/mediapipe/bin/pip install mediapipe==0.10.21
@@ -16,12 +17,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import torch
 from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Result, arguments, interleave, ratio
 
 from handdata.model.detector import find_detector
 from handdata.model.model import load_model
+from handdata.model.onnx import write_onnx
+from handdata.model.released import read_released
 from handdata.pictures.decode import read_image
 from handdata.synth.full_frame import render_full_frame
 from handdata.track.run import pose_of
@@ -29,6 +33,7 @@ from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, Tracker
 
 MOST_HANDS = 2
+ONNX = "keypoints of one hand, ONNX Runtime"
 LIMIT_MS = 25.0  # of one stage on one thread
 
 
@@ -43,7 +48,8 @@ def main() -> None:
     folder = options.pictures or rendered(options.scratch / "predict")
     paths = sorted(folder.glob("*.jpg"))
     result = Result("pictures to hands")
-    cases = {name: partial(take, step, cycle(paths), options.turn) for name, step in steps(paths).items()}
+    own = steps(paths) | {ONNX: onnx_step(paths, options.scratch / "compact.onnx")}
+    cases = {name: partial(take, step, cycle(paths), options.turn) for name, step in own.items()}
     if options.peers_python:
         peer = Elsewhere(options.peers_python, "mediapipe", folder, steps=options.turn, batch=1, workers=1)
         cases[peer.name] = peer  # type: ignore[assignment]
@@ -53,7 +59,7 @@ def main() -> None:
     result.rows = interleave(cases, options.rounds)
     for row in result.rows.values():
         row["cpu_ms"] = 1000 / row["per_cpu_s"]
-    for stage in ("detector", "keypoints of one hand"):
+    for stage in ("detector", "keypoints of one hand", ONNX):
         result.aims.append(Aim(stage, result.rows[stage]["cpu_ms"], LIMIT_MS, at_least=False, unit="CPU ms"))
     if options.peers_python:
         for ours in ("pictures, end to end", "video, the tracker"):
@@ -80,6 +86,24 @@ def steps(paths: list[Path]) -> dict[str, Callable[[Path], object]]:
             images[path], (middle[path], middle[path], 2 * middle[path], 2 * middle[path]), "left"
         ),
     }
+
+
+def onnx_step(paths: list[Path], file: Path) -> Callable[[Path], object]:
+    """Return what cuts a hand's square out of a picture and asks the written model about it."""
+    write_onnx(file, read_released("compact"))
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    session = ort.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
+    size = session.get_inputs()[0].shape[1]
+    images = {path: read_image(path) for path in paths}
+
+    def ask(path: Path) -> object:
+        image = images[path]
+        middle = image.shape[1] // 4
+        crop = cv2.resize(image[middle : 2 * middle, middle : 2 * middle], (size, size), interpolation=cv2.INTER_AREA)
+        return session.run(None, {"image": crop[None]})
+
+    return ask
 
 
 def take(step: Callable[[Path], object], pictures: "cycle[Path]", count: int) -> int:
