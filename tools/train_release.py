@@ -57,8 +57,8 @@ def main() -> None:
     while (done := epochs_done(run)) * samples_of(round_config(options, 1)) < options.samples:
         resume = done > 0
         job = Job(
-            config=round_config(options, done + 1), folders=[shards / HANDS, shards / EMPTY], run=run, device="cpu",
-            init_from=None if resume else options.init_from, resume=resume,
+            config=round_config(options, done + 1), folders=[shards / HANDS, shards / EMPTY], run=run,
+            device=options.device, init_from=None if resume else options.init_from, resume=resume,
         )  # fmt: skip
         began, worked = time.time(), time.process_time()
         if not train(job):
@@ -84,6 +84,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
     parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all")
+    parser.add_argument("--device", default="cpu", help="to train on: cpu, cuda or cuda:N; a run goes on on either")
     parser.add_argument("--real", type=Path, help="folder of real pictures with labels.json, to measure on")
     parser.add_argument("--init-from", type=Path, help="checkpoint that the first round starts from")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="recipe setting, key=value")

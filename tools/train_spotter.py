@@ -45,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     val = load(render(options.home, VAL_SEED, 0, HELD_OUT))
-    state = State(options.home / "state.pt", options.width, options.init_from)
+    state = State(options.home / "state.pt", options.width, options.device, options.init_from)
     steps, chunks = options.samples // BATCH, -(-options.frames // CHUNK)
     older = [load(path) for path in options.older]
     while state.step < steps:
@@ -67,15 +67,15 @@ def main() -> None:
 class State:
     """What goes on where it was: the network, its average over steps, the optimiser, the number of steps taken."""
 
-    def __init__(self, file: Path, width: float, init_from: Path | None) -> None:
+    def __init__(self, file: Path, width: float, device: str, init_from: Path | None) -> None:
         self.file, self.step = file, 0
-        self.net = SpotterNet(width).to(memory_format=torch.channels_last)
+        self.net = SpotterNet(width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if init_from is not None:
             self.net.load_state_dict({name: value.float() for name, value in load_file(init_from).items()})
         self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(KEPT), use_buffers=True)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=DECAY)
         if file.is_file():
-            state = torch.load(file, weights_only=True)
+            state = torch.load(file, weights_only=True, map_location=device)
             self.step = state["step"]
             for name in ("net", "average", "optimizer"):
                 getattr(self, name).load_state_dict(state[name])
@@ -110,6 +110,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
     parser.add_argument("--older", type=Path, nargs="*", default=[], help="chunks rendered before, to learn from too")
     parser.add_argument("--width", type=float, default=WIDTH, help="of the layers, 1: docs/method.md's")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     return parser.parse_args()
 
@@ -162,9 +163,10 @@ def train_step(net: SpotterNet, optimizer: torch.optim.Optimizer, chunks: list[A
         mosaic([drawn(chunks, rng) for _ in range(4)], rng) if rng.random() < MOSAIC else drawn(chunks, rng)
         for _ in range(BATCH)
     ]
-    with torch.autocast("cpu", torch.bfloat16):
-        prediction = net(images_of(batch))
-    losses = spotting_losses(prediction, SpotTargets(batch))
+    device = next(net.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16):
+        prediction = net(images_of(batch).to(device))
+    losses = spotting_losses(prediction, SpotTargets(batch, device))
     optimizer.zero_grad(set_to_none=True)
     sum(losses.values()).backward()  # type: ignore[union-attr]
     torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
@@ -188,11 +190,12 @@ def images_of(batch: list[SeenPicture]) -> torch.Tensor:
 def score(net: torch.nn.Module, val: list[Any]) -> dict[str, float]:
     """Return AP at IoU 0.5 and 0.7, the side's accuracy among hits, false hands on empty pictures, by style."""
     net.eval()
+    device = next(net.parameters()).device
     row: dict[str, float] = {}
     seen = [as_seen(*frame) for frame in val]
     spots: list[list[Spot]] = []
     for first in range(0, len(seen), 50):
-        spots += read_spots(net(images_of(seen[first : first + 50])), least_score=0.05)
+        spots += read_spots(net(images_of(seen[first : first + 50]).to(device)), least_score=0.05)
     for offset, style in enumerate(STYLES):
         part = slice(offset, None, 2)
         hits = {at: match(spots[part], seen[part], at) for at in (0.5, 0.7)}

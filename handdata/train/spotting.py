@@ -57,12 +57,12 @@ class SpotTargets:
         mask_BHW: 0..1.
     """
 
-    def __init__(self, batch: Sequence[SeenPicture]) -> None:
+    def __init__(self, batch: Sequence[SeenPicture], device: torch.device | str = "cpu") -> None:
         made = [_maps(seen.boxes_xyxy, seen.sides) for seen in batch]
         self.centres_B2HW, self.near_BHW, self.sizes_BHW, self.offsets_B2HW = (
-            torch.from_numpy(np.stack(values)) for values in zip(*made, strict=True)
+            torch.from_numpy(np.stack(values)).to(device) for values in zip(*made, strict=True)
         )
-        self.mask_BHW = torch.from_numpy(np.stack([seen.mask for seen in batch]))
+        self.mask_BHW = torch.from_numpy(np.stack([seen.mask for seen in batch])).to(device)
 
 
 def _maps(
