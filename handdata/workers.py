@@ -20,6 +20,7 @@ import cv2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LARGEST = 32 * 2**20  # bytes of one block, the most that glibc accepts on 64 bits: more than any picture
+_PATIENCE_S = 5.0  # with the thread of a pool whose workers are gone
 _KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
 
@@ -86,11 +87,16 @@ def start_worker(counter: "Synchronized[int] | None", parent: int) -> None:
 def stop(pool: Executor) -> None:
     """End the workers of a pool at once, whatever they are doing; nothing is left, even if Ctrl-C comes meanwhile."""
     processes = list((getattr(pool, "_processes", None) or {}).values())
+    manager = getattr(pool, "_executor_manager_thread", None)
     for process in processes:
         process.terminate()
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.join()
+    if (
+        manager is not None
+    ):  # Python, when it ends, writes to a pipe that this thread closes: a traceback, if it is late
+        manager.join(_PATIENCE_S)
 
 
 def count_step() -> None:

@@ -5,6 +5,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -12,7 +13,7 @@ from multiprocessing import get_context
 import cv2
 import pytest
 
-from handdata.workers import one_core, shielded_start
+from handdata.workers import one_core, shielded_start, stop
 
 
 def test_opencv_uses_one_thread_inside_and_as_many_as_before_outside():
@@ -92,3 +93,15 @@ def test_a_worker_that_ends_while_another_is_started_is_a_broken_pool():
 def test_workers_that_the_system_refuses_are_no_broken_pool():
     with pytest.raises(BlockingIOError), shielded_start():
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_a_pool_that_was_stopped_has_no_thread_that_closes_what_python_writes_to_at_its_end():
+    """At its end Python wakes the threads of pools; one that closed its pipe just then made a traceback of it."""
+    for _ in range(5):
+        pool = ProcessPoolExecutor(2, get_context("fork"))
+        running = [pool.submit(time.sleep, 60) for _ in range(4)]
+        manager = pool._executor_manager_thread
+        stop(pool)
+
+        assert not manager.is_alive()
+        assert all(one.done() for one in running)

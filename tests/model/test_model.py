@@ -239,12 +239,12 @@ def test_a_box_outside_the_picture_is_told_and_one_at_its_edge_is_taken(box, roo
     assert at_edge.exit_code == 0, at_edge.output
 
 
-def test_a_damaged_picture_is_told_without_options_of_another_command(root, tmp_path):
+def test_a_damaged_picture_is_told_with_what_can_be_done(root, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     result = run_command(root, "small", tmp_path / "bad.png", "--out", tmp_path / "drawn")
 
     assert "bad.png: expected" in str(result.exception)
-    assert str(result.exception).endswith("or leave it out.")
+    assert str(result.exception).endswith("Save it again, or pass --skip-bad to leave it out.")
 
 
 def test_command_gives_millimetres_with_a_camera_and_says_what_they_rest_on(root, tmp_path):
