@@ -105,6 +105,7 @@ def test_by_mouse_a_box_a_point_the_ends_and_the_next_frame_with_a_proposal(
 
 
 def test_by_keyboard_alone(depth: Depth, session: DepthSession, tmp_path: Path) -> None:
+    depth.until(lambda: depth.page.locator("#num-reference").inner_text() == "3")  # before that there is no next one
     depth.press("n")
     depth.expect(asked="reference")
     frame = int(depth.shown("index"))
