@@ -12,6 +12,7 @@ Keypoints: mean error in shares of the square of a hand, which `compact` is show
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ from handdata.pictures.decode import read_image
 from handdata.shards.schema import Sample
 from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, confidence_of
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+from train_spotter import average_precision  # the tool that made the weights
 
 SAMPLES = VIDEO.parents[1]
 RECORDING = "dexycb_layout/20221001_171108"
@@ -151,11 +155,11 @@ def predicted(model: Model, detector: Spotter, scenes: Sequence[Scene]) -> Itera
 def measures(
     spots: Sequence[Sequence[Spot]], scenes: Sequence[Scene], block: int, least: float = LEAST_SCORE
 ) -> dict[str, float]:
-    """Return what is found at both overlaps, with the interval of the second, and what is false."""
+    """Return what is found at both overlaps, with the interval of the first, and what is false."""
     row: dict[str, float] = {"hands": sum(len(scene.boxes) for scene in scenes)}
     for level in LEVELS:
         hits = [matched(own, scene.boxes, level) for own, scene in zip(spots, scenes, strict=True)]
-        row[f"AP{round(100 * level)}"] = average_precision(hits, row["hands"])
+        row[f"AP{round(100 * level)}"] = average_precision([one for own in hits for one in own], row["hands"])
         counts = np.array([sum(hit for score, hit in one if score >= least) for one in hits], float)
         row[f"found{round(100 * level)}"] = counts.sum() / row["hands"]
         if level == LEVELS[0]:
@@ -175,13 +179,6 @@ def matched(spots: Sequence[Spot], boxes: NDArray[np.float64], level: float) -> 
             free.pop(int(np.argmax(overlaps)))
         found.append((spot.score, hit))
     return found
-
-
-def average_precision(hits: Sequence[Sequence[tuple[float, bool]]], hands: float) -> float:
-    """Return the area under the precision that is still reached at each recall."""
-    ranked = np.array([hit for _, hit in sorted((one for own in hits for one in own), key=lambda one: -one[0])], float)
-    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-    return float((np.maximum.accumulate(precision[::-1])[::-1] * ranked).sum() / hands)
 
 
 def interval(found: NDArray[np.float64], hands: NDArray[np.int64], block: int) -> tuple[float, float]:

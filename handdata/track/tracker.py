@@ -155,9 +155,12 @@ class Tracker:
 
     def _count(self, track: _Track, spots: Sequence[Spot], *, missed: bool) -> None:
         """Count whether a track is missed, and let go of it after a few times running."""
-        elsewhere = any(spot.score >= SURE and self._is_apart(spot) for spot in spots)
         track.missed = track.missed + 1 if missed else 0
-        track.lost |= track.missed >= (MISSED_FOR_OTHERS if elsewhere else MOST_MISSED)
+        track.lost |= track.missed >= (MISSED_FOR_OTHERS if self._is_elsewhere(spots) else MOST_MISSED)
+
+    def _is_elsewhere(self, spots: Sequence[Spot]) -> bool:
+        """Say whether the detector is sure of a hand apart from those that are followed."""
+        return any(spot.score >= SURE and self._is_apart(spot) for spot in spots)
 
     def _is_apart(self, spot: Spot) -> bool:
         return all(iou(spot.box_xyxy, track.box) < APART for track in self._tracks)
@@ -225,12 +228,8 @@ class Tracker:
     def _look_wider(self, image: Image, hands: list[Hand], asked: Sequence[str]) -> None:
         """Put in place of a new hand what the model sees in a wider box, if it is surer of that."""
         new = [i for i, track in enumerate(self._tracks) if track.age == 0]
-        if not new:
-            return
-        boxes = [scale_about_center(self._tracks[i].box, WIDER) for i in new]
-        for i, hand in zip(new, self._pose(image, boxes, [asked[i] for i in new]), strict=True):
-            if confidence_of(hand) > confidence_of(hands[i]):
-                hands[i] = hand
+        boxes = {i: scale_about_center(self._tracks[i].box, WIDER) for i in new}
+        self._look_again(image, hands, asked, boxes)
 
     def _look_at_spots(self, image: Image, hands: list[Hand], asked: Sequence[str]) -> None:
         """Put in place of a doubtful hand what the model sees where the detector finds it, if it is surer of that."""
@@ -239,17 +238,21 @@ class Tracker:
             return
         spots = self._detector(image) if self._spots is None else self._spots
         places = {i: self._spot_of(i, spots) for i in doubtful}
-        there = [(i, box) for i, box in places.items() if box is not None]
-        if there:
-            again = self._pose(image, [box for _, box in there], [asked[i] for i, _ in there])
-            for (i, _), hand in zip(there, again, strict=True):
-                if confidence_of(hand) > confidence_of(hands[i]):
-                    hands[i] = hand
-        for i in doubtful:
-            if confidence_of(hands[i]) < self._least and any(
-                spot.score >= SURE and self._is_apart(spot) for spot in spots
-            ):
-                self._count(self._tracks[i], spots, missed=True)
+        self._look_again(image, hands, asked, {i: box for i, box in places.items() if box is not None})
+        if self._is_elsewhere(spots):
+            for i in doubtful:
+                if confidence_of(hands[i]) < self._least:
+                    self._count(self._tracks[i], spots, missed=True)
+
+    def _look_again(
+        self, image: Image, hands: list[Hand], asked: Sequence[str], boxes: Mapping[int, NDArray[np.float64]]
+    ) -> None:
+        """Put in place of hands, by number, what the model sees in other boxes, where it is surer of that."""
+        if not boxes:
+            return
+        for i, hand in zip(boxes, self._pose(image, list(boxes.values()), [asked[i] for i in boxes]), strict=True):
+            if confidence_of(hand) > confidence_of(hands[i]):
+                hands[i] = hand
 
     def _spot_of(self, number: int, spots: Sequence[Spot]) -> NDArray[np.float64] | None:
         """Return the box of the spot that lies best on a track, and better on it than on any other."""

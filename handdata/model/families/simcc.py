@@ -50,15 +50,13 @@ class SimccNet(nn.Module):
     """The compact network and a linear layer a side.
 
     Args:
-        size: n, px; a multiple of 32.
-        width: channels relative to the full network, rounded to multiples of 16.
-        lift_width: of the layers that make the 3D from the 2D too; 0 leaves it to the trunk.
+        compact: the network; its own maps are not used.
     """
 
-    def __init__(self, size: int = 128, width: float = 1.0, lift_width: int = 0) -> None:
+    def __init__(self, compact: CompactNet) -> None:
         super().__init__()
-        self.compact = CompactNet(size, width, lift_width)
-        cells, bins = (size // STRIDE) ** 2, BINS_PER_PX * size
+        self.compact = compact
+        cells, bins = (compact.size // STRIDE) ** 2, BINS_PER_PX * compact.size
         self.to_columns, self.to_rows = nn.Linear(cells, bins), nn.Linear(cells, bins)
 
     def forward(self, image_B3HW: Tensor) -> SimccPrediction:
@@ -137,7 +135,7 @@ def read(prediction: SimccPrediction, _: ModelConfig, rule: str) -> Reading:
 
 def make(model: ModelConfig, _: Ways) -> nn.Module:
     """Return the network with random weights."""
-    return SimccNet(model.size, model.width, model.lift_width)
+    return SimccNet(CompactNet(model.size, model.width, model.lift_width))
 
 
 FAMILY = Family(
