@@ -8,7 +8,7 @@ import click
 from handdata.cli.complete import complete_run
 from handdata.cli.options import data_root_option, run_path
 from handdata.cli.predict_job import damage_told, picture_files, said_pictures, without_bad
-from handdata.errors import MissingError, WriteError
+from handdata.errors import MissingError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def label_command(
     The labels go to a COCO keypoint file with a confidence for every point, to be checked in an annotation tool or read
     by `handdata import` as they are. Points that the model is not sure of are left unlabelled, so that training takes
     the others alone. The frames of a video are written as JPEG pictures to frames/ beside the file. A label file that
-    something else wrote is never replaced.
+    something else wrote, or in which labels were changed, is never replaced.
 
     \b
     Example:
@@ -75,7 +75,7 @@ def label_command(
     from handdata.model.model import Model
     from handdata.model.released import find_trained
     from handdata.progress import say
-    from handdata.track.label import LabelFile, is_predicted
+    from handdata.track.label import LabelFile, refuse_to_lose
     from handdata.track.tracker import PROPOSED
     from handdata.track.video import is_video
 
@@ -84,9 +84,7 @@ def label_command(
         raise MissingError(source, expected="a folder of pictures, a picture or a video", got="nothing there")
     folder = path.with_suffix("") if is_video(source) else path if path.is_dir() else path.parent
     target = out or folder / "labels.json"
-    if target.exists() and not is_predicted(target):
-        fix = "Give another --out, or move that file away."
-        raise WriteError(target, expected="no file, or one that label wrote", got="another one", fix=fix)
+    refuse_to_lose(target)
     model = Model(find_trained(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
     side = hand or model.side_unless_told

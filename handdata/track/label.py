@@ -1,14 +1,15 @@
 """What a model finds, as labels of your own: a COCO keypoint file that `handdata import` and annotation tools read."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handdata.errors import HanddataError
+from handdata.errors import HanddataError, WriteError
 from handdata.files.text import LARGE, Wanted, parse_json, read_text
 from handdata.files.whole import write_bytes
 from handdata.geometry import in_frame
@@ -82,11 +83,7 @@ class LabelFile:
 
     def write(self, path: Path, trained: Trained) -> None:
         """Write the file, whole or not at all."""
-        content = {
-            "info": {
-                "description": f"{PREDICTED} {trained.path.name}, recipe {trained.recipe}; not checked",
-                "least_confidence": self.least_confidence,
-            },
+        labels = {
             "images": self.images,
             "annotations": self.annotations,
             "categories": [
@@ -98,14 +95,40 @@ class LabelFile:
                 }
             ],
         }
-        write_bytes(path, json.dumps(content).encode())
+        info = {
+            "description": f"{PREDICTED} {trained.path.name}, recipe {trained.recipe}; not checked",
+            "least_confidence": self.least_confidence,
+            "labels_sha256": _hash(labels),
+        }
+        write_bytes(path, json.dumps({"info": info, **labels}).encode())
 
 
-def is_predicted(path: Path) -> bool:
-    """Return whether a file is one that `LabelFile` wrote."""
+def refuse_to_lose(path: Path) -> None:
+    """Refuse to replace a file that is not as `LabelFile` wrote it: another one, or one that somebody corrected.
+
+    Raises:
+        WriteError: so it is.
+    """
+    if not path.exists():
+        return
     try:
         content = parse_json(read_text(path, _LABELS), path, _LABELS)
     except HanddataError:
-        return False
+        content = None
     info = content.get("info") if isinstance(content, dict) else None
-    return isinstance(info, dict) and str(info.get("description")).startswith(PREDICTED)
+    got = "another one"
+    if isinstance(info, dict) and str(info.get("description")).startswith(PREDICTED):
+        if info.get("labels_sha256") == _hash({name: part for name, part in content.items() if name != "info"}):
+            return
+        got = (
+            "one whose labels were changed since"
+            if "labels_sha256" in info
+            else "one of an older handdata, which may be corrected"
+        )
+    fix = "Give another --out, or move that file away."
+    raise WriteError(path, expected="no file, or one as label wrote it", got=got, fix=fix)
+
+
+def _hash(labels: Mapping[str, Any]) -> str:
+    """Hash what a label file holds beside `info`, whatever the spaces in it and the order of its keys."""
+    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()

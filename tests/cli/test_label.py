@@ -8,6 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 import handdata as hd
+from handdata.annotate.keypoints.labels import read_labels
+from handdata.annotate.keypoints.session import PointSession
+from handdata.annotate.keypoints.sources import of_labels
 from handdata.cli import group
 from handdata.model import detector
 from handdata.model.spots import Spot
@@ -112,8 +115,69 @@ def test_labels_that_somebody_made_are_not_replaced_and_its_own_are(photos):
     mine = b'{"images": [], "annotations": [], "info": {"description": "clicked for a week"}}'
     (photos / "labels.json").write_bytes(mine)
     result = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
-    assert "labels.json: expected no file, or one that label wrote, got another one." in str(result.exception)
+    assert "labels.json: expected no file, or one as label wrote it, got another one." in str(result.exception)
     assert (photos / "labels.json").read_bytes() == mine
+
+
+def _corrected_elsewhere(path):
+    """One point moved by a program that keeps `info`, as annotation tools do."""
+    content = json.loads(path.read_text())
+    content["annotations"][0]["keypoints"][9] += 1
+    path.write_text(json.dumps(content, indent=2))
+
+
+def _picture_added(path):
+    content = json.loads(path.read_text())
+    content["images"].append(content["images"][0] | {"id": 9, "file_name": "c.png"})
+    path.write_text(json.dumps(content))
+
+
+def _corrected_here(path):
+    """One point dragged in our annotator, which was told to write to the same file."""
+    task = of_labels(path)
+    session = PointSession(task.pictures, path, linked=False)
+    session.import_marks(read_labels(path, task.pictures))
+    session.place(0, 0, {3: (50.0, 60.0)})
+    session.accept(0, 1)
+    session.close()
+
+
+def _hash_lost(path):
+    """As an older handdata wrote it: nobody can say whether it was corrected."""
+    content = json.loads(path.read_text())
+    del content["info"]["labels_sha256"]
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.usefixtures("sure")
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (_corrected_elsewhere, "one whose labels were changed since"),
+        (_picture_added, "one whose labels were changed since"),
+        (_corrected_here, "another one"),
+        (_hash_lost, "one of an older handdata, which may be corrected"),
+    ],
+)
+def test_labels_that_somebody_corrected_are_not_replaced(photos, change, got):
+    run("label", photos, "--device", "cpu")
+    change(photos / "labels.json")
+    corrected = (photos / "labels.json").read_bytes()
+    result = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
+    assert str(result.exception) == (
+        f"{photos / 'labels.json'}: expected no file, or one as label wrote it, got {got}. "
+        "Give another --out, or move that file away."
+    )
+    assert (photos / "labels.json").read_bytes() == corrected
+
+
+@pytest.mark.usefixtures("sure")
+def test_labels_that_were_only_laid_out_anew_are_replaced(photos):
+    run("label", photos, "--device", "cpu")
+    content = json.loads((photos / "labels.json").read_text())
+    (photos / "labels.json").write_text(json.dumps(content, indent=2, sort_keys=True))
+    run("label", photos, "--device", "cpu")
+    assert json.loads((photos / "labels.json").read_text()) == content
 
 
 def test_a_damaged_picture_is_told_with_what_can_be_done(photos):
