@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.exchange.coco_kinds import HIDDEN, OPEN, OWN_KIND, PLAIN, SURE, CocoKind, find_kind
+from handdata.exchange.coco_kinds import OPEN, OWN_KIND, PLAIN, SURE, UNSEEN, CocoKind, find_kind
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import (
     Annotations,
@@ -196,7 +196,7 @@ class _Reading:
         self._slots: dict[Any, Slots] = {}
         self.ignored: tuple[str, ...] = ()
         self.is_counted = False
-        if self.kind.flags == HIDDEN:
+        if not self.kind.order:
             self._match()
         self.others: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
@@ -264,7 +264,7 @@ class _Reading:
 
     def _group(self, given: Any) -> Mapping[str, Any] | None:
         """Return the category of an annotation; None, counted, for one without points of a hand."""
-        if self.kind.flags != HIDDEN:
+        if self.kind.order:
             return self._categories.get(given.get("category_id")) or {}
         group: Mapping[str, Any] = self._categories[given["category_id"]]
         if group["id"] in self._slots:
@@ -360,6 +360,8 @@ def _shown(points: Array, labelled: NDArray[np.bool_], flags: str) -> NDArray[np
         return np.full(len(points), UNKNOWN, np.int8)
     if not np.isin(points[labelled, 2], (LABELLED, VISIBLE)).all():
         raise ValueError("a visibility other than 0, 1 or 2")
+    if flags == UNSEEN:
+        return np.where(points[:, 2] == LABELLED, 0, UNKNOWN).astype(np.int8)
     return np.where(labelled, points[:, 2] - 1, UNKNOWN).astype(np.int8)
 
 

@@ -17,7 +17,9 @@ from handdata.exchange.plain import OWN, array_of
 from handdata.skeleton import HAND_SIDES
 
 Record = Mapping[str, Any]
-SURE, HIDDEN, OPEN = "2 visible, else unknown", "1 hidden, 2 visible", "unknown"  # what a keypoint's flag says
+# what a keypoint's flag says
+SURE, HIDDEN, UNSEEN, OPEN = "2 visible, else unknown", "1 hidden, 2 visible", "1 hidden, 2 unknown", "unknown"
+MODEL = "handdata label"  # `info.kind` of a model's answers
 NO_HAND = "persons without a labelled hand"
 MIN_POINTS = 2
 _HALPE = {"left": 94, "right": 115}  # first of 21 among 136 points
@@ -110,6 +112,7 @@ FREIHAND = CocoKind("FreiHAND by mmpose", "21 keypoints, described as FreiHand",
 ONEHAND = CocoKind("OneHand10K by mmpose", "21 keypoints, described as OneHand10K", _as_it_is, dataset="OneHand10K")
 OWN_KIND = CocoKind("COCO keypoints as handdata exports them", "annotations have sample_id", _as_it_is, HIDDEN, "")
 PLAIN = CocoKind("COCO keypoints", "images, annotations and categories with names of keypoints", _as_it_is, HIDDEN, "")
+ANSWERS = CocoKind("a model's answers", f"info.kind is {MODEL}", _as_it_is, UNSEEN, "")
 
 
 def find_kind(info: Record, images: Sequence[Any], annotations: Sequence[Any]) -> CocoKind:
@@ -123,6 +126,8 @@ def find_kind(info: Record, images: Sequence[Any], annotations: Sequence[Any]) -
     one = next((a for a in annotations if isinstance(a, Mapping)), {})
     if OWN in one and "hand_side" in one:
         return OWN_KIND
+    if info.get("kind") == MODEL:
+        return ANSWERS
     if "lefthand_kpts" in one:
         return UBODY if "lefthand_kpts_score" in one else WHOLE_BODY
     points = one.get("keypoints")

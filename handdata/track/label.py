@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from handdata.errors import HanddataError, WriteError
+from handdata.exchange.coco_kinds import MODEL
 from handdata.files.text import LARGE, Wanted, parse_json, read_text
 from handdata.files.whole import write_bytes
 from handdata.geometry import in_frame
@@ -19,7 +20,6 @@ from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
 CATEGORY = 1
 _LABELS = Wanted(what="labels", largest=LARGE)
-PREDICTED = "predicted by handdata with"  # what the description of such a file begins with
 
 
 @dataclass
@@ -96,7 +96,8 @@ class LabelFile:
             ],
         }
         info = {
-            "description": f"{PREDICTED} {trained.path.name}, recipe {trained.recipe}; not checked",
+            "description": f"predicted by handdata with {trained.path.name}, recipe {trained.recipe}; not checked",
+            "kind": MODEL,
             "least_confidence": self.least_confidence,
             "labels_sha256": _hash(labels),
         }
@@ -117,14 +118,10 @@ def refuse_to_lose(path: Path) -> None:
         content = None
     info = content.get("info") if isinstance(content, dict) else None
     got = "another one"
-    if isinstance(info, dict) and str(info.get("description")).startswith(PREDICTED):
+    if isinstance(info, dict) and info.get("kind") == MODEL:
         if info.get("labels_sha256") == _hash({name: part for name, part in content.items() if name != "info"}):
             return
-        got = (
-            "one whose labels were changed since"
-            if "labels_sha256" in info
-            else "one of an older handdata, which may be corrected"
-        )
+        got = "one whose labels were changed since"
     fix = "Give another --out, or move that file away."
     raise WriteError(path, expected="no file, or one as label wrote it", got=got, fix=fix)
 

@@ -67,6 +67,8 @@ def test_labels_of_a_folder_are_imported_as_they_are(photos, tmp_path):
     for hand, annotation in zip(dataset, content["annotations"], strict=True):
         flat = np.array(annotation["keypoints"], float).reshape(21, 3)
         assert hand.annotated_2d.tolist() == [False, False] + [True] * 19
+        assert set(flat[2:, 2]) == {2}
+        assert set(hand.visible) == {-1}  # the model does not say what is hidden, whatever COCO's flag is
         np.testing.assert_allclose(hand.source.keypoints_2d[2:], flat[2:, :2], atol=0.01)
         assert hand.side == annotation["side"]
 
@@ -143,7 +145,7 @@ def _corrected_here(path):
 
 
 def _hash_lost(path):
-    """As an older handdata wrote it: nobody can say whether it was corrected."""
+    """Nobody can say whether it was corrected."""
     content = json.loads(path.read_text())
     del content["info"]["labels_sha256"]
     path.write_text(json.dumps(content))
@@ -156,7 +158,7 @@ def _hash_lost(path):
         (_corrected_elsewhere, "one whose labels were changed since"),
         (_picture_added, "one whose labels were changed since"),
         (_corrected_here, "another one"),
-        (_hash_lost, "one of an older handdata, which may be corrected"),
+        (_hash_lost, "one whose labels were changed since"),
     ],
 )
 def test_labels_that_somebody_corrected_are_not_replaced(photos, change, got):
@@ -178,6 +180,16 @@ def test_labels_that_were_only_laid_out_anew_are_replaced(photos):
     (photos / "labels.json").write_text(json.dumps(content, indent=2, sort_keys=True))
     run("label", photos, "--device", "cpu")
     assert json.loads((photos / "labels.json").read_text()) == content
+
+
+@pytest.mark.usefixtures("sure")
+def test_a_point_that_somebody_calls_hidden_is_imported_so(photos, tmp_path):
+    run("label", photos, "--device", "cpu")
+    content = json.loads((photos / "labels.json").read_text())
+    content["annotations"][0]["keypoints"][3 * 5 + 2] = 1
+    (photos / "labels.json").write_text(json.dumps(content))
+    run("import", photos / "labels.json", "--root", photos, "--out", tmp_path / "shards", "--split-by", "train")
+    assert hd.open(tmp_path / "shards")[0].visible.tolist() == [-1] * 5 + [0] + [-1] * 15
 
 
 def test_a_damaged_picture_is_told_with_what_can_be_done(photos):
