@@ -14,6 +14,7 @@ from handdata.cli.options import (
     data_root_option,
     json_option,
     print_json,
+    refuse_unused,
     renamed_option,
     run_path,
     shard_folder,
@@ -142,7 +143,8 @@ def evaluate_command(
         raise click.UsageError("Give a RUN, or --predictions FILE.")
     if fit and augmented:
         raise click.UsageError("--augmented takes no --fit: its views have no camera.")
-    _refuse_unused(_WITH_RUN if given is not None else _WITH_PREDICTIONS)
+    unused, other = (_WITH_PREDICTIONS, "--predictions") if given is None else (_WITH_RUN, "a RUN")
+    refuse_unused(unused, f"goes with {other} only")
     from handdata.conversion.other_results import read_any_predictions
     from handdata.evaluation.protocols import choose_protocols
     from handdata.evaluation.results import write_results
@@ -181,15 +183,6 @@ def evaluate_command(
         for line in _lines(one, _rows(one, chosen), results.readout):
             click.echo(line)
     click.echo(target)
-
-
-def _refuse_unused(options: Sequence[str]) -> None:
-    """Refuse options that would change nothing, instead of ignoring them."""
-    context = click.get_current_context()
-    for option in options:
-        if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-            other = "a RUN" if options is _WITH_RUN else "--predictions"
-            raise click.BadParameter(f"goes with {other} only", param_hint=f"--{option.replace('_', '-')}")
 
 
 def _placing(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "page_options",
     "page_packages",
     "print_json",
+    "refuse_unused",
     "run_path",
     "shard_folder",
 ]
@@ -120,6 +121,20 @@ def run_path(data_root: DataRoot, word: Path) -> Path:
     """Return the run or checkpoint a word on the command line means: the run of that name, else the path itself."""
     named = data_root.runs / word
     return named if word.name not in ("", "..") and named.is_dir() else word
+
+
+def refuse_unused(names: Iterable[str], why: str) -> None:
+    """Refuse options that would change nothing, instead of ignoring them.
+
+    Args:
+        names: of the command's parameters.
+        why: what the line says of one that was typed, "goes with a RUN only".
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = next(one for one in context.command.params if one.name == name)
+            raise click.BadParameter(why, param_hint=option.opts[0])
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
