@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handdata.cli.complete import complete_run
-from handdata.cli.options import data_root_option, run_path
-from handdata.cli.predict_job import damage_told, picture_files, said_pictures, without_bad
+from handdata.cli.options import data_root_option, refuse_unused, run_path
+from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures, without_bad
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
 
@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     help="Confidence of a keypoint below which it is left unlabelled.",
 )
 @click.option("--hand", type=click.Choice(["left", "right", "auto"]), help="The person's hand [default: as predict]")
-@click.option("--detector", default="spotter", show_default=True, help="Detector that finds the hands.")
+@click.option(
+    "--detector",
+    default="spotter",
+    show_default=True,
+    help="Detector that finds the hands; none: pictures of one hand each, the largest centred square is looked at.",
+)
 @click.option(
     "--max-hands", type=click.IntRange(1, 20), default=2, show_default=True, help="Number of hands per picture."
 )
@@ -85,14 +90,14 @@ def label_command(
     folder = path.with_suffix("") if is_video(source) else path if path.is_dir() else path.parent
     target = out or folder / "labels.json"
     refuse_to_lose(target)
+    _refuse_unused(detector, of_video=is_video(source))
     model = Model(find_trained(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
     side = hand or model.side_unless_told
-    likely = find_detector(detector, PROPOSED)
+    besides = [] if is_video(source) else [NO_DETECTOR]
+    likely = None if detector == NO_DETECTOR else find_detector(detector, PROPOSED, besides=besides)
     ask: dict[str, Any] = {"model": model, "detector": likely, "side": side, "most_hands": max_hands}
     if is_video(source):
-        if skip_bad:
-            raise click.UsageError("--skip-bad goes with pictures.")
         root = target.parent
         _label_video(labels, path, root, every, **ask)
     else:
@@ -112,14 +117,32 @@ def label_command(
         say(f"next: handdata import {target} --root {root}")
 
 
+def _refuse_unused(detector: str, *, of_video: bool) -> None:
+    """Refuse options that would change nothing, and a video without a detector."""
+    if of_video:
+        refuse_unused(["skip_bad"], "goes with pictures only")
+    else:
+        refuse_unused(["every"], "goes with a video only")
+    if detector == NO_DETECTOR:
+        refuse_unused(["max_hands"], f"goes without --detector {NO_DETECTOR}")
+        if of_video:
+            raise click.UsageError("a video needs a detector.")
+
+
 def _label_pictures(
     labels: "LabelFile", paths: list[Path], root: Path, *, model: "Model", detector: Any, side: str, most_hands: int
 ) -> None:
     from handdata.progress import meter
-    from handdata.track.stills import Question, find_hands
+    from handdata.track.stills import Question, find_hands, hands_in_boxes
 
+    asked = Question(side=side)
+    found = (
+        hands_in_boxes(paths, model, lambda _: [None], asked)
+        if detector is None
+        else find_hands(paths, model, detector, asked, most_hands)
+    )
     with damage_told(), meter("labelling", len(paths)) as bar:
-        for path, image, hands in find_hands(paths, model, detector, Question(side=side), most_hands):
+        for path, image, hands in found:
             labels.add(
                 str(path.parent.resolve().relative_to(root.resolve()) / path.name),
                 (image.shape[1], image.shape[0]),

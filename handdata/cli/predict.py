@@ -9,8 +9,8 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.lens import lens_of, lens_options, said_size
-from handdata.cli.options import data_root_option, run_path
-from handdata.cli.predict_job import PredictJob, picture_files, predict_pictures, predict_video
+from handdata.cli.options import data_root_option, refuse_unused, run_path
+from handdata.cli.predict_job import NO_DETECTOR, PredictJob, picture_files, predict_pictures, predict_video
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
 from handdata.pictures.kinds import SUFFIXES
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from handdata.track.tables import TableKind
 
 OWN = "compact"  # weights that come with the package
+# parameters that change nothing without pictures, of still ones, of a video, and where boxes are told
+_WITHOUT_SOURCES = ("run", "sources", "onnx", "rule", "data_root")  # all others
+_OF_VIDEOS, _OF_PICTURES = ("every", "table", "carrier"), ("rule", "skip_bad", "as_json")
+_OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 
 
 @click.command("predict")
@@ -164,10 +168,14 @@ def predict_command(
             fix = f"Pictures are {', '.join(sorted(SUFFIXES))}."
             raise MissingError(run, expected="pictures or a video", got="none", fix=fix)
         raise click.UsageError("give pictures or a video, or --onnx FILE.")
+    of_video = bool(fps) or any(map(is_video, sources))
     _check_boxes(box, boxes)
+    _check_used(
+        has_sources=bool(sources), of_video=of_video, told=bool(box or boxes), detector=detector, overlay=overlay
+    )
     lens = lens_of(focal, fov, camera)
     _check_camera(lens, hand_size=hand_size is not None, fit=fit)
-    _check_person(person, has_lens=lens is not None, of_video=bool(fps) or any(map(is_video, sources)))
+    _check_person(person, has_lens=lens is not None, of_video=of_video)
     folder = run_path(data_root, Path(model_name))
     trained = find_trained(folder)
     size = said_size(hand_size, trained.size)
@@ -204,6 +212,27 @@ def predict_command(
         predict_video(job, frames, every=every, fps=fps, table=table)
     else:
         predict_pictures(job, [Path(source) for source in sources], as_json=as_json or not sys.stdout.isatty())
+
+
+def _check_used(*, has_sources: bool, of_video: bool, told: bool, detector: str, overlay: bool) -> None:
+    """Refuse options that would change nothing."""
+    if not has_sources:
+        every = (param.name for param in click.get_current_context().command.params)
+        refuse_unused(
+            [name for name in every if name and name not in _WITHOUT_SOURCES], "goes with pictures or a video only"
+        )
+        return
+    if of_video:
+        refuse_unused(_OF_PICTURES, "goes with pictures only")
+    else:
+        refuse_unused(_OF_VIDEOS, "goes with a video, or --fps, only")
+    if told:
+        unused = [name for name in _OF_A_DETECTOR if (name, detector) != ("detector", NO_DETECTOR)]
+        refuse_unused(unused, "goes without --box and --boxes, which say where the hands are")
+    elif detector == NO_DETECTOR:
+        refuse_unused(["max_hands"], f"goes without --detector {NO_DETECTOR}")
+    if not overlay and not of_video:
+        refuse_unused(["out"], "goes without --no-overlay: of pictures nothing else is written there")
 
 
 def _check_camera(lens: "Lens | None", **asked: bool) -> None:

@@ -86,7 +86,8 @@ class PredictJob:
         elif self.detector == NO_DETECTOR:
             yield from hands_in_boxes(paths, self.model, lambda _: [None], asked)
         else:
-            yield from find_hands(paths, self.model, find_detector(self.detector, PROPOSED), asked, self.most_hands)
+            detector = find_detector(self.detector, PROPOSED, besides=[NO_DETECTOR])
+            yield from find_hands(paths, self.model, detector, asked, self.most_hands)
 
     def intrinsics_of(self) -> Callable[[Any], Any] | None:
         """Return what gives the intrinsics of a picture, if a camera is known."""
@@ -157,8 +158,6 @@ def predict_video(
 
     if job.box:
         raise click.UsageError("--box goes with pictures: hands of a video are found by the detector, or by --boxes.")
-    if job.skip_bad:
-        raise click.UsageError("--skip-bad goes with pictures.")
     if job.detector == NO_DETECTOR and not job.boxes:
         raise click.UsageError("a video needs a detector, or --boxes.")
     tracker = _tracker(job, source, every)

@@ -5,7 +5,7 @@ Another package offers one as an entry point of the group `handdata.detectors`: 
 returns a detector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ FILE = resources.files("handdata.model") / "detector_weights" / "spotter.safeten
 WHAT = "weights of the detector"
 
 
-def find_detector(name: str = OWN, least_score: float = LEAST_SCORE) -> Detector:
+def find_detector(name: str = OWN, least_score: float = LEAST_SCORE, *, besides: Sequence[str] = ()) -> Detector:
     """Return a detector by name: "spotter", which comes with the package, or an entry point of `handdata.detectors`.
 
     Args:
         name: of the detector.
         least_score: of a spot, 0..1, of our own; others decide themselves.
+        besides: other words that could have been said, for the error to name.
 
     Raises:
         ConfigError: there is none of that name.
@@ -41,7 +42,7 @@ def find_detector(name: str = OWN, least_score: float = LEAST_SCORE) -> Detector
         return Spotter(least_score=least_score)
     others = metadata.entry_points(group=GROUP)
     if name not in others.names:
-        known = ", ".join([OWN, *sorted(others.names)])
+        known = ", ".join([OWN, *sorted(others.names), *besides])
         raise ConfigError("--detector", expected=f"one of {known}", got=repr(name))
     made: Detector = others[name].load()()
     return made

@@ -98,6 +98,39 @@ def test_pictures_without_a_hand_are_counted(photos, monkeypatch):
     assert json.loads((photos / "labels.json").read_text())["annotations"] == []
 
 
+@pytest.mark.usefixtures("sure")
+def test_without_a_detector_the_middle_of_each_picture_is_labelled(photos, monkeypatch):
+    monkeypatch.setattr(detector, "Spotter", lambda **_: pytest.fail("the detector was asked"))
+    run("label", photos, "--detector", "none", "--device", "cpu")
+    content = json.loads((photos / "labels.json").read_text())
+    assert [one["image_id"] for one in content["annotations"]] == [1, 2]
+    for one in content["annotations"]:  # in the square of 120 px in the middle of 160
+        left, _, width, _ = one["bbox"]
+        assert 20 <= left < left + width <= 140
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("photos", "--every", 2), "--every: goes with a video only"),
+        (("photos", "--detector", "none", "--max-hands", 1), "--max-hands: goes without --detector none"),
+        (("film.mp4", "--skip-bad"), "--skip-bad: goes with pictures only"),
+        (("film.mp4", "--detector", "none"), "a video needs a detector"),
+    ],
+)
+def test_what_means_nothing_is_refused(photos, words, said, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    (photos.parent / "film.mp4").write_bytes(b"a film")
+    result = CliRunner().invoke(group, ["label", *map(str, words)])
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_an_unknown_detector_is_told_with_what_there_is(photos):
+    result = CliRunner().invoke(group, ["label", str(photos), "--detector", "nosuch"])
+    assert "--detector: expected one of spotter, none, got 'nosuch'" in str(result.exception)
+
+
 def test_what_is_not_there_is_told(tmp_path):
     result = CliRunner().invoke(group, ["label", str(tmp_path / "nothing")])
     assert "expected a folder of pictures, a picture or a video, got nothing there" in str(result.exception)

@@ -247,7 +247,7 @@ def test_a_detector_of_another_package_is_found_by_its_entry_point(pictures, tmp
     left, top, right, bottom = json.loads(result.stdout)["samples"][0]["crop_xyxy"]
     assert (left + right, top + bottom) == pytest.approx((120, 100), abs=0.01)
     unknown = run(pictures, pictures / "bare.png", "--detector", "theirs")
-    assert "--detector: expected one of spotter, others, got 'theirs'" in str(unknown.exception)
+    assert "--detector: expected one of spotter, others, none, got 'theirs'" in str(unknown.exception)
 
 
 def test_a_local_stream_is_read_until_it_ends(pictures):
@@ -285,15 +285,29 @@ def test_a_local_stream_is_read_until_it_ends(pictures):
         (("film.mp4", "one.png"), "one video at a time"),
         (("film.mp4", "--hand-size", 80), "--hand-size goes with"),
         (("film.mp4", "--box", 1, 1, 5, 5, "--boxes", "b.csv"), "one of --box and --boxes"),
+        (("film.mp4", "--read-out", "maximum"), "--read-out: goes with pictures only"),
+        (("film.mp4", "--json"), "--json: goes with pictures only"),
+        (("film.mp4", "--boxes", "b.csv", "--image-tracker", "kcf"), "--image-tracker: goes without --box and --boxes"),
+        (("one.png", "--every", 2), "--every: goes with a video, or --fps, only"),
+        (("one.png", "--table", "parquet"), "--table: goes with a video, or --fps, only"),
+        (("one.png", "--image-tracker", "kcf"), "--image-tracker: goes with a video, or --fps, only"),
+        (("one.png", "--box", 1, 1, 50, 50, "--detector", "spotter"), "--detector: goes without --box and --boxes"),
+        (("one.png", "--box", 1, 1, 50, 50, "--max-hands", 1), "--max-hands: goes without --box and --boxes"),
+        (("one.png", "--boxes", "b.csv", "--max-hands", 1), "--max-hands: goes without --box and --boxes"),
+        (("one.png", "--detector", "none", "--max-hands", 1), "--max-hands: goes without --detector none"),
+        (("one.png", "--no-overlay", "--out", "drawn"), "--out: goes without --no-overlay"),
+        (("compact", "--onnx", "c.onnx", "--fov", 60), "--fov: goes with pictures or a video only"),
     ],
 )
 def test_what_means_nothing_is_refused(pictures, words, said, monkeypatch):
     monkeypatch.chdir(pictures)
     with video_writer(pictures / "film.mp4", 30.0) as add:
         add(np.zeros((120, 160, 3), np.uint8))
-    result = run(pictures, *words)
+    (pictures / "b.csv").write_text("img_name,x,y,w,h\none.png,10,10,60,50\n")
+    result = CliRunner().invoke(group, ["predict", *map(str, words)])
     assert result.exit_code == 2
     assert said in result.output
+    assert not {"predicted", "drawn", "c.onnx"} & {path.name for path in pictures.iterdir()}
 
 
 def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures, monkeypatch):
@@ -303,7 +317,7 @@ def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures
     alone = [run(pictures, word) for word in ("nofile.jpg", "film.MP4", "photos/monday")]
 
     assert "none.png: expected a picture, a folder of pictures or a video, got nothing there" in str(gone.exception)
-    assert "--detector: expected one of spotter, got 'other'" in str(unknown.exception)
+    assert "--detector: expected one of spotter, none, got 'other'" in str(unknown.exception)
     for word, result in zip(("nofile.jpg", "film.MP4", "photos/monday"), alone, strict=True):
         assert (
             str(result.exception) == f"{word}: expected a picture, a folder of pictures or a video, got nothing there."
