@@ -97,7 +97,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
     type=click.Choice(["csv", "parquet"]),
     default="csv",
     show_default=True,
-    help="Format of a video's table, one row per hand and frame.",
+    help="Format of a video's table, one row per hand and frame, or per frame without one.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read; they are counted and named.")
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")

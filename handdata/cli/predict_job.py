@@ -98,30 +98,33 @@ class PredictJob:
 def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -> None:
     """Write overlays to `job.out` and the keypoints as JSON, or a line per hand, to standard output."""
     from handdata.model.fit import fit_hands
-    from handdata.model.found import as_sample, overlay_names, predictions_json, write_overlay
+    from handdata.model.found import as_picture, as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.place import place
     from handdata.progress import meter, say
 
     paths = without_bad(picture_files(given)) if job.skip_bad else picture_files(given)
-    samples, bare = list[dict[str, Any]](), list[str]()
+    samples, pictures, lines = list[dict[str, Any]](), list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
     with damage_told(job.box), meter("predicting", len(paths)) as bar:
         for path, image, hands in job.found_in(paths):
             if job.overlay:
                 write_overlay(job.out / next(names), image, hands)
+            pictures.append(as_picture(path, image, len(hands)))
             if not hands:
-                bare.append(path.name)
+                lines.append(f"{path.name}: no hand")
             for hand in fit_hands(hands, job.size) if job.fit else hands:
                 placed, depth_sd = place(hand, job.size) if job.lens else (hand, None)
                 samples.append(as_sample(placed, depth_sd))
+                lines.append(_line(samples[-1]))
             bar.advance()
     hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
     say(f"{hands_found} in {said_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
-    _tell(job, bare)
+    _tell(job, [one["image"] for one in pictures if not one["hands"]])
     if as_json:
-        print_json(predictions_json(job.model.trained, samples, job.size if job.lens else None))
-    elif samples:
-        click.echo("\n".join(map(_line, samples)))
+        print_json(predictions_json(job.model.trained, samples, pictures, job.size if job.lens else None))
+        return
+    click.echo("\n".join(lines))
+    if samples:
         say("their keypoints: the same command with --json, or with > FILE")
 
 
@@ -144,7 +147,9 @@ def _tell(job: PredictJob, bare: Sequence[str]) -> None:
 
 def _line(sample: dict[str, Any]) -> str:
     x, y = zip(*sample["keypoints_2d"], strict=True)
-    return f"{sample['sample_id']}: {sample['hand']} hand, x {min(x):.0f} to {max(x):.0f}, y {min(y):.0f} to {max(y):.0f} px"
+    sure = "" if sample["confidence"] is None else f", confidence {sample['confidence']:.2f}"
+    where = f"x {min(x):.0f} to {max(x):.0f}, y {min(y):.0f} to {max(y):.0f} px"
+    return f"{sample['sample_id']}: {sample['hand']} hand{sure}, {where}"
 
 
 def predict_video(

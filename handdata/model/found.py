@@ -21,8 +21,20 @@ from handdata.skeleton import KEYPOINTS
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
 
 
-def predictions_json(trained: Trained, samples: Sequence[dict[str, Any]], size: Size | None = None) -> dict[str, Any]:
-    """Return a predictions file, of `as_sample`, that `handdata evaluate --predictions` reads."""
+def predictions_json(
+    trained: Trained,
+    samples: Sequence[dict[str, Any]],
+    pictures: Sequence[dict[str, Any]],
+    size: Size | None = None,
+) -> dict[str, Any]:
+    """Return a predictions file that `handdata evaluate --predictions` reads.
+
+    Args:
+        trained: what was asked.
+        samples: the hands, of `as_sample`.
+        pictures: what was looked at, of `as_picture`; also those without a hand.
+        size: what millimetres rest on.
+    """
     options: dict[str, Any] = {"checkpoint": str(trained.path), "recipe": trained.recipe, "epoch": trained.epoch}
     if size is not None:
         options |= {"hand_size_mm": size.mm, "hand_size_sd_mm": size.sd_mm, "hand_size_source": size.source}
@@ -30,8 +42,14 @@ def predictions_json(trained: Trained, samples: Sequence[dict[str, Any]], size: 
         "schema": VERSION,
         "options": options,
         "keypoint_names": list(KEYPOINTS),
+        "pictures": list(pictures),
         "samples": list(samples),
     }
+
+
+def as_picture(path: Path, image: NDArray[np.uint8], hands: int) -> dict[str, Any]:
+    """Return one picture of a predictions file, its size in px and its number of hands."""
+    return {"image": path.name, "width": image.shape[1], "height": image.shape[0], "hands": hands}
 
 
 def as_sample(hand: Hand, depth_sd_mm: float | None = None) -> dict[str, Any]:
@@ -40,15 +58,25 @@ def as_sample(hand: Hand, depth_sd_mm: float | None = None) -> dict[str, Any]:
     A hand that was put before a camera has millimetres too, null where the problem was ill conditioned.
     """
     peaks = [] if hand.peaks is None else hand.peaks.round(4).tolist()
+    confidence = rounded(hand.confidence)
     return {
         "sample_id": hand.id,
+        "image": hand.id if hand.path is None else hand.path.name,
         "hand": hand.side,
+        "confidence": confidence,
+        "score": confidence,  # by this name evaluation reads it
+        "presence": rounded(hand.presence),
         "crop_xyxy": hand.crop_box.round(3).tolist(),
         "keypoints_2d": hand.keypoints_2d.round(3).tolist(),
         "peaks": peaks,
         "keypoints_3d_normalized": hand.keypoints_3d_normalized.round(5).tolist(),
         **({} if depth_sd_mm is None else _in_mm(hand, depth_sd_mm)),
     }
+
+
+def rounded(value: float) -> float | None:
+    """Return a probability as JSON has it, null where it is not known."""
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _in_mm(hand: Hand, depth_sd_mm: float) -> dict[str, Any]:

@@ -199,6 +199,13 @@ class Hand:
         return self.shipped if self.shipped is not None else self
 
     @property
+    def confidence(self) -> float:
+        """How sure a model is of the hand, 0..1: `presence`, if it says it, times the median of `peaks`; else NaN."""
+        middle = float("nan") if self.peaks is None else float(np.median(self.peaks))
+        known = [value for value in (self.presence, middle) if np.isfinite(value)]
+        return float(np.prod(known)) if known else float("nan")
+
+    @property
     def inside(self) -> NDArray[np.bool_]:
         """(H, W) bool, True where the picture as shipped is; a canvas that reaches beyond it is black there.
 

@@ -19,7 +19,7 @@ from handdata.progress import Meter
 from handdata.shards.hand import Hand
 from handdata.track.around import look_around
 from handdata.track.fitting import HandPlacer
-from handdata.track.tables import Placed, TableKind, TableWriter, columns, line_of, row_of, table_bytes
+from handdata.track.tables import Placed, TableKind, TableWriter, columns, line_of, rows_of, table_bytes
 from handdata.track.tracker import Follow, Pose, TrackedHand
 from handdata.track.video import Video, video_writer
 
@@ -134,7 +134,7 @@ def track_video(
                 found = tracker(picture.image, picture.seconds)
                 placed = [] if in_mm is None else [in_mm(one, picture.image, picture.seconds) for one in found]
                 lines.write(json.dumps(line_of(picture, found, placed)).encode() + b"\n")
-                rows.add([row_of(picture, one, placed[i] if placed else None) for i, one in enumerate(found)])
+                rows.add(rows_of(picture, found, placed))
                 if add is not None:
                     add(drawn(picture.image, found))
                 counts.count(found)

@@ -139,7 +139,7 @@ def _batches(
 
 def _named(path: Path, hands: Sequence[Hand]) -> list[Hand]:
     names = [path.name] if len(hands) == 1 else [f"{path.name}#{i}" for i in range(1, len(hands) + 1)]
-    return [replace(hand, id=name) for hand, name in zip(hands, names, strict=True)]
+    return [replace(hand, id=name, path=path) for hand, name in zip(hands, names, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ a detector's spots

@@ -7,6 +7,7 @@ from typing import IO, Any, Literal
 import pandas as pd
 
 from handdata.errors import ConfigError
+from handdata.model.found import rounded
 from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
 from handdata.track.tracker import TrackedHand
@@ -16,6 +17,8 @@ TableKind = Literal["csv", "parquet"]
 Placed = tuple[Hand, float]  # a hand with millimetres, and the standard deviation of its depth
 
 PIECE = 1024  # rows that wait until they are written together
+# of the columns that hold no fractions; pandas writes whole numbers as such where some are missing only if it is told
+_TYPES = {"frame": "int64", "image": "string", "track": "Int64", "state": "string", "side": "string"}
 _HEAD = ["frame", "image", "seconds", "track", "state", "side", "confidence", "left", "top", "right", "bottom"]
 
 
@@ -36,6 +39,7 @@ def _hand(one: TrackedHand) -> dict[str, Any]:
         "state": one.state,
         "side": one.hand.side,
         "confidence": round(one.confidence, 4),
+        "presence": rounded(one.hand.presence),
         "crop_xyxy": one.hand.crop_box.round(2).tolist(),
         "keypoints_2d": one.hand.keypoints_2d.round(2).tolist(),
         "keypoints_2d_smoothed": one.smoothed.keypoints_2d.round(2).tolist(),
@@ -46,18 +50,25 @@ def _hand(one: TrackedHand) -> dict[str, Any]:
 
 
 def columns(*, in_mm: bool) -> list[str]:
-    """Return the columns of the table: smoothed keypoints in px, and in mm where a camera is known."""
+    """Return the columns of the table: smoothed keypoints in px, and in mm with a camera; confidences last."""
     points = [f"{name}_{axis}" for name in KEYPOINTS for axis in "uv"]
     if in_mm:
         points += [f"{name}_{axis}" for name in KEYPOINTS for axis in "xyz"] + ["depth_sd_mm"]
-    return _HEAD + points
+    return _HEAD + points + [f"{name}_confidence" for name in KEYPOINTS]
 
 
-def row_of(picture: VideoFrame, one: TrackedHand, placed: Placed | None) -> list[Any]:
-    """Return a hand's row, in the order of `columns`."""
+def rows_of(picture: VideoFrame, found: Sequence[TrackedHand], placed: Sequence[Placed]) -> list[list[Any]]:
+    """Return a row per hand, in the order of `columns`; of a picture without a hand one that says no more than that."""
+    if not found:
+        return [[picture.number, picture.name, picture.seconds]]
+    return [_row_of(picture, one, placed[i] if placed else None) for i, one in enumerate(found)]
+
+
+def _row_of(picture: VideoFrame, one: TrackedHand, placed: Placed | None) -> list[Any]:
     head = [picture.number, picture.name, picture.seconds, one.track, one.state, one.hand.side, one.confidence]
     row = [*head, *one.hand.crop_box, *one.smoothed.keypoints_2d.ravel()]
-    return row if placed is None else [*row, *placed[0].keypoints_3d.ravel(), placed[1]]
+    in_mm = [] if placed is None else [*placed[0].keypoints_3d.ravel(), placed[1]]
+    return [*row, *in_mm, *([None] * len(KEYPOINTS) if one.hand.peaks is None else one.hand.peaks)]
 
 
 class TableWriter:
@@ -95,7 +106,7 @@ class TableWriter:
             self._parts.append(part)
 
     def _frame(self, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-        return pd.DataFrame(list(rows), columns=self._names)
+        return _table(rows, self._names)
 
 
 def table_bytes(rows: Sequence[Sequence[Any]], names: Sequence[str], kind: TableKind) -> bytes:
@@ -104,7 +115,12 @@ def table_bytes(rows: Sequence[Sequence[Any]], names: Sequence[str], kind: Table
     Raises:
         ConfigError: Parquet, and pyarrow is not installed.
     """
-    return _encoded(pd.DataFrame(list(rows), columns=list(names)), kind)
+    return _encoded(_table(rows, names), kind)
+
+
+def _table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> pd.DataFrame:
+    filled = [[*row, *[None] * (len(names) - len(row))] for row in rows]
+    return pd.DataFrame(filled, columns=list(names)).astype({name: _TYPES.get(name, "float64") for name in names})
 
 
 def _encoded(table: pd.DataFrame, kind: TableKind, *, header: bool = True) -> bytes:

@@ -321,9 +321,9 @@ class Tracker:
 
 
 def confidence_of(hand: Hand) -> float:
-    """Return presence times the median peak of a hand, 0..1."""
-    presence = hand.presence if np.isfinite(hand.presence) else 1.0
-    return presence * float(np.median(hand.peaks)) if hand.peaks is not None else presence
+    """Return the confidence of a hand, 0..1; 1 of a model that does not say."""
+    known = hand.confidence
+    return 1.0 if np.isnan(known) else known
 
 
 def _box_of(uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

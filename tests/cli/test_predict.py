@@ -76,8 +76,17 @@ def test_every_hand_that_is_found_is_answered_and_pictures_without_are_named(pic
     result = run(pictures, pictures, "--out", pictures / "drawn")
 
     assert result.exit_code == 0, result.output
-    samples = json.loads(result.stdout)["samples"]
+    content = json.loads(result.stdout)
+    samples = content["samples"]
     assert [one["sample_id"] for one in samples] == ["one.png", "two.png#1", "two.png#2"]
+    assert [one["image"] for one in samples] == ["one.png", "two.png", "two.png"]
+    assert content["pictures"] == [
+        {"image": f"{name}.png", "width": 160, "height": 120, "hands": len(BOXES[name])}
+        for name in ("bare", "one", "two")
+    ]
+    for one in samples:
+        assert (one["presence"], one["peaks"]) == (0.9, [0.9] * 21)
+        assert one["confidence"] == one["score"] == 0.81  # presence times the median peak
     for one, box in zip(samples, [*BOXES["one"], *BOXES["two"]], strict=True):
         left, top, right, bottom = one["crop_xyxy"]
         assert (left + right, top + bottom) == pytest.approx((box[0] + box[2], box[1] + box[3]), abs=0.01)
@@ -90,11 +99,13 @@ def test_every_hand_that_is_found_is_answered_and_pictures_without_are_named(pic
 @pytest.mark.usefixtures("_sure")
 def test_a_person_at_a_terminal_gets_a_line_per_hand(pictures, monkeypatch):
     monkeypatch.setattr("handdata.cli.predict.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
-    words = ["predict", str(pictures / "two.png"), "--hand", "left", "--out", str(pictures / "out")]
+    shots = [str(pictures / name) for name in ("two.png", "bare.png")]
+    words = ["predict", *shots, "--hand", "left", "--out", str(pictures / "out")]
 
     shown = CliRunner().invoke(group, words)
     assert [re.sub(r"-?\d+ to -?\d+", "A to B", line) for line in shown.stdout.splitlines()] == [
-        f"two.png#{number}: left hand, x A to B, y A to B px" for number in (1, 2)
+        *(f"two.png#{number}: left hand, confidence 0.81, x A to B, y A to B px" for number in (1, 2)),
+        "bare.png: no hand",
     ]
     assert "with --json, or with > FILE" in shown.stderr
 
@@ -195,7 +206,14 @@ def test_a_video_with_boxes_and_a_camera_goes_to_millimetres_per_frame(pictures)
     (hand,) = lines[2]["hands"]
     assert hand["crop_xyxy"] == [20, 5, 80, 65]
     table = pd.read_parquet(pictures / "out/hands.parquet")
-    assert table.frame.tolist() == [0, 2]
+    assert table.frame.tolist() == [0, 1, 2, 3]
+    assert table.track.isna().tolist() == [False, True, False, True]  # frames without a hand have a row that says so
+    assert table[["wrist_u", "wrist_confidence", "depth_sd_mm"]].isna().to_numpy()[[1, 3]].all()
+    np.testing.assert_allclose(
+        table[[f"{name}_confidence" for name in KEYPOINTS]].to_numpy()[2], hand["peaks"], atol=1e-4
+    )
+    assert hand["confidence"] == pytest.approx(hand["presence"] * np.median(hand["peaks"]), abs=1e-4)
+    table = table[table.track.notna()]
     assert sorted(path.name for path in (pictures / "out").iterdir()) == ["hands.jsonl", "hands.parquet"]
     xyz = table[[f"{name}_{axis}" for name in KEYPOINTS for axis in "xyz"]].to_numpy()[1].reshape(21, 3)
     np.testing.assert_allclose(xyz, hand["keypoints_3d"], atol=0.006)

@@ -5,13 +5,16 @@ import json
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from handdata.errors import DataError, MissingError, WriteError
 from handdata.progress import Meter
+from handdata.shards.hand import Hand
 from handdata.track import tables
 from handdata.track.run import track_video
-from handdata.track.tracker import Tracker
+from handdata.track.smooth import Smoothed
+from handdata.track.tracker import TrackedHand, Tracker
 from handdata.track.video import Video, is_live, is_video, video_writer
 from tests.track.made_world import World
 
@@ -142,6 +145,38 @@ def test_a_film_that_was_cut_short_is_said(tmp_path, capsys):
     assert 0 < seen < 30
     said = f"{path}: {seen} of 40 pictures can be read: the file is damaged or cut short\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("hands", ["none", "some"])
+def test_a_frame_without_a_hand_has_a_row_of_its_own(kind, hands, film, tmp_path):
+    def tracker(image, seconds):
+        if hands == "none" or seconds > 0.02:
+            return []
+        hand = Hand(
+            image=image,
+            side="left",
+            keypoints_2d=np.ones((21, 2)),
+            crop_box=np.array([0.0, 0, 9, 9]),
+            peaks=np.full(21, 0.5),
+        )
+        smoothed = Smoothed(hand.keypoints_2d, hand.keypoints_3d_normalized)
+        return [TrackedHand(track=4, state="seen", confidence=0.5, hand=hand, smoothed=smoothed)]
+
+    track_video(Video(str(film)), tracker, tmp_path, Meter("x", 12, None), table=kind, overlay=False)
+    path = tmp_path / f"hands.{kind}"
+    table = pd.read_csv(path, dtype={"track": "Int64"}) if kind == "csv" else pd.read_parquet(path)
+
+    assert table.frame.tolist() == list(range(12))
+    assert table.side.notna().sum() == table.wrist_u.notna().sum() == (hands == "some")
+    assert table.track.dropna().tolist() == ([4] if hands == "some" else [])
+    assert table.wrist_confidence.dropna().tolist() == ([0.5] if hands == "some" else [])
+    if kind == "csv":
+        last = path.read_text().splitlines()[-1]
+        assert last == "11,,0.440" + "," * (len(table.columns) - 3)
+    else:  # the same types in every file, so that files of several videos can be read together
+        kinds = {field.name: str(field.type) for field in pq.read_schema(path)}
+        assert (kinds["track"], kinds["side"], kinds["wrist_u"]) == ("int64", "large_string", "double")
 
 
 def test_every_second_picture_and_no_overlay(film, tmp_path):
