@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_handed import handed
 from fuzz_stores import Reader, stores
 
 from handdata.skeleton import KEYPOINTS
@@ -190,6 +191,7 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
         "weights": Reader("a.safetensors", weights, lambda path: read_halves(path, "weights")),
         "video": Reader("a.mp4", film, lambda path: list(Video(str(path)))),
         **stores(),
+        **handed(),
     }  # fmt: skip
 
 

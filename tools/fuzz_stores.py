@@ -38,23 +38,30 @@ class Reader:
 def stores() -> dict[str, Reader]:
     """Return every reader by name; what each reads is made when it is first asked for."""
     return {
-        "shard": _in_folder(SHARD, shards, read_shards),
-        "shard, sealed": _in_folder(SHARD, shards, read_shards, seal_rows),
-        "index": _in_folder(INDEX, shards, read_shards),
-        "tags": _in_folder("tags.json", shards, read_tags),
-        "journal of boxes": _in_folder("b.journal", lambda: edited("b.csv"), read_boxes),
-        "journal of points": _in_folder("p.journal", lambda: edited("p.json"), read_points),
-        "state of a checkpoint": _in_folder(STATE, checkpoint, read_checkpoint),
-        "state, sealed": _in_folder(STATE, checkpoint, read_checkpoint, seal_state),
-        "tensors, sealed": _in_folder(MODEL, checkpoint, read_checkpoint, seal_tensors),
-        "optimiser, sealed": _in_folder(OPTIMIZER, checkpoint, read_checkpoint, seal_tensors),
+        "shard": in_folder(SHARD, shards, read_shards),
+        "shard, sealed": in_folder(SHARD, shards, read_shards, seal_rows),
+        "index": in_folder(INDEX, shards, read_shards),
+        "tags": in_folder("tags.json", shards, read_tags),
+        "journal of boxes": in_folder("b.journal", lambda: edited("b.csv"), read_boxes),
+        "journal of points": in_folder("p.journal", lambda: edited("p.json"), read_points),
+        "state of a checkpoint": in_folder(STATE, checkpoint, read_checkpoint),
+        "state, sealed": in_folder(STATE, checkpoint, read_checkpoint, seal_state),
+        "tensors, sealed": in_folder(MODEL, checkpoint, read_checkpoint, seal_tensors),
+        "optimiser, sealed": in_folder(OPTIMIZER, checkpoint, read_checkpoint, seal_tensors),
     }
 
 
-def _in_folder(
+def in_folder(
     name: str, make: Callable[[], Path], read: Callable[[Path], object], seal: Callable[[Path], None] | None = None
 ) -> Reader:
-    """Return a reader of a folder, one file of which is changed; every other is put back before each reading."""
+    """Return a reader of a folder, one file of which is changed; every other is put back before each reading.
+
+    Args:
+        name: of the file.
+        make: makes the whole folder.
+        read: reads one.
+        seal: gives the changed file hashes of what it holds now.
+    """
 
     def fresh(path: Path) -> object:
         whole = make()
@@ -73,7 +80,8 @@ def _in_folder(
     return Reader(name, seed, fresh)
 
 
-def _made_folder(name: str) -> Path:
+def made_folder(name: str) -> Path:
+    """Return a new folder, removed at the end."""
     base = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     (base / "whole").mkdir()
@@ -91,7 +99,7 @@ def shards() -> Path:
     from handdata.converters.custom import CustomOptions
     from handdata.shards.dataset import open_dataset
 
-    out = _made_folder("shards")
+    out = made_folder("shards")
     native = out.with_name("native")
     native.mkdir()
     lines = ["image,side,wrist_u,wrist_v,index_tip_u,index_tip_v"]
@@ -155,7 +163,7 @@ def edited(name: str) -> Path:
     from handdata.annotate.pictures import list_pictures
     from handdata.annotate.session import Session
 
-    folder = _made_folder("edits")
+    folder = made_folder("edits")
     for number in range(3):
         cv2.imwrite(str(folder / f"p_{number}.png"), np.full((48, 64, 3), 90 * number, np.uint8))
     listed = list_pictures(folder)
@@ -205,7 +213,7 @@ def checkpoint() -> Path:
     network, optimizer = small()
     network(torch.ones(1, 4)).sum().backward()
     optimizer.step()
-    folder = _made_folder("checkpoint")
+    folder = made_folder("checkpoint")
     position = Position(epoch=1, batch=2, step=3, sums={"total": 0.5}, best_loss=0.5, schedule={"best": float("inf")})
     save(folder, load_config("best-smoke"), position, network, optimizer=optimizer)
     return folder

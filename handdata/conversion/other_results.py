@@ -94,7 +94,7 @@ def _from_coco(path: Path) -> Iterator[_Found]:
         entry = as_object(given, where, _RESULTS)
         points = _points(entry.get("keypoints"), 3, where)
         yield _Found(
-            image=entry.get("image_id"),
+            image=_number_of(entry.get("image_id"), f"{where}[image_id]"),
             annotation=None,
             uv=np.where((points == 0).all(1)[:, None], np.nan, points[:, :2]),  # not predicted
             score=_certainty(entry.get("score", 1.0), where),
@@ -112,14 +112,22 @@ def _from_mmpose(path: Path) -> Iterator[_Found]:
         said = entry.get("pred_instances") if isinstance(entry, dict) else None
         if not isinstance(said, dict) or "keypoints" not in said:
             raise DataError(where, expected="pred_instances with keypoints", got=str(entry)[:80], fix=_FIX)
-        hands = np.asarray(said["keypoints"])
-        hands = hands.reshape(-1, *hands.shape[-2:]) if hands.ndim >= 2 else hands
-        scores = np.asarray(said.get("keypoint_scores", np.ones(hands.shape[:2])), np.float64)
+        hands = _numbers(said["keypoints"], f"{where}[keypoints]")
+        if hands.ndim < 2:
+            got = f"shape {hands.shape}"
+            raise DataError(f"{where}[keypoints]", expected="numbers of (hands, 21, 2)", got=got, fix=_FIX)
+        hands = hands.reshape(-1, *hands.shape[-2:])
+        scores = _numbers(said.get("keypoint_scores", np.ones(hands.shape[:2])), f"{where}[keypoint_scores]")
+        if len(hands) and (scores.size == 0 or scores.size % len(hands)):
+            got = f"{scores.size} for {len(hands)} hands"
+            raise DataError(f"{where}[keypoint_scores]", expected="as many scores for each hand", got=got, fix=_FIX)
+        image = _number_of(entry.get("img_id"), f"{where}[img_id]")
+        annotation = _number_of(entry.get("id"), f"{where}[id]")
         for row, hand in enumerate(hands):
             points = _points(hand[..., :2], 2, f"{where}[{row}]")
             score = _certainty(scores.reshape(len(hands), -1)[row].mean(), where)
-            alone = entry.get("id") if len(hands) == 1 else None  # bottom-up results name a picture alone
-            yield _Found(image=_plain(entry.get("img_id")), annotation=_plain(alone), uv=points, score=score)
+            alone = annotation if len(hands) == 1 else None  # bottom-up results name a picture alone
+            yield _Found(image=image, annotation=alone, uv=points, score=score)
 
 
 def _points(values: Any, width: int, where: str) -> Array:
@@ -144,9 +152,19 @@ def _certainty(value: Any, where: str) -> float:
     return score
 
 
-def _plain(value: Any) -> Any:
-    """Return the number in an array of one number."""
-    return value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value
+def _numbers(values: Any, where: str) -> Array:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(where, expected="numbers", got=str(error)[:80], fix=_FIX) from None
+
+
+def _number_of(value: Any, where: str) -> int | float | str | None:
+    """Return the number or the name of a picture or an annotation; an array of one number is that number."""
+    one = value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value
+    if one is not None and not isinstance(one, int | float | str):
+        raise DataError(where, expected="a number", got=f"a {type(one).__name__}", fix=_FIX)
+    return one
 
 
 # ------------------------------------------------------------------------------------------------ whose hands
@@ -169,7 +187,7 @@ def _hands_of(annotations: Path) -> dict[Any, list[_Hand]]:
             uv=labels.uv[:NUM_KEYPOINTS],
             slots=labels.slots if len(labels.slots) == NUM_KEYPOINTS else tuple(range(NUM_KEYPOINTS)),
         )
-        hands.setdefault(given.get("image_id"), []).append(hand)
+        hands.setdefault(_number_of(given.get("image_id"), f"{row.where}[image_id]"), []).append(hand)
     return hands
 
 

@@ -4,7 +4,8 @@ A run's shards.json records it: for each dataset the shards by the hash of their
 that were left out, and the same of the runs that it started from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,11 +119,22 @@ def read_seen(run: Path) -> Seen:
     Raises:
         DataError: the record is damaged.
     """
-    try:
+    with damage_told(run / RECORD):
         return Seen(sets=tuple(_set(facts) for facts in records_of(run)))
-    except (TypeError, KeyError, AttributeError) as error:
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Name the file of a record that holds other things than it should.
+
+    Raises:
+        DataError: it does.
+    """
+    try:
+        yield
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         got, fix = f"a damaged record ({error})", "Restore it or train that run again."
-        raise DataError(run / RECORD, expected="what was trained on", got=got, fix=fix) from error
+        raise DataError(path, expected="what was trained on", got=got, fix=fix) from error
 
 
 def seen_by(options: Mapping[str, Any]) -> Seen | None:
@@ -133,14 +145,19 @@ def seen_by(options: Mapping[str, Any]) -> Seen | None:
 
 
 def records_of(run: Path | None) -> list[dict[str, Any]]:
-    """Return what a run, or the run of a checkpoint, records of its own training sets and of those before it."""
+    """Return what a run, or the run of a checkpoint, records of its own training sets and of those before it.
+
+    Raises:
+        DataError: the record is damaged.
+    """
     places = () if run is None else (run, run.parent, run.parent.parent)
     folder = next((path for path in places if (path / RECORD).is_file()), None)
     if folder is None:
         return []
     content = _read(folder / RECORD)
-    trained = content["trained"] if "trained" in content else _older(content, _read(folder / "config.json"))
-    return [*trained, *content.get("before", [])]
+    with damage_told(folder / RECORD):
+        trained = content["trained"] if "trained" in content else _older(content, _read(folder / "config.json"))
+        return [dict(facts) for facts in (*trained, *content.get("before", []))]
 
 
 def _set(facts: Mapping[str, Any]) -> SeenSet:

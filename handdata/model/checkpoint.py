@@ -22,7 +22,7 @@ from handdata.files.text import Wanted, read_object
 from handdata.files.whole import file_sha256
 from handdata.model.config import BEST, LAST, ModelConfig, Precision
 from handdata.model.device import set_products
-from handdata.model.families import family_of
+from handdata.model.families import check_model, family_of
 from handdata.model.networks import PLAIN
 from handdata.model.weights import fill
 from handdata.progress import say
@@ -71,9 +71,10 @@ def read(path: Path) -> Trained:
     state = read_state(folder)
     try:
         config, loop = state["config"], state["config"]["loop"]
+        where = str(folder / STATE_FILE)
         return Trained(
             path=folder,
-            model=read_tree(ModelConfig, config["model"], where=str(folder / "state.json"), path="model."),
+            model=check_model(read_tree(ModelConfig, config["model"], where=where, path="model."), where=where),
             weights=read_tensors(folder, AVERAGE if has_average(folder, state) else WEIGHTS, state),
             recipe=str(config["name"]),
             epoch=int(state["position"]["epoch"]),

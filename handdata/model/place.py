@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +128,24 @@ def read_person(path: Path) -> MeasuredPerson:
     try:
         named = dict(content["bones"])
         pairs = [tuple(INDEX[name] for name in bone.split("-")) for bone in named]
-        values = np.array([[*value, SD_BONE_MM][:2] if isinstance(value, list) else [value, SD_BONE_MM]
-                           for value in named.values()], np.float64)  # fmt: skip
+        values = np.array([_bone(value) for value in named.values()], np.float64).reshape(len(named), 2)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(path, expected=expected, got=f"something else ({error})") from error
     two = [(pair[0], pair[-1]) for pair in pairs if len(pair) == 2 and pair[0] != pair[1]]
     if not two or len(two) < len(pairs) or not (np.isfinite(values).all() and (values > 0).all()):
         raise DataError(path, expected=expected, got=f"{named}")
     return MeasuredPerson(bones=tuple(two), mm=values[:, 0], sd_mm=values[:, 1])
+
+
+def _bone(value: Any) -> tuple[Any, Any]:
+    """Return a bone's length and its standard deviation, mm.
+
+    Raises:
+        ValueError: there are none, or more.
+    """
+    given = value if isinstance(value, list) else [value]
+    mm, sd = given if len(given) > 1 else (*given, SD_BONE_MM)
+    return mm, sd
 
 
 def place(hand: Hand, size: Size) -> tuple[Hand, float]:

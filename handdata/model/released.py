@@ -12,10 +12,11 @@ from typing import Any
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.absolute import Size
-from handdata.evaluation.seen import records_of
+from handdata.evaluation.seen import damage_told, records_of
 from handdata.files.tables import read_tree
 from handdata.model.checkpoint import Trained, read, read_size, size_facts, size_noted
 from handdata.model.config import ModelConfig
+from handdata.model.families import check_model
 from handdata.model.halves import ENDING, read_halves, write_halves
 
 FOLDER = resources.files("handdata.model") / "weights"
@@ -89,16 +90,16 @@ def records_behind(start: Path | str) -> list[dict[str, Any]]:
     """
     path = Path(start)
     if path.is_file():
-        return _records(read_halves(path, WHAT)[0])
+        return _records(path)
     if is_released(path):
         with resources.as_file(FOLDER / f"{path.name}{ENDING}") as file:
-            return _records(read_halves(file, WHAT)[0])
+            return _records(file)
     return records_of(path)
 
 
-def _records(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    records = facts.get("trained", [])
-    return list(records) if isinstance(records, list) else []
+def _records(path: Path) -> list[dict[str, Any]]:
+    with damage_told(path):
+        return [dict(facts) for facts in read_halves(path, WHAT)[0].get("trained", [])]
 
 
 def read_file(path: Path) -> Trained:
@@ -109,9 +110,10 @@ def read_file(path: Path) -> Trained:
     """
     facts, weights = read_halves(path, WHAT)
     try:
+        model = read_tree(ModelConfig, facts["model"], where=str(path), path="model.")
         return Trained(
             path=path,
-            model=read_tree(ModelConfig, facts["model"], where=str(path), path="model."),
+            model=check_model(model, where=str(path)),
             weights=weights,
             recipe=facts["recipe"],
             epoch=int(facts["epoch"]),

@@ -128,12 +128,18 @@ def _keypoints(path: Path, key: str, content: Mapping[str, Any]) -> NDArray[np.f
 
 
 def _curve(path: Path, key: str, content: Mapping[str, Any]) -> tuple[Sequence[float], Sequence[float]]:
-    thresholds, accuracy = content.get("thres_range"), content[key]
-    for values in (thresholds, accuracy):
-        if not isinstance(values, list) or len(values) != len(accuracy) or not all(map(_is_number, values)):
-            got = repr(values)[:40]
-            raise DataError(f"{path}[{key}]", expected="as many numbers as thres_range", got=got, fix=_FIX)
-    return list(thresholds or []), accuracy
+    thresholds, accuracy = (_list(path, name, content) for name in ("thres_range", key))
+    if len(accuracy) != len(thresholds):
+        got = f"{len(accuracy)} of {len(thresholds)}"
+        raise DataError(f"{path}[{key}]", expected="as many numbers as thres_range", got=got, fix=_FIX)
+    return thresholds, accuracy
+
+
+def _list(path: Path, key: str, content: Mapping[str, Any]) -> list[float]:
+    values = content.get(key)
+    if not isinstance(values, list) or not all(map(_is_number, values)):
+        raise DataError(f"{path}[{key}]", expected="a list of numbers", got=repr(values)[:40], fix=_FIX)
+    return values
 
 
 def _total(path: Path, key: str, content: Mapping[str, Any]) -> float:

@@ -17,7 +17,7 @@ from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
 from handdata.files.text import Wanted, decode, parse_toml, read_text
 from handdata.model.config import LossConfig, ModelConfig, Precision
-from handdata.model.families import check_kind
+from handdata.model.families import check_model
 from handdata.train.augment.settings import AUGMENTATIONS, LIMITS, PUBLISHED, AugmentConfig
 
 RECIPES = resources.files("handdata.train") / "recipes"
@@ -167,11 +167,7 @@ def check(config: Config) -> Config:
         ConfigError: which setting, and what it may be.
     """
     _check_counts(config)
-    check_kind(config.model.kind, where=f"recipe {config.name}[model.kind]")
-    if config.model.size <= 0 or config.model.size % 32:
-        raise ConfigError(
-            f"recipe {config.name}[model.size]", expected="a multiple of 32 px", got=str(config.model.size)
-        )
+    check_model(config.model, where=f"recipe {config.name}")
     optim = config.optim
     for key, share in (("ema_decay", optim.ema_decay), ("momentum", optim.momentum), ("betas", max(optim.betas)),
                        ("betas", min(optim.betas))):  # fmt: skip
@@ -195,7 +191,6 @@ def _check_counts(config: Config) -> None:
         "loop.epochs": config.loop.epochs,
         "loop.batches": config.loop.batches,
         "optim.lr": config.optim.lr,
-        "model.width": config.model.width,
     }
     optim = config.optim
     others = {

@@ -14,15 +14,12 @@ from hypothesis import strategies as st
 
 from handdata.annotate.box_formats import import_text
 from handdata.annotate.pictures import list_pictures
-from handdata.annotate.requests import parse_edit
 from handdata.boxes import COLUMNS, read_boxes
 from handdata.conversion.plan import plan_all
 from handdata.converters.custom import CustomOptions
-from handdata.evaluation.predictions import read_predictions
-from handdata.model.place import read_lens
 from handdata.train.config import load_config
 from tests.reliability.mutations import fault_of
-from tests.reliability.test_mutations import COCO, SAMPLE, pictures
+from tests.reliability.test_mutations import COCO, pictures
 
 __all__ = ["pictures"]  # a fixture
 COUNT = int(os.environ.get("HANDDATA_FUZZ", "40"))
@@ -75,15 +72,6 @@ def spoiled(draw, document):
     return whole
 
 
-@given(document=spoiled({"schema": "handdata-predictions/1", "samples": [SAMPLE], "options": {"run": "r"}}))
-@some
-def test_predictions(tmp_path_factory, document):
-    path = tmp_path_factory.getbasetemp() / "p.json"
-    path.write_text(json.dumps(document))
-
-    assert fault_of(lambda: read_predictions(path)) == ""
-
-
 @given(document=spoiled(COCO))
 @some
 def test_boxes_and_labels_of_coco(pictures, document):
@@ -94,21 +82,6 @@ def test_boxes_and_labels_of_coco(pictures, document):
 
     assert fault_of(lambda: import_text("coco", text, "import", listed)) == ""
     assert fault_of(lambda: plan_all("custom", pictures, options)) == ""
-
-
-@given(document=spoiled({"op": "keyframe", "frame": 1, "box": [5, 5, 20, 20]}))
-@some
-def test_edits_of_the_page(document):
-    assert fault_of(lambda: parse_edit(json.dumps(document).encode())) == ""
-
-
-@given(document=spoiled({"K": [[600.0, 0.0, 320.0], [0.0, 600.0, 240.0], [0.0, 0.0, 1.0]]}))
-@some
-def test_cameras(tmp_path_factory, document):
-    path = tmp_path_factory.getbasetemp() / "K.json"
-    path.write_text(json.dumps(document))
-
-    assert fault_of(lambda: read_lens(path).intrinsics(640, 480)) == ""
 
 
 CELLS = st.sampled_from(

@@ -175,7 +175,7 @@ def test_settings_that_no_optimiser_takes(setting):
         (f'{{"error_keypoint_2d": {[0.1] * 21}, "error_total_2d": {DIGITS}}}', "expected a whole number below 2^63"),
         (f'{{"error_keypoint_2d": {[0.1] * 21}, "error_total_2d": "1"}}', "[error_total_2d]: expected a number"),
         (f'{{"error_keypoint_2d": {[0.1] * 21}, "error_total_2d": 1, "acc_range_2d": [[1]], "thres_range": [1]}}',
-         "[acc_range_2d]: expected as many numbers"),
+         "[acc_range_2d]: expected a list of numbers"),
     ],
 )  # fmt: skip
 def test_result_files_of_the_thesis_that_are_none(tmp_path, text, told):

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from handdata.errors import ConfigError
+from handdata.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from handdata.model.families.family import Family
@@ -26,6 +27,14 @@ FAMILIES: dict[str, str] = {  # `model.kind` -> the module of its family
     "bones": "handdata.model.families.bones",
     "compact": "handdata.model.families.compact",
     "simcc": "handdata.model.families.simcc",
+}
+
+SIZES = range(32, 1025, 32)  # px: the coarsest maps of every network are a 32nd of its input
+LIMITS = {  # of the other settings; far beyond those of any recipe, and such a network still fits into memory
+    "width": (0.01, 4.0),
+    "zoom": (0.25, 4.0),
+    "lift_width": (0, 4096),
+    "logit_offset": (-100.0, 100.0),
 }
 
 
@@ -54,3 +63,20 @@ def check_kind(kind: str, *, where: str) -> None:
             got=repr(kind),
             fix=f"Did you mean {near}?",
         )
+
+
+def check_model(model: ModelConfig, *, where: str) -> ModelConfig:
+    """Return the settings of a network, or refuse those that none can have.
+
+    Raises:
+        ConfigError: names the setting and what it may be.
+    """
+    check_kind(model.kind, where=f"{where}[model.kind]")
+    if model.size not in SIZES:
+        expected = f"a multiple of {SIZES.step} px up to {SIZES[-1]}"
+        raise ConfigError(f"{where}[model.size]", expected=expected, got=str(model.size))
+    for name, (low, high) in LIMITS.items():
+        value = getattr(model, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{where}[model.{name}]", expected=f"a number within {low}..{high}", got=str(value))
+    return model
