@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.geometry import iou
+from handdata.geometry import iou, share_of_smaller
 from handdata.model.detector import find_detector
 from handdata.model.model import BATCH, Model, square_of_box
 from handdata.model.spots import Detector, Spot
@@ -187,12 +187,6 @@ def one_of_each(hands: Sequence[Hand]) -> list[Hand]:
     kept: list[tuple[Hand, NDArray[np.float64]]] = []
     for hand in sorted(hands, key=confidence_of, reverse=True):
         box = _square_round(hand)
-        if not any(iou(box, other) > SAME or _share_within(box, other) > WITHIN for _, other in kept):
+        if not any(iou(box, other) > SAME or share_of_smaller(box, other) > WITHIN for _, other in kept):
             kept.append((hand, box))
     return [hand for hand, _ in kept]
-
-
-def _share_within(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the area that two boxes share over that of the smaller."""
-    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return float(shared / max(1e-9, min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())))
