@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.geometry import iou
+from handdata.geometry import iou, share_of_smaller
 from handdata.model.spots import Detector, Spot
 from handdata.pictures.crops import meets_picture, scale_about_center
 from handdata.shards.hand import Hand
@@ -28,10 +28,12 @@ Pose = Callable[[Image, Sequence[NDArray[np.float64]], Sequence[str]], list[Hand
 MARGIN = 0.25  # of the extent of the keypoints, on each side of them
 SURE = 0.5  # score of a spot that begins a hand
 PROPOSED, SEEN = 0.2, 0.45  # of one that the model is asked about, and its confidence if that is to begin a hand
+PROVEN = 0.5  # confidence that a hand must once have reached before less than SEEN is enough for it
 TRIED = 2  # spots on a picture that are asked about beyond the hands to follow
 APART = 0.3  # overlap of boxes below which two hands are two
 SAME = 0.6  # overlap of boxes beyond which two hands are one
 ONE_HAND = 0.2  # distance of two answers, in sides of their boxes, below which they are of one hand
+COVERED, WITHIN = 0.5, 0.8  # overlap of two answers, or share of the smaller, where one in doubt is of the other's hand
 MOST_FOLLOWED = 10  # pictures that a hand is carried on without the model's confidence
 AGAIN = 0.1  # confidence beyond the least that ends it
 CHECK_EVERY, MOST_MISSED = 30, 4  # pictures between the detector's confirmations, and how many may fail running
@@ -77,6 +79,7 @@ class _Track:
     carry: Carry | None = None
     pace: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # px per picture, over the last few
     hidden: int = 0  # pictures running that another hand is in front
+    proven: bool = False  # the model was once sure of it
     likely: bool = False  # its spot alone does not say that it is a hand
     lost: bool = False
 
@@ -156,11 +159,11 @@ class Tracker:
     def _count(self, track: _Track, spots: Sequence[Spot], *, missed: bool) -> None:
         """Count whether a track is missed, and let go of it after a few times running."""
         track.missed = track.missed + 1 if missed else 0
-        track.lost |= track.missed >= (MISSED_FOR_OTHERS if self._is_elsewhere(spots) else MOST_MISSED)
+        track.lost |= track.missed >= (MISSED_FOR_OTHERS if self._elsewhere(spots) else MOST_MISSED)
 
-    def _is_elsewhere(self, spots: Sequence[Spot]) -> bool:
-        """Say whether the detector is sure of a hand apart from those that are followed."""
-        return any(spot.score >= SURE and self._is_apart(spot) for spot in spots)
+    def _elsewhere(self, spots: Sequence[Spot]) -> list[Spot]:
+        """Return the hands that the detector is sure of apart from those that are followed."""
+        return [spot for spot in spots if spot.score >= SURE and self._is_apart(spot)]
 
     def _is_apart(self, spot: Spot) -> bool:
         return all(iou(spot.box_xyxy, track.box) < APART for track in self._tracks)
@@ -239,10 +242,16 @@ class Tracker:
         spots = self._detector(image) if self._spots is None else self._spots
         places = {i: self._spot_of(i, spots) for i in doubtful}
         self._look_again(image, hands, asked, {i: box for i, box in places.items() if box is not None})
-        if self._is_elsewhere(spots):
-            for i in doubtful:
-                if confidence_of(hands[i]) < self._least:
-                    self._count(self._tracks[i], spots, missed=True)
+        elsewhere = self._elsewhere(spots)
+        if not elsewhere:
+            return
+        for i in doubtful:
+            if confidence_of(hands[i]) < self._least:
+                self._count(self._tracks[i], spots, missed=True)
+        least = min(doubtful, key=lambda i: confidence_of(hands[i]))
+        if len(self._tracks) == self._most and confidence_of(hands[least]) < self._least + AGAIN:
+            (other,) = self._pose(image, [elsewhere[0].box_xyxy], [self._side])
+            self._tracks[least].lost |= confidence_of(other) >= SEEN  # which is begun on the next picture
 
     def _look_again(
         self, image: Image, hands: list[Hand], asked: Sequence[str], boxes: Mapping[int, NDArray[np.float64]]
@@ -263,7 +272,8 @@ class Tracker:
     def _behind(self, hands: Sequence[Hand]) -> set[int]:
         """Return the tracks that the model answers with the hand of another: the two cross, and that one is in front.
 
-        Of two the one is behind whose motion led elsewhere. New tracks are left out: they may be of one hand.
+        Of two the one is behind whose motion led elsewhere: where the answers agree, or lie on each other and the model
+        doubts that one. New tracks are left out: they may be of one hand.
         """
         answers = [_box_of(hand.keypoints_2d) for hand in hands]
         settled = [(i, t, t.middle) for i, t in enumerate(self._tracks) if t.middle is not None and t.age >= ASK_FIRST]
@@ -271,10 +281,12 @@ class Tracker:
         for place, (i, one, middle) in enumerate(settled):
             for j, other, elsewhere in settled[:place]:
                 side = float(np.mean([box[2] - box[0] for box in (answers[i][0], answers[j][0])]))
-                if np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side:
-                    off = np.abs(answers[i][1] - middle - one.pace).max()
-                    other_off = np.abs(answers[j][1] - elsewhere - other.pace).max()
-                    found.add(one.number if off >= other_off else other.number)
+                is_one = np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side
+                off = np.abs(answers[i][1] - middle - one.pace).max()
+                other_off = np.abs(answers[j][1] - elsewhere - other.pace).max()
+                behind = i if off >= other_off else j
+                if is_one or (confidence_of(hands[behind]) < SEEN and _lie_on(answers[i][0], answers[j][0])):
+                    found.add(self._tracks[behind].number)
         return found
 
     def _pass_behind(self, track: _Track) -> None:
@@ -294,7 +306,8 @@ class Tracker:
     def _judge(self, track: _Track, hand: Hand, confidence: float, image: Image) -> None:
         """Settle the state of a hand, and where to look for it on the next picture."""
         judged = track.likely or np.isfinite(hand.presence)  # the model says whether a new hand is one
-        least = SEEN if judged and track.good is None else self._least
+        least = SEEN if judged and not track.proven else self._least
+        track.proven |= confidence >= PROVEN
         if confidence >= least + (AGAIN if track.carry is not None else 0):
             box, middle = _box_of(hand.keypoints_2d)
             motion = np.zeros(2) if track.middle is None else (middle - track.middle) / (1 + track.followed)
@@ -302,7 +315,7 @@ class Tracker:
             track.middle, track.carry, track.followed = middle, None, 0
             track.good = image, box
             track.box = box + np.tile(motion, 2)
-        elif track.good is None:
+        elif track.good is None or (judged and not track.proven):
             track.lost = True  # what the detector saw is no hand to the model
         elif track.carry is None:
             track.carry = self._carrier(*track.good)
@@ -324,6 +337,10 @@ def confidence_of(hand: Hand) -> float:
     """Return the confidence of a hand, 0..1; 1 of a model that does not say."""
     known = hand.confidence
     return 1.0 if np.isnan(known) else known
+
+
+def _lie_on(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    return bool(iou(a, b) > COVERED or share_of_smaller(a, b) > WITHIN)
 
 
 def _box_of(uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -197,6 +197,20 @@ def test_a_new_hand_needs_a_sure_model_or_where_that_cannot_judge_a_sure_spot(wo
     assert [len(hands) for hands in run(world, tracker, 2)] == [begins] * 2
 
 
+@pytest.mark.parametrize(("peak", "kept"), [(0.47, False), (0.6, True)])
+def test_a_hand_of_which_the_model_was_never_sure_is_let_go_when_it_doubts(world, peak, kept):
+    """One that it was sure of stays while the model half sees it."""
+    tracker = Tracker(world.detect, world.pose, most_hands=1)
+
+    def peaked(value):
+        return lambda *asked: [replace(hand, peaks=np.full(21, value)) for hand in world.pose(*asked)]
+
+    tracker._pose = peaked(peak)
+    assert len(run(world, tracker, 3)[-1]) == 1
+    tracker._pose = peaked(0.35)
+    assert [bool(hands) for hands in run(world, tracker, 3, start=3)] == [kept] * 3
+
+
 def test_a_hand_that_leaps_is_found_at_once_while_its_old_place_is_carried_on(world):
     """The only place is held by what the model does not see; the detector, asked at once, sees a hand elsewhere."""
     tracker = Tracker(world.detect, world.pose, most_hands=1)
@@ -205,6 +219,50 @@ def test_a_hand_that_leaps_is_found_at_once_while_its_old_place_is_carried_on(wo
     found = run(world, tracker, 3, start=5)
     np.testing.assert_allclose(found[1][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
     assert found[1][0].state == "seen"
+
+
+def test_a_hand_in_doubt_gives_its_place_to_one_that_the_model_is_sure_of(world):
+    """After a cut the model half sees a hand at the old place; the new one is elsewhere, and one is followed."""
+    tracker = Tracker(world.detect, world.pose, most_hands=1)
+    run(world, tracker, 5)
+    old = world.middles["left"] + SHAPE
+    world.middles = {"left": np.array([240.0, 60.0])}
+
+    def half_seen(*asked):
+        hands = world.pose(*asked)
+        unsure = {i for i, hand in enumerate(hands) if hand.peaks[0] < 0.5}
+        return [replace(h, keypoints_2d=old, peaks=np.full(21, 0.3)) if i in unsure else h for i, h in enumerate(hands)]
+
+    tracker._pose = half_seen
+    found = run(world, tracker, 2, start=5)
+    np.testing.assert_allclose(found[1][0].hand.keypoints_2d, world.middles["left"] + SHAPE)
+
+
+def test_a_doubtful_answer_that_lies_on_the_hand_in_front_is_not_shown(world):
+    """The hand behind is covered; the model answers its box with a hand a quarter beside the one in front, unsure."""
+    world.middles = {"left": np.array([60.0, 120.0]), "right": np.array([260.0, 120.0])}
+    tracker = Tracker(world.detect, world.pose, most_hands=2)
+
+    def move(i):
+        world.middles["left"] = np.array([60.0 + 6 * i, 120.0])
+        world.middles["right"] = np.array([260.0 - 6 * i, 120.0])
+
+    behind = next(one.track for one in run(world, tracker, 12, move)[-1] if one.hand.side == "right")
+    del world.middles["right"]
+
+    def covering(image, boxes, sides):
+        hands = world.pose(image, boxes, sides)
+        places = {track.number: track.box for track in tracker._tracks}
+        return [
+            replace(hand, keypoints_2d=world.middles["left"] + SHAPE + (15.0, 0.0), peaks=np.full(21, 0.35))
+            if behind in places and np.array_equal(box, places[behind])
+            else hand
+            for hand, box in zip(hands, boxes, strict=True)
+        ]
+
+    tracker._pose, tracker._detector = covering, lambda _: []
+    found = run(world, tracker, 3, start=12)
+    assert all(len(hands) == 1 and hands[0].track != behind for hands in found)
 
 
 def test_a_doubtful_hand_is_looked_at_where_the_detector_finds_it(world):
