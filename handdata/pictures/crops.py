@@ -85,3 +85,15 @@ def stereo_square(positions: NDArray[Any], width: int, height: int, margin: floa
     else:
         ymin -= (extent_x - extent_y) // 2
     return xmin, ymin, max(extent_x, extent_y)
+
+
+def share_of_smaller(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> float:
+    """Return the area that two (4,) boxes share over that of the smaller: 1 where one lies in the other.
+
+    Examples:
+        >>> share_of_smaller(np.array([0, 0, 10, 10]), np.array([2, 2, 7, 12]))
+        0.8
+    """
+    a, b = np.asarray(a_xyxy, np.float64), np.asarray(b_xyxy, np.float64)
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return float(overlap / max(1e-9, min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())))

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.geometry import iou, share_of_smaller
+from handdata.geometry import iou
 from handdata.model.detector import find_detector
 from handdata.model.model import BATCH, Model, square_of_box
 from handdata.model.spots import Detector, Spot
 from handdata.model.spotter import LEAST_SCORE
-from handdata.pictures.crops import scale_about_center, square_of
+from handdata.pictures.crops import scale_about_center, share_of_smaller, square_of
 from handdata.pictures.decode import read_image
 from handdata.shards.hand import Hand
 from handdata.track.around import grown, look_around

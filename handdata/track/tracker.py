@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.geometry import iou, share_of_smaller
+from handdata.geometry import iou
 from handdata.model.spots import Detector, Spot
-from handdata.pictures.crops import meets_picture, scale_about_center
+from handdata.pictures.crops import meets_picture, scale_about_center, share_of_smaller
 from handdata.shards.hand import Hand
 from handdata.track.carry import Carry, ImageTracker, image_tracker
 from handdata.track.smooth import HandSmoother, Smoothed, Smoother
