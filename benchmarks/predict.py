@@ -2,7 +2,7 @@
 
     python benchmarks/predict.py [--peers-python PYTHON] [--pictures FOLDER]
 
-One thread each; the keypoints by torch and, from the file that `--onnx` writes, by ONNX Runtime. Without --pictures it
+One thread each; by torch and, from the file that `--onnx` writes, by ONNX Runtime. Without --pictures it
 looks at 64 rendered pictures of 640 x 480 that show one hand or two. End to end is decoding, detector, side, keypoints
 of up to two hands; the video is the tracker over rendered frames in order.
 MediaPipe 0.10.21 (`Hands`, two hands, the full model) runs in an environment of its own:
@@ -12,18 +12,16 @@ MediaPipe 0.10.21 (`Hands`, two hands, the full model) runs in an environment of
 
 from collections.abc import Callable
 from functools import partial
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 
 import cv2
-import numpy as np
-import onnxruntime as ort
 import torch
 from elsewhere import Elsewhere, add_peers_python
 from machine import Aim, Result, arguments, interleave, ratio
 
 from handdata.model.detector import find_detector
-from handdata.model.model import load_model
+from handdata.model.model import Model, load_model
 from handdata.model.onnx import write_onnx
 from handdata.model.released import read_released
 from handdata.pictures.decode import read_image
@@ -33,7 +31,7 @@ from handdata.track.stills import Question, find_hands
 from handdata.track.tracker import PROPOSED, Tracker
 
 MOST_HANDS = 2
-ONNX = "keypoints of one hand, ONNX Runtime"
+ONNX = "ONNX Runtime"
 LIMIT_MS = 25.0  # of one stage on one thread
 
 
@@ -48,7 +46,10 @@ def main() -> None:
     folder = options.pictures or rendered(options.scratch / "predict")
     paths = sorted(folder.glob("*.jpg"))
     result = Result("pictures to hands")
-    own = steps(paths) | {ONNX: onnx_step(paths, options.scratch / "compact.onnx")}
+    file = write_onnx(options.scratch / "compact.onnx", read_released("compact"))
+    own = steps(paths, load_model("compact", "cpu"))
+    by_onnx = steps(paths, load_model(file, "cpu"))
+    own |= {f"{name}, {ONNX}": step for name, step in by_onnx.items() if name != "detector"}
     cases = {name: partial(take, step, cycle(paths), options.turn) for name, step in own.items()}
     if options.peers_python:
         peer = Elsewhere(options.peers_python, "mediapipe", folder, steps=options.turn, batch=1, workers=1)
@@ -59,20 +60,20 @@ def main() -> None:
     result.rows = interleave(cases, options.rounds)
     for row in result.rows.values():
         row["cpu_ms"] = 1000 / row["per_cpu_s"]
-    for stage in ("detector", "keypoints of one hand", ONNX):
+    for stage in ("detector", "keypoints of one hand", f"keypoints of one hand, {ONNX}"):
         result.aims.append(Aim(stage, result.rows[stage]["cpu_ms"], LIMIT_MS, at_least=False, unit="CPU ms"))
     if options.peers_python:
-        for ours in ("pictures, end to end", "video, the tracker"):
+        for ours in [name for name in own if name.startswith(("pictures", "video"))]:
             result.notes.append(f"{ours} / MediaPipe: {ratio(result.rows, ours, 'MediaPipe'):.3g} x")
     result.finish(as_json=options.json)
 
 
-def steps(paths: list[Path]) -> dict[str, Callable[[Path], object]]:
+def steps(paths: list[Path], model: Model) -> dict[str, Callable[[Path], object]]:
     """Return what is done with a picture, by name."""
-    model, detector = load_model("compact", "cpu"), find_detector(least_score=PROPOSED)
+    detector = find_detector(least_score=PROPOSED)
     images = {path: read_image(path) for path in paths}
     tracker = Tracker(detector, pose_of(model), most_hands=MOST_HANDS)
-    clock = iter(np.arange(10**9) / 30)
+    clock = (frame / 30 for frame in count())
     middle = {path: image.shape[1] / 4 for path, image in images.items()}
 
     def whole(path: Path) -> object:
@@ -80,30 +81,12 @@ def steps(paths: list[Path]) -> dict[str, Callable[[Path], object]]:
 
     return {
         "pictures, end to end": whole,
-        "video, the tracker": lambda path: tracker(images[path], float(next(clock))),
+        "video, the tracker": lambda path: tracker(images[path], next(clock)),
         "detector": lambda path: detector(images[path]),
         "keypoints of one hand": lambda path: model(
             images[path], (middle[path], middle[path], 2 * middle[path], 2 * middle[path]), "left"
         ),
     }
-
-
-def onnx_step(paths: list[Path], file: Path) -> Callable[[Path], object]:
-    """Return what cuts a hand's square out of a picture and asks the written model about it."""
-    write_onnx(file, read_released("compact"))
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    session = ort.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
-    size = session.get_inputs()[0].shape[1]
-    images = {path: read_image(path) for path in paths}
-
-    def ask(path: Path) -> object:
-        image = images[path]
-        middle = image.shape[1] // 4
-        crop = cv2.resize(image[middle : 2 * middle, middle : 2 * middle], (size, size), interpolation=cv2.INTER_AREA)
-        return session.run(None, {"image": crop[None]})
-
-    return ask
 
 
 def take(step: Callable[[Path], object], pictures: "cycle[Path]", count: int) -> int:

@@ -19,7 +19,7 @@ OPENCV_BUILDS = ("opencv-python", "opencv-python-headless", "opencv-contrib-pyth
 EXTRAS = {
     "annotate": ("starlette", "uvicorn"),
     "dask": ("dask", "distributed"),
-    "onnx": ("onnx", "onnxscript"),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "tensorboard": ("tensorboard",),
     "bench": ("lmdb", "webdataset", "datasets", "simplejpeg"),
 }

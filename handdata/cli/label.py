@@ -78,7 +78,7 @@ def label_command(
     """
     from handdata.model.detector import find_detector
     from handdata.model.model import Model
-    from handdata.model.released import find_trained
+    from handdata.model.onnx_read import find_ready
     from handdata.progress import say
     from handdata.track.label import LabelFile, refuse_to_lose
     from handdata.track.tracker import PROPOSED
@@ -91,7 +91,7 @@ def label_command(
     target = out or folder / "labels.json"
     refuse_to_lose(target)
     _refuse_unused(detector, of_video=is_video(source))
-    model = Model(find_trained(run_path(data_root, Path(run))), device)
+    model = Model(find_ready(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
     side = hand or model.side_unless_told
     besides = [] if is_video(source) else [NO_DETECTOR]

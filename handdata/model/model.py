@@ -18,10 +18,10 @@ from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
 from handdata.model.fit import fit_hands
+from handdata.model.onnx_read import OnnxNetwork, find_ready
 from handdata.model.perspective import in_perspective
 from handdata.model.pixels import normalize
 from handdata.model.place import place, size_of
-from handdata.model.released import find_trained
 from handdata.paths import run_named
 from handdata.pictures.crops import meets_picture, scale_about_center
 from handdata.pictures.decode import resample_square
@@ -41,7 +41,7 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
 
     Args:
         name: folder of a run or of a checkpoint, the name of a run under runs/, or that of weights that come with
-            the package ("compact").
+            the package ("compact"); or a file that `handdata predict --onnx` wrote, which ONNX Runtime answers for.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -55,18 +55,18 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
         >>> model.size
         32
     """
-    return Model(find_trained(run_named(name)), device)
+    return Model(find_ready(run_named(name)), device)
 
 
 class Model:
     """A network with its weights on a device.
 
     Args:
-        trained: a checkpoint, as read.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        trained: a checkpoint, as read, or the network of an ONNX file.
+        device: "auto", "cpu", "cuda" or "cuda:N"; an ONNX file is asked on the CPU.
 
     Attributes:
-        trained: what was loaded.
+        trained: what was loaded; without weights of an ONNX file.
         read_outs: names of the ways from its heatmaps to positions, its own first.
 
     Example:
@@ -78,12 +78,19 @@ class Model:
         ((21, 2), 'right', 2)
     """
 
-    def __init__(self, trained: Trained, device: str = "auto") -> None:
-        self.trained = trained
+    def __init__(self, trained: Trained | OnnxNetwork, device: str = "auto") -> None:
+        self._onnx = trained if isinstance(trained, OnnxNetwork) else None
+        self.trained = trained.trained if isinstance(trained, OnnxNetwork) else trained
+        self._family = family_of(self.trained.model.kind)
+        if self._onnx is not None:
+            if device not in ("auto", "cpu"):
+                raise ConfigError("--device", expected="cpu, on which ONNX files are asked", got=device)
+            self.device = torch.device("cpu")
+            self.read_outs: tuple[str, ...] = (self._onnx.rule,)
+            return
         self.device = choose_device(device)
-        self._family = family_of(trained.model.kind)
-        self._network = load_network(trained, self.device)
-        self.read_outs = self._family.read_outs(trained.model)
+        self._network = load_network(self.trained, self.device)
+        self.read_outs = self._family.read_outs(self.trained.model)
 
     def __repr__(self) -> str:
         return f"<Model {self.trained.recipe}: {self.trained.model.kind}, {self.size} px, on {self.device}>"
@@ -233,6 +240,8 @@ class Model:
 
     @torch.no_grad()
     def _read(self, shown_BHW3: NDArray[np.uint8], rule: str) -> Reading:
+        if self._onnx is not None:
+            return self._onnx(shown_BHW3)
         levels: Tensor = torch.from_numpy(shown_BHW3).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
         with autocast(self.trained.precision, self.device):
             prediction = self._network(normalize(levels))

@@ -4,13 +4,16 @@ Input `image` (batch, n, n, 3) uint8 RGB: the square crop of a LEFT hand, n the 
 Outputs   `keypoints_2d` (batch, 21, 2) float32, fractions of the crop's side: pixel-centre x of the crop is u n;
           `keypoints_3d` (batch, 21, 3) float32, in units of wrist to middle MCP, the middle MCP at the origin;
           `heatmaps` (batch, 21, m, m) float32, m = n in Models 1 to 3;
-          `presence`, `right` (batch,) float32, 0..1, of families that say whether a hand is there, and a right one.
+          `presence`, `right` (batch,) float32, 0..1, of families that say whether a hand is there, and a right one;
+          `confidence` (batch, 21) float32, 0..1.
 
-Colour normalisation and read-out are part of the graph; the batch is free. The file's metadata repeats all of this.
+Colour normalisation and read-out are part of the graph; the batch is free. The file's metadata repeats all of this, and
+holds the settings by which `handdata predict FILE` asks it in place of the checkpoint (handdata.model.onnx_read).
 """
 
 import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +23,16 @@ from torch import Tensor, nn
 from handdata import __version__
 from handdata.errors import ConfigError
 from handdata.files.whole import write_bytes
-from handdata.model.checkpoint import Trained, load_network
+from handdata.model.checkpoint import Trained, load_network, size_facts
 from handdata.model.config import ModelConfig
 from handdata.model.families import family_of
 from handdata.model.families.family import Reading
+from handdata.model.onnx_read import OUTPUTS, SETTINGS
 from handdata.model.pixels import MEAN, STD
 from handdata.skeleton import KEYPOINTS
 
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
-INPUTS, OUTPUTS = ("image",), ("keypoints_2d", "keypoints_3d", "heatmaps", "presence", "right")
+INPUTS = ("image",)
 
 
 class Portable(nn.Module):
@@ -66,7 +70,7 @@ class Portable(nn.Module):
 
 
 def _values(reading: Reading) -> tuple[Tensor | None, ...]:
-    return reading.uv_BK2, reading.xyz_BK3, reading.maps_BKHW, reading.presence_B, reading.right_B
+    return tuple(getattr(reading, name) for name in OUTPUTS.values())
 
 
 def write_onnx(path: Path, trained: Trained, rule: str | None = None) -> Path:
@@ -124,7 +128,15 @@ def _export(portable: Portable) -> Any:
 def _facts(trained: Trained, portable: Portable) -> dict[str, str]:
     """Return what a reader of the file must know, as ONNX's text metadata."""
     model = trained.model
+    settings = {
+        "model": asdict(model),
+        "recipe": trained.recipe,
+        "epoch": trained.epoch,
+        "turn": trained.turn,
+        **size_facts(trained.size),
+    }
     return {
+        SETTINGS: json.dumps(settings),
         "handdata": __version__,
         "recipe": trained.recipe,
         "epoch": str(trained.epoch),
@@ -134,5 +146,6 @@ def _facts(trained: Trained, portable: Portable) -> dict[str, str]:
         "zoom": f"{model.zoom:g}: of the picture over the square of 1.3 times the keypoints, about its middle",
         "keypoints_2d": "(batch, 21, 2) fractions of the crop's side; times its pixels: pixel-centre coordinates",
         "keypoints_3d": "(batch, 21, 3) in units of wrist to middle MCP, the middle MCP at the origin; camera axes",
+        "confidence": "(batch, 21), 0..1, of each keypoint",
         "keypoint_names": json.dumps(list(KEYPOINTS)),
     }

@@ -4,18 +4,22 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from handdata.cli import group
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.model.families import family_of
+from handdata.model.model import load_model
 from handdata.model.networks import PLAIN
 from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import READ_OUT_OF
+from handdata.model.released import read_released
 from handdata.skeleton import KEYPOINTS
+from handdata.synth.picture import render_hand
 from handdata.train import checkpoint
 from tests.train.made_training import tiny
 
@@ -60,7 +64,11 @@ def test_another_runtime_gives_the_same_keypoints_for_any_batch(recipe, kind, tm
     for batch in (1, 3):
         image = np.random.default_rng(batch).integers(0, 256, (batch, 32, 32, 3), np.uint8)
         found = dict(
-            zip(("keypoints_2d", "keypoints_3d", "heatmaps"), session.run(None, {"image": image}), strict=True)
+            zip(
+                ("keypoints_2d", "keypoints_3d", "heatmaps", "confidence"),
+                session.run(None, {"image": image}),
+                strict=True,
+            )
         )
         with torch.no_grad():
             expected = here(torch.from_numpy(image))
@@ -92,11 +100,99 @@ def test_without_the_extra_it_is_one_line_and_no_file(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_command_wants_pictures_or_a_file(tmp_path):
-    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "predict", "small"])
+@pytest.mark.parametrize("words", [["small"], []])
+def test_command_wants_pictures_or_a_file(tmp_path, words):
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "predict", *words])
 
     assert result.exit_code == 2
     assert "give pictures or a video, or --onnx FILE" in result.output
+
+
+def test_without_a_run_the_weights_that_come_along_are_written(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr("handdata.model.onnx.write_onnx", lambda path, trained, rule: written.append(trained) or path)
+    result = CliRunner().invoke(group, ["predict", "--onnx", str(tmp_path / "c.onnx")])
+
+    assert result.exit_code == 0, result.exception
+    assert [one.path.name for one in written] == ["compact.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The weights that come along as an ONNX file."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    return write_onnx(tmp_path_factory.mktemp("onnx") / "compact.onnx", read_released("compact"))
+
+
+@pytest.mark.slow
+def test_a_written_file_is_asked_in_place_of_its_weights(written, tmp_path):
+    """The same hands, sides and confidences, in a hand's picture and in noise, with a camera and without."""
+    frame = render_hand(4711, 3, "clean", 192, side="right", fill=(0.6, 0.65))
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    K = np.array([[150.0, 0, 60], [0, 150, 60], [0, 0, 1]])
+    images = [frame.views[0].image, noise, frame.views[0].image[:, ::-1]]
+    here, there = load_model("compact", "cpu"), load_model(written)
+
+    assert (there.size, there.trained.size, there.tells_sides) == (here.size, here.trained.size, True)
+    for side, camera in (("auto", None), ("left", K)):
+        pairs = list(zip(here(images, None, side, K=camera), there(images, None, side, K=camera), strict=True))
+        assert [one.side for one, _ in pairs] == [other.side for _, other in pairs]
+        for one, other in pairs:
+            np.testing.assert_allclose(one.keypoints_2d, other.keypoints_2d, atol=1e-2)  # px
+            for name in ("keypoints_3d_normalized", "peaks", "presence", "crop_box"):
+                np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3, err_msg=name)
+
+    cv2.imwrite(str(tmp_path / "hand.png"), frame.views[0].image[..., ::-1])
+    words = ["predict", str(written), str(tmp_path / "hand.png"), "--no-overlay"]
+    (by_onnx,) = json.loads(CliRunner().invoke(group, words).stdout)["samples"]
+    (by_torch,) = json.loads(CliRunner().invoke(group, [*words[:1], *words[2:]]).stdout)["samples"]
+    assert by_onnx["hand"] == by_torch["hand"] == "right"
+    np.testing.assert_allclose(by_onnx["keypoints_2d"], by_torch["keypoints_2d"], atol=0.02)
+    labelled = CliRunner().invoke(group, ["label", str(tmp_path), "--run", str(written)])
+    assert "1 hand in 1 picture, 21 of 21 points labelled" in labelled.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "cuda"), "--device: expected cpu, on which ONNX files are asked, got cuda."),
+        (("--read-out", "maximum"), "--read-out: expected one of expectation, got maximum."),
+        (("--onnx", "other.onnx"), "--onnx: expected a run or weights to write, got"),
+    ],
+)
+def test_what_a_written_file_cannot_do_is_told(written, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", np.zeros((60, 80, 3), np.uint8))
+    result = CliRunner().invoke(group, ["predict", str(written), "a.png", *words])
+    assert said in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_file_that_is_not_of_ours_is_told(tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "noise.onnx").write_bytes(b"no model")
+    value = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1])
+    result = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Identity", ["image"], ["out"])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "other", [value], [result]),
+        opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9,
+    )  # fmt: skip
+    (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
+
+    expected = "expected a file that `handdata predict --onnx` wrote, got"
+    for name, got in (("noise", "[ONNXRuntimeError]"), ("other", "another one, or one of an older handdata")):
+        with pytest.raises(DataError) as refusal:
+            load_model(tmp_path / f"{name}.onnx")
+        assert str(refusal.value).startswith(f"{tmp_path / name}.onnx: {expected} {got}")
+    with pytest.raises(MissingError, match="got no such file"):
+        load_model(tmp_path / "gone.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"expected onnxruntime.* pip install 'handdata\[onnx\]'"):
+        load_model(tmp_path / "other.onnx")
 
 
 @pytest.mark.slow
