@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.findings import MAX_EXAMPLES, examples
-from handdata.geometry import apply_affine, crop_intrinsics
+from handdata.errors import DataError
+from handdata.geometry import apply_affine, compose_affine, crop_affine, crop_intrinsics
+from handdata.pictures.crops import square_of
 from handdata.progress import track
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import FIELDS, Flag
@@ -75,11 +77,13 @@ def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0)
     Args:
         a: a folder of shards.
         b: another.
-        exported: `b` was made of an export of `a`: its pictures are a's canvases, in whose pixels labels are compared.
+        exported: `b` was made of an export of `a`: its pictures are those that `export` wrote, a's canvases, crops or
+            pictures as shipped, in whose pixels labels are compared. Their sizes say which.
         tolerance: largest difference of two numbers that counts as none, in the array's unit.
 
     Raises:
         HanddataError: one of them is no converted dataset.
+        DataError: `b` has pictures of other sizes than an export of `a` has.
     """
     first, second = open_dataset(a), open_dataset(b)
     ids_a, ids_b = first["sample_id"], second["sample_id"]
@@ -98,9 +102,8 @@ def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0)
         return diff
     diff.moved_split = int(np.sum(first["split"][rows_a] != second["split"][rows_b]))
     changed = np.zeros(len(common), bool)
-    for name, rows, difference in _label_differences(
-        first, second, rows_a, rows_b, exported=exported, tolerance=tolerance
-    ):
+    to_b = _affines_of_export(first, second, rows_a, rows_b) if exported else None
+    for name, rows, difference in _label_differences(first, second, rows_a, rows_b, to_b, tolerance):
         changed[rows] = True
         diff.fields[name] = difference
         difference.examples = examples(common[rows[:MAX_EXAMPLES]])
@@ -116,15 +119,24 @@ def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0)
 
 
 def _label_differences(
-    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp], *, exported: bool, tolerance: float
+    a: Dataset,
+    b: Dataset,
+    rows_a: NDArray[np.intp],
+    rows_b: NDArray[np.intp],
+    to_b: NDArray[np.float64] | None,
+    tolerance: float,
 ) -> Iterator[tuple[str, NDArray[np.intp], Difference]]:
-    """Yield the label arrays that differ, the rows where they do, and how."""
+    """Yield the label arrays that differ, the rows where they do, and how.
+
+    `to_b`, (N, 2, 3), leads from a's pictures to those of an export that b has; None: they have the same.
+    """
     for field_ in FIELDS:
-        if field_.name in _NO_LABELS or (exported and field_.name in _OF_SOURCE):
+        if field_.name in _NO_LABELS or (to_b is not None and field_.name in _OF_SOURCE):
             continue
-        left = (in_canvas(a, field_.name) if exported else a[field_.name])[rows_a]
-        right = b[field_.name][rows_b]
-        if exported and field_.name == "flags":
+        left, right = a[field_.name][rows_a], b[field_.name][rows_b]
+        if to_b is not None:
+            left = _through(to_b, field_.name, left)
+        if to_b is not None and field_.name == "flags":
             left, right = left & ~np.uint32(Flag.IMAGE_PADDED), right & ~np.uint32(Flag.IMAGE_PADDED)
         if left.dtype.kind == "U":
             rows = np.flatnonzero(left != right)
@@ -136,9 +148,43 @@ def _label_differences(
             yield field_.name, *found
 
 
-def in_canvas(data: Dataset, name: str) -> NDArray[Any]:
-    """Return a label column in the pixels of the canvases: (N, ...)."""
-    values, A = data[name], data["source_to_canvas"]
+def _affines_of_export(
+    a: Dataset, b: Dataset, rows_a: NDArray[np.intp], rows_b: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the affines from a's pictures as shipped to the pictures of its export that b was made of, (N, 2, 3).
+
+    Raises:
+        DataError: no export of a has pictures of these sizes.
+    """
+    sizes, to_canvas = b["image_size"][rows_b], np.asarray(a["source_to_canvas"][rows_a], np.float64)
+    crop = round(a.canvas / float(a.index["canvas_scale"]))
+    squares = square_of(_through(to_canvas, "crop_xyxy", a["crop_xyxy"][rows_a]))
+    to_crop = [compose_affine(*pair) for pair in zip(crop_affine(squares, crop), to_canvas, strict=True)]
+    written = (  # size, affines
+        (a.canvas, to_canvas),
+        (crop, np.stack(to_crop)),
+        (a["image_size"][rows_a], np.broadcast_to(np.eye(2, 3), to_canvas.shape)),
+    )
+    fitting = [affines for size, affines in written if (sizes == size).all()]
+    if not fitting:
+        got = " and ".join(f"{width} x {height} px" for width, height in np.unique(sizes, axis=0)[:3].tolist())
+        raise DataError(
+            b.folder,
+            expected=f"pictures that `export` writes of {a.folder}: {a.canvas} or {crop} px wide, or as shipped",
+            got=got,
+            fix="Leave --exported out, or name the shards that were exported.",
+        )
+    points = a["keypoints_2d"][rows_a], b["keypoints_2d"][rows_b]
+
+    def apart(affines: NDArray[np.float64]) -> float:
+        distance = np.abs(_through(affines, "keypoints_2d", points[0]) - points[1])
+        return float(np.nan_to_num(distance).sum())
+
+    return min(fitting, key=apart)  # canvases may be as large as the pictures as shipped
+
+
+def _through(A: NDArray[Any], name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values of a label column in the pixels to which affines, (N, 2, 3), lead."""
     if name in ("keypoints_2d", "palm_center_2d"):
         points = values.reshape(len(values), -1, 2).astype(np.float64)
         return apply_affine(A, points).reshape(values.shape)

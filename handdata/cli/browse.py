@@ -40,7 +40,7 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
 @click.option(
     "--static",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Page to write as one HTML file that needs no server.",
+    help="Page to write as one HTML file that needs no server; .html is added to a name without an ending.",
 )
 @click.option(
     "--count",
@@ -94,6 +94,7 @@ def browse_command(
     if static is not None:
         from handdata.browse.static import write_static
 
+        static = static if static.suffix else static.with_suffix(".html")  # browsers show other files as text
         click.echo(f"{write_static(static, browsing, count or STATIC_HANDS, training)} hands -> {static}")
         return
     _serve(browsing, training, host, port)

@@ -156,7 +156,7 @@ def _print_stats(stats: "Stats") -> None:
 @click.option(
     "--exported",
     is_flag=True,
-    help="Compare in the pixels of A's canvases, of which B was made: after export and import.",
+    help="Compare in the pixels of the pictures that an export of A wrote, of which B was made: canvases, crops, or as shipped.",
 )
 @click.option(
     "--tolerance",

@@ -45,7 +45,7 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--root",
     type=click.Path(exists=True, path_type=Path),
-    help="Folder of the native files, for source [default: data/native/DATASET]",
+    help="Folder of the native files, for source [default: the one they were converted from, else data/native/DATASET]",
 )
 @click.option(
     "--annotations",
@@ -110,7 +110,7 @@ def _sources(
 ) -> dict[str, Path]:
     """Return the picture as shipped of each sample, as a conversion with the recorded options finds it."""
     from handdata.conversion.plan import plan_all
-    from handdata.conversion.state import made_of
+    from handdata.conversion.state import made_of, root_of
     from handdata.converters import CONVERTERS
     from handdata.converters.options import declared
     from handdata.errors import ConfigError
@@ -127,5 +127,6 @@ def _sources(
             fix = "Name them with --annotations, and the folder of their pictures with --root."
             expected = "the files of labels that these shards were made of"
             raise ConfigError("--pictures source", expected=expected, got="none noted that is there", fix=fix)
-    plan = plan_all(dataset.name, root or data_root.native(dataset.name), kind(**asked))
+    folder = root or root_of(dataset.folder) or data_root.native(dataset.name)
+    plan = plan_all(dataset.name, folder, kind(**asked))
     return {item.id: plan.root / item.image for item in plan.items}

@@ -122,7 +122,7 @@ def convert(
     with _locked(out, job):
         tasks = plan_tasks(dataset, plan, out, options, canvas, skip_bad=skip_bad)
         _refuse_foreign(out, tasks)
-        note_made_of(out, plan.made_of)
+        note_made_of(out, plan.made_of, root)
         kept = _finished(tasks, whole=check)
         num_kept = len(kept)
         mine = [task for i, task in enumerate(tasks) if i % job[1] == job[0] and task.path.name not in kept]

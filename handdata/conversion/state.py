@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from handdata.errors import HanddataError
+from handdata.errors import BusyError, HanddataError
 from handdata.files.tables import value_at
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256, write_text
@@ -59,10 +59,18 @@ def own_partials(out: Path) -> list[Path]:
     return sorted(path for path in out.glob(f"*{PARTIAL}") if _OWN_PARTIAL.fullmatch(path.name))
 
 
-def note_made_of(out: Path, files: Sequence[Path]) -> None:
-    """Note the files of labels that a folder's shards are made of, by their paths and as seen from the folder."""
-    if files:
-        write_text(out / STATE / _MADE_OF, json.dumps({"files": _named(out, files)}))
+def note_made_of(out: Path, files: Sequence[Path], root: Path) -> None:
+    """Note the files of labels that a folder's shards are made of, and the folder of native files that was named.
+
+    Both by their paths and as seen from the folder of shards.
+    """
+    made_of = {"files": _named(out, files), "root": _named(out, [root])}
+    path = out / STATE / _MADE_OF
+    with suppress(HanddataError):
+        if read_object(path, _STATE) == made_of:
+            return
+    with suppress(BusyError):  # another job of an array notes the same
+        write_text(path, json.dumps(made_of))
 
 
 def made_of_others(out: Path, files: Sequence[Path]) -> list[str]:
@@ -76,15 +84,24 @@ def made_of_others(out: Path, files: Sequence[Path]) -> list[str]:
 
 def made_of(out: Path) -> list[Path]:
     """Return the files of labels that a folder's shards are made of, where they are now; [] where one is not there."""
-    places = [(Path(path), Path(os.path.normpath(out / seen))) for path, seen in _noted(out)]
-    found = [next((place for place in pair if place.is_file()), None) for pair in places]
+    found = [next((place for place in pair if place.is_file()), None) for pair in _places(out, "files")]
     return [path for path in found if path is not None] if None not in found else []
 
 
-def _noted(out: Path) -> list[tuple[str, str]]:
+def root_of(out: Path) -> Path | None:
+    """Return the folder of native files that a folder's shards are made of, where it is now; None if not there."""
+    return next((place for pair in _places(out, "root") for place in pair if place.is_dir()), None)
+
+
+def _places(out: Path, what: str) -> list[tuple[Path, Path]]:
+    """Return where each noted file or folder was, and where it is now if it moved together with the shards."""
+    return [(Path(path), Path(os.path.normpath(out.absolute() / seen))) for path, seen in _noted(out, what)]
+
+
+def _noted(out: Path, what: str = "files") -> list[tuple[str, str]]:
     """Return the path of each noted file, and the one as seen from the folder."""
     try:
-        noted = read_object(out / STATE / _MADE_OF, _STATE).get("files")
+        noted = read_object(out / STATE / _MADE_OF, _STATE).get(what)
     except HanddataError:
         return []
     pairs = [pair for pair in noted if isinstance(pair, list) and len(pair) == 2] if isinstance(noted, list) else []

@@ -45,6 +45,14 @@ def test_a_sheet_has_a_cell_for_every_sample(folder, tmp_path, options, side):
     assert [cell[side:].max() > 150 for cell in cells] == [True] * 9 + [False] * 3  # captions
 
 
+@pytest.mark.parametrize(("named", "written"), [("look", "look.html"), ("look.htm", "look.htm")])
+def test_an_offline_page_has_a_name_that_browsers_open_as_a_page(folder, tmp_path, named, written):
+    result = run(folder, "synthhands", "--static", str(tmp_path / named), "--count", "2")
+
+    assert result.output.splitlines()[-1] == f"2 hands -> {tmp_path / written}"
+    assert [path.name for path in tmp_path.iterdir()] == [written]
+
+
 def test_augmented_views_change_with_the_seed_only(folder, tmp_path):
     pictures = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

@@ -492,7 +492,8 @@ def test_a_picture_as_shipped_holds_all_its_hands(tmp_path):
         convert("custom", tmp_path, tmp_path / f"{kind}-again", options=again)
         found = open_dataset(tmp_path / f"{kind}-again")["keypoints_2d"]
         np.testing.assert_allclose(found, np.stack(list(uv.values())), atol=1e-3)
-    assert compare(tmp_path / "shards", tmp_path / "coco-again", tolerance=1e-3).same
+    for exported in (False, True):
+        assert compare(tmp_path / "shards", tmp_path / "coco-again", exported=exported, tolerance=1e-3).same
 
 
 def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
@@ -511,6 +512,27 @@ def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
         assert result.exit_code == 0
         picture = tmp_path / f"out{number}/images/val/a%2Epng.png"
         assert picture.read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_pictures_as_shipped_are_found_under_the_root_of_the_import(tmp_path, moved):
+    """Named with --root when the labels were imported; also where all of it moved together since."""
+    before = tmp_path / "before"
+    (before / "photos").mkdir(parents=True)
+    cv2.imwrite(str(before / "photos/a.png"), np.full((240, 320, 3), 90, np.uint8))
+    (before / "labels").mkdir()
+    (before / "labels/labels.csv").write_text(
+        "image,side,split,wrist_u,wrist_v,index_tip_u,index_tip_v\na.png,left,val,9,9,50,60\n"
+    )
+    words = ["import", before / "labels/labels.csv", "--root", before / "photos", "--out", before / "shards"]
+    assert CliRunner().invoke(group, list(map(str, words)), catch_exceptions=False).exit_code == 0
+    now = before.rename(tmp_path / "now") if moved else before
+
+    asked = ["export", str(now / "shards"), "--pictures", "source", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(group, asked, catch_exceptions=False)
+
+    assert result.exit_code == 0
+    assert (tmp_path / "out/images/val/a%2Epng.png").read_bytes() == (now / "photos/a.png").read_bytes()
 
 
 def test_shards_without_a_note_of_their_labels_ask_for_them(tmp_path):

@@ -7,6 +7,7 @@ from handdata import manifest
 from handdata.check.diff import compare
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
+from handdata.errors import DataError
 from handdata.exchange.export import export
 from handdata.exchange.formats import FORMATS
 from handdata.shards.dataset import open_dataset
@@ -58,6 +59,27 @@ def test_no_label_differs_after_export_and_import(shards, tmp_path, kind):
     assert diff.fields == {}
     assert diff.same
     assert diff.common == 30
+
+
+def test_no_label_differs_after_an_export_of_crops(shards, tmp_path):
+    export(open_dataset(shards), tmp_path / "out", "coco", pictures="crop")
+    diff = compare(shards, again(tmp_path / "out", tmp_path / "again"), exported=True, tolerance=1e-3)
+    assert diff.fields == {}
+    assert diff.common == 30
+
+
+def test_pictures_that_no_export_wrote_are_told(shards, tmp_path):
+    other = make_dataset(tmp_path / "other", count=30)
+
+    def change(rows, split):
+        for row in rows:
+            row["image_size"] = np.array([7, 5])
+
+    rewrite(other, change)
+    with pytest.raises(
+        DataError, match=r"expected pictures that `export` writes of .*, got 7 x 5 px\. Leave --exported"
+    ):
+        compare(shards, other, exported=True)
 
 
 @pytest.mark.parametrize("kind", [*WHOLE, "cvat", "mediapipe"])
