@@ -16,13 +16,16 @@ from trials import LEFT, Faults, Trials, note
 def pairs(
     scenes: Sequence[Scene], base: Path, options: argparse.Namespace, rng: random.Random, limit: float
 ) -> Iterator[dict[str, object]]:
-    """Start every two of the scenes together; their outputs lie in one folder."""
+    """Start every two of the scenes together (or `options.beside` with each); their outputs lie in one folder."""
     every = []
     for scene in scenes:
         if scene.processes == 1:
             make_inputs(scene, base / "inputs", run_whole(base))
             every.append(Trials(scene, base))
+    wanted = set(options.beside.split(",")) if options.beside else {trials.scene.name for trials in every}
     for a, b in combinations_with_replacement(every, 2):
+        if not wanted & {a.scene.name, b.scene.name}:
+            continue
         faults: Faults = {}
         tried = refused = 0
         for _ in range(options.times or 1):
