@@ -23,6 +23,7 @@ from handdata.files.whole import file_sha256
 from handdata.model.config import BEST, LAST, ModelConfig, Precision
 from handdata.model.device import set_products
 from handdata.model.families import check_model, family_of
+from handdata.model.halves import check_finite
 from handdata.model.networks import PLAIN
 from handdata.model.weights import fill
 from handdata.progress import say
@@ -71,11 +72,13 @@ def read(path: Path) -> Trained:
     state = read_state(folder)
     try:
         config, loop = state["config"], state["config"]["loop"]
-        where = str(folder / STATE_FILE)
+        where, tensors = str(folder / STATE_FILE), AVERAGE if has_average(folder, state) else WEIGHTS
+        weights = read_tensors(folder, tensors, state)
+        check_finite(weights, folder / tensors, "the tensors that were saved")
         return Trained(
             path=folder,
             model=check_model(read_tree(ModelConfig, config["model"], where=where, path="model."), where=where),
-            weights=read_tensors(folder, AVERAGE if has_average(folder, state) else WEIGHTS, state),
+            weights=weights,
             recipe=str(config["name"]),
             epoch=int(state["position"]["epoch"]),
             precision=loop["precision"],

@@ -43,7 +43,7 @@ def read_halves(path: Path, what: str) -> tuple[dict[str, Any], dict[str, Tensor
         what: the tensors are, a noun for errors.
 
     Raises:
-        DataError: it is another file, or damaged.
+        DataError: it is another file, or damaged, or a number in it is not finite.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -51,7 +51,19 @@ def read_halves(path: Path, what: str) -> tuple[dict[str, Any], dict[str, Tensor
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(path, expected=what, got=str(error)) from error
+    check_finite(tensors, path, what)
     return facts, {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def check_finite(tensors: Mapping[str, Tensor], path: Path, what: str) -> None:
+    """Refuse tensors with which a network would answer NaN.
+
+    Raises:
+        DataError: names the first.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise DataError(path, expected=f"{what}, of finite numbers", got=f"others in {name}")
 
 
 def is_sealed(path: Path) -> bool:

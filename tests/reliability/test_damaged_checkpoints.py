@@ -6,15 +6,17 @@ from contextlib import suppress
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from handdata.errors import DataError, WriteError
-from handdata.model.checkpoint import read
+from handdata.files.whole import file_sha256
+from handdata.model.checkpoint import read, state_sha256
 from handdata.model.networks import HandNet
 from handdata.model.weights import read_weights
 from handdata.train import checkpoint
 from handdata.train.loop import train
-from tests.reliability.refusals import refused
+from tests.reliability.refusals import refused, refused_by
 from tests.train.made_training import job_of, made_set, tiny
 
 SECTOR = 512
@@ -48,6 +50,21 @@ def test_a_flipped_byte_is_one_line_in_every_command(trained, run, tmp_path, com
     }[command]  # fmt: skip
 
     assert str(damaged) in refused(*asked)
+
+
+def test_tensors_that_are_not_finite_are_named(run):
+    """They were answered with NaN, which is no JSON."""
+    path, state = run / "checkpoints/best/average.safetensors", run / "checkpoints/best/state.json"
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    save_file(tensors | {name: torch.full_like(tensors[name], torch.nan)}, path)
+    told = json.loads(state.read_text())
+    told["sha256"][path.name] = file_sha256(path)
+    state.write_text(json.dumps(told | {"state_sha256": state_sha256(told)}))
+
+    assert f"{path}: expected the tensors that were saved, of finite numbers, got others in {name}" in refused_by(
+        read, run
+    )
 
 
 @pytest.fixture

@@ -112,14 +112,28 @@ NO_SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "expected"), NO_SETTINGS)
-def test_settings_that_no_network_has(tmp_path, key, value, expected):
+@pytest.fixture
+def trained():
     model = ModelConfig(kind="compact", size=32, width=0.125)
     weights = family_of("compact").make(model, PLAIN).state_dict()
-    trained = Trained(path=Path("made"), model=model, weights=weights, recipe="compact", epoch=1, turn=True)
+    return Trained(path=Path("made"), model=model, weights=weights, recipe="compact", epoch=1, turn=True)
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), NO_SETTINGS)
+def test_settings_that_no_network_has(trained, tmp_path, key, value, expected):
     path = tmp_path / "w.safetensors"
 
-    write_file(path, replace(trained, model=replace(model, **{key: value})), {})
+    write_file(path, replace(trained, model=replace(trained.model, **{key: value})), {})
     assert f"w.safetensors[model.{key}]: expected {expected}, got {value}" in refused_by(read_file, path)
     with pytest.raises(ConfigError, match=rf"\[model.{key}\]: expected "):
         load_config("compact", [f"model.{key}={value!r}"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e6])  # the latter is infinite as a half
+def test_weights_that_are_not_finite(trained, tmp_path, value):
+    """They answered NaN, which is no JSON."""
+    path, name = tmp_path / "w.safetensors", "hidden.bias"
+    write_file(path, replace(trained, weights={**trained.weights, name: trained.weights[name] + value}), {})
+
+    told = "w.safetensors: expected weights with their settings, of finite numbers, got others in hidden.bias"
+    assert told in refused_by(read_file, path)
