@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from fuzz_stores import Reader, in_folder, made_folder
+from fuzz_stores import Reader, anew, in_folder, made_folder
 
 from handdata.skeleton import KEYPOINTS
 
@@ -106,7 +106,7 @@ def read_interhand(folder: Path) -> None:
     """Read the labels as `import` does."""
     from handdata.exchange.reading import read_annotations
 
-    read_annotations(folder / DATA)
+    read_annotations(anew(folder / DATA))
 
 
 @cache

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_handed import handed
-from fuzz_stores import Reader, stores
+from fuzz_stores import Reader, anew, stores
 
 from handdata.skeleton import KEYPOINTS
 
@@ -122,6 +122,9 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
     def read_page(path: Path) -> object:
         return read_uploaded("a.json", read_text(path, wanted), listed)
 
+    def read_labels(path: Path) -> object:
+        return read_annotations(anew(path))
+
     def read_camera(path: Path) -> object:
         return read_lens(path).intrinsics(640, 480)
 
@@ -178,10 +181,10 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
         "boxes of MOT": Reader("a", text("1,1,5,5,20,20,1,1,1\n"), imported("mot")),
         "edits": Reader("a", text('{"op": "keyframe", "frame": 1, "box": [5, 5, 20, 20]}'), read_edit),
         "labels of a page": Reader("a.json", text(COCO), read_page),
-        "labels, COCO": Reader("a.json", text(COCO), read_annotations),
-        "labels, CSV": Reader("a.csv", text(CSV), read_annotations),
-        "labels, CVAT": Reader("a.xml", text(cvat), read_annotations),
-        "labels, YOLO": Reader("a.yaml", text(yolo), read_annotations),
+        "labels, COCO": Reader("a.json", text(COCO), read_labels),
+        "labels, CSV": Reader("a.csv", text(CSV), read_labels),
+        "labels, CVAT": Reader("a.xml", text(cvat), read_labels),
+        "labels, YOLO": Reader("a.yaml", text(yolo), read_labels),
         "corrections": Reader("a.json", text(mended), read_corrections),
         "predictions": Reader("a.json", text(predicted), read_predictions),
         "predictions, CSV": Reader("a.csv", text("sample_id,keypoint,u,v\na/b,wrist,1,2\n"), read_predictions),

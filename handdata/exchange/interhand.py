@@ -41,7 +41,10 @@ def read(path: Path, data: Any) -> Annotations:
         MissingError: one of them is not there.
         DataError: one of them holds something else.
     """
-    cameras, joints = (read_object(part, _FILE) for part in _beside(path))
+    for part in (parts := beside(path)):
+        if not part.is_file():
+            raise MissingError(part, expected="the file beside it", got="no such file", fix=_FILE.fix)
+    cameras, joints = (read_object(part, _FILE) for part in parts)
     rows: list[LabelRow] = []
     left_out: Counter[str] = Counter()
     try:
@@ -61,13 +64,10 @@ def read(path: Path, data: Any) -> Annotations:
     return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, left_out=left_out, dataset="interhand")
 
 
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> list[Path]:
+    """Return where the two files beside one of pictures lie, by its name."""
     stem = path.name.removesuffix(_DATA)
-    for ending in _OTHERS:
-        part = path.with_name(stem + ending)
-        if not part.is_file():
-            raise MissingError(part, expected="the file beside it", got="no such file", fix=_FILE.fix)
-        yield part
+    return [path.with_name(stem + ending) for ending in _OTHERS]
 
 
 def _hands(annotation: Any, image: Any, cameras: Any, joints: Any) -> Iterator[dict[str, Any]]:

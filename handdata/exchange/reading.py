@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
+from handdata.exchange import interhand
 from handdata.exchange.formats import FORMATS
 from handdata.exchange.label_table import columns_in
 from handdata.exchange.labels import Annotations
@@ -56,11 +57,12 @@ def read_annotations(path: Path) -> Annotations:
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
     if path.suffix.lower() in _OF_MANY:
         return _read(path)
-    return _read_once(path, path.stat().st_mtime_ns, path.stat().st_size)
+    stats = [part.stat() for part in (path, *interhand.beside(path)) if part.is_file()]
+    return _read_once(path, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
 
 @lru_cache(maxsize=8)
-def _read_once(path: Path, _changed: int, _size: int) -> Annotations:
+def _read_once(path: Path, _as_it_is: tuple[tuple[int, int], ...]) -> Annotations:
     return _read(path)
 
 

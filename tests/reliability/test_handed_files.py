@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from handdata.conversion.other_results import read_any_predictions
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, DataError
 from handdata.evaluation.seen import RECORD
+from handdata.exchange.reading import read_annotations
 from handdata.model.checkpoint import Trained
 from handdata.model.config import ModelConfig
 from handdata.model.families import family_of
@@ -69,6 +70,23 @@ def test_numbers_of_pictures_that_are_none(labels):
     path.write_text(json.dumps([{"image_id": 1, "keypoints": POINTS}]))
     labels.write_text(json.dumps({**COCO, "annotations": [COCO["annotations"][0] | {"image_id": [1]}]}))
     assert "image_id" in refused_by(read_any_predictions, path, labels)
+
+
+def test_labels_are_read_again_when_a_file_beside_them_has_changed(tmp_path):
+    """InterHand2.6M's pictures, cameras and points; what was read was kept while the first stayed as it was."""
+    image = {"id": 1, "file_name": "p.png", "width": 64, "height": 48, "capture": 0, "camera": "400", "frame_idx": 5,
+             "seq_name": "s"}  # fmt: skip
+    given = {"id": 1, "image_id": 1, "bbox": None, "hand_type": "right", "joint_valid": [1] * 21 + [0] * 21}
+    (tmp_path / "a_data.json").write_text(json.dumps({"images": [image], "annotations": [given]}))
+    (tmp_path / "a_joint_3d.json").write_text(json.dumps({"0": {"5": {"world_coord": [[1, 2, 3]] * 42}}}))
+    (tmp_path / "a_camera.json").write_text(json.dumps({"0": {}}))
+    assert isinstance(read_annotations(tmp_path / "a_data.json").rows[0].hand, DataError)
+
+    camera = {"campos": [0, 0, -500], "camrot": np.eye(3).tolist(), "focal": [60, 60], "princpt": [32, 24]}
+    (tmp_path / "a_camera.json").write_text(json.dumps({"0": {key: {"400": value} for key, value in camera.items()}}))
+    (row,) = read_annotations(tmp_path / "a_data.json").rows
+
+    assert row.hand.K[0, 0] == 60
 
 
 @pytest.mark.parametrize("value", [[], [86, 1.5, 2]])
