@@ -213,23 +213,28 @@ def shares() -> tuple[float, float]:
 
 def encoding_alone(data: Dataset, picture: str) -> float:
     """Return what two running processes gain over one that only encode: the most that any export can."""
-    canvases = [np.array(hand.image) for hand in data[:64]]
     seconds = {}
     for workers in (1, 2):
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            work = [(canvases, picture)] * 16
-            list(pool.map(encode_all, work[:workers]))  # they have started
+        canvases = [np.array(hand.image) for hand in data[:64]]
+        with ProcessPoolExecutor(workers, get_context("spawn"), hold, (canvases,)) as pool:
+            list(pool.map(encode_all, [picture] * workers))  # they have started
             start = time.perf_counter()
-            list(pool.map(encode_all, work))
+            list(pool.map(encode_all, [picture] * 16))
             seconds[workers] = time.perf_counter() - start
     return seconds[1] / seconds[2]
 
 
-def encode_all(work: tuple[list[Any], str]) -> None:
-    canvases, picture = work
+HELD: list[Any] = []  # canvases of a process that only encodes: sent along with each call they would be what it does
+
+
+def hold(canvases: list[Any]) -> None:
     cv2.setNumThreads(1)
+    HELD[:] = canvases
+
+
+def encode_all(picture: str) -> None:
     for _ in range(4):
-        for image in canvases:
+        for image in HELD:
             encoded(image, picture)
 
 
