@@ -20,7 +20,7 @@ from machine import Aim
 from handdata.geometry import iou
 from handdata.model.detector import Spotter
 from handdata.model.spots import Spot
-from handdata.model.spotter import LEAST_SCORE, SIZE, SpotterNet, SpotterPrediction, read_spots
+from handdata.model.spotter import LEAST_SCORE, MOST_OVERLAP, SIZE, SpotterNet, SpotterPrediction, read_spots
 from handdata.skeleton import HAND_SIDES, LEFT, RIGHT
 from handdata.synth.frame import Style
 from handdata.synth.full_frame import render_full_frame
@@ -44,12 +44,15 @@ def network(_: Path) -> list[Aim]:
     """Section 5: size, work and read-out."""
     net = SpotterNet().eval()
     seen = [as_seen(f.image, f.boxes_xyxy, f.sides, f.hand) for f in (render_full_frame(5, i) for i in range(64))]
-    wanted, swapped = (read_spots(right_about(pictures)) for pictures in (seen, [mirrored(one) for one in seen]))
+    apart = [one for one in seen if len(one.sides) < 2 or iou(*one.boxes_xyxy) <= MOST_OVERLAP]  # else one stays
+    wanted, plain, swapped = (
+        read_spots(right_about(pictures)) for pictures in (seen, apart, [mirrored(one) for one in apart])
+    )
     pairs = [(spots, one) for spots, one in zip(wanted, seen, strict=True) if len(one.sides)]
     overlaps = [iou(spot.box_xyxy, one.boxes_xyxy) for spots, one in pairs for spot in spots]
     sides = [HAND_SIDES[one.sides[int(iou(spot.box_xyxy, one.boxes_xyxy).argmax())]] == spot.side
              for spots, one in pairs for spot in spots]  # fmt: skip
-    counts = [[sum(spot.side == side for spot in spots) for side in HAND_SIDES] for spots in wanted]
+    counts = [[sum(spot.side == side for spot in spots) for side in HAND_SIDES] for spots in plain]
     others = [[sum(spot.side == side for spot in spots) for side in HAND_SIDES[::-1]] for spots in swapped]
     return [
         at_most("parameters", sum(p.numel() for p in net.parameters()) / 1e6, 1.05 * 0.257, "M"),

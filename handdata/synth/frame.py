@@ -95,6 +95,9 @@ class SequenceSpec:
         small: the coarse mesh and no supersampling, for tests.
         backgrounds: picture files to stand behind the hand; procedural ones when empty.
         viewpoint: "ego" has the forearm come from the viewer, below; "front" from anywhere but the camera.
+        own_sides: forearms come mostly from where the person's body is: a right one from the right of a picture seen
+            from the person's own eyes, from the left of one seen from in front; and of two hands each stands at its own
+            side. False: as often from either.
         convention: where labels lie on the bones: as people click ("annotated"), or as the rigs of rendered datasets
             have them ("rigged").
         zoom: makes of a camera the one that renders, from the first hand's label: for datasets whose pictures are
@@ -113,6 +116,7 @@ class SequenceSpec:
     small: bool = False
     backgrounds: tuple[str, ...] = ()
     viewpoint: Viewpoint = "front"
+    own_sides: bool = False
     convention: LabelConvention = "annotated"
     zoom: Callable[[HandLabel, Camera], Camera] | None = None
 

@@ -2,7 +2,7 @@
 
 Every picture has its own people, poses, light, background and camera and is a function of (seed, index) alone. Most
 show what a detector takes for hands as well: heads, bare arms, clothes (handdata/synth/people.py). Some are windows of
-the picture: close-ups that a hand fills, and hands that the border cuts.
+the picture: close-ups that a hand fills, and hands that the border cuts. Arms come mostly from their own side.
 """
 
 from collections.abc import Sequence
@@ -96,6 +96,7 @@ def render_full_frame(
         small=small,
         backgrounds=backgrounds,
         viewpoint="ego" if rng.random() < EGO else "front",
+        own_sides=True,
     )
     scene = build_scene(spec, 0)
     if not plain:

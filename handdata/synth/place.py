@@ -13,12 +13,18 @@ TOWARD_CAMERA = -0.62  # z of the forearm's direction beyond which it would hide
 AWAY = 0.85  # and beyond which its end would be seen
 FROM_BELOW = 0.7  # share of forearms that come from below, in front of other people
 BELOW_SPREAD = 0.8  # radians
+FROM_OWN_SIDE = 0.8  # radians by which they lean to their own side, where it counts
 EGO_ARM, EGO_SPREAD = np.array([0.0, 0.75, -0.55]), np.array([0.35, 0.12, 0.15])
+EGO_FROM_OWN_SIDE = np.array([0.45, 0.0, 0.0])
 CANDIDATES = 48
 
 
 def draw_orientation(
-    rng: np.random.Generator, arm: Floats, viewpoint: Viewpoint, bounds: tuple[float, float] = (TOWARD_CAMERA, AWAY)
+    rng: np.random.Generator,
+    arm: Floats,
+    viewpoint: Viewpoint,
+    bounds: tuple[float, float] = (TOWARD_CAMERA, AWAY),
+    own_side: int = 0,
 ) -> Floats:
     """Draw a (3, 3) rotation from the hand frame to the reference camera's.
 
@@ -27,16 +33,17 @@ def draw_orientation(
         arm: (3,) unit direction from wrist to elbow, in the hand frame.
         viewpoint: who looks.
         bounds: least and greatest z of the forearm's direction.
+        own_side: where in the picture the hand's half of the body is: 1 right, -1 left; 0 has forearms lean nowhere.
     """
     if viewpoint == "ego":
-        target = unit(EGO_ARM + rng.normal(0, 1, 3) * EGO_SPREAD)
+        target = unit(EGO_ARM + own_side * EGO_FROM_OWN_SIDE + rng.normal(0, 1, 3) * EGO_SPREAD)
         return _between(arm, target) @ rotation(arm, np.asarray(rng.uniform(0, 360)))
     turns = _uniform_rotations(rng, CANDIDATES)
     arms = turns @ arm
     turn: Floats = turns[int(((arms[:, 2] >= bounds[0]) & (arms[:, 2] <= bounds[1])).argmax())]
     if rng.random() < FROM_BELOW:
         now = turn @ arm
-        wanted = np.pi / 2 + rng.normal(0, BELOW_SPREAD)
+        wanted = np.pi / 2 - own_side * FROM_OWN_SIDE + rng.normal(0, BELOW_SPREAD)
         roll = np.degrees(wanted - np.arctan2(now[1], now[0]))
         turn = rotation(np.array([0.0, 0.0, 1.0]), np.asarray(roll)) @ turn
     return turn

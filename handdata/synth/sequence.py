@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from handdata.skeleton import LEFT
+from handdata.skeleton import LEFT, RIGHT
 from handdata.synth.frame import Frame, HandLabel, SequenceSpec
 from handdata.synth.grasp import Grasp, sample_grasp
 from handdata.synth.hand import load_hand
@@ -102,11 +102,19 @@ def _instant(
     rng = np.random.default_rng([*seed, 3])
     if spec.motion != "still":
         arm = arm_direction(setting.body, side, np.zeros(NUM_ANGLES))
-        base = draw_orientation(rng, arm, spec.viewpoint, MOVING_ARM)
+        base = draw_orientation(rng, arm, spec.viewpoint, MOVING_ARM, _own_side(spec, side))
         return choreograph(spec.motion, setting.body, grasp, seed).at(index / spec.fps), base
     angles = sample_pose(rng, setting.body) if grasp is None else grasp.angles
-    base = draw_orientation(rng, arm_direction(setting.body, side, angles), spec.viewpoint, STILL_ARM)
+    arm = arm_direction(setting.body, side, angles)
+    base = draw_orientation(rng, arm, spec.viewpoint, STILL_ARM, _own_side(spec, side))
     return Instant(angles=angles, turn=np.eye(3), place=rng.random(2), nearness=float(rng.random())), base
+
+
+def _own_side(spec: SequenceSpec, side: int) -> int:
+    """Return where the hand's half of the body is: 1 right in the picture, -1 left, 0 wherever."""
+    if not spec.own_sides:
+        return 0
+    return 1 if (side == RIGHT) == (spec.viewpoint == "ego") else -1
 
 
 def _put(
@@ -128,7 +136,8 @@ def _put(
     place = instant.place
     overhang = 0.0
     if len(spec.sides) > 1:
-        place = np.array([(place[0] + number) / 2, place[1]])
+        half = (_own_side(spec, side) + 1) // 2 if spec.own_sides else number
+        place = np.array([(place[0] + half) / 2, place[1]])
         overhang = 1.6 if number and spec.motion == "still" and instant.nearness < OVERHANG else 0.5
     radius = HAND_RADIUS_MM * setting.body.scale
     rotation = to_world(camera, turn, np.zeros(3))[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from handdata.skeleton import RIGHT
 from handdata.synth.frame import Camera, SequenceSpec
 from handdata.synth.full_frame import render_full_frame
 from handdata.synth.people import Peopled
@@ -77,3 +78,36 @@ def test_plain_pictures_show_the_same_hands_without_people_and_windows():
     assert sides.min() > 8
     assert sides.max() < 120
     assert any(not np.array_equal(frame.image, render_full_frame(9, index).image) for index, frame in enumerate(plain))
+
+
+def elbows_at_their_side(viewpoint, *, own_sides, count=60):
+    """Return for hands of both sides whether the elbow lies, of the wrist, where the person's half of the body is."""
+    found = []
+    for index in range(count):
+        side = index % 2
+        camera = Camera(name="camera", K=CAMERA, width=160, height=120)
+        spec = SequenceSpec(
+            seed=8, name=f"arms/{index}", cameras=(camera,), sides=(side,), motion="still", small=True,
+            viewpoint=viewpoint, own_sides=own_sides,
+        )  # fmt: skip
+        (hand,) = build_scene(spec, 0).hands
+        end = hand.base[np.linalg.norm(hand.base - hand.centres[12], axis=1).argmax()]
+        found.append((end[0] > hand.centres[0, 0]) == ((side == RIGHT) == (viewpoint == "ego")))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("viewpoint", ["ego", "front"])
+def test_arms_come_mostly_from_their_own_side(viewpoint):
+    """Somebody sees their own right arm from the right, and that of a person before them from the left."""
+    assert elbows_at_their_side(viewpoint, own_sides=True) > 0.65
+    assert 0.35 < elbows_at_their_side(viewpoint, own_sides=False) < 0.65
+
+
+def test_each_of_two_hands_stands_at_its_own_side(frames):
+    """Seen from in front, as three of four pictures are, the right one stands left; windows move both alike."""
+    frames = [*frames, *(render_full_frame(10, index, plain=True) for index in range(40))]
+    right_of = [
+        float(np.diff(frame.boxes_xyxy[np.argsort(frame.sides), 0])[0]) for frame in frames if len(frame.sides) == 2
+    ]
+    assert len(right_of) >= 15
+    assert np.mean(np.array(right_of) < 0) > 0.6
