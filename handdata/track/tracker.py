@@ -28,6 +28,7 @@ Pose = Callable[[Image, Sequence[NDArray[np.float64]], Sequence[str]], list[Hand
 MARGIN = 0.25  # of the extent of the keypoints, on each side of them
 SURE = 0.5  # score of a spot that begins a hand
 PROPOSED, SEEN = 0.2, 0.45  # of one that the model is asked about, and its confidence if that is to begin a hand
+SECOND = 0.55  # of one that begins beside a hand that is followed; from 0.65 on true ones are lost (docs/video.md)
 PROVEN = 0.5  # confidence that a hand must once have reached before less than SEEN is enough for it
 TRIED = 2  # spots on a picture that are asked about beyond the hands to follow
 APART = 0.3  # overlap of boxes below which two hands are two
@@ -307,6 +308,8 @@ class Tracker:
         """Settle the state of a hand, and where to look for it on the next picture."""
         judged = track.likely or np.isfinite(hand.presence)  # the model says whether a new hand is one
         least = SEEN if judged and not track.proven else self._least
+        if judged and track.good is None and any(other.good is not None and other.age > 1 for other in self._tracks):
+            least = SECOND
         track.proven |= confidence >= PROVEN
         if confidence >= least + (AGAIN if track.carry is not None else 0):
             box, middle = _box_of(hand.keypoints_2d)

@@ -211,6 +211,26 @@ def test_a_hand_of_which_the_model_was_never_sure_is_let_go_when_it_doubts(world
     assert [bool(hands) for hands in run(world, tracker, 3, start=3)] == [kept] * 3
 
 
+@pytest.mark.parametrize(
+    ("peak", "follows", "begun"), [(0.5, True, 1), (0.6, True, 2), (0.5, False, 1)], ids=["doubtful", "sure", "alone"]
+)
+def test_a_second_hand_begins_beside_one_that_is_followed_if_the_model_is_surer(world, peak, follows, begun):
+    """A doubtful answer beside a hand is more often none; alone, or on the same picture, it is taken."""
+    world.middles = {"left": np.array([80.0, 120.0])} if follows else {}
+
+    def pose(*asked):
+        return [
+            replace(hand, peaks=np.full(21, peak)) if hand.keypoints_2d[:, 0].mean() > 160 else hand
+            for hand in world.pose(*asked)
+        ]
+
+    tracker = Tracker(world.detect, pose)
+    for frame in range(3):
+        tracker(world.picture(), frame / 30)
+    world.middles["right"] = np.array([240.0, 120.0])
+    assert len([tracker(world.picture(), (3 + frame) / 30) for frame in range(3)][-1]) == begun
+
+
 def test_a_hand_that_leaps_is_found_at_once_while_its_old_place_is_carried_on(world):
     """The only place is held by what the model does not see; the detector, asked at once, sees a hand elsewhere."""
     tracker = Tracker(world.detect, world.pose, most_hands=1)
