@@ -10,7 +10,8 @@ export function progress(news, doing, trouble = "") {
   const problem = trouble || (news.broken.length ? `${news.unread} skipped: ${news.broken.join(" ")}` : "");
   $("tracking").hidden = !problem && !news.left;
   $("tracking").classList.toggle("bad", Boolean(problem));
-  $("tracking").textContent = problem || `${doing}, ${news.left} to go`;
+  $("tracking").replaceChildren(problem || `${news.left} to go`);
+  if (!problem) $("tracking").prepend(Object.assign(document.createElement("span"), { className: "doing", textContent: `${doing}, ` }));
 }
 
 export async function listSequences() {
@@ -32,6 +33,7 @@ export function listen(what, facts, page) {
   for (const button of document.querySelectorAll("[data-key]")) {
     button.addEventListener("click", (event) => page.press(button.dataset.key, event));
   }
+  $("import-button").addEventListener("click", () => $("import").click());
   $("import").addEventListener("change", (event) => {
     const [file] = event.target.files;
     if (file) page.read(file, file.name.split(".").pop().toLowerCase());

@@ -22,7 +22,10 @@ const $ = (id) => document.getElementById(id);
 
 export const isOpen = () => Boolean(document.querySelector("dialog[open]"));
 
-export const help = () => $("help").showModal();
+export function help() {
+  $("help").showModal();
+  $("help").scrollTop = 0; // the focus lies on the button at its end, which a small window cannot show together with the top
+}
 
 document.body.insertAdjacentHTML("beforeend", WINDOWS);
 

@@ -84,7 +84,7 @@ function hint() {
   const begun = state.frames.some((frame) => frame?.[4]);
   const { box, source, settled, disputed } = cell();
   let text = "";
-  if (!begun) text = "Drag a box over the hand. Then press Enter to track while you watch.";
+  if (!begun) text = "Drag a box over the hand, or press K and move it by arrows. Then press Enter to track while you watch.";
   else if (!box && source === "lost" && settled) text = "Lost here. Draw the box, or press O if the hand is gone.";
   else if (disputed) text = "Accepted before, but a box drawn since leads elsewhere. A: follow that box. R: keep these.";
   $("hint").hidden = !text || play.on;
@@ -290,7 +290,7 @@ const grow = (step) => change([-step, -step, 2 * step, 2 * step]);
 function key(event) {
   if (dialogs.isOpen() || event.metaKey || event.altKey) return;
   const name = event.key.toLowerCase(), was = play.on;
-  if (["enter", " "].includes(name) && event.target.matches("button:focus-visible, label:focus-visible")) return; // presses it
+  if (["enter", " "].includes(name) && event.target.matches("button:focus-visible")) return; // presses it
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name))) return;
   if (was && !["[", "]"].includes(name)) stop(true, event.timeStamp); // any key stops
   if (!KEYS[name]) return;

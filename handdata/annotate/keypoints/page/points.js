@@ -226,7 +226,7 @@ function nudge(du, dv, event) {
 function key(event) {
   if (dialogs.isOpen() || event.metaKey || event.altKey) return;
   const name = event.key.toLowerCase();
-  if (["enter", " "].includes(name) && event.target.matches("button:focus-visible, label:focus-visible")) return; // presses it
+  if (["enter", " "].includes(name) && event.target.matches("button:focus-visible")) return; // presses it
   if (["shift", "control"].includes(name) || (event.ctrlKey && !["z", "y"].includes(name) && !ARROWS[name])) return;
   const was = play.on;
   stop();
