@@ -1,6 +1,10 @@
 """How a camera was held: the orientation in the Exif of a JPEG, PNG or WebP file, by which OpenCV turns pictures."""
 
 import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _TAG = 0x0112  # Exif 2.32, 4.6.4 A: of orientation, the first row and column of what is stored, 1 to 8
 _UPRIGHT = 1
@@ -23,6 +27,14 @@ def orientation(data: bytes) -> int:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _of_tiff(_in_chunks(data, 12, "<4sI", _WEBP_EXIF))
     return _UPRIGHT
+
+
+def as_held(image: NDArray[Any], held: int) -> NDArray[Any]:
+    """Turn the stored pixels of a picture, (H, W) or (H, W, C), as its orientation of 1 to 8 says."""
+    turned = image.swapaxes(0, 1) if held >= 5 else image
+    rows = slice(None, None, -1 if held in (3, 4, 7, 8) else 1)
+    columns = slice(None, None, -1 if held in (2, 3, 6, 7) else 1)
+    return np.ascontiguousarray(turned[rows, columns])
 
 
 def _in_jpeg(data: bytes) -> bytes:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, Fix, MissingError
-from handdata.pictures.orientation import is_on_its_side
+from handdata.pictures.orientation import as_held, is_on_its_side, orientation
 
 LARGEST = 300_000_000  # bytes of a file
 MEGAPIXELS = 64  # of a picture: twenty times the largest of any archive
@@ -35,6 +35,7 @@ _DECODERS = re.compile(
 )
 _DAMAGE = re.compile(rb"libpng error: ([^\n]*)|((?:Corrupt JPEG|Premature end|Invalid |Inconsistent )[^\n]*)")
 _HARMLESS = re.compile(rb"extraneous bytes before marker 0xd9")  # behind the last pixel: many cameras write them
+_TURNS_WEBP = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 13)  # OpenCV; JPEG and PNG it has turned for long
 _listening: Final = threading.Lock()
 
 
@@ -110,7 +111,8 @@ def decode(path: Path | str, data: bytes, flags: int, *, exact: bool = False) ->
         fault = _damage(heard) or ("damaged pixels" if image is None else "")
     if image is None or fault:
         raise DataError(path, expected="a whole PNG, JPEG, BMP or WebP picture", got=fault, fix=FIX)
-    return image
+    is_turned = flags >= 0 and not flags & cv2.IMREAD_IGNORE_ORIENTATION
+    return image if _TURNS_WEBP or not is_turned or not _is_webp(data) else as_held(image, orientation(data))
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from PIL import Image
 from handdata.errors import DataError, MissingError
 from handdata.pictures import picture_file
 from handdata.pictures.decode import image_size, read_image, read_raw
-from handdata.pictures.orientation import orientation
+from handdata.pictures.orientation import as_held, orientation
 from handdata.pictures.picture_file import size_of
 
 
@@ -88,6 +88,20 @@ def test_the_size_is_as_decoded_whatever_exif_says(tmp_path, kind, byte_order):
         height, width = read_image(path).shape[:2]
 
         assert image_size(path) == (width, height) == ((20, 40) if 5 <= held <= 8 else (40, 20))
+
+
+@pytest.mark.parametrize("held", range(1, 9))
+def test_a_turned_picture_has_the_same_pixels_in_every_format_and_opencv(tmp_path, held):
+    """OpenCV below 4.13 leaves WebP as it is stored."""
+    exif = Image.Exif()
+    exif[0x0112] = held
+    stored = np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)
+    for kind in ("PNG", "WEBP"):
+        Image.fromarray(stored).save(tmp_path / kind, kind, exif=exif, lossless=True)
+    expected = read_image(tmp_path / "PNG")
+
+    assert np.array_equal(as_held(stored, held), expected)
+    assert np.array_equal(read_image(tmp_path / "WEBP"), expected)
 
 
 def test_exif_cut_short_turns_nothing(tmp_path):

@@ -176,7 +176,8 @@ def test_a_frame_without_a_hand_has_a_row_of_its_own(kind, hands, film, tmp_path
         assert last == "11,,0.440" + "," * (len(table.columns) - 3)
     else:  # the same types in every file, so that files of several videos can be read together
         kinds = {field.name: str(field.type) for field in pq.read_schema(path)}
-        assert (kinds["track"], kinds["side"], kinds["wrist_u"]) == ("int64", "large_string", "double")
+        assert kinds["side"] in ("large_string", "string")  # the latter of pandas 2
+        assert (kinds["track"], kinds["wrist_u"]) == ("int64", "double")
 
 
 def test_every_second_picture_and_no_overlay(film, tmp_path):
