@@ -7,6 +7,7 @@ import re
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from runs import FAULTS, armed, end_of, orphans, workers
@@ -15,24 +16,25 @@ from trials import Faults, Trials, note
 
 def kills(trials: Trials, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
     """Kill a command at random moments: alone, its workers alone, or all of them."""
-    for manner in ("group",) if trials.scene.processes == 1 else ("group", "parent", "workers"):
-        faults: Faults = {}
-        tried = hit = 0
-        for _ in range(options.times or 20):
-            share = rng.random()
-            if time.monotonic() > limit:
-                break
-            process = trials.start()
-            code = trials.code_within(process, share)
-            code = _killed(process, manner) if code is None else code
-            hit += code != 0
-            tried += 1
-            is_left = manner == "parent" and orphans(process)
-            if manner == "parent":
-                _forget_orphans_words(trials)
-            fault = "processes left" if is_left else trials.fault_after(process, code)
-            note(faults, fault, f"after {share:.3f} of its time")
-        yield trials.row(f"kill -9, {manner}", tried, hit, faults)
+    manners = ("group",) if trials.scene.processes == 1 else ("group", "parent", "workers")
+    found: dict[str, Faults] = {manner: {} for manner in manners}
+    tried, hit = Counter[str](), Counter[str]()
+    for manner in manners * (options.times or 20):  # in turn, so that each has its share of a limit
+        share = rng.random()
+        if time.monotonic() > limit:
+            break
+        process = trials.start()
+        code = trials.code_within(process, share)
+        code = _killed(process, manner) if code is None else code
+        hit[manner] += code != 0
+        tried[manner] += 1
+        is_left = manner == "parent" and orphans(process)
+        if manner == "parent":
+            _forget_orphans_words(trials)
+        fault = "processes left" if is_left else trials.fault_after(process, code)
+        note(found[manner], fault, f"after {share:.3f} of its time")
+    for manner in manners:
+        yield trials.row(f"kill -9, {manner}", tried[manner], hit[manner], found[manner])
 
 
 def _killed(process: int, manner: str) -> int | None:
