@@ -34,6 +34,9 @@ from handdata.model.detector import find_detector
 from handdata.model.model import load_model
 from handdata.synth.frame import Camera, SequenceSpec, project_world
 from handdata.synth.sequence import render_frame
+from handdata.track.run import pose_of
+from handdata.track.stills import Question, hands_in
+from handdata.track.tracker import PROPOSED
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "samples" / "real_dev"
@@ -77,13 +80,13 @@ def _copied(
     return Case(name, folder, uv[order], linked, share * 256)
 
 
-def rendered_cases(folder: Path, frames: int, share: float) -> list[Case]:
+def rendered_cases(folder: Path, frames: int, share: float, seed: int) -> list[Case]:
     K = np.array([[587.0, 0.0, 320.0], [0.0, 587.0, 240.0], [0.0, 0.0, 1.0]])
     cases = []
     for number, motion in enumerate(("grasp", "random")):
         camera = Camera(name="color", K=K, width=640, height=480)
         spec = SequenceSpec(
-            seed=80 + number, name=motion, cameras=(camera,), motion=motion, fps=25.0, style="gritty", small=True
+            seed=seed + number, name=motion, cameras=(camera,), motion=motion, fps=25.0, style="gritty", small=True
         )
         target = folder / motion
         target.mkdir()
@@ -237,6 +240,17 @@ def ours_reviewed(case: Case, pictures: Pictures, finder: Finder | None) -> Floa
         person.place(frame, k)
 
 
+def all_methods(case: Case, finder: Finder) -> dict[str, Floats]:
+    """Return the corrections that each method leaves on a case, per frame."""
+    pictures = list_pictures(case.folder)
+    rows = {"model alone": model_alone(case, pictures, finder), "ours": ours(case, pictures, finder)}
+    if case.linked:
+        rows |= {"frame before": from_frame_before(case), "linear, foresight": linear(case)}
+        rows |= {"linear, reviewed": linear_reviewed(case), "ours, reviewed": ours_reviewed(case, pictures, finder)}
+        rows["ours, without the model"] = ours(case, pictures, None)
+    return rows
+
+
 # ---- the table
 
 
@@ -254,27 +268,22 @@ def interval(counts: Floats) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=60, help="of each rendered sequence")
+    parser.add_argument("--seed", type=int, default=80, help="of the first rendered sequence [default: 80]")
     parser.add_argument("--no-real", action="store_true")
+    parser.add_argument("--ours", action="store_true", help="ours frame by frame alone: no peers, no goal")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"px at {AT} px [default: {TOLERANCE:g}]")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    model, detector = load_model("compact", "cpu"), find_detector()
-    finder = Finder(
-        detector, lambda image, boxes, sides: model([image] * len(boxes), list(boxes), list(sides)), 1, side="left"
-    )
+    model, likely = load_model("compact", "cpu"), find_detector(least_score=PROPOSED)
+    asked = Question(side="left")
+    finder = Finder(lambda image: hands_in(image, model, likely, asked, 1), pose_of(model), 1, side="left")
     share, tallies = args.tolerance / AT, dict[str, dict[str, list[Floats]]]()
     with tempfile.TemporaryDirectory() as folder:
         real = real_cases(Path(folder), share) if REAL.is_dir() and not args.no_real else []
-        for case in [*rendered_cases(Path(folder), args.frames, share), *real]:
-            pictures = list_pictures(case.folder)
-            rows = {"model alone": model_alone(case, pictures, finder), "ours": ours(case, pictures, finder)}
-            if case.linked:
-                rows |= {"frame before": from_frame_before(case), "linear, foresight": linear(case)}
-                rows |= {
-                    "linear, reviewed": linear_reviewed(case),
-                    "ours, reviewed": ours_reviewed(case, pictures, finder),
-                }
-                rows["ours, without the model"] = ours(case, pictures, None)
+        for case in [*rendered_cases(Path(folder), args.frames, share, args.seed), *real]:
+            rows = (
+                all_methods(case, finder) if not args.ours else {"ours": ours(case, list_pictures(case.folder), finder)}
+            )
             for name, counts in rows.items():
                 tallies.setdefault(case.name, {}).setdefault(name, []).append(counts)
             print(f"# {case.folder.name}", file=sys.stderr)
@@ -284,9 +293,13 @@ def main() -> None:
         print(f"{name}: corrections per 1,000 points (no proposals: 1,000)")
         for method, (mean, low, high) in means.items():
             print(f"  {method:<26}{mean:7.0f}  [{low:.0f}, {high:.0f}]")
+        if args.ours:
+            continue
         bound = min(1000 * OF_NONE, OF_LINEAR * means.get("linear, foresight", (1e9,))[0])
         best = min(means[method][0] for method in ("ours", "ours, reviewed") if method in means)
         good &= best <= bound
+    if args.ours:
+        return
     print(f"goal {'met' if good else 'NOT met'}: at most a quarter of no proposals and half of linear interpolation")
     sys.exit(0 if good else 1)
 

@@ -110,14 +110,26 @@ def find_hands(
     if most_hands < 1:
         raise ConfigError("most_hands", expected="1 or more", got=str(most_hands))
     detector = find_detector(least_score=PROPOSED) if detector is None else detector
-    most = max(FEWEST, PER_HAND * most_hands)
-    for batch in _batches(paths, lambda image: _proposed(detector(image), image, most)):
+    for batch in _batches(paths, lambda image: _proposed(detector(image), image, most_hands)):
         images = [image for _, image, boxes in batch for _ in boxes]
         spots = [spot for *_, proposed in batch for spot in proposed]
         hands = iter(_looked_at(model, images, spots, asked))
         for path, image, proposed in batch:
             own = [hand for hand in (next(hands) for _ in proposed) if hand is not None]
             yield path, image, _named(path, one_of_each(own)[:most_hands])
+
+
+def hands_in(
+    image: Image,
+    model: Model,
+    detector: Detector,
+    asked: Question = Question(),  # frozen
+    most_hands: int = 2,
+) -> list[Hand]:
+    """Return the hands of one (H, W, 3) uint8 RGB picture, surest first, as `find_hands` looks for them."""
+    spots = _proposed(detector(image), image, most_hands)
+    hands = _looked_at(model, [image] * len(spots), spots, asked)
+    return one_of_each([hand for hand in hands if hand is not None])[:most_hands]
 
 
 def _batches(
@@ -145,11 +157,12 @@ def _named(path: Path, hands: Sequence[Hand]) -> list[Hand]:
 # ------------------------------------------------------------------------------------------------ a detector's spots
 
 
-def _proposed(spots: Sequence[Spot], image: Image, most: int) -> list[Spot]:
+def _proposed(spots: Sequence[Spot], image: Image, most_hands: int) -> list[Spot]:
     """Return the spots that the model is asked about, as it is shown them, and the largest centred square, score 0."""
     height, width = image.shape[:2]
     half = min(height, width) / 2
     centre = np.array([width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half])
+    most = max(FEWEST, PER_HAND * most_hands)
     likely = [replace(spot, box_xyxy=scale_about_center(spot.box_xyxy, ROOM)) for spot in spots]
     return [*[spot for spot in likely if spot.score >= PROPOSED][:most], Spot(centre, 0.0, "right")]
 

@@ -21,7 +21,7 @@ from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS, LEFT
 from handdata.synth.frame import project_world
 from handdata.synth.picture import render_hand
-from handdata.track.stills import ROUND_POINTS, find_hands, one_of_each
+from handdata.track.stills import ROUND_POINTS, Question, find_hands, hands_in, one_of_each
 from handdata.track.video import Video, video_writer
 
 BOXES = {"two": [(10, 10, 60, 60), (80, 20, 150, 90)], "one": [(20, 20, 90, 90)], "bare": []}
@@ -128,6 +128,17 @@ def test_one_picture_may_be_named_without_a_list(pictures):
     model = load_model("compact", "cpu")
     for named in (pictures / "one.png", str(pictures / "one.png")):
         assert [path for path, *_ in find_hands(named, model)] == [pictures / "one.png"]
+
+
+@pytest.mark.usefixtures("_sure")
+def test_one_picture_in_memory_has_the_hands_of_its_file(pictures):
+    model = load_model("compact", "cpu")
+    for path, image, hands in find_hands([pictures / f"{name}.png" for name in BOXES], model, most_hands=2):
+        found = hands_in(image, model, detector.Spotter(), Question(), most_hands=2)
+
+        assert len(found) == len(hands) == len(BOXES[path.stem])
+        for one, other in zip(found, hands, strict=True):
+            np.testing.assert_array_equal(one.keypoints_2d, other.keypoints_2d)
 
 
 @pytest.mark.usefixtures("_sure")

@@ -8,21 +8,16 @@ from numpy.typing import NDArray
 
 from handdata.annotate.tracker import Image
 from handdata.geometry import iou
-from handdata.model.spots import Detector
-from handdata.pictures.crops import meets_picture, scale_about_center
+from handdata.pictures.crops import meets_picture
 from handdata.shards.hand import Hand
 
 Floats = NDArray[np.float64]
 
-ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
-MARGIN = 1.3  # of what it is shown over the square round keypoints
+MARGIN = 1.3  # of what the model is shown over the square round keypoints
 APART = 0.3  # overlap of boxes below which two hands are two
-LEAST_PRESENCE = 0.3  # below which there is no hand in the box
-# Of a hand that fills the picture, where detectors fail: the least mean height of its peaks (nine in ten crops of hands
-# have 0.57 and more, scenes 0.56 at most), and the least presence.
-FILLS_PEAK, FILLS_PRESENCE = 0.55, 0.9
 SURE_SD, DOUBTFUL_SD = 0.035, 0.12  # of the crop's side: of a point whose peak is 1, and 0
 
+FindHands = Callable[[Image], list[Hand]]  # RGB picture -> its hands, surest first
 AskedPose = Callable[[Image, Sequence[Floats], Sequence[str]], list[Hand]]  # (RGB picture, boxes, sides) -> a hand each
 
 
@@ -49,16 +44,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Finder:
-    """A detector of hands and a model of 21 points.
+    """What finds hands, and a model of 21 points.
 
     Attributes:
-        detector: finds hands in a picture.
+        hands: finds the hands of a picture, the surest first.
         pose: finds points in boxes.
         most_hands: of one picture.
         side: to tell the model, "left" or "right", or "auto" to ask it.
     """
 
-    detector: Detector
+    hands: FindHands
     pose: AskedPose
     most_hands: int = 2
     side: str = "auto"
@@ -79,31 +74,12 @@ class Finder:
             for n, (box, side) in known.items()
             if (square := _shown(box, rgb)) is not None
         }
+        squares = [square_shown(box) for box, _ in known.values()]
+        answers = self.pose(rgb, [box for box, _ in asked.values()], [s for _, s in asked.values()]) if asked else []
+        mine = {number: _found(hand) for number, hand in zip(asked, answers, strict=True)}
         room = self.most_hands - len(known)
-        boxes = [box for box, _ in known.values()]
-        spots = self.detector(rgb) if room > 0 else []
-        others = [s for s in spots if all(iou(s.box_xyxy, square_shown(box)) < APART for box in boxes)][:room]
-        spot_boxes = [scale_about_center(s.box_xyxy, ROOM) for s in others]
-        whole = [np.array([0.0, 0.0, rgb.shape[1], rgb.shape[0]])] if room > 0 and not known else []
-        all_boxes = [box for box, _ in asked.values()] + spot_boxes + whole
-        sides = [side for _, side in asked.values()] + [self.side] * (len(spot_boxes) + len(whole))
-        hands = self.pose(rgb, all_boxes, sides) if all_boxes else []
-        mine = {number: _found(hand) for number, hand in zip(asked, hands, strict=False)}
-        new = [_found(hand) for hand in _new(hands[len(asked) :], whole=bool(whole))]
-        return mine, [one for one in new if not one.presence < LEAST_PRESENCE]
-
-
-def _new(hands: list[Hand], *, whole: bool) -> list[Hand]:
-    """Return the hands that were found; if the last is of the whole picture, it alone or all but it."""
-    if not whole:
-        return hands
-    *in_boxes, filling = hands
-    fills = filling.presence >= FILLS_PRESENCE and _mean_peak(filling) >= FILLS_PEAK
-    return [filling] if fills and all(_mean_peak(filling) > _mean_peak(hand) for hand in in_boxes) else in_boxes
-
-
-def _mean_peak(hand: Hand) -> float:
-    return 0.0 if hand.peaks is None else float(np.mean(hand.peaks))
+        new = [_found(hand) for hand in self.hands(rgb)] if room > 0 else []
+        return mine, [one for one in new if all(iou(one.box, square) < APART for square in squares)][: max(room, 0)]
 
 
 def _found(hand: Hand) -> Found:

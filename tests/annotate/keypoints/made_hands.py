@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from handdata.annotate.keypoints.found import Finder
 from handdata.annotate.keypoints.template import in_box
-from handdata.model.spots import Spot
 from handdata.shards.hand import Hand
 from tests.annotate.conftest import textured
 
@@ -40,9 +39,9 @@ def made_finder(offset: float = OFF, peak: float = 0.5) -> Finder:
         frames = [bright[15 + f : 115 + f, 15 + 3 * f : 115 + 3 * f].sum() for f in range(NUM_FRAMES)]
         return int(np.argmax(frames))
 
-    def detector(image: NDArray[np.uint8]) -> list[Spot]:
+    def hands(image: NDArray[np.uint8]) -> list[Hand]:
         uv = truth(frame_of(image))
-        return [Spot(np.concatenate([uv.min(0) - 15, uv.max(0) + 15]), 0.9, "right")]
+        return pose(image, [np.concatenate([uv.min(0) - 15, uv.max(0) + 15])], ["right"])
 
     def pose(image: NDArray[np.uint8], boxes: Sequence[Any], sides: Sequence[str]) -> list[Hand]:
         uv = truth(frame_of(image)) + np.array([offset, 0.0])
@@ -58,4 +57,4 @@ def made_finder(offset: float = OFF, peak: float = 0.5) -> Finder:
             for box, side in zip(boxes, sides, strict=True)
         ]
 
-    return Finder(detector, pose, most_hands=1)
+    return Finder(hands, pose, most_hands=1)

@@ -2,9 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.session import Session
 from handdata.errors import BusyError, ConfigError, DataError
-from handdata.model.spots import Spot
 from handdata.shards.hand import Hand
 from handdata.skeleton import INDEX
 from tests.annotate.keypoints.made_hands import HEIGHT, NUM_FRAMES, OFF, WIDTH, made_finder, truth, write_pictures
@@ -66,33 +64,33 @@ def test_hands_are_proposed_in_the_background_and_are_no_labels(session: PointSe
     assert json.loads(session.text())["annotations"] == []
 
 
-@pytest.mark.parametrize(("peak", "filling"), [(0.6, True), (0.5, False), (0.3, False)])
-def test_a_hand_that_fills_the_picture_is_looked_for_there_and_not_in_a_detectors_box(
-    peak: float, *, filling: bool
+@pytest.mark.parametrize(("most", "left"), [(1, []), (2, [100.0]), (3, [100.0, 150.0])])
+def test_hands_beyond_the_known_ones_lie_elsewhere_the_surest_first_and_no_more_than_asked_for(
+    most: int, left: list[float]
 ) -> None:
-    """The detector finds a part of it; the model is surer of the whole picture, or is not."""
-    boxes = [np.array([20.0, 20.0, 60.0, 60.0]), np.array([0.0, 0.0, WIDTH, HEIGHT])]
+    """One of three that are found is the known one; its own answer comes from where it is known to be."""
 
-    def pose(image: np.ndarray, asked: Sequence[Any], sides: Sequence[str]) -> list[Hand]:
-        assert [np.asarray(box).round().tolist() for box in asked[1:]] == [boxes[1].tolist()]
-        return [
-            Hand(
-                image=image,
-                side=side,
-                keypoints_2d=np.full((21, 2), float(number)),
-                keypoints_3d_normalized=np.zeros((21, 3)),
-                peaks=np.full(21, height),
-                presence=1.0,
-                crop_box=np.asarray(box, float),
-            )
-            for number, (box, side, height) in enumerate(zip(asked, sides, (0.4, peak), strict=True))
-        ]
+    def hand_at(square: np.ndarray) -> Hand:
+        points = np.array([square[:2], square[2:]])[np.arange(21) % 2]
+        pose = np.zeros((21, 3))
+        return Hand(
+            image=None, side="left", keypoints_2d=points, keypoints_3d_normalized=pose, presence=0.9, crop_box=square
+        )
 
-    finder = Finder(lambda _image: [Spot(boxes[0], 0.9, "left")], pose, side="left")
-    mine, found = finder.look(np.zeros((HEIGHT, WIDTH, 3), np.uint8), {})
+    squares = [np.array([x, 10.0, x + 40, 50.0]) for x in (12.0, 100.0, 150.0)]
+    finder = Finder(
+        lambda _: [hand_at(square) for square in squares],
+        lambda _image, boxes, _sides: [hand_at(np.asarray(box) + 1) for box in boxes],
+        most_hands=most,
+    )
 
-    assert mine == {}
-    assert [one.uv[0, 0] for one in found] == [1.0 if filling else 0.0]
+    mine, others = finder.look(
+        np.zeros((HEIGHT, WIDTH, 3), np.uint8), {4: (np.array([14.0, 14.0, 46.0, 46.0]), "left")}
+    )
+
+    assert list(mine) == [4]
+    assert mine[4].uv[0, 0] == pytest.approx(30 - 1.3 * 16 + 1)  # of the square 1.3 times as wide as its points
+    assert [float(one.uv[0, 0]) for one in others] == left
 
 
 @pytest.mark.parametrize(("out", "name"), [("hands/keypoints.json", "hands"), ("dexter/Grasp2.json", "Grasp2")])
