@@ -204,12 +204,12 @@ def _finder(data_root: DataRoot, run: str, hand: str | None, detector: str, max_
     from handdata.annotate.keypoints.found import Finder
     from handdata.model.detector import find_detector
     from handdata.model.model import Model
-    from handdata.model.released import find_trained
+    from handdata.model.onnx_read import find_ready
     from handdata.track.run import pose_of
     from handdata.track.stills import Question, hands_in
     from handdata.track.tracker import PROPOSED
 
-    model = Model(find_trained(run_path(data_root, Path(run))), "cpu")
+    model = Model(find_ready(run_path(data_root, Path(run))), "cpu")
     side, likely = hand or model.side_unless_told, find_detector(detector, PROPOSED)
     return Finder(
         lambda image: hands_in(image, model, likely, Question(side=side), max_hands), pose_of(model), max_hands, side

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from handdata.cli import group
+from handdata.cli.annotate_points import _finder
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.model.families import family_of
 from handdata.model.model import load_model
@@ -18,6 +19,7 @@ from handdata.model.networks import PLAIN
 from handdata.model.onnx import Portable, write_onnx
 from handdata.model.read_out import READ_OUT_OF
 from handdata.model.released import read_released
+from handdata.paths import DataRoot
 from handdata.skeleton import KEYPOINTS
 from handdata.synth.picture import render_hand
 from handdata.train import checkpoint
@@ -151,6 +153,8 @@ def test_a_written_file_is_asked_in_place_of_its_weights(written, tmp_path):
     np.testing.assert_allclose(by_onnx["keypoints_2d"], by_torch["keypoints_2d"], atol=0.02)
     labelled = CliRunner().invoke(group, ["label", str(tmp_path), "--run", str(written)])
     assert "1 hand in 1 picture, 21 of 21 points labelled" in labelled.stderr
+    proposed = _finder(DataRoot(tmp_path), str(written), None, "spotter", 1).hands(images[0])  # of `annotate`
+    assert [hand.side for hand in proposed] == ["right"]
 
 
 @pytest.mark.slow
