@@ -1,6 +1,5 @@
 """A file that `predict --onnx` wrote, asked in place of its network: ONNX Runtime takes half of PyTorch's CPU time."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.files.tables import read_tree
+from handdata.files.text import Wanted, as_object, parse_json
 from handdata.model.checkpoint import Trained, size_noted
 from handdata.model.config import ModelConfig
 from handdata.model.families.family import Reading
@@ -27,6 +27,7 @@ OUTPUTS = {  # of the file -> of a reading
 }
 _WHAT = "a file that `handdata predict --onnx` wrote"
 _AGAIN = "Write it again: handdata predict RUN --onnx FILE."
+_WANTED = Wanted(what=_WHAT, fix=_AGAIN)
 
 
 class OnnxNetwork:
@@ -53,7 +54,7 @@ class OnnxNetwork:
         if SETTINGS not in facts or "confidence" not in self._names:
             raise DataError(path, expected=_WHAT, got="another one, or one of an older handdata", fix=_AGAIN)
         try:
-            settings = json.loads(facts[SETTINGS])
+            settings = as_object(parse_json(facts[SETTINGS], path, _WANTED), path, _WANTED)
             self.rule = str(facts["read_out"])
             self.trained = Trained(
                 path=path,

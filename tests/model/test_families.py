@@ -88,7 +88,7 @@ def test_a_new_family_is_trained_resumed_scored_listed_and_exported(toy, tmp_pat
     assert results.readout == "given"
     assert list(read_predictions(run / "predictions.h5").keypoints_2d) == ["given"]
     assert [row["model"] for row in list_runs(tmp_path / "runs")] == ["toy"]
-    assert exported.names() == ["keypoints_2d", "keypoints_3d"]
+    assert exported.names() == ["keypoints_2d", "keypoints_3d", "confidence"]
     (row,) = models_table([read_run(run)]).rows
     assert (row[0], row[1], row[-1]) == ("toy", "toy", "place, size")
 
