@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import peers
 import psutil
+from annotate_page import CHROMIUM
 from machine import Aim, Result, arguments
 from playwright.sync_api import sync_playwright
 
@@ -37,7 +38,6 @@ from handdata.shards.writer import ShardWriter
 ROWS, SIDE = 4096, 16
 FIRST_S, FILTER_S = 5.0, 1.0  # issue 20
 PAGE = 60
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
 DRAWN = """(count) => [...document.querySelectorAll("#grid .cell img")]
   .filter((one) => one.complete && one.naturalWidth > 0).length >= count"""
 FILTERS: dict[str, dict[str, Any]] = {

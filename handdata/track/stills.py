@@ -9,26 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError
-from handdata.geometry import iou
 from handdata.model.detector import find_detector
 from handdata.model.model import BATCH, Model, square_of_box
 from handdata.model.spots import Detector, Spot
 from handdata.model.spotter import LEAST_SCORE
-from handdata.pictures.crops import scale_about_center, share_of_smaller, square_of
+from handdata.pictures.crops import scale_about_center, square_of
 from handdata.pictures.decode import read_image
 from handdata.shards.hand import Hand
 from handdata.track.around import grown, look_around
-from handdata.track.tracker import PROPOSED, SEEN, WIDER, confidence_of
+from handdata.track.tracker import PROPOSED, SAME, SEEN, WIDER, confidence_of, lie_on
 
 ROOM = 1.04  # of what the model is shown over a detector's box: it learnt squares 1.3 times those of the keypoints
 ROUND_POINTS = 1.3  # of such a square, round keypoints that were found
 PER_HAND, FEWEST = 2, 4  # spots that it is asked about for each hand that is wanted, and at least so many
 CLEAR = 0.6  # confidence of a hand that is not looked at in a wider box
 WORTH = 0.3  # confidence of a hand that is looked at once more
-SAME, WITHIN = (
-    0.6,
-    0.8,
-)  # overlap of two hands' squares, and share of the smaller in the other, beyond which they are one
 
 PictureHands = tuple[Path, NDArray[np.uint8], list[Hand]]
 Image = NDArray[np.uint8]
@@ -200,6 +195,6 @@ def one_of_each(hands: Sequence[Hand]) -> list[Hand]:
     kept: list[tuple[Hand, NDArray[np.float64]]] = []
     for hand in sorted(hands, key=confidence_of, reverse=True):
         box = _square_round(hand)
-        if not any(iou(box, other) > SAME or share_of_smaller(box, other) > WITHIN for _, other in kept):
+        if not any(lie_on(box, other, SAME) for _, other in kept):
             kept.append((hand, box))
     return [hand for hand, _ in kept]

@@ -34,7 +34,8 @@ TRIED = 2  # spots on a picture that are asked about beyond the hands to follow
 APART = 0.3  # overlap of boxes below which two hands are two
 SAME = 0.6  # overlap of boxes beyond which two hands are one
 ONE_HAND = 0.2  # distance of two answers, in sides of their boxes, below which they are of one hand
-COVERED, WITHIN = 0.5, 0.8  # overlap of two answers, or share of the smaller, where one in doubt is of the other's hand
+COVERED = 0.5  # overlap of two answers where one in doubt is of the other's hand
+WITHIN = 0.8  # share of the smaller of two boxes in the other, beyond which it lies in it
 MOST_FOLLOWED = 10  # pictures that a hand is carried on without the model's confidence
 AGAIN = 0.1  # confidence beyond the least that ends it
 CHECK_EVERY, MOST_MISSED = 30, 4  # pictures between the detector's confirmations, and how many may fail running
@@ -286,7 +287,7 @@ class Tracker:
                 off = np.abs(answers[i][1] - middle - one.pace).max()
                 other_off = np.abs(answers[j][1] - elsewhere - other.pace).max()
                 behind = i if off >= other_off else j
-                if is_one or (confidence_of(hands[behind]) < SEEN and _lie_on(answers[i][0], answers[j][0])):
+                if is_one or (confidence_of(hands[behind]) < SEEN and lie_on(answers[i][0], answers[j][0], COVERED)):
                     found.add(self._tracks[behind].number)
         return found
 
@@ -342,8 +343,9 @@ def confidence_of(hand: Hand) -> float:
     return 1.0 if np.isnan(known) else known
 
 
-def _lie_on(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    return bool(iou(a, b) > COVERED or share_of_smaller(a, b) > WITHIN)
+def lie_on(a: NDArray[np.float64], b: NDArray[np.float64], most_overlap: float) -> bool:
+    """Return whether two boxes overlap by more, or the smaller lies in the other: two answers may be of one hand."""
+    return bool(iou(a, b) > most_overlap or share_of_smaller(a, b) > WITHIN)
 
 
 def _box_of(uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -27,6 +27,17 @@ def run(world, tracker, steps, move=None, start=0):
     return found
 
 
+def towards_each_other(world, left_y, right_y):
+    """Put a left hand at the left and a right one at the right; return what moves them through each other."""
+
+    def move(i):
+        world.middles["left"] = np.array([60.0 + 6 * i, left_y])
+        world.middles["right"] = np.array([260.0 - 6 * i, right_y])
+
+    move(0)
+    return move
+
+
 def test_a_hand_is_found_then_followed_by_its_own_keypoints(world):
     tracker = Tracker(world.detect, world.pose, most_hands=1)
 
@@ -109,13 +120,8 @@ def test_after_a_leap_the_hand_is_found_within_two_pictures(world):
 
 
 def test_two_hands_that_cross_keep_their_numbers(world):
-    world.middles = {"left": np.array([60.0, 90.0]), "right": np.array([260.0, 150.0])}
+    move = towards_each_other(world, 90.0, 150.0)
     tracker = Tracker(world.detect, world.pose, most_hands=2)
-
-    def move(i):
-        world.middles["left"] = np.array([60.0 + 6 * i, 90.0])
-        world.middles["right"] = np.array([260.0 - 6 * i, 150.0])
-
     found = run(world, tracker, 30, move)
     assert [sorted(one.track for one in hands) for hands in found] == [[0, 1]] * 30
     last = {one.track: one.hand.keypoints_2d.mean(0) for one in found[-1]}
@@ -126,13 +132,8 @@ def test_two_hands_that_cross_keep_their_numbers(world):
 
 def test_no_number_goes_over_to_the_hand_in_front_where_one_passes_behind(world):
     """Where they cover each other the model answers both boxes with the hand in front."""
-    world.middles = {"left": np.array([60.0, 120.0]), "right": np.array([260.0, 120.0])}
+    move = towards_each_other(world, 120.0, 120.0)
     tracker = Tracker(world.detect, world.pose, most_hands=2)
-
-    def move(i):
-        world.middles["left"] = np.array([60.0 + 6 * i, 120.0])
-        world.middles["right"] = np.array([260.0 - 6 * i, 120.0])
-
     found = run(world, tracker, 34, move)
     first, last = ({one.track: one.hand.keypoints_2d.mean(0)[0] for one in hands} for hands in (found[0], found[-1]))
     assert any(len(hands) == 1 for hands in found[10:25])
@@ -260,13 +261,8 @@ def test_a_hand_in_doubt_gives_its_place_to_one_that_the_model_is_sure_of(world)
 
 def test_a_doubtful_answer_that_lies_on_the_hand_in_front_is_not_shown(world):
     """The hand behind is covered; the model answers its box with a hand a quarter beside the one in front, unsure."""
-    world.middles = {"left": np.array([60.0, 120.0]), "right": np.array([260.0, 120.0])}
+    move = towards_each_other(world, 120.0, 120.0)
     tracker = Tracker(world.detect, world.pose, most_hands=2)
-
-    def move(i):
-        world.middles["left"] = np.array([60.0 + 6 * i, 120.0])
-        world.middles["right"] = np.array([260.0 - 6 * i, 120.0])
-
     behind = next(one.track for one in run(world, tracker, 12, move)[-1] if one.hand.side == "right")
     del world.middles["right"]
 

@@ -79,7 +79,7 @@ class Finder:
         mine = {number: _found(hand) for number, hand in zip(asked, answers, strict=True)}
         room = self.most_hands - len(known)
         new = [_found(hand) for hand in self.hands(rgb)] if room > 0 else []
-        return mine, [one for one in new if all(iou(one.box, square) < APART for square in squares)][: max(room, 0)]
+        return mine, [one for one in new if all(iou(one.box, square) < APART for square in squares)][:room]
 
 
 def _found(hand: Hand) -> Found:
