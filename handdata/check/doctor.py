@@ -22,6 +22,7 @@ from handdata.converters.options import Options
 from handdata.converters.protocol import Plan
 from handdata.converters.read.packaging import is_litter
 from handdata.errors import HanddataError
+from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_object
 from handdata.manifest import Manifest
 from handdata.paths import RENDERED_MARK
@@ -103,8 +104,8 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
         diagnosis.notes.append(f"the dataset's own folder is {plan.root}, one level below; convert finds it there")
     diagnosis.notes += plan.warnings
     diagnosis.readings = dict(plan.readings)
-    mark = _mark(plan.root) or _mark(plan.root.parent)  # its folder may have been put one level deeper
-    diagnosis.rendered = bool(mark)
+    mark = next((path for path in _marks(plan.root) if path.is_file()), None)
+    diagnosis.rendered = mark is not None
     for item in plan.items:
         sequences = diagnosis.samples.setdefault(item.split, {})
         sequences[item.sequence] = sequences.get(item.sequence, 0) + 1
@@ -112,7 +113,7 @@ def diagnose(dataset: str, root: Path, shards: Path, options: Options | None = N
     diagnosis.findings += _lone_files(diagnosis.tree)
     diagnosis.findings += [str(fault) for fault in list(plan.faults.values())[:MAX_NAMED]]
     if mark:
-        diagnosis.findings += _rendered_faults(mark, plan)
+        diagnosis.findings += _rendered_faults(mark, dataset, plan)
     else:
         part = _part_of_archive(parts, facts)
         diagnosis.notes += [part] if part else []
@@ -140,11 +141,9 @@ def preview(dataset: str, plan: Plan, options: Options, shards: Path, canvas: in
     return diagnosis
 
 
-def _mark(root: Path) -> dict[str, Any]:
-    try:
-        return read_object(root / RENDERED_MARK, Wanted(what="the mark of a rendering"))
-    except HanddataError:
-        return {}
+def _marks(root: Path) -> tuple[Path, Path]:
+    """Return where the mark of a rendering may lie: the dataset's own folder may have been put one level deeper."""
+    return root / RENDERED_MARK, root.parent / RENDERED_MARK
 
 
 # ------------------------------------------------------------------------------------------------ tree and counts
@@ -216,11 +215,16 @@ def _count_faults(tree: list[Line], parts: Counter[str], facts: Manifest, *, is_
             yield f"{part}: {parts[part]} pictures, the archive has {expected}."
 
 
-def _rendered_faults(mark: dict[str, Any], plan: Plan) -> Iterator[str]:
+def _rendered_faults(path: Path, dataset: str, plan: Plan) -> Iterator[str]:
     """Compare with what `handdata synth` was asked for."""
-    expected = int(mark.get("frames", 0))
+    try:
+        mark = read_object(path, Wanted(what="the mark of a rendering", fix="Render it again into another folder."))
+        expected, seed = (value_at(mark, key, int, where=path, default=0) for key in ("frames", "seed"))
+    except HanddataError as error:
+        yield str(error)
+        return
     if len(plan.items) < expected:
-        fix = f"Render it again: handdata synth {mark.get('dataset')} --frames {expected} --seed {mark.get('seed')}."
+        fix = f"Render it again: handdata synth {dataset} --frames {expected} --seed {seed}."
         yield f"{plan.root}: {len(plan.items)} of {expected} rendered samples. {fix}"
 
 

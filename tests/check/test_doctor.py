@@ -168,6 +168,25 @@ def test_a_rendered_tree_that_lost_a_picture_is_told(stereo):
     assert "13 of 14 rendered samples" in finding
 
 
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        ("{", "expected JSON, got an end too early at column 2. Render it again into another folder."),
+        ('{"frames": []}', "[frames]: expected a whole number, got []"),
+        ('{"frames": 1e300}', "[frames]: expected a whole number, got 1e+300"),
+        ('{"frames": 20, "seed": "x"}', "[seed]: expected a whole number, got 'x'"),
+    ],
+)
+def test_a_mark_of_a_rendering_that_is_none_is_told(stereo, mark, told):
+    (stereo / ".handdata-synth.json").write_text(mark)
+
+    found = look(stereo)
+
+    assert found.rendered
+    assert told in found.findings[0]
+    assert len(found.findings) == 1
+
+
 def test_a_picture_that_cannot_be_read_is_told(stereo):
     for path in stereo.glob("images/*/SK_color_*.png"):
         path.write_bytes(path.read_bytes()[:100])
