@@ -1,8 +1,9 @@
 """What each finished shard was made from, so that a conversion that was stopped goes on where it was.
 
-`<out>/.state/<shard>.json` holds the shard's entry for index.json and a fingerprint of its sources. Whoever writes the
-shard leaves `<shard>.begun` there before it, which says whose the shard is, and writes this right after it; a shard
-without it, or with another fingerprint, is made again. A file that has neither is somebody else's and stays as it is.
+`<out>/.state/<shard>.json` holds the shard's entry for index.json, a fingerprint of its sources, and a hash of both, as
+the index takes the entry as it is. Whoever writes the shard leaves `<shard>.begun` there before it, which says whose
+the shard is, and writes this right after it; a shard without it, or with another fingerprint, is made again. A file
+that has neither is somebody else's and stays as it is.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from handdata.errors import BusyError, HanddataError
+from handdata.errors import BusyError, HanddataError, MissingError
 from handdata.files.tables import value_at
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256, write_text
@@ -114,39 +115,65 @@ def _named(out: Path, files: Sequence[Path]) -> list[list[str]]:
 
 def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
     """Note that a shard is finished, and when its file was last written."""
-    write_text(_path(shard), json.dumps({"fingerprint": made_from, "entry": entry, "written": _written(shard)}))
+    note = {"fingerprint": made_from, "entry": entry, "written": _written(shard)}
+    write_text(_path(shard), json.dumps({**note, "sha256": _sha256(note)}))
+
+
+def _sha256(note: Mapping[str, Any]) -> str:
+    """Hash what is noted of a shard, the hash aside."""
+    rest = {key: value for key, value in note.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def finished(shard: Path, made_from: str, *, whole: bool = False) -> dict[str, Any] | None:
     """Return the entry of a shard that was finished from the same sources, else None.
 
-    A file whose size, header or, where it was written since, bytes are others than were noted is named and not taken.
+    A file whose size, header or, where it was written since, bytes are others than were noted is named and not taken;
+    so is one of which the note itself is damaged.
 
     Args:
         shard: its path.
         made_from: fingerprint of its sources.
         whole: compare all bytes in any case.
     """
-    try:
-        state = read_object(_path(shard), _STATE)
-        entry: dict[str, Any] = value_at(state, "entry", Mapping[str, Any], where=_path(shard), default={})
-        kinds = {**_ENTRY, **(_WRITTEN if entry.get("num_samples") else {})}
-        for key, kind in kinds.items():
-            value_at(entry, key, kind, where=_path(shard))
-    except HanddataError:
+    state = _note_of(shard)
+    if state is None or state.get("fingerprint") != made_from:
         return None
-    if state.get("fingerprint") != made_from or not kinds.keys() <= entry.keys():
-        return None
+    entry: dict[str, Any] = state["entry"]
     if entry["num_samples"] == 0:
         return entry
     fault = _fault(shard, entry, whole=whole or state.get("written") != _written(shard))
     if fault:
-        say(f"{shard.name}: {fault}: made again")
+        _say_made_again(shard, fault)
         return None
     if state.get("written") != _written(shard):  # a copy, or touched: the same bytes
         with suppress(HanddataError):  # another job notes the same, or nothing can be written there
             remember(shard, made_from, entry)
     return entry
+
+
+def _note_of(shard: Path) -> dict[str, Any] | None:
+    """Return what is noted of a shard, None where nothing is, or what cannot be believed, which is said."""
+    path = _path(shard)
+    try:
+        note = read_object(path, _STATE)
+        entry = value_at(note, "entry", Mapping[str, Any], where=path, default={})
+        kinds = {**_ENTRY, **(_WRITTEN if entry.get("num_samples") else {})}
+        for key, kind in kinds.items():
+            value_at(entry, key, kind, where=path)
+    except MissingError:
+        return None
+    except HanddataError:
+        _say_made_again(shard, "what was noted of it is damaged")
+        return None
+    if note.get("sha256") == _sha256(note) and kinds.keys() <= entry.keys():
+        return note
+    _say_made_again(shard, "what was noted of it is damaged, or of an older handdata")
+    return None
+
+
+def _say_made_again(shard: Path, why: str) -> None:
+    say(f"{shard.name}: {why}: made again")
 
 
 def _fault(shard: Path, entry: dict[str, Any], *, whole: bool) -> str:

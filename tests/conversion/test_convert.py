@@ -141,6 +141,30 @@ def test_a_job_looks_again_for_what_the_others_of_its_array_have_made_meanwhile(
     assert len(open_dataset(out)) == 2 * FRAMES
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"num_samples": ', '"num_samples": 0, "was": '),
+        ('"size": ', '"size": 1'),
+        ('"label_hashes": "', '"l": "'),
+        ("{", ""),
+    ],
+)
+def test_what_was_noted_of_a_shard_and_is_damaged_is_not_believed(root, tmp_path, capsys, old, new):
+    """The first lost a shard without a word: what is noted goes into the index as it is."""
+    out = tmp_path / "out"
+    convert("stereo", root, out)
+    whole, index = shards(out), (out / "index.json").read_bytes()
+    note = sorted((out / ".state").glob("*.h5.json"))[0]
+    note.write_text(note.read_text().replace(old, new, 1))
+
+    result = convert("stereo", root, out)
+
+    assert result.num_kept == result.num_shards - 1
+    assert (shards(out), (out / "index.json").read_bytes()) == (whole, index)
+    assert f"{note.stem}: what was noted of it is damaged" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_killed_conversion_goes_on_to_the_same_result(tmp_path):
     root = write_tree(tmp_path / "stereo", frames=400)
