@@ -1,4 +1,4 @@
-"""Readers for fuzz_readers.py of what runs and other programs hand over: results, records, settings of weights.
+"""Readers for fuzz_readers.py of what runs, people and other programs hand over: results, records, marks, id lists.
 
 Weights come as files without a hash, which are still read: whoever wants to do harm would hash them anew.
 """
@@ -15,11 +15,13 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from fuzz_stores import Reader, anew, in_folder, made_folder
+from fuzz_stores import Reader, anew, in_folder, made_folder, shards
 
+from handdata.paths import RENDERED_MARK
 from handdata.skeleton import KEYPOINTS
 
 DATA, CAMERA, JOINTS, RESULTS = "a_data.json", "a_camera.json", "a_joint_3d.json", "results.json"
+LONGEST = 500  # characters of a line, as in fuzz_readers.py
 LOG, RECORD, CONFIG = "log.jsonl", "shards.json", "config.json"
 POINTS = [value for i in range(21) for value in (20.0 + i, 20.0, 2)]
 COCO = {
@@ -53,6 +55,10 @@ def handed() -> dict[str, Reader]:
         "labels to replace": Reader("a.json", predicted, read_labels),
         "settings of weights": Reader("a.json", settings, read_settings),
         "weights of the detector": Reader("a.safetensors", detector, read_detector),
+        "mark of a rendering, doctor": in_folder(RENDERED_MARK, rendered, diagnose_rendered),
+        "mark of a rendering, synth": in_folder(RENDERED_MARK, rendered, render_again),
+        "ids of a subset": Reader("a.txt", some_ids, read_subset),
+        "weights of a mix": Reader("a.toml", mixed, read_mix),
     }
 
 
@@ -112,8 +118,6 @@ def read_interhand(folder: Path) -> None:
 @cache
 def exported() -> Path:
     """Return a folder that an export wrote."""
-    from fuzz_stores import shards
-
     from handdata.exchange.export import export
     from handdata.shards.dataset import open_dataset
 
@@ -264,3 +268,64 @@ def read_detector(path: Path) -> None:
     from handdata.model.detector import Spotter
 
     Spotter(path, least_score=0.0)(np.full((48, 64, 3), 90, np.uint8))
+
+
+# ------------------------------------------------------------------------------------------------ synth, doctor
+
+
+@cache
+def rendered() -> Path:
+    """Return a folder that `synth` rendered, of two pictures."""
+    folder = made_folder("rendered")
+    render_again(folder)
+    return folder
+
+
+def render_again(folder: Path) -> None:
+    """Render as `synth` does, whatever the mark says of what is there."""
+    from handdata.synth.native import write_native
+
+    write_native("rhd", folder, 2, seed=0, small=True)
+
+
+def diagnose_rendered(folder: Path) -> None:
+    """Look at it as `doctor` does."""
+    from handdata.check.doctor import diagnose
+
+    found = diagnose("rhd", folder, folder.parent)
+    for line in (*found.findings, *found.notes):  # as it is printed
+        assert len(line) <= LONGEST, f"{len(line)} characters: {line[:200]!r}"
+
+
+# ------------------------------------------------------------------------------------------------ subset, train
+
+
+def some_ids() -> bytes:
+    """Return a list of two samples' ids."""
+    from handdata.shards.dataset import open_dataset
+
+    return "\n".join(open_dataset(shards())["id"][:2].tolist()).encode()
+
+
+def read_subset(path: Path) -> None:
+    """Choose the samples as `subset --ids` does."""
+    from handdata.shards.conditions import read_ids
+    from handdata.shards.dataset import open_dataset
+
+    data = open_dataset(shards())
+    len(data.where(id=read_ids(path, set(data["id"].tolist()))))
+
+
+def mixed() -> bytes:
+    """Return a recipe that weighs two datasets."""
+    return b'extends = "best-smoke"\n[data]\nbatch = 4\n[data.weights]\nrhd = 2\nsynthhands = 1.5\n'
+
+
+def read_mix(path: Path) -> None:
+    """Draw samples of two datasets as a training by this recipe does."""
+    from handdata.train.config import load_config
+    from handdata.train.loader.proportions import mix_weights, slot_map
+
+    data = load_config(str(path)).data
+    slots = slot_map([5, 3], mix_weights(data.weights or data.mix or None, ["rhd", "synthhands"]))
+    slots.draw(0, 0, np.arange(8))

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 SHARD, INDEX, STATE = "train-00000.h5", "index.json", "state.json"
+OF_A_SHARD, MADE_OF = f".state/{SHARD}.json", ".state/made_of.json"  # what a conversion goes on from
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 TENSORS = (MODEL, OPTIMIZER)
 CANVAS = 32  # px
@@ -45,6 +46,8 @@ def stores() -> dict[str, Reader]:
         "shard, sealed": in_folder(SHARD, shards, read_shards, seal_rows),
         "index": in_folder(INDEX, shards, read_shards),
         "tags": in_folder("tags.json", shards, read_tags),
+        "state of a conversion": in_folder(OF_A_SHARD, shards, convert_again),
+        "files of a conversion": in_folder(MADE_OF, shards, convert_again),
         "journal of boxes": in_folder("b.journal", lambda: edited("b.csv"), read_boxes),
         "journal of points": in_folder("p.journal", lambda: edited("p.json"), read_points),
         "state of a checkpoint": in_folder(STATE, checkpoint, read_checkpoint),
@@ -80,7 +83,7 @@ def in_folder(
     def seed() -> bytes:
         return (make() / name).read_bytes()
 
-    return Reader(name, seed, fresh)
+    return Reader(Path(name).name, seed, fresh)
 
 
 def made_folder(name: str) -> Path:
@@ -105,8 +108,6 @@ def anew(path: Path) -> Path:
 def shards() -> Path:
     """Return a folder of one small shard, and tags of them."""
     from handdata.browse.tags import TagFile
-    from handdata.conversion.run import convert
-    from handdata.converters.custom import CustomOptions
     from handdata.shards.dataset import open_dataset
 
     out = made_folder("shards")
@@ -117,10 +118,29 @@ def shards() -> Path:
         cv2.imwrite(str(native / f"{i}.png"), np.random.default_rng(i).integers(1, 255, (48, 64, 3)).astype(np.uint8))
         lines.append(f"{i}.png,{side},{20 + i},20,{30 + i},{25 + i}")
     (native / "l.csv").write_text("\n".join(lines) + "\n")
-    convert("custom", native, out, options=CustomOptions(annotations=native / "l.csv"), splits=["train"], canvas=CANVAS)
+    convert_into(out, native)
     data = open_dataset(out)
     TagFile(out / "tags.json", data).tag("odd", [data[0].id], on=True)
     return out
+
+
+def convert_into(out: Path, native: Path) -> None:
+    """Convert the pictures, all of them into one shard."""
+    from handdata.conversion.run import convert
+    from handdata.converters.custom import CustomOptions
+
+    convert("custom", native, out, options=CustomOptions(annotations=native / "l.csv"), splits=["train"], canvas=CANVAS)
+
+
+def convert_again(folder: Path) -> None:
+    """Convert once more into the folder: whatever its state says, the shards are the same, to the byte."""
+    from handdata.conversion.state import made_of, root_of
+
+    whole = shards()
+    made_of(folder), root_of(folder)
+    convert_into(folder, whole.with_name("native"))
+    for name in (SHARD, INDEX):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), f"another {name}"
 
 
 def read_shards(folder: Path) -> None:

@@ -61,6 +61,7 @@ NEEDS = {  # modules that a command imports when it runs
     "annotate": ("annotate.keypoints.session", "annotate.server"),
 }
 STEP_FAULTS = "kill,ENOSPC,EIO,EACCES"
+MANNERS = "group,parent,workers"
 
 
 def main() -> int:
@@ -117,6 +118,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--times", type=int, help="how often; steps: so many of them by chance [default: all]")
     parser.add_argument("--all", action="store_true", help="steps: not only the first and last of those alike")
     parser.add_argument("--faults", default=STEP_FAULTS, help=f"at each step [default: {STEP_FAULTS}]")
+    parser.add_argument("--manners", default=MANNERS, help=f"kill: of several processes [default: {MANNERS}]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial afterwards")
     parser.add_argument("--home", help="folder to work in and leave there [default: a temporary one]")

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 from runs import FAULTS, armed, end_of, orphans, workers
 from trials import Faults, Trials, note
@@ -16,7 +17,7 @@ from trials import Faults, Trials, note
 
 def kills(trials: Trials, options: argparse.Namespace, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
     """Kill a command at random moments: alone, its workers alone, or all of them."""
-    manners = ("group",) if trials.scene.processes == 1 else ("group", "parent", "workers")
+    manners = ("group",) if trials.scene.processes == 1 else tuple(options.manners.split(","))
     found: dict[str, Faults] = {manner: {} for manner in manners}
     tried, hit = Counter[str](), Counter[str]()
     for manner in manners * (options.times or 20):  # in turn, so that each has its share of a limit
@@ -41,7 +42,8 @@ def _killed(process: int, manner: str) -> int | None:
     if manner == "group":
         os.killpg(process, signal.SIGKILL)
     for victim in [process] if manner == "parent" else workers(process) if manner == "workers" else []:
-        os.kill(victim, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(victim, signal.SIGKILL)
     return end_of(process)
 
 

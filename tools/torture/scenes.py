@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 FRAMES = 8
+MANY = 2400  # hands, of which an export has begun half when its second process is there
 RECORD = "handdata-export.json"  # of what an export has begun
 VERIFY = ("verify", "out")
 TAKEN = "expected a folder without shards, got a dataset"
@@ -73,10 +74,10 @@ class Scene:
                 shutil.copy2(inputs / source, work / name)
 
 
-def _export(kind: str, *, workers: str = "1", grows: tuple[str, ...] = ()) -> Scene:
-    words = ("export", "../inputs/shards", "--format", kind, "--out", "out", "--workers", workers)
+def _export(kind: str, *, workers: str = "1", inputs: str = "shards", grows: tuple[str, ...] = ()) -> Scene:
+    words = ("export", f"../inputs/{inputs}", "--format", kind, "--out", "out", "--workers", workers)
     name = f"export {kind}" if workers == "1" else f"export {kind}, {workers} workers"
-    return Scene(name=name, words=words, inputs=("shards",), grows=(RECORD, *grows), processes=int(workers))
+    return Scene(name=name, words=words, inputs=(inputs,), grows=(RECORD, *grows), processes=int(workers))
 
 
 def _recut(name: str, *words: str, inputs: tuple[str, ...] = ("shards",)) -> Scene:
@@ -95,9 +96,10 @@ SCENES = (
     *_workers("convert", "convert", "rhd", "--root", "../inputs/native/rhd", inputs=("native",)),
     *_workers("synth", "synth", "rhd", "--frames", "3", "--size", "small", grows="handdata-synth", reads=()),
     *_workers("import", "import", "../inputs/coco", inputs=("coco",)),
-    *(_export(kind) for kind in ("coco", "webdataset", "csv", "parquet", "mediapipe", "cvat", "croissant")),
-    _export("yolo", grows=("data.yaml",)),
-    _export("coco", workers="2"),
+    *(_export(kind) for kind in ("coco", "webdataset", "csv", "parquet", "mediapipe", "cvat", "hamer")),
+    _export("yolo", grows=("data.yaml",)),  # it names the splits that are there by now
+    _export("croissant", grows=("croissant.json",)),  # likewise
+    _export("coco", workers="2", inputs="many"),
     _recut("subset", "../inputs/shards", "--sample", "6"),
     _recut("merge", "../inputs/train", "../inputs/test", "--name", "both", inputs=("train", "test")),
     _recut("split", "../inputs/shards", "--by", "random:0.2/0.2"),
@@ -174,6 +176,13 @@ def _small(inputs: Path, run: Callable[..., None]) -> None:
     run("convert", "rhd", "--root", inputs / "native/rhd", "--out", inputs / "small", "--canvas", "32", "--limit", "4")
 
 
+def _many(inputs: Path, run: Callable[..., None]) -> None:
+    rows = [f"p_{n % 4}.png,left,{20 + n % 7},{20 + n // 4 % 5},{40 + n % 3},30" for n in range(MANY)]
+    labels = inputs / "many.csv"
+    labels.write_text("\n".join(["image,side,wrist_u,wrist_v,index_tip_u,index_tip_v", *rows]) + "\n")
+    run("import", labels, "--root", inputs / "pictures", "--out", inputs / "many", "--canvas", "32", "--workers", "1")
+
+
 def _scored(inputs: Path, run: Callable[..., None]) -> None:
     shutil.copytree(inputs / "run", inputs / "scored")
     run("evaluate", inputs / "scored/runs/r", "--shards", inputs / "shards", "--device", "cpu")
@@ -188,6 +197,7 @@ MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Path, Callable[..., None]], N
     "run": (("native", "shards"), _run),
     "pictures": ((), _pictures),
     "small": (("native",), _small),
+    "many": (("pictures",), _many),
     "scored": (("native", "shards", "run"), _scored),
     "film": (("native",), _film),
 }
