@@ -59,6 +59,7 @@ def names(home):
     return {"image": np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)}
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # two workers where there is one core
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda text: text.splitlines()[0].strip("# "))
 def test_a_script_of_the_page_runs(script, home, monkeypatch, capsys):
     monkeypatch.chdir(home)
