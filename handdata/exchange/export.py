@@ -55,7 +55,7 @@ def export(
     Raises:
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
             `i_may_share`, or a folder that holds an export of another dataset (also one of the same name), or
-            somebody's own card.
+            somebody's own files of the names that would be written.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -87,19 +87,21 @@ def export(
     with alone(folder, "export"), ExitStack() as kept_open:
         record = ExportRecord(folder, kind, about.parts)
         record.refuse_other(data.name, about.parts, some_pictures(data))
-        record.keep_splits_of(data)
         view = ExportView(
             data=data, split="", shown=pictures, encoding=picture, source_of=source_of or {}, workers=workers
         )
         view = replace(
             view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
         )
+        files = {split: KNOWN[kind].files(replace(view, data=part, split=split)) for split, part in parts.items()}
+        record.refuse_overwriting(name for names in files.values() for name in names)
+        record.keep_splits_of(data)
         helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))
         for split, part in parts.items():
             one = replace(view, data=part, split=split, helpers=helpers)
             kept = part[KNOWN[kind].holds(part)]
             facts = {**facts_of(kept), **({"left_out": len(part) - len(kept)} if len(kept) < len(part) else {})}
-            with record.writing(split, facts, _key(one, kind), KNOWN[kind].files(one)) as is_done:
+            with record.writing(split, facts, _key(one, kind), files[split]) as is_done:
                 FORMATS[kind](replace(one, is_done=is_done), folder)
             written += len(kept)
             _say_left_out(kind, split, part)

@@ -1,7 +1,7 @@
 """What an export wrote, by split, so that the next one there leaves nothing stale and removes nothing else."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from handdata.shards.provenance import KEY, Provenance, as_json, parse
 
 RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 _HANDS = "some_pictures"  # of the dataset, see same_hands.py
+_MOVE = "Choose another --out, or move what is there away."
 _WANTED = Wanted(what="the record of an export", largest=LARGE)
 
 
@@ -65,21 +66,34 @@ class ExportRecord:
         Raises:
             ConfigError: the folder holds them.
         """
-        fix = "Choose another --out, or move what is there away."
         if not (self.folder / RECORD).is_file():
             for path in (self.folder / own for own in (CARD, SHEET)):
                 if path.exists():
-                    raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=fix)
+                    raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=_MOVE)
         if self.datasets and self.datasets != {part.dataset for part in parts}:
             got = f"{self._held()} of {' and '.join(sorted(self.datasets))}"
-            raise ConfigError(self.folder, expected=f"a folder for an export of {name}", got=got, fix=fix)
+            raise ConfigError(self.folder, expected=f"a folder for an export of {name}", got=got, fix=_MOVE)
         is_published = all(part.is_restricted for part in parts)
         if self.hands and not is_published and set(self.hands).isdisjoint(hands):
             got = f"{self._held()} of another dataset called {' and '.join(sorted(self.datasets))}"
-            raise ConfigError(self.folder, expected=f"a folder for an export of this {name}", got=got, fix=fix)
+            raise ConfigError(self.folder, expected=f"a folder for an export of this {name}", got=got, fix=_MOVE)
         self.hands = list(hands)
         if any(facts["format"] != self.kind for facts in self.finished.values()):
             say(f"export: {self.folder} holds {self._held()}; its splits that are exported now are replaced")
+
+    def refuse_overwriting(self, files: Iterable[str]) -> None:
+        """Refuse to write over a file that no export wrote: somebody's own labels may have the very name.
+
+        Args:
+            files: names of those that are about to be written.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        known = {name for facts in self.splits.values() for name in facts["files"]}
+        for name in files:
+            if name not in known and (path := self.folder / name).exists():
+                raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=_MOVE)
 
     def _held(self) -> str:
         """Return what an earlier export left there, in words."""

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -188,6 +189,21 @@ def test_an_export_overwrites_nobodys_card_and_no_other_dataset(made, tmp_path):
     with pytest.raises(ConfigError, match="got 2 samples as csv of custom"):
         export(made / "rendered", tmp_path / "out", "csv", limit=2)
     export(made / "own", tmp_path / "out", "csv", limit=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("coco", "annotations/train.json"), ("yolo", "data.yaml"), ("csv", "train.csv")]
+)
+def test_an_export_overwrites_nobodys_labels(made, tmp_path, kind, name):
+    """Labels of one's own that were imported often lie where an export would write them."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+
+    with pytest.raises(ConfigError, match=f"{name}: expected no file, or that of an export, got somebody's own"):
+        export(made / "own", tmp_path, kind, limit=2)
+
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."] == [Path(name).name]
 
 
 def test_two_datasets_of_ones_own_do_not_replace_each_other(made, tmp_path):
