@@ -19,7 +19,7 @@ from handdata.converters.read import pickle_numpy
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation.precision import similarities
 from handdata.evaluation.predicted_values import FARTHEST
-from handdata.evaluation.predictions import FOREIGN_READOUT, Predictions, read_predictions
+from handdata.evaluation.predictions import FOREIGN_READOUT, FoundHands, Predictions, read_predictions
 from handdata.exchange.labels import HandLabels
 from handdata.files.text import LARGE, Wanted, as_object, read_bytes, read_json, read_object
 from handdata.geometry import apply_affine, invert_affine
@@ -204,29 +204,45 @@ def _to_source(given: Mapping[str, Any], where: str) -> Array:
 
 def _placed(found: Sequence[_Found], hands: Mapping[Any, Sequence[_Hand]], path: Path) -> Predictions:
     """Give every predicted hand its sample; in a picture the most certain one takes the most similar hand first."""
-    taken: dict[str, _Found] = {}
-    pixels: dict[str, Array] = {}
-    for one in sorted(found, key=lambda one: -one.score):
+    taken: dict[str, int] = {}  # sample -> place in `found`
+    beside = [next((hand for hand in hands.get(one.image, ())), None) for one in found]
+    for place in sorted(range(len(found)), key=lambda place: -found[place].score):
+        one = found[place]
         free = [hand for hand in hands.get(one.image, ()) if hand.sample_id not in taken]
         named = [hand for hand in free if one.annotation is not None and hand.annotation == one.annotation]
         hand = _most_similar(one.uv, named or free)
         if hand is not None:
-            ordered = np.full_like(one.uv, np.nan)
-            ordered[list(hand.slots)] = one.uv
-            taken[hand.sample_id], pixels[hand.sample_id] = one, apply_affine(hand.to_source, ordered)
+            taken[hand.sample_id], beside[place] = place, hand
     if not taken:
         got = f"image_id {found[0].image}"
         raise DataError(path, expected="pictures of that file of labels", got=got, fix="Name the file predicted from.")
     if len(taken) < len(found):
-        say(f"{path}: {len(found) - len(taken)} of {len(found)} predicted hands are of no labelled hand: left out")
+        lost = beside.count(None)
+        also = f", {lost} of them in pictures without any, which no protocol counts" if lost else ""
+        what = f"{len(found) - len(taken)} of {len(found)} predicted hands are of no labelled hand"
+        say(f"{path}: {what}: they count for average precision alone{also}")
     names = sorted(taken)
+    kept = [place for place, hand in enumerate(beside) if hand is not None]
+    pixels = {place: _in_source(found[place].uv, hand) for place, hand in enumerate(beside) if hand is not None}
     return Predictions(
         dataset=np.array([""] * len(names)),
         sample_id=np.array(names),
-        keypoints_2d={FOREIGN_READOUT: np.stack([pixels[name] for name in names])},
+        keypoints_2d={FOREIGN_READOUT: np.stack([pixels[taken[name]] for name in names])},
         crop_xyxy=np.full((len(names), 4), np.nan, np.float32),
-        score=np.array([taken[name].score for name in names]),
+        score=np.array([found[taken[name]].score for name in names]),
+        found=FoundHands(
+            beside=np.array([hand.sample_id for hand in beside if hand is not None]),
+            keypoints_2d=np.stack([pixels[place] for place in kept]),
+            score=np.array([found[place].score for place in kept]),
+        ),
     )
+
+
+def _in_source(uv: Array, hand: _Hand) -> Array:
+    """Return (21, 2) points as the file lists them in our order, px of the picture as shipped."""
+    ordered = np.full_like(uv, np.nan)
+    ordered[list(hand.slots)] = uv
+    return apply_affine(hand.to_source, ordered)
 
 
 def _most_similar(uv: Array, hands: Sequence[_Hand]) -> _Hand | None:

@@ -50,6 +50,9 @@ class Comparison:
     hand_side: NDArray[np.uint8]  # (N,) 0 left, 1 right, 2 not known
     side_is_sure: Mask  # (N,) the dataset vouches for hand_side
     mask_area: Floats  # (N,) px of the hand in the source's segmentation, NaN where not kept
+    # (N,) lists of (place in the program's order, (21, 2) px, score): all hands that it found, each beside one sample
+    # of its picture; None: `prediction_2d` is all that it found
+    found: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.truth_2d)
@@ -61,7 +64,8 @@ class Comparison:
 
     def take(self, rows: Array | slice) -> "Comparison":
         """Return the chosen samples: a boolean mask, indices or a slice."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return replace(self, **{name: column[rows] for name, column in columns.items() if column is not None})
 
     @property
     def has_full_hands(self) -> bool:

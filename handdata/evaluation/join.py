@@ -1,12 +1,13 @@
 """Join predictions with the converted dataset they are of, and lay them beside the labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handdata.evaluation.comparison import HALFWAY, Comparison
-from handdata.evaluation.predictions import Predictions, from_crop_fractions, to_crop_fractions
+from handdata.evaluation.predictions import FoundHands, Predictions, from_crop_fractions, to_crop_fractions
 from handdata.geometry import in_frame
 from handdata.shards.dataset import Dataset
 from handdata.shards.schema import Flag
@@ -94,7 +95,19 @@ def compare(
         hand_side=labels["hand_side"],
         side_is_sure=(labels["flags"] & Flag.SIDE_UNSURE) == 0,
         mask_area=np.full(len(samples), np.nan),
+        found=None if predictions.found is None else _found(predictions.found, dataset["id"][samples].tolist()),
     )
+
+
+def _found(hands: FoundHands, ids: Sequence[str]) -> NDArray[np.object_]:
+    """Return (N,) the hands found beside each sample, as `Comparison.found` has them."""
+    beside: dict[str, list[tuple[int, Floats, float]]] = {name: [] for name in ids}
+    for place, name in enumerate(hands.beside.tolist()):
+        if name in beside:
+            beside[name].append((place, hands.keypoints_2d[place], float(hands.score[place])))
+    column = np.empty(len(ids), object)
+    column[:] = [beside[name] for name in ids]
+    return column
 
 
 def predicted_pixels(predictions: Predictions, readout: str, rows: NDArray[np.int64]) -> Floats:

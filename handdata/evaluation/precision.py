@@ -15,6 +15,7 @@ from handdata.evaluation.comparison import Comparison, Floats, Mask
 from handdata.evaluation.intervals import NO_INTERVAL
 from handdata.evaluation.measure import OKS_SIGMA
 from handdata.evaluation.protocol import Protocol, Score
+from handdata.skeleton import NUM_KEYPOINTS
 
 MOST_PER_PICTURE = 20  # predictions that count, pycocotools' maxDets of keypoints
 _RECALLS = np.linspace(0.0, 1.0, 101)
@@ -29,11 +30,13 @@ class Matches:
         score: (M,) how certain each is.
         is_right: (T, M) which took a hand, at each threshold.
         hands: how many there were to be found.
+        unpredicted: of them those of which there is no prediction.
     """
 
     score: Floats
     is_right: Mask
     hands: int
+    unpredicted: int
 
 
 def similarities(predicted_P: Floats, truth_G: Floats, labelled_G: Mask, area_G: Floats) -> Floats:
@@ -83,17 +86,33 @@ def find(comparison: Comparison, thresholds: Floats) -> Matches:
     """Match the predictions of every picture with its labelled hands; a sample without a label in 2D is left out."""
     labels = comparison.annotated_2d & metrics.is_labelled(comparison.truth_2d)
     given = np.asarray(np.isfinite(comparison.prediction_2d).all(-1).any(-1))
-    score = np.where(np.isfinite(comparison.prediction_score), comparison.prediction_score, 1.0)
     area = _areas(comparison, labels)
     counted = np.flatnonzero(labels.any(1))
     scores, right = [np.zeros(0)], [np.zeros((len(thresholds), 0), bool)]
     for hands in _by_picture(comparison.picture, counted):
-        said = hands[given[hands]]
-        said = said[np.argsort(-score[said], kind="mergesort")][:MOST_PER_PICTURE]
+        said, score = _predicted(comparison, hands)
+        order = np.argsort(-score, kind="mergesort")[:MOST_PER_PICTURE]
         truth = comparison.truth_2d[hands], labels[hands], area[hands]
-        scores.append(score[said])
-        right.append(matched(similarities(comparison.prediction_2d[said], *truth), thresholds))
-    return Matches(score=np.concatenate(scores), is_right=np.concatenate(right, axis=1), hands=len(counted))
+        scores.append(score[order])
+        right.append(matched(similarities(said[order], *truth), thresholds))
+    return Matches(
+        score=np.concatenate(scores),
+        is_right=np.concatenate(right, axis=1),
+        hands=len(counted),
+        unpredicted=int((~given[counted]).sum()),
+    )
+
+
+def _predicted(comparison: Comparison, hands: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the (P, 21, 2) px and (P,) scores of all predictions in a picture, in their maker's order."""
+    if comparison.found is None:
+        said, score = comparison.prediction_2d[hands], comparison.prediction_score[hands]
+    else:
+        found = sorted((one for row in hands for one in comparison.found[row]), key=lambda one: one[0])
+        said = np.array([uv for _, uv, _ in found]).reshape(-1, NUM_KEYPOINTS, 2)
+        score = np.array([certainty for _, _, certainty in found])
+    given = np.isfinite(said).all(-1).any(-1)
+    return said[given], np.where(np.isfinite(score), score, 1.0)[given]
 
 
 def _areas(comparison: Comparison, labels: Mask) -> Floats:
@@ -122,7 +141,7 @@ def score_precision(protocol: Protocol, comparison: Comparison) -> Score:
     return Score(
         value=float((precision if protocol.statistic == "precision" else recall).mean()),
         labels=found.hands,
-        unpredicted=max(found.hands - len(found.score), 0),
+        unpredicted=found.unpredicted,
         samples=found.hands,
         sequences=len(np.unique(comparison.sequence[comparison.annotated_2d.any(1)])),
         note=_WHOLE,

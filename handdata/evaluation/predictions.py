@@ -59,6 +59,15 @@ class AugmentedTruth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundHands:
+    """Every hand that a program found, in its order: for average precision one of no label is a mistake."""
+
+    beside: NDArray[np.str_]  # (M,) sample that it was taken for; of another one, a sample of its picture
+    keypoints_2d: Floats  # (M, 21, 2) source px
+    score: Floats  # (M,)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """Predictions of N samples, NaN where nothing was predicted.
 
@@ -75,6 +84,7 @@ class Predictions:
         bbox_xyxy: (N, 4) hand boxes, source px.
         hand_side: (N,) 0 left, 1 right, -1 not said.
         score: (N,) how certain its maker is of each, more is more; for average precision.
+        found: all hands that a program found in the pictures, those of no sample too; None where nobody says.
         truth: labels of an augmented evaluation; None otherwise.
         options: what made them: run, checkpoint, recipe, device, seed, command.
     """
@@ -90,6 +100,7 @@ class Predictions:
     bbox_xyxy: Floats | None = None
     hand_side: NDArray[np.int8] | None = None
     score: Floats | None = None
+    found: FoundHands | None = None
     truth: AugmentedTruth | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -240,6 +251,7 @@ def _from_h5(file: h5py.File, path: Path) -> Predictions:
         keypoints_2d={str(name): array(f"keypoints_2d/{name}") for name in readouts},
         crop_xyxy=array("crop_xyxy"),
         input_size=int(file.attrs["input_size"]),
+        found=None,
         truth=AugmentedTruth(**truth) if truth else None,
         options=as_object(parse_json(attribute("options"), path, FORM), f"{path}[options]", FORM),
         **optional,

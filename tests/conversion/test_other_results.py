@@ -16,8 +16,10 @@ from handdata.conversion.other_results import read_any_predictions
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError
+from handdata.evaluation.score import score_predictions
 from handdata.exchange.export import export
 from handdata.shards.dataset import open_dataset
+from handdata.skeleton import KEYPOINTS
 from tests.check.made_dataset import make_dataset
 from tests.evaluation.test_precision import judged
 
@@ -137,6 +139,52 @@ def test_two_hands_of_one_picture_are_told_apart_and_a_third_prediction_is_said(
     np.testing.assert_allclose(found.keypoints_2d["given"], made["keypoints_2d"], atol=1e-3)
     assert found.score.tolist() == [0.5, 0.9]
     assert "1 of 3 predicted hands" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hands_found_where_there_is_none_count_as_pycocotools_counts_them(tmp_path, capsys):
+    """Pictures of one or two hands; none, one or two predictions of each, some of no hand at all, some equally sure."""
+    rng = np.random.default_rng(1)
+    shape = rng.normal(0, 20, (21, 2))
+    images, annotations, results = [], [], []
+
+    def flat(uv, flag):
+        return np.column_stack([uv, np.full(21, flag)]).ravel().tolist()
+
+    def predict(uv):
+        score = round(rng.random(), 1)
+        results.append({"image_id": images[-1]["id"], "category_id": 1, "keypoints": flat(uv, 1), "score": score})
+
+    for number in range(20):
+        images.append({"id": number, "file_name": f"{number}.png", "width": 320, "height": 240})
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(0, 256, (240, 320, 3), np.uint8))
+        for _ in range(rng.integers(1, 3)):
+            uv = rng.uniform(60, 180, 2) + shape * rng.uniform(0.7, 1.5)
+            low, sides = uv.min(0), np.ptp(uv, axis=0)
+            hand = {"keypoints": flat(uv, 2), "num_keypoints": 21, "bbox": [*low, *sides], "area": sides.prod()}
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0, **hand})
+            for _ in range(rng.integers(0, 3)):
+                predict(uv + rng.normal(0, rng.uniform(1, 12), (21, 2)))
+        if number % 2:
+            predict(rng.uniform(0, 200, (21, 2)))
+    categories = [{"id": 1, "name": "hand", "keypoints": list(KEYPOINTS)}]
+    (tmp_path / "a.json").write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    (tmp_path / "r.json").write_text(json.dumps(results))
+    options = CustomOptions(annotations=tmp_path / "a.json", split_by="val")
+    convert("custom", tmp_path, tmp_path / "shards", options=options)
+
+    found = read_any_predictions(tmp_path / "r.json", tmp_path / "a.json")
+    (scored,) = score_predictions(found, [tmp_path / "shards"], protocols=["oks_ap"]).sets
+
+    expected = by_pycocotools(tmp_path / "a.json", tmp_path / "r.json")
+    assert len(found) < len(results)
+    assert 0.05 < expected[0] < 0.95
+    for name, place in {"oks_ap:50_95": 0, "oks_ap:50": 1, "oks_ap:75": 2, "oks_ap:recall": 5}.items():
+        assert scored.protocols[name].value == pytest.approx(expected[place], abs=1e-4), name
+        assert scored.protocols[name].unpredicted == len(annotations) - len(found)
+    assert "count for average precision alone" in capsys.readouterr().err
 
 
 def test_results_without_their_labels_are_refused_in_one_line(exported, tmp_path):
