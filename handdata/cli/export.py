@@ -23,6 +23,8 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     for choices in (SHOWN, ENCODINGS):
         if sum(word in choices for word in value) > 1:
             raise click.BadParameter(f"one of {', '.join(choices)} at a time")
+    if "source" in value and len(value) > 1:
+        raise click.BadParameter("pictures as shipped keep their own encoding: leave png or jpg out")
     return value
 
 
@@ -89,8 +91,12 @@ def export_command(
     from handdata.exchange.export import export
     from handdata.shards.dataset import open_dataset
 
-    dataset = open_dataset(shard_folder(data_root, path), split)
     shown = next((word for word in pictures if word in SHOWN), SHOWN[0])
+    if shown != "source" and (root or annotations):
+        raise click.UsageError("--root and --annotations are for --pictures source.")
+    dataset = open_dataset(shard_folder(data_root, path), split)
+    if annotations and dataset.name != "custom":
+        raise click.UsageError(f"--annotations are for shards of imported labels, not of {dataset.name}.")
     written = export(
         dataset,
         out,

@@ -9,6 +9,7 @@ from handdata.cli.complete import complete_shards
 from handdata.cli.options import data_root_option, shard_folder
 from handdata.paths import DataRoot
 
+_ONE_SIZE = "Convert with one --canvas; the scale follows from the dataset. `train --shards` takes several as they are."
 _OUT = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
 )
@@ -111,8 +112,9 @@ def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, nam
 
     parts = [open_dataset(shard_folder(data_root, path)) for path in paths]
     if len({(part.canvas, part.index["canvas_scale"]) for part in parts}) > 1:
-        got = ", ".join(f"{path} {part.canvas} px" for path, part in zip(paths, parts, strict=True))
-        raise ConfigError("merge", expected="canvases of one size and scale", got=got)
+        scales = [f"{part.canvas} px, {part.index['canvas_scale']:g} crops wide" for part in parts]
+        got = "; ".join(f"{path} {scale}" for path, scale in zip(paths, scales, strict=True))
+        raise ConfigError("merge", expected="canvases of one size and scale", got=got, fix=_ONE_SIZE)
     click.echo(f"{len(recut(concat(parts), out, name=name))} samples -> {out}")
 
 

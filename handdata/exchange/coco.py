@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.exchange.coco_kinds import OPEN, OWN_KIND, PLAIN, SURE, UNSEEN, CocoKind, find_kind
+from handdata.exchange.coco_kinds import OPEN, OWN_KIND, PLAIN, SURE, UNSEEN, CocoKind, find_kind, shows_published
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import (
     Annotations,
@@ -172,7 +172,7 @@ def read(path: Path, content: Any) -> Annotations:
         order_why=WHY_COUNTED if reading.is_counted else Annotations.order_why,
         provenance=tuple(parse(_recorded(content.get("info")), path)),
         is_exported=kind is OWN_KIND,
-        dataset=kind.dataset,
+        dataset=kind.dataset if not kind.is_person or shows_published(content["images"]) else "",
         licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
     )
 
@@ -236,7 +236,7 @@ class _Reading:
                 return
             found = ["crowds"] if given.get("iscrowd") == 1 else list(self.kind.hands(given, image))
         except (KeyError, TypeError, IndexError, AttributeError, ValueError):
-            yield broken_row(where, "image_id and category_id that the file holds", str(given)[:80])
+            yield broken_row(where, "image_id and category_id that the file holds", self._unknown(given))
             return
         for hand in found:
             if isinstance(hand, str) or _is_empty(hand):
@@ -261,6 +261,13 @@ class _Reading:
         like = next((one for one in self._images if _plain_id(one) == _plain_id(wanted)), None)
         known = f"; one has {like!r}" if like is not None else ""
         return "image_id and category_id that the file holds", f"image_id {wanted!r}, which no image has{known}"
+
+    def _unknown(self, given: Any) -> str:
+        """Return what is wrong with an annotation of a known image that cannot be read."""
+        wanted = given.get("category_id") if isinstance(given, Mapping) else None
+        if not self.kind.order and isinstance(wanted, int | str) and wanted not in self._categories:
+            return f"category_id {wanted!r}, which no category has"
+        return str(given)[:80]
 
     def _group(self, given: Any) -> Mapping[str, Any] | None:
         """Return the category of an annotation; None, counted, for one without points of a hand."""
@@ -303,7 +310,9 @@ def _is_empty(hand: Mapping[str, Any]) -> bool:
     points = hand.get("keypoints")
     if OWN in hand or hand.get("keypoints_3d") or not isinstance(points, list | type(None)):
         return False
-    return not points or (len(points) % 3 == 0 and not any(points[2::3]))
+    if points and len(points) % 3:
+        return False
+    return all(isinstance(flag, int | float) and not flag > 0 for flag in (points or [])[2::3])  # NaN is not above 0
 
 
 def _own_hand(facts: Mapping[str, Any]) -> HandLabels:
@@ -321,7 +330,7 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
     targets = [slot for slot in slots if slot is not None]
     uv, visible = nan(PALM + 1, 2), np.full(PALM + 1, UNKNOWN, np.int8)
     if facts.get("keypoints"):
-        points = np.array(facts["keypoints"], np.float64).reshape(len(slots), 3)[rows]
+        points = _as_listed(facts["keypoints"], slots)[rows]
         labelled = points[:, 2] > 0
         uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
         visible[targets] = np.where(labelled, _shown(points, labelled, flags), UNKNOWN)
@@ -347,6 +356,14 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
         size=size_of(facts),
         slots=tuple(targets) if len(targets) == NUM_KEYPOINTS and PALM not in targets else (),
     )
+
+
+def _as_listed(given: Any, slots: Slots) -> Array:
+    """Return points as the file lists them, (len(slots), 3)."""
+    numbers = np.array(given, np.float64).ravel()
+    if numbers.size != 3 * len(slots):
+        raise ValueError(f"{numbers.size} numbers, not 3 for each of {len(slots)} keypoints")
+    return numbers.reshape(-1, 3)
 
 
 def _shown(points: Array, labelled: NDArray[np.bool_], flags: str) -> NDArray[np.int8]:

@@ -24,6 +24,9 @@ NO_HAND = "persons without a labelled hand"
 MIN_POINTS = 2
 _HALPE = {"left": 94, "right": 115}  # first of 21 among 136 points
 _FLAT = {"left": 91, "right": 112}  # first of 21 among 133 points
+_PUBLISHED = re.compile(
+    r"(^|[/_])(\d{12}|HICO_(train|test)2015_\d{8})\.jpg$"
+)  # names of COCO's pictures, of HICO-DET's
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class CocoKind:
         order: of the points, a key of `orders.ORDERS`; "" as the categories name them.
         is_person: an annotation may hold two hands.
         dataset: the published one that such files are of, a name of manifests/ if there is one; "" where others write
-            such files too.
+            such files too. Of persons it is so where the pictures are published ones, as `shows_published` tells.
     """
 
     name: str
@@ -98,12 +101,21 @@ def _as_it_is(annotation: Record, image: Record) -> Iterator[dict[str, Any] | st
     yield dict(annotation)
 
 
-WHOLE_BODY = CocoKind("COCO-WholeBody", "annotations have lefthand_kpts", _whole_body, SURE, is_person=True)
+WHOLE_BODY = CocoKind(
+    "COCO-WholeBody", "annotations have lefthand_kpts", _whole_body, SURE, is_person=True, dataset="wholebody"
+)
 UBODY = CocoKind(
     "UBody in COCO-WholeBody's fields", "annotations have lefthand_kpts_score", _whole_body, OPEN, is_person=True
 )
-HALPE = CocoKind("Halpe", "persons with 136 keypoints", _slices(_HALPE), is_person=True)
-FLAT = CocoKind("COCO-WholeBody in one list", "persons with 133 keypoints", _slices(_FLAT), SURE, is_person=True)
+HALPE = CocoKind("Halpe", "persons with 136 keypoints", _slices(_HALPE), is_person=True, dataset="Halpe")
+FLAT = CocoKind(
+    "COCO-WholeBody in one list",
+    "persons with 133 keypoints",
+    _slices(_FLAT),
+    SURE,
+    is_person=True,
+    dataset="wholebody",
+)
 RHD = CocoKind("RHD by mmpose", "21 keypoints, hand_type and cam_param", _rhd, OPEN, "rhd", dataset="rhd")
 PANOPTIC = CocoKind(
     "Panoptic HandDB by mmpose", "21 keypoints, head_size and center", _panoptic, dataset="Panoptic HandDB"
@@ -134,6 +146,13 @@ def find_kind(info: Record, images: Sequence[Any], annotations: Sequence[Any]) -
     count = len(points) if isinstance(points, list) else 0
     person = {136 * 3: HALPE, 133 * 3: FLAT}.get(count)
     return person or (_of_one_hand(info, images, one) if count in (21, 63) else PLAIN)
+
+
+def shows_published(images: Sequence[Any]) -> bool:
+    """Say whether the first image is one of COCO or of HICO-DET, by its address or by its name."""
+    image = next((i for i in images if isinstance(i, Mapping)), {})
+    is_named_so = _PUBLISHED.search(str(image.get("file_name", ""))) is not None
+    return is_named_so or "cocodataset.org" in str(image.get("coco_url", ""))
 
 
 def _of_one_hand(info: Record, images: Sequence[Any], one: Record) -> CocoKind:

@@ -79,8 +79,19 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     elif aside := put_aside(rows):
         doubt.append(aside)
     rows = tuple(_checked(row) for row in rows)
+    doubt += _without_use(_hands(found.rows), asked)
     parts = (("format", f"{found.kind} ({found.sign})"), ("sides", side), ("order of points", order), ("unit", unit))
     return Settled(rows=rows, readings=tuple(part for part in parts if part[1]), warnings=tuple(doubt))
+
+
+def _without_use(hands: Sequence[HandLabels], asked: Asked) -> Iterator[str]:
+    """Tell of what was asked and the labels have no use for."""
+    if asked.side != FROM_FILE and not any(hand.side in (UNSAID, UNKNOWN_SIDE) for hand in hands):
+        yield f"--side {asked.side} changes nothing: the file says the side of every hand"
+    if asked.unit in MM_PER_UNIT and not any(np.isfinite(hand.xyz).any() and not hand.unit for hand in hands):
+        yield f"--unit {asked.unit} changes nothing: the file has no 3D without a unit"
+    if asked.occluded == MISSING and not any((hand.visible == 0).any() for hand in hands):
+        yield f"--occluded {MISSING} changes nothing: the file marks no point as hidden"
 
 
 def _from_center(row: LabelRow) -> LabelRow:

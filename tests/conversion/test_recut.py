@@ -1,5 +1,6 @@
 """Shards cut anew hold the same rows: nothing is converted again."""
 
+import json
 import shutil
 
 import numpy as np
@@ -90,6 +91,16 @@ def test_parts_merged_are_the_whole(shards, tmp_path):
     run("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "whole")
 
     assert compare(shards, tmp_path / "whole").same
+
+
+def test_canvases_of_two_scales_are_told_apart(shards, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(shards, other)
+    index = json.loads((other / "index.json").read_text())
+    (other / "index.json").write_text(json.dumps(index | {"canvas_scale": 2.5}))
+
+    with pytest.raises(ConfigError, match=r"got \S+ \d+ px, \S+ crops wide; \S+ \d+ px, 2\.5 crops"):
+        run("merge", shards, other, "--out", tmp_path / "both")
 
 
 def test_datasets_of_two_names_need_a_new_one(shards, tmp_path):

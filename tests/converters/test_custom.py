@@ -452,7 +452,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
     ("annotation", "named"),
     [
         ({"keypoints_3d": [[1, 2, 500]]}, "3D without its unit"),
-        ({"keypoints": [1, 2]}, "cannot reshape"),
+        ({"keypoints": [1, 2]}, "got 2 numbers, not 3 for each of 1 keypoints"),
         ({"keypoints_3d": [[1, 2, -500]], "unit": "mm"}, "not in front of the camera"),
         ({"keypoints": [1, 2, 2], "bbox": [5, 5, 0, 3]}, "a box without width"),
         ({"keypoints": [1, 2, 9]}, "visibility"),
@@ -465,6 +465,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         ({"keypoints": [1, 2, 2], "has_object": float("inf")}, "infinity"),
         ({"image_id": [0], "keypoints": [1, 2, 2]}, "image_id and category_id"),
         ({"image_id": 99, "keypoints": [1, 2, 2]}, "image_id and category_id"),
+        ({"category_id": 9, "keypoints": [1, 2, 2]}, "got category_id 9, which no category has"),
     ],
     ids=[
         "no unit",
@@ -481,6 +482,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         "endless object",
         "a list for an id",
         "no such image",
+        "no such category",
     ],
 )
 def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annotation, named):
@@ -594,6 +596,16 @@ def test_a_side_that_is_asked_changes_none_that_the_file_says(tmp_path):
     assert samples_of("custom", tmp_path, annotations=table, side="right")["0.png"].hand_side == 0
 
 
+def test_options_that_change_nothing_are_told(tmp_path):
+    asked = {"annotations": many(tmp_path, 1), "side": "right", "unit": "cm", "occluded": "missing"}
+
+    assert plan_of("custom", tmp_path, **asked).warnings == (
+        "--side right changes nothing: the file says the side of every hand",
+        "--unit cm changes nothing: the file has no 3D without a unit",
+        "--occluded missing changes nothing: the file marks no point as hidden",
+    )
+
+
 SIZES = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 
 
@@ -686,12 +698,13 @@ def test_a_split_by_what_no_row_says_is_refused(tmp_path, refused):
 
 def test_crowds_and_boxes_without_points_are_left_out_and_counted(tmp_path):
     rows = [{"keypoints": [1, 2, 2]}, {"keypoints": [1, 2, 2], "iscrowd": 1}, {"bbox": [1, 2, 3, 4]}]
+    rows += [{"image_id": 2, "bbox": [1, 2, 3, 4], "keypoints": [float("nan")] * 3}]
     table = labels(pictures(tmp_path, "0.png", "1.png", "2.png"), coco(["wrist"], *rows), "a.json")
 
     plan = plan_of("custom", tmp_path, annotations=table)
 
     assert len(plan.items) == 1
-    assert plan.warnings == ("left out: 1 crowds, 1 hands without a labelled point",)
+    assert plan.warnings == ("left out: 1 crowds, 2 hands without a labelled point",)
 
 
 def test_flags_that_never_say_visible_say_nothing(tmp_path):

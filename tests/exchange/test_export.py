@@ -246,6 +246,23 @@ def test_the_command(dataset, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--root", "."], "are for --pictures source"),
+        (["--annotations", "."], "are for --pictures source"),
+        (["--pictures", "source", "--annotations", "."], "are for shards of imported labels, not of made"),
+        (["--pictures", "source", "--pictures", "jpg"], "keep their own encoding"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(dataset, tmp_path, more, told):
+    result = CliRunner().invoke(group, ["export", str(dataset.folder), "--out", str(tmp_path / "out"), *more])
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 # ------------------------------------------------------------------------------------------------ what stays, what goes
 
 

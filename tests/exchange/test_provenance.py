@@ -103,6 +103,29 @@ def test_files_of_published_datasets_keep_their_licence(tmp_path, is_rendered):
         export(data, tmp_path / "out", "coco")
 
 
+@pytest.mark.parametrize(
+    ("image", "who"),
+    [("val2017/000000000785.jpg", "wholebody"), ("me.jpg", ""), ("HICO_train2015_00000003.jpg", "Halpe")],
+)
+def test_whole_bodies_in_published_pictures_are_not_ones_own(tmp_path, image, who):
+    """Their fields and lists are written by others too: the pictures tell."""
+    (tmp_path / image).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(tmp_path / image), np.full((64, 64, 3), 90, np.uint8))
+    points = [number for k in range(21) for number in (10.0 + k, 20.0 + k % 5, 2)]
+    row = {"id": 0, "image_id": 0, "category_id": 1}
+    row |= {"keypoints": [0] * 94 * 3 + points + [0] * 21 * 3} if who == "Halpe" else {"lefthand_kpts": points}
+    row |= {"lefthand_valid": True, "lefthand_box": [9, 19, 22, 8], "righthand_valid": False}
+    content = {"images": [{"id": 0, "file_name": image, "width": 64, "height": 64}], "annotations": [row]}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+
+    result = run("import", tmp_path / "labels.json", "--out", tmp_path / "shards")
+
+    assert result.exit_code == 0
+    (part,) = provenance_of(open_dataset(tmp_path / "shards"))
+    assert (part.dataset, part.origin) == ((who, "published") if who else ("custom", "own"))
+    assert part.is_restricted == bool(who)
+
+
 def test_a_damaged_record_is_one_line(made, tmp_path):
     folder = shutil.copytree(made / "own", tmp_path / "own")
     index = json.loads((folder / "index.json").read_text())
