@@ -156,6 +156,8 @@ def run() -> Path:
 def read_report_run(folder: Path) -> None:
     """Read a run as `report` and `runs` do, and as a training that starts from it."""
     from handdata.model.released import records_behind
+    from handdata.report.lead import run_cards
+    from handdata.report.models import models_table
     from handdata.report.runs import read_run
     from handdata.train.runs import list_runs
 
@@ -163,6 +165,7 @@ def read_report_run(folder: Path) -> None:
     records_behind(folder)
     found = read_run(folder)
     repr((found.recipe, found.experiment, found.model, found.augmented, found.real_sets, found.sets))
+    run_cards([found]), models_table([found])
 
 
 def evaluation() -> bytes:

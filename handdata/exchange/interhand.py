@@ -105,6 +105,6 @@ def _hand(facts: Mapping[str, Any]) -> HandLabels:
         xyz=with_palm(xyz),
         unit="mm",
         K=facts["K"],
-        bbox_xyxy=xywh_to_xyxy(np.array(box, np.float64)),
+        bbox_xyxy=xywh_to_xyxy(np.array(box, np.float64).reshape(4)),
         size=size_of(facts),
     )

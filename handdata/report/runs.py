@@ -137,7 +137,8 @@ def read_run(folder: Path) -> Run:
     """
     results = read_results(folder / "results.json") if (folder / "results.json").is_file() else None
     log = read_json_lines(folder / "log.jsonl", _FILE) if (folder / "log.jsonl").is_file() else []
-    config, shards = _object(folder / "config.json"), _object(folder / "shards.json")
+    shards = _object(folder / "shards.json")
+    config = {key: value for key, value in _object(folder / "config.json").items() if value is not None}
     _check(folder, config, log)
     train, evaluate = f"handdata train --name {folder.name}", f"handdata evaluate {folder.name}"
     trained = any((folder / name).is_file() for name in ("config.json", "log.jsonl", "environment.json", "shards.json"))
@@ -189,6 +190,7 @@ def _check(folder: Path, config: Mapping[str, Any], log: Sequence[Mapping[str, A
     """
     for path in ("name", "model.kind", "augment.kind"):
         value_at(config, path, str, where=folder / "config.json")
+    value_at(config, "data", Mapping[str, Any], where=folder / "config.json")
     for number, entry in enumerate(log, start=1):
         where = f"{folder / 'log.jsonl'}:{number}"
         value_at(entry, "epoch", int, where=where)

@@ -72,21 +72,43 @@ def test_numbers_of_pictures_that_are_none(labels):
     assert "image_id" in refused_by(read_any_predictions, path, labels)
 
 
-def test_labels_are_read_again_when_a_file_beside_them_has_changed(tmp_path):
-    """InterHand2.6M's pictures, cameras and points; what was read was kept while the first stayed as it was."""
+@pytest.fixture
+def interhand(tmp_path):
+    """InterHand2.6M's three files, of a picture with a right hand."""
     image = {"id": 1, "file_name": "p.png", "width": 64, "height": 48, "capture": 0, "camera": "400", "frame_idx": 5,
              "seq_name": "s"}  # fmt: skip
     given = {"id": 1, "image_id": 1, "bbox": None, "hand_type": "right", "joint_valid": [1] * 21 + [0] * 21}
+    camera = {"campos": [0, 0, -500], "camrot": np.eye(3).tolist(), "focal": [60, 60], "princpt": [32, 24]}
     (tmp_path / "a_data.json").write_text(json.dumps({"images": [image], "annotations": [given]}))
     (tmp_path / "a_joint_3d.json").write_text(json.dumps({"0": {"5": {"world_coord": [[1, 2, 3]] * 42}}}))
-    (tmp_path / "a_camera.json").write_text(json.dumps({"0": {}}))
-    assert isinstance(read_annotations(tmp_path / "a_data.json").rows[0].hand, DataError)
-
-    camera = {"campos": [0, 0, -500], "camrot": np.eye(3).tolist(), "focal": [60, 60], "princpt": [32, 24]}
     (tmp_path / "a_camera.json").write_text(json.dumps({"0": {key: {"400": value} for key, value in camera.items()}}))
-    (row,) = read_annotations(tmp_path / "a_data.json").rows
+    return tmp_path / "a_data.json"
+
+
+def test_labels_are_read_again_when_a_file_beside_them_has_changed(interhand, tmp_path):
+    """Pictures, cameras and points; what was read was kept while the first stayed as it was."""
+    cameras = (tmp_path / "a_camera.json").read_text()
+    (tmp_path / "a_camera.json").write_text(json.dumps({"0": {}}))
+    assert isinstance(read_annotations(interhand).rows[0].hand, DataError)
+
+    (tmp_path / "a_camera.json").write_text(cameras)
+    (row,) = read_annotations(interhand).rows
 
     assert row.hand.K[0, 0] == 60
+
+
+@pytest.mark.parametrize("box", [True, 5, [5, 5, 30]])
+def test_boxes_that_are_none(interhand, tmp_path, box):
+    """InterHand2.6M's, and those of files that an earlier handdata exported."""
+    images = json.loads(interhand.read_text())
+    images["annotations"][0]["bbox"] = box
+    interhand.write_text(json.dumps(images))
+    own = {"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "keypoints": POINTS, "source_to_canvas": []}
+    (tmp_path / "l.json").write_text(json.dumps({**COCO, "annotations": [own]}))
+
+    for path in (interhand, tmp_path / "l.json"):
+        (row,) = read_annotations(path).rows
+        assert "expected a labelled hand, got cannot reshape array" in str(row.hand)
 
 
 @pytest.mark.parametrize("value", [[], [86, 1.5, 2]])

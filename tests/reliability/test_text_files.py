@@ -18,6 +18,7 @@ from handdata.cli import group
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation.predictions import read_predictions
 from handdata.paths import DataRoot
+from handdata.report.page import write_report
 from handdata.report.reference import read_reference
 from handdata.report.runs import find_runs
 from handdata.train.config import load_config
@@ -129,6 +130,7 @@ RESULTS = b'{"schema": "handdata-results/1", '
         ("config.json", b'{"name": "\\u001b[31m"}', "config.json: expected text in UTF-8, got the control character"),
         ("config.json", b'{"name": "caf\xe9"}', "config.json:1: expected text in UTF-8, got a byte 0xe9"),
         ("config.json", b'{"augment": {"kind": 5}}', "config.json[augment.kind]: expected a text, got 5"),
+        ("config.json", b'{"data": 5}', "config.json[data]: expected a table, got 5"),
         ("shards.json", b'{"datasets": 5}', "shards.json[datasets]: expected a list, got 5"),
         ("shards.json", b'{"datasets": [{"splits": 5}]}', "shards.json[splits]: expected a list, got 5"),
         ("log.jsonl", b'{"epoch": 1, "train": {}}\n\xff\n', "log.jsonl:2: expected text in UTF-8"),
@@ -142,6 +144,15 @@ def test_a_run_that_no_page_can_show(trained, tmp_path, file, data, told):
     (tmp_path / "runs/a" / file).write_bytes(data)
 
     assert told in refused_by(find_runs, DataRoot(tmp_path), [])
+
+
+def test_settings_of_a_run_that_are_null_are_as_none(trained, tmp_path):
+    shutil.copytree(trained.run, tmp_path / "runs/a")
+    (tmp_path / "runs/a/config.json").write_text('{"name": null, "model": null, "augment": null, "data": null}')
+
+    (run,) = find_runs(DataRoot(tmp_path), [])
+    assert (run.recipe, run.model, run.augmented) == ("", 0, False)
+    assert write_report([run], DataRoot(tmp_path), tmp_path / "out").is_file()
 
 
 @pytest.mark.parametrize(
