@@ -7,19 +7,22 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 
+T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LARGEST = 32 * 2**20  # bytes of one block, the most that glibc accepts on 64 bits: more than any picture
+_LOOK_S = 1.0  # between two looks at whether the workers are alive
 _PATIENCE_S = 5.0  # with the thread of a pool whose workers are gone
 _KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
@@ -84,15 +87,46 @@ def start_worker(counter: "Synchronized[int] | None", parent: int) -> None:
         os._exit(1)
 
 
+def result_of(future: "Future[T]", pool: Executor) -> T:
+    """Return what a worker of a pool made, when it is there.
+
+    Raises:
+        BrokenProcessPool: a worker was killed.
+    """
+    while not wait([future], timeout=_LOOK_S).done:
+        check_workers(pool)
+    return future.result()
+
+
+def check_workers(pool: Executor) -> None:
+    """Refuse to wait for a pool of which a worker is gone.
+
+    The pool finds that by itself, unless the worker was killed in the midst of a result larger than a pipe holds: it
+    waits for the rest then.
+
+    Raises:
+        BrokenProcessPool: a worker was killed.
+    """
+    if any(process.exitcode is not None for process in _processes_of(pool)):
+        raise BrokenProcessPool("a worker ended while it was needed")
+
+
+def _processes_of(pool: Executor) -> list[BaseProcess]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
 def stop(pool: Executor) -> None:
     """End the workers of a pool at once, whatever they are doing; nothing is left, even if Ctrl-C comes meanwhile."""
-    processes = list((getattr(pool, "_processes", None) or {}).values())
+    processes = _processes_of(pool)
     manager = getattr(pool, "_executor_manager_thread", None)
+    results = getattr(pool, "_result_queue", None)
     for process in processes:
         process.terminate()
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.join()
+    if results is not None:
+        results._writer.close()  # the last one: of a result that was cut off, the thread waits for the rest until then
     if (
         manager is not None
     ):  # Python, when it ends, writes to a pipe that this thread closes: a traceback, if it is late

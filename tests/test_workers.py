@@ -105,3 +105,46 @@ def test_a_pool_that_was_stopped_has_no_thread_that_closes_what_python_writes_to
 
         assert not manager.is_alive()
         assert all(one.done() for one in running)
+
+
+CUT_OFF = """
+import os, signal, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context
+from pathlib import Path
+from handdata.workers import result_of, stop
+
+def cut_off(ending):
+    def send(pipe, data, *_):
+        os.write(pipe.fileno(), bytes(data)[:500])
+        Path("begun").touch()
+        os.kill(os.getpid(), ending)
+    connection.Connection._send = send
+    return bytes(100_000)
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    try:
+        future = pool.submit(cut_off, signal.{ending})
+        while not Path("begun").exists():
+            time.sleep(0.01)
+        if "{ending}" == "SIGKILL":
+            result_of(future, pool)
+    except BrokenProcessPool:
+        print("killed")
+    finally:
+        stop(pool)
+        print("stopped")
+"""
+
+
+@pytest.mark.parametrize(("ending", "said"), [("SIGKILL", "killed\nstopped\n"), ("SIGTERM", "stopped\n")])
+def test_a_worker_that_ends_in_the_midst_of_a_long_result_is_not_waited_for(tmp_path, ending, said):
+    """1 of 20 exports hung whose second process was killed; as did Python at its end when one was stopped then."""
+    (tmp_path / "script.py").write_text(CUT_OFF.format(ending=ending))
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.stdout == said

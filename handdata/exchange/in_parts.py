@@ -18,7 +18,7 @@ from handdata.errors import DataError
 from handdata.exchange.pictures import ExportView
 from handdata.files.whole import prepare_folder, sync_all
 from handdata.progress import meter
-from handdata.workers import Helpers, one_core, shielded_start, start_worker, stop
+from handdata.workers import Helpers, one_core, result_of, shielded_start, start_worker, stop
 
 T = TypeVar("T")
 Make = Callable[[ExportView, Path], list[T]]
@@ -94,7 +94,7 @@ def _run(
             waiting.append((left[0], _own(make, left.popleft(), out)))
         else:
             part, future = waiting.popleft()
-            yield part, future.result()
+            yield part, result_of(future, view.helpers.pool) if view.helpers else future.result()
 
 
 def _has_room(helpers: Helpers, waiting: Iterable[tuple[ExportView, Future[list[T]]]]) -> bool:
