@@ -103,13 +103,15 @@ def browse_command(
 def _sheet(folder: Path, split: str | None, count: int, out: Path | None, *, augmented: tuple[str, int] | None) -> None:
     from handdata.check.canvases import draw_sheet, write_png
 
+    target = out or Path(f"browse-{folder.name}.png")
+    if target.suffix.lower() != ".png":
+        raise click.UsageError(f"--out {target}: the sheet is a PNG; give a name that ends in .png")
     if augmented is not None:
         from handdata.train.contact_sheet import draw_augmented_sheet
 
         sheet = draw_augmented_sheet(folder, split, count, recipe=augmented[0], seed=augmented[1])
     else:
         sheet = draw_sheet(folder, split, count)
-    target = out or Path(f"browse-{folder.name}.png")
     write_png(target, sheet)
     click.echo(str(target))
 

@@ -90,7 +90,7 @@ def _open(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has ten kinds of its own, without a common base
-        raise DataError(path, expected=_WHAT, got=str(error).splitlines()[0], fix=_AGAIN) from error
+        raise DataError(path, expected=_WHAT, got=str(error).splitlines()[0].rstrip("."), fix=_AGAIN) from error
 
 
 def find_ready(name: Path | str) -> "Trained | OnnxNetwork":

@@ -45,6 +45,14 @@ def test_a_sheet_has_a_cell_for_every_sample(folder, tmp_path, options, side):
     assert [cell[side:].max() > 150 for cell in cells] == [True] * 9 + [False] * 3  # captions
 
 
+def test_a_sheet_is_not_written_under_the_ending_of_another_kind(folder, tmp_path):
+    result = run(folder, "synthhands", "--out", str(tmp_path / "sheet.jpg"))
+
+    assert result.exit_code == 2
+    assert "the sheet is a PNG; give a name that ends in .png" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("named", "written"), [("look", "look.html"), ("look.htm", "look.htm")])
 def test_an_offline_page_has_a_name_that_browsers_open_as_a_page(folder, tmp_path, named, written):
     result = run(folder, "synthhands", "--static", str(tmp_path / named), "--count", "2")
