@@ -191,6 +191,8 @@ class _Reading:
         self._shared = _shared_ids(content["images"])
         self._categories = {c["id"]: c for c in content.get("categories") or []}
         info = dict(content.get("info") or {})
+        if not any(category.get("keypoints") for category in self._categories.values()):
+            self._categories |= _unnamed(content["annotations"], self._categories)
         self.kind: CocoKind = find_kind(info, list(self._images.values()), content["annotations"])
         self._of_file = {key: info[key] for key in _OF_FILE if info.get(key) is not None}
         self._slots: dict[Any, Slots] = {}
@@ -281,6 +283,14 @@ class _Reading:
 
     def _hand(self, facts: Mapping[str, Any], slots: Slots) -> HandLabels:
         return _own_hand(facts) if self.kind is OWN_KIND else _hand(facts, slots, self.kind.flags)
+
+
+def _unnamed(annotations: Sequence[Any], categories: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
+    """Return a category that counts its points for each id of annotations of 21, in a file that names no points."""
+    numbers = [one for one in annotations if isinstance(one, Mapping) and isinstance(one.get("keypoints"), list)]
+    ids = {one.get("category_id") for one in numbers if len(one["keypoints"]) == 3 * NUM_KEYPOINTS}
+    points = {"keypoints": list(range(NUM_KEYPOINTS))}
+    return {id_: {"id": id_, "name": "hand", **categories.get(id_, {}), **points} for id_ in ids}
 
 
 def _shared_ids(images: Sequence[Mapping[str, Any]]) -> dict[Any, str]:

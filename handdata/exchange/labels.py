@@ -157,7 +157,7 @@ def make_row(
         read: turns the facts into labels; its ValueErrors are the row's fault.
     """
     path, split = Path(image.replace("\\", "/")), split_of(facts.get("split", ""))
-    if not path.parts or path.is_absolute() or ".." in path.parts:
+    if not path.parts or ".." in path.parts:
         return broken_row(where, "a picture inside the folder, relative to --root", image or "none")
     if split and split not in SPLITS:
         return broken_row(where, f"a split out of {', '.join(SPLITS)}", split)

@@ -1,16 +1,18 @@
 """Read files of labels of any format: which one a file is is found out and said."""
 
+import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from handdata.errors import DataError, MissingError
 from handdata.exchange import interhand
 from handdata.exchange.formats import FORMATS
 from handdata.exchange.label_table import columns_in
-from handdata.exchange.labels import Annotations
+from handdata.exchange.labels import Annotations, LabelRow
 from handdata.files.text import LARGE, Wanted, kind_of, read_json
 
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
@@ -77,11 +79,40 @@ def _read(path: Path) -> Annotations:
         content = columns_in(path)
     for one in FORMATS.values():
         if one.read is not None and suffix in one.suffixes and one.is_it(content):
-            return one.read(path, content)
+            return _from_one_folder(one.read(path, content))
     got = f"a JSON {kind_of(content)}"
     if isinstance(content, dict):
         got += f" of {', '.join(map(repr, content))[:80] or 'nothing'}"
     raise DataError(path, expected=_KNOWN_JSON, got=got, fix="See docs/custom.md.")
+
+
+def is_absolute(image: str) -> bool:
+    """Say whether a picture is named from the root of a disk, on this or another kind of machine."""
+    return image.startswith("/") or re.match(r"[A-Za-z]:/", image) is not None
+
+
+def _from_one_folder(found: Annotations) -> Annotations:
+    """Name pictures that a file names from the root of a disk from the folder that holds all of these."""
+    absolute = [row.image for row in found.rows if is_absolute(row.image)]
+    if not absolute:
+        return found
+    drives = {image.partition("/")[0].lower() for image in absolute}
+    top = os.path.commonpath([PurePosixPath(image).parent for image in absolute]) if len(drives) == 1 else "/"
+    rows = tuple(_below(row, top, found.pictures) if is_absolute(row.image) else row for row in found.rows)
+    pictures = Path(top) if Path(top).is_dir() else found.pictures
+    return replace(found, rows=rows, pictures=pictures)
+
+
+def _below(row: LabelRow, top: str, labels: Path | None) -> LabelRow:
+    """Return a row whose picture, sequence, id and own file of labels are named from a folder."""
+
+    def named(text: str) -> str:
+        return text.removeprefix(top.rstrip("/")).lstrip("/")
+
+    folder = PurePosixPath(row.image).parent.as_posix()
+    label = os.path.relpath((labels or Path()).absolute() / row.label, top) if row.label else ""
+    sequence = named(row.sequence) if row.sequence == folder else row.sequence
+    return replace(row, image=named(row.image), sequence=sequence, key=named(row.key), label=label)
 
 
 def short_names(files: Sequence[Path]) -> list[str]:

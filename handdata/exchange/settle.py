@@ -79,9 +79,22 @@ def settle(found: Annotations, asked: Asked) -> Settled:
     elif aside := put_aside(rows):
         doubt.append(aside)
     rows = tuple(_checked(row) for row in rows)
-    doubt += _without_use(_hands(found.rows), asked)
+    doubt += [*_twice(rows), *_without_use(_hands(found.rows), asked)]
     parts = (("format", f"{found.kind} ({found.sign})"), ("sides", side), ("order of points", order), ("unit", unit))
     return Settled(rows=rows, readings=tuple(part for part in parts if part[1]), warnings=tuple(doubt))
+
+
+def _twice(rows: Sequence[LabelRow]) -> Iterator[str]:
+    """Tell of hands that are labelled more than once."""
+    hands = [
+        (row.image, row.hand.uv.tobytes()) for row in rows if isinstance(row.hand, HandLabels) and _is_told(row.hand)
+    ]
+    if again := len(hands) - len(set(hands)):
+        yield f"twice: {again} of {len(hands)} hands have the very points of another one in their picture"
+
+
+def _is_told(hand: HandLabels) -> bool:
+    return int(np.isfinite(hand.uv).all(-1).sum()) > 1
 
 
 def _without_use(hands: Sequence[HandLabels], asked: Asked) -> Iterator[str]:

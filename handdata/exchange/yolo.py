@@ -30,6 +30,7 @@ from handdata.skeleton import NUM_KEYPOINTS
 
 KIND, SIGN = "YOLO pose", "a data.yaml with kpt_shape"
 OURS = "# handdata: the names of the pictures are sample ids"
+_NOTE = "# train and val are the same pictures, as there is one of the two alone: scores say nothing of other pictures"
 _FILE = Wanted(what="data.yaml", fix="See docs/custom.md.")
 _LIST = Wanted(what="list of pictures", fix="See docs/custom.md.", largest=LARGE)
 _ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LARGE)
@@ -43,6 +44,7 @@ def write(view: ExportView, out: Path) -> None:
     train = there[0] if "train" not in there else "train"
     lines = [*([OURS] if own else []), "path: .", f"train: images/{train}"]
     lines += [f"val: images/{'val' if 'val' in there else train}"]
+    lines += [] if {"train", "val"} <= set(there) else [_NOTE]
     lines += ["test: images/test"] if "test" in there else []
     lines += [f"kpt_shape: [{NUM_KEYPOINTS}, 3]", f"flip_idx: {list(range(NUM_KEYPOINTS))}", "names:", "  0: hand"]
     lines += [f"license: {json.dumps(view.licence)}"] if view.licence else []

@@ -322,6 +322,79 @@ def test_pictures_are_found_below_images_by_a_name_of_their_own(tmp_path, asked)
     assert set(samples_of("custom", tmp_path / asked, **options)) == {"0.png", "1.png"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [(kind, place) for kind in ("coco", "csv") for place in ("here", "/home/somebody/hands", "C:\\hands")]
+    + [("yolo", "here")],  # its rows lie beside the pictures
+)
+def test_pictures_named_from_the_root_of_a_disk_are_named_from_their_folder(tmp_path, kind, place):
+    """As many tools write them, on the machine of whoever labelled; there the folder itself is found."""
+    root = pictures(tmp_path / "p", "a/0.png", "b/1.png")
+    top = str(root) if place == "here" else place
+    images = [f"{top}/a/0.png", f"{top}/b/1.png"]
+    if kind == "coco":
+        content = json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]}, {"keypoints": [3, 4, 2]}))
+        content["images"] = [{"id": i, "file_name": image} for i, image in enumerate(images)]
+        table = labels(tmp_path / "labels", json.dumps(content), "a.json")
+    elif kind == "csv":
+        rows = "".join(f"{image},left,{2 * i + 1},{2 * i + 2}\n" for i, image in enumerate(images))
+        table = labels(tmp_path / "labels", f"image,side,wrist_u,wrist_v\n{rows}")
+    else:
+        for i, name in enumerate(("a/0.txt", "b/1.txt")):
+            point = [(2 * i + 1) / 320, (2 * i + 2) / 240, 2]
+            labels(root, " ".join(map(str, [0, 0.5, 0.5, 0.1, 0.1, *point, *[0] * 60])), name)
+        labels(tmp_path / "labels", "\n".join(images), "list.txt")
+        table = labels(tmp_path / "labels", "train: list.txt\nkpt_shape: [21, 3]\n", "data.yaml")
+
+    convert("custom", root, tmp_path / "out", options=CustomOptions(annotations=table, split_by="train"))
+
+    data = open_dataset(tmp_path / "out")
+    assert data["id"].tolist() == ["a/0.png", "b/1.png"]
+    assert data["sequence"].tolist() == ["a", "b"]
+    assert data["keypoints_2d"][:, 0].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "categories", [[], [{"id": 7, "name": "left_hand"}], [{"id": 7, "name": "hand", "keypoints": []}]]
+)
+def test_21_points_that_no_category_names_are_counted(tmp_path, categories):
+    points = np.column_stack([np.arange(21), np.arange(21) + 100, np.full(21, 2)])
+    content = json.loads(coco([], {"keypoints": points.ravel().tolist(), "side": None}))
+    table = labels(pictures(tmp_path, "0.png"), json.dumps(content | {"categories": categories}), "a.json")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+    (sample,) = samples_of("custom", tmp_path, annotations=table).values()
+
+    assert "base-first (as numbered points mostly are)" in dict(plan.readings)["order of points"]
+    assert sample.keypoints_2d.tolist() == points[:, :2].tolist()
+    assert sample.hand_side == (0 if "left" in str(categories) else 2)
+
+
+def test_a_hand_that_is_labelled_twice_is_told(tmp_path):
+    hand = {"keypoints": [1, 2, 2, 3, 4, 2], "image_id": 0}
+    table = labels(
+        pictures(tmp_path, "0.png", "1.png"),
+        coco(["wrist", "thumb_tip"], hand, hand, {**hand, "image_id": 1}),
+        "a.json",
+    )
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert "twice: 1 of 3 hands have the very points of another one in their picture" in plan.warnings
+    assert len(plan.items) == 3
+
+
+def test_a_split_counts_the_pictures_that_are_there(tmp_path):
+    table = many(tmp_path, 9)
+    for number in range(2, 9):
+        (tmp_path / f"{number}.png").unlink()
+
+    assert (
+        "train 7, val 2 groups; train 1, val 1 pictures"
+        in dict(plan_of("custom", tmp_path, annotations=table, split_by="random:0.2/0").readings)["split"]
+    )
+
+
 def test_a_name_that_differs_in_capitals_alone_is_told(tmp_path, refused):
     table = labels(pictures(tmp_path, "a.PNG", "b.png"), f"{HEADER}\na.png,left,1,2,3,4\nb.png,left,1,2,3,4\n")
 
@@ -500,7 +573,7 @@ def test_a_coco_annotation_that_cannot_be_read_is_named(tmp_path, refused, annot
         ("a.csv", "image,side\n"), ("a.csv", "image,image,wrist_u\n"), ("a.json", "[" * 100_000),
         ("a.csv", 'image,"side\n'),
         ("a.json", json.dumps({**json.loads(coco(["wrist"])), "info": "made by hand"})), ("a.txt", "image\n"),
-        ("a.json", json.dumps({**json.loads(coco(["wrist"])), "categories": [{"id": 7, "name": "hand"}]})),
+        ("a.json", json.dumps({**json.loads(coco(["wrist"], {"keypoints": [1, 2, 2]})), "categories": []})),
     ],
     ids=["broken JSON", "a list", "no annotations", "empty", "no image column", "no points", "a column twice",
          "endless JSON", "an open quote", "info as text", "other suffix", "no keypoints"],

@@ -263,6 +263,15 @@ def test_options_that_would_change_nothing_are_refused(dataset, tmp_path, more, 
     assert not (tmp_path / "out").exists()
 
 
+def test_yolo_says_where_training_and_validation_are_one(dataset, tmp_path):
+    told = "# train and val are the same pictures"
+    export(dataset.split("val"), tmp_path / "val", "yolo", limit=2)
+    export(dataset, tmp_path / "all", "yolo", limit=2)
+
+    assert told in (tmp_path / "val/data.yaml").read_text()
+    assert told not in (tmp_path / "all/data.yaml").read_text()
+
+
 # ------------------------------------------------------------------------------------------------ what stays, what goes
 
 

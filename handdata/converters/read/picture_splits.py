@@ -13,6 +13,7 @@ import numpy as np
 
 from handdata.errors import ConfigError
 from handdata.exchange.labels import HandLabels, LabelRow
+from handdata.exchange.packed import is_there
 from handdata.shards.schema import SPLITS
 
 WAYS = ("sequence", "subject", "random")
@@ -78,7 +79,7 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
     groups = _groups(rows, root, asked.way)
     split_of = draw(set(groups), asked, seed)
     splits = [split_of[group] for group in groups]
-    of_pictures = {row.image: split for row, split in zip(rows, splits, strict=True) if row.image}
+    of_pictures = {row.image: split for row, split in zip(rows, splits, strict=True) if is_there(root, row.image)}
     whole = {"sequence": "sequences", "subject": "subjects", "random": "groups"}[asked.way]
     counts = f"{_counts(list(split_of.values()))} {whole}; {_counts(list(of_pictures.values()))} pictures"
     how = {"sequence": "by sequences", "subject": "by subjects", "random": BY_PICTURES}[asked.way]
