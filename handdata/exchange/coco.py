@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.exchange.coco_kinds import OPEN, OWN_KIND, PLAIN, SURE, UNSEEN, CocoKind, find_kind, shows_published
+from handdata.exchange.coco_kinds import (
+    OPEN,
+    OWN_KIND,
+    PLAIN,
+    SURE,
+    UNSEEN,
+    CocoKind,
+    find_kind,
+    shows_published,
+    unnamed,
+)
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import (
     Annotations,
@@ -33,7 +43,7 @@ from handdata.exchange.labels import (
     whole_number,
 )
 from handdata.exchange.pictures import ExportView, picture_files, write_pictures
-from handdata.exchange.plain import OWN, SLOTS, hand_of_plain, lies_in
+from handdata.exchange.plain import OWN, SLOTS, hand_of_plain, lies_in, listed_points
 from handdata.exchange.point_names import PALM, WHY_COUNTED, match_names, names_a_hand, numbered_slots
 from handdata.files.text import Wanted, as_object
 from handdata.files.whole import whole
@@ -192,7 +202,7 @@ class _Reading:
         self._categories = {c["id"]: c for c in content.get("categories") or []}
         info = dict(content.get("info") or {})
         if not any(category.get("keypoints") for category in self._categories.values()):
-            self._categories |= _unnamed(content["annotations"], self._categories)
+            self._categories |= unnamed(content["annotations"], self._categories)
         self.kind: CocoKind = find_kind(info, list(self._images.values()), content["annotations"])
         self._of_file = {key: info[key] for key in _OF_FILE if info.get(key) is not None}
         self._slots: dict[Any, Slots] = {}
@@ -285,14 +295,6 @@ class _Reading:
         return _own_hand(facts) if self.kind is OWN_KIND else _hand(facts, slots, self.kind.flags)
 
 
-def _unnamed(annotations: Sequence[Any], categories: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
-    """Return a category that counts its points for each id of annotations of 21, in a file that names no points."""
-    numbers = [one for one in annotations if isinstance(one, Mapping) and isinstance(one.get("keypoints"), list)]
-    ids = {one.get("category_id") for one in numbers if len(one["keypoints"]) == 3 * NUM_KEYPOINTS}
-    points = {"keypoints": list(range(NUM_KEYPOINTS))}
-    return {id_: {"id": id_, "name": "hand", **categories.get(id_, {}), **points} for id_ in ids}
-
-
 def _shared_ids(images: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
     """Return the files of each id that several images have."""
     files_of: dict[Any, list[str]] = {}
@@ -340,7 +342,7 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
     targets = [slot for slot in slots if slot is not None]
     uv, visible = nan(PALM + 1, 2), np.full(PALM + 1, UNKNOWN, np.int8)
     if facts.get("keypoints"):
-        points = _as_listed(facts["keypoints"], slots)[rows]
+        points = listed_points(facts["keypoints"], len(slots))[rows]
         labelled = points[:, 2] > 0
         uv[targets] = np.where(labelled[:, None], points[:, :2], np.nan)
         visible[targets] = np.where(labelled, _shown(points, labelled, flags), UNKNOWN)
@@ -366,14 +368,6 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
         size=size_of(facts),
         slots=tuple(targets) if len(targets) == NUM_KEYPOINTS and PALM not in targets else (),
     )
-
-
-def _as_listed(given: Any, slots: Slots) -> Array:
-    """Return points as the file lists them, (len(slots), 3)."""
-    numbers = np.array(given, np.float64).ravel()
-    if numbers.size != 3 * len(slots):
-        raise ValueError(f"{numbers.size} numbers, not 3 for each of {len(slots)} keypoints")
-    return numbers.reshape(-1, 3)
 
 
 def _shown(points: Array, labelled: NDArray[np.bool_], flags: str) -> NDArray[np.int8]:

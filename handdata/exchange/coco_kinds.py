@@ -14,7 +14,7 @@ import numpy as np
 
 from handdata.exchange.labels import Array
 from handdata.exchange.plain import OWN, array_of
-from handdata.skeleton import HAND_SIDES
+from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
 
 Record = Mapping[str, Any]
 # what a keypoint's flag says
@@ -170,3 +170,11 @@ def intrinsics(focal: Sequence[float], center: Sequence[float]) -> Array:
     """Return K, (3, 3) px, of focal lengths and a principal point, each (2,) px."""
     fx, fy, cx, cy = array_of([[*focal, *center]], 1, 4)[0]
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def unnamed(annotations: Sequence[Any], categories: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
+    """Return a category that counts its points for each id of annotations of 21, in a file that names no points."""
+    numbers = [one for one in annotations if isinstance(one, Mapping) and isinstance(one.get("keypoints"), list)]
+    ids = {one.get("category_id") for one in numbers if len(one["keypoints"]) == 3 * NUM_KEYPOINTS}
+    points = {"keypoints": list(range(NUM_KEYPOINTS))}
+    return {id_: {"id": id_, "name": "hand", **categories.get(id_, {}), **points} for id_ in ids}

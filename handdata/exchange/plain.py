@@ -186,6 +186,18 @@ def array_of(rows: Sequence[Any] | None, count: int, width: int) -> Array:
     return values
 
 
+def listed_points(numbers: Any, count: int) -> Array:
+    """Return points that a file lists one number after the other, (count, 3).
+
+    Raises:
+        ValueError: another number of numbers, or something else than numbers.
+    """
+    values = np.array(numbers, np.float64).ravel()
+    if values.size != 3 * count:
+        raise ValueError(f"{values.size} numbers, not 3 for each of {count} keypoints")
+    return values.reshape(-1, 3)
+
+
 def with_palm(points_21: Array) -> Array:
     """Return (21, D) points with the slot of the palm centre, not known: (22, D)."""
     return np.vstack([points_21, nan(PALM + 1 - NUM_KEYPOINTS, points_21.shape[1])])
