@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from handdata.converters.options import Options, option
 from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.layout import choose
-from handdata.converters.read.naming import ascii_id
+from handdata.converters.read.naming import as_id, ascii_id
 from handdata.converters.read.picture_folders import PictureFolder, find_pictures, other_case
 from handdata.converters.read.picture_splits import parse_split_by, split_rows
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
@@ -110,7 +110,7 @@ def plan(root: Path, manifest: Manifest, options: CustomOptions) -> Plan:  # noq
             absent_path = absent_path or row.image
         elif not row.image or row.sequence in wanted:
             image = row.image or ids[number]
-            items.append(Item(ids[number], splits[number], ascii_id(row.sequence), row.camera, frame, image, number))
+            items.append(Item(ids[number], splits[number], as_id(row.sequence), row.camera, frame, image, number))
     faults = {item.id: fault for item in items if isinstance(fault := rows[item.ref].hand, HanddataError)}
     if not rows:
         got = "; ".join(("no hand", *labels.warnings))
@@ -175,7 +175,7 @@ def _ids(labels: _AllRows) -> list[str]:
     ids = []
     for row, name in zip(labels.rows, labels.names, strict=True):
         if row.key:
-            ids.append(ascii_id(row.key))
+            ids.append(as_id(row.key))
         elif row.image:
             ids.append(ascii_id(name if of_picture[row.image] == 1 else f"{name}/{seen[row.image]}"))
             seen[row.image] += 1

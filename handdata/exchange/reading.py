@@ -39,8 +39,9 @@ def label_files(path: Path) -> list[Path]:
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
     for name in _WHERE:
         found = sorted(p for p in (path / name).glob("*") if _may_hold(p))
+        read_with_others = {beside for one in found for beside in interhand.beside(one)}
         if found:
-            return found
+            return [one for one in found if one not in read_with_others]
     raise MissingError(path, expected=f"a file of labels in it ({_LISTED})", got="none", fix="Name the file itself.")
 
 

@@ -3,6 +3,7 @@
 Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample side by side).
 """
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ SAMPLES_PER_TAR = 1000
 Beside = Callable[[Mapping[str, Any]], tuple[str, bytes]]
 KIND, SIGN = "WebDataset as handdata exports it", "a tar of pictures and JSON with sample_id"
 _SHORT = 100  # characters of a name that fit into a header without being divided
+_LONGEST_KEY = _SHORT - len(".data.pyd")
+_DIGEST = 16  # hex digits
 _HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # name at 0, size at 124, sum at 148
 _HEADER_SUM = int(_HEADER[148:154], 8) - sum(_HEADER[124:135])
 _END = 2 * tarfile.BLOCKSIZE  # zeros behind the last member
@@ -57,13 +60,22 @@ def _part(view: ExportView, out: Path, beside: Beside | None) -> list[bytes]:  #
     for picture in view:
         data, suffix = picture.data(), picture.name.rpartition(".")[2]
         for labels in picture.labels:
-            key = file_key(labels[OWN])
+            key = _key(labels[OWN])
             members = [tar_member(f"{key}.{suffix}", data)]
             if beside is not None:
                 ending, more = beside(labels)
                 members.append(tar_member(f"{key}.{ending}", more))
             found.append(b"".join([*members, tar_member(f"{key}.json", json.dumps(labels)[:-1].encode() + end)]))
     return found
+
+
+def _key(sample_id: str) -> str:
+    """Return what the names of a sample's members begin with; of one too long for a header the end and a hash."""
+    key = file_key(sample_id)
+    if len(key) <= _LONGEST_KEY:
+        return key
+    digest = hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
+    return f"{digest}~{key[_DIGEST + 1 - _LONGEST_KEY :]}"
 
 
 def _tar(view: ExportView) -> str:

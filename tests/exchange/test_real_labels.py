@@ -53,6 +53,16 @@ def test_a_real_file_is_known_and_every_hand_is_read(name):
     assert not [line for line in plan.warnings if "order" in line]
 
 
+@pytest.mark.parametrize("name", ["interhand", "freihand"])
+def test_a_folder_of_real_files_is_its_labels(name):
+    """InterHand2.6M's cameras and joints lie beside its labels, and are no labels of their own."""
+    root, options = taken(name)
+
+    samples = samples_of("custom", root, annotations=root)
+
+    assert list(samples) == list(samples_of("custom", root, **options))
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_the_order_of_a_real_file_is_what_the_evidence_says(name):
     root, options = taken(name)

@@ -1,5 +1,6 @@
 """What is exported and read again holds the same labels: all of them, or those that the format carries."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from handdata.errors import DataError
 from handdata.exchange.export import export
 from handdata.exchange.formats import FORMATS
 from handdata.shards.dataset import open_dataset
-from handdata.skeleton import HAND_SIDES
+from handdata.skeleton import HAND_SIDES, KEYPOINTS
 from tests.check.made_dataset import make_dataset, rewrite
 from tests.converters.conftest import plan_of
 
@@ -59,6 +60,30 @@ def test_no_label_differs_after_export_and_import(shards, tmp_path, kind):
     assert diff.fields == {}
     assert diff.same
     assert diff.common == 30
+
+
+@pytest.mark.parametrize("kind", [*WHOLE, "hamer", *POINTS])
+def test_ids_of_any_file_name_stay(tmp_path, kind):
+    """What is no ASCII is percent-encoded once, a long id has its end and a hash, and a tar's names are short."""
+    names = ["Мои фото ü 手/кисть 1.png", "Мои фото/a b,c;d (1) 100%.png", "plain.png"]
+    rng, rows = np.random.default_rng(0), "image,side," + ",".join(f"{k}_u,{k}_v" for k in KEYPOINTS) + "\n"
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        _, data = cv2.imencode(".png", rng.integers(0, 256, (64, 64, 3), np.uint8))
+        (tmp_path / name).write_bytes(data.tobytes())
+        rows += f'"{name}",left,' + ",".join(f"{x:.1f}" for x in rng.uniform(5, 60, 42)) + "\n"
+    (tmp_path / "labels.csv").write_text(rows, encoding="utf-8")
+    options = CustomOptions(annotations=tmp_path / "labels.csv", split_by="train")
+    convert("custom", tmp_path, tmp_path / "own", options=options, canvas=CANVAS)
+    own = open_dataset(tmp_path / "own")
+    export(own, tmp_path / "out", kind)
+
+    diff = compare(tmp_path / "own", again(tmp_path / "out", tmp_path / "again"), exported=True, tolerance=0.01)
+
+    assert max(map(len, own["id"].tolist())) == 96
+    assert diff.common == 3
+    assert "keypoints_2d" not in diff.fields
+    assert kind in POINTS or diff.same
 
 
 def test_no_label_differs_after_an_export_of_crops(shards, tmp_path):

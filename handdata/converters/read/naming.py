@@ -1,12 +1,20 @@
 """Sample ids from file names that a user chose, any script, any length; and names of files that labels give."""
 
 import hashlib
+import re
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from handdata.shards.schema import SAMPLE_ID_BYTES
 
+_KEPT = "/!#$&'()+,;=@[]{}~"  # beside letters, digits, "_", ".", "-"
+_ID = re.compile(rf"(?:[\w.\-{re.escape(_KEPT)}]|%[0-9A-F]{{2}})+", re.ASCII)
 _DIGEST = 16  # hex digits that stand for the middle of a name that is too long
+
+
+def as_id(key: str) -> str:
+    """Return the id of a sample that a file gives one: the same if it is what `ascii_id` makes, as an export has it."""
+    return key if len(key) <= SAMPLE_ID_BYTES and _ID.fullmatch(key) else ascii_id(key)
 
 
 def ascii_id(text: str) -> str:
@@ -14,7 +22,7 @@ def ascii_id(text: str) -> str:
 
     Two paths have two ids: a longer one keeps its end and gets a hash of the whole in front.
     """
-    encoded = quote(text, safe="/!#$&'()+,;=@[]{}~")
+    encoded = quote(text, safe=_KEPT)
     if len(encoded) <= SAMPLE_ID_BYTES:
         return encoded
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
