@@ -9,7 +9,7 @@ import click
 
 from handdata import __version__
 from handdata.cli.options import DATA_ROOT_HELP
-from handdata.errors import HanddataError
+from handdata.errors import HanddataError, MissingError
 from handdata.paths import find_root
 
 # command -> "module:attribute" under handdata.cli, in the order `handdata --help` shows them
@@ -80,9 +80,20 @@ def group(ctx: click.Context, data_root: Path | None) -> None:
     ctx.obj = find_root(data_root)
 
 
+def _check_here() -> None:
+    """Refuse to work in a folder that is gone: no path has a meaning there, and not even PyTorch can be loaded."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MissingError(
+            ".", expected="a folder to work in", got="one that was removed", fix="Change to another one."
+        ) from None
+
+
 def main() -> None:
     """Run the command line and exit: 0 fine, 1 a fault in the data, 2 usage, 130 interrupted."""
     try:
+        _check_here()
         group(standalone_mode=False, prog_name="handdata")
     except HanddataError as error:
         click.echo(f"handdata: {error}", err=True)

@@ -206,3 +206,19 @@ def test_the_data_root_may_stand_before_or_after_the_command(tmp_path):
 
     assert str(before.exception) == str(after.exception)
     assert str(tmp_path) in str(before.exception)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a folder that somebody works in cannot be removed")
+@pytest.mark.parametrize("command", ["doctor", "annotate x", "predict x.png"])
+def test_in_a_folder_that_was_removed(tmp_path, command):
+    """Each ended in a traceback, or in a word of a library that found nothing."""
+    here = tmp_path / "here"
+    here.mkdir()
+    line = f"cd {here} && rmdir {here} && {sys.executable} -m handdata {command}"
+    result = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+
+    assert result.returncode == 1
+    told = "handdata: .: expected a folder to work in, got one that was removed. Change to another one."
+    assert result.stderr.splitlines() == [told]
