@@ -20,13 +20,14 @@ pytestmark = pytest.mark.skipif(
 def test_ends_and_failing_disks_of_a_subset_and_an_export(tmp_path):
     """In one process, which imports everything once; the commands read shards that are there already."""
     made_set(tmp_path / "inputs/shards", "rhd", train=8, val=6)
+    (tmp_path / "inputs/native").mkdir()  # nothing to convert, which is told in a line
     ways = ["kill,steps,power,system,pairs,pages", "--commands", "subset,export coco,browse the page"]
     words = [sys.executable, TOOL, *ways, "--times", "1", "--home", tmp_path]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert {row["command"] for row in rows} == {"subset", "export coco", "browse, the page"}, done.stderr[-2000:]
-    assert len(rows) == 2 * (1 + 4 + 2 + 9) + 3 + 5
+    assert len(rows) == 2 * (1 + 4 + 2 + 9) + 3 + 3 + 5
     assert [(row["command"], row["what"], row["faults"]) for row in rows if row["faults"]] == []
     assert all(row["tried"] == 1 for row in rows)
     assert all(row["hit"] == 1 for row in rows if row["what"].startswith("kill at") and "hit" in row)

@@ -5,7 +5,7 @@
     python tools/torture power --times 50              # power cuts: what was not synced is dropped or reordered
     python tools/torture system                        # read-only, vanished, stopped, interrupted, another clock
     python tools/torture pairs                         # two commands at once on one output
-    python tools/torture pages --times 50              # pages that are edited: kills and failing steps; no edit is lost
+    python tools/torture pages --times 50              # pages: edits under all that, and beside writers; none is lost
     python tools/torture sectors                       # each 512 bytes of a shard, a predictions file, a checkpoint
 
 After each trial the same command runs again, unharmed. It must end well, with the same bytes as a run that nothing

@@ -1,8 +1,9 @@
-"""Pages that are edited: killed in the midst of edits, ended before each step of the disk, or with a step that fails.
+"""Pages that are edited: killed in the midst of edits, ended before a step of the disk, with a step that fails.
 
-A client makes the same edits one after another, and remembers which were acknowledged. After the page has ended, it is
-opened again: all that was acknowledged must be there, and of the edit that was under way all or nothing. The other
-edits follow, Ctrl-C ends the page, and the files are those of a session that nothing happened to.
+And beside a command that writes what they read or write. A client makes the same edits one after another, and remembers
+which were acknowledged. After the page has ended, it is opened again: all that was acknowledged must be there, and of
+the edit that was under way all or nothing. The other edits follow, Ctrl-C ends the page, and the files are those of a
+session that nothing happened to.
 """
 
 import argparse
@@ -30,11 +31,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page, what is edited on it, and how to read what it holds."""
+    """A page, what is edited on it, how to read what it holds, and commands that write what it reads or writes."""
 
     scene: Scene
     edits: tuple[tuple[str, Body], ...]
     said: Callable[["Client"], Said]
+    beside: tuple[tuple[str, ...], ...]
 
 
 class Client:
@@ -89,6 +91,12 @@ class Client:
             return 0, b""
         return self.answer()
 
+    def settle(self) -> None:
+        """Wait until the page has nothing left to do in the background, where it says how much that is."""
+        late = time.monotonic() + PATIENCE_S
+        while time.monotonic() < late and json.loads(self.ask("/api/state?since=0")[1] or "{}").get("left"):
+            time.sleep(0.02)
+
     def end(self, sign: int = signal.SIGINT) -> int | None:
         """End the page; return its exit code."""
         if not self.is_over():
@@ -121,11 +129,13 @@ def _edit(op: str, **more: Any) -> tuple[str, Body]:
 PAGES = (
     Page(
         scene=Scene(name="annotate-bbox, the page", inputs=("pictures",), grows=("boxes.",),
-                    words=("annotate-bbox", "--images", "../inputs/pictures", "--out", "boxes.csv")),
+                    words=("annotate-bbox", "--images", "../inputs/pictures", "--out", "boxes.csv", "--no-model")),
         edits=(_edit("keyframe", frame=0, box=[20, 20, 40, 40]), _edit("absent", frame=3), _edit("undo"), _edit("redo"),
                _edit("keyframe", frame=2, box=[22, 20, 40, 40]), _edit("clear", frame=3),
                _edit("review", first=0, last=2), _edit("keyframe", frame=3, box=[24, 21, 40, 40])),
         said=_boxes,
+        beside=(("annotate-bbox", "--images", "../inputs/pictures", "--out", "boxes.csv", "--init", "20,20,40,40",
+                 "--headless"),),
     ),
     Page(
         scene=Scene(name="annotate, the page", inputs=("pictures",), grows=("points.",),
@@ -136,14 +146,19 @@ PAGES = (
                _edit("accept", first=0, last=0), _edit("begin", frame=2, box=[10, 10, 90, 80], side="right"),
                _edit("side", frame=2, hand=0, side="left"), _edit("gone", frame=2, hand=0)),
         said=_points,
+        beside=(("label", "../inputs/pictures", "--out", "points.json", "--detector", "none", "--device", "cpu"),),
     ),
     Page(
-        scene=Scene(name="browse, the page", inputs=("shards",), words=("browse", "shards"),
+        scene=Scene(name="browse, the page", inputs=("native", "shards"), words=("browse", "shards"),
                     changes=(("shards", "shards"),)),
         edits=(("/api/tag", {"tag": "odd", "rows": [0, 2]}), ("/api/note", {"number": 1, "text": "a note"}),
                ("/api/tag", {"tag": "good", "rows": [1]}), ("/api/tag", {"tag": "odd", "rows": [0], "on": False}),
                ("/api/note", {"number": 1, "text": ""}), ("/api/note", {"number": 3, "text": "another"})),
         said=_tags,
+        beside=(("subset", "../inputs/shards", "--out", "shards"),
+                ("export", "../inputs/shards", "--format", "csv", "--out", "shards", "--workers", "1"),
+                ("convert", "rhd", "--root", "../inputs/native/rhd", "--out", "shards", "--workers", "1",
+                 "--canvas", "32")),
     ),
 )  # fmt: skip
 
@@ -155,6 +170,7 @@ def pages(base: Path, options: argparse.Namespace, rng: random.Random, limit: fl
             continue
         make_inputs(page.scene, base / "inputs", run_whole(base))
         sessions = Sessions(page, base)
+        yield from sessions.beside(options.times or 20, rng, limit)
         yield from sessions.kills(options.times or 20, rng, limit)
         yield from sessions.steps(options, rng, limit)
 
@@ -174,6 +190,7 @@ class Sessions:
                 if status != 200:
                     raise SystemExit(f"{page.scene.name}: {edit}: {body[:300]!r}")
                 self.states.append(page.said(client))
+            client.settle()
             if client.end() != 0:
                 raise SystemExit(f"{page.scene.name}: {self.log.read_text()[-2000:]}")
             found.append(digest(self.work))
@@ -196,6 +213,45 @@ class Sessions:
     def open(self, arm: Callable[[], None] | None = None) -> Client:
         """Open the page on the folder as it is."""
         return Client(self.page, self.work, self.log, arm)
+
+    def beside(self, times: int, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
+        """Start each command that writes what the page reads or writes while it is edited."""
+        for words in self.page.beside:
+            faults: Faults = {}
+            tried = 0
+            for _ in range(times):
+                if time.monotonic() > limit:
+                    break
+                at = rng.randint(0, len(self.page.edits))
+                tried += 1
+                note(faults, self.edited_beside(words, at), f"begun after {at} edits")
+            yield self.row(f"beside {words[0]}", tried, faults)
+
+    def edited_beside(self, words: tuple[str, ...], at: int) -> str:
+        """Start a command after so many edits, and make the others meanwhile; return what is wrong."""
+        log = self.log.with_name("beside.log")
+        client = self.begin()
+        answers = [client.ask(*edit)[0] for edit in self.page.edits[:at]]
+        other = fork(words, self.work, log)
+        answers += [client.ask(*edit)[0] for edit in self.page.edits[at:]]
+        code, said = end_of(other), log.read_text(errors="replace").strip()
+        if code not in (0, 1) or "Traceback" in said:
+            return f"beside it: exit code {code}: {said[-300:]}"
+        if set(answers) != {200}:
+            return f"edit refused: {answers}"
+        client.connect()  # the page has let go of a client that was silent while the command ran
+        if self.page.said(client) != self.states[-1]:
+            return f"lost beside it: {said[-200:]}"
+        client.settle()
+        client.end()
+        client = self.open()
+        if not client.connect() or self.page.said(client) != self.states[-1]:
+            return f"lost afterwards: {self.log.read_text(errors='replace')[-300:]}"
+        client.settle()
+        client.end()
+        own = {name: value for name, value in self.whole.items() if value != self.before.get(name)}
+        other_names = [name for name, value in own.items() if digest(self.work).get(name) != value]
+        return f"differs: {other_names[0]}" if other_names else ""
 
     def kills(self, times: int, rng: random.Random, limit: float) -> Iterator[dict[str, object]]:
         """Kill the page while it starts, takes an edit, or ends."""
@@ -301,6 +357,7 @@ class Sessions:
                     return f"edit refused afterwards: {status} {body[:200]!r}"
             if self.page.said(client) != self.states[-1]:
                 return "other words in the end"
+            client.settle()
             code = client.end()
         finally:
             client.end(signal.SIGKILL) if _is_there(client.process) else None
