@@ -129,7 +129,43 @@ def test_exchanged_fingers_in_2d_alone_are_found(flat):
 def test_zeros_that_stand_for_missing_points_are_found(flat):
     report = verify(flat(lambda uv: np.where(np.isin(np.arange(21), (4, 8))[None, :, None], 0, uv)))
 
-    assert named(report, "points 2D") == ["several keypoints at the corner (0, 0): missing ones taken for labels"]
+    assert named(report, "points 2D") == ["keypoints at the corner (0, 0): missing ones taken for labels"]
+
+
+@pytest.mark.parametrize("corner", [0, -0.5])
+def test_one_point_at_the_corner_far_from_its_hand_is_found(flat, corner):
+    """Counted from the centre of the first pixel, or from its corner."""
+    report = verify(flat(lambda uv: np.where((np.arange(21) == 8)[None, :, None], corner, uv + 300)))
+
+    assert named(report, "points 2D") == ["keypoints at the corner (0, 0): missing ones taken for labels"]
+
+
+def test_a_hand_that_reaches_to_the_corner_is_no_finding(flat):
+    def to_corner(uv):
+        return uv - uv[:, 8:9]
+
+    assert named(verify(flat(to_corner)), "points 2D") == []
+
+
+def test_two_points_that_always_share_their_place_are_found(flat):
+    report = verify(flat(lambda uv: np.where((np.arange(21) == 7)[None, :, None], uv[:, 8:9], uv)))
+
+    assert named(report, "points 2D") == ["index_dip and index_tip share their place in most hands"]
+
+
+@pytest.mark.parametrize("place", [190, 250])
+def test_one_point_far_from_its_box_is_found(flat, place):
+    """The box ends at 100 px; another length of it ends at 200 px."""
+    report = verify(
+        flat(
+            lambda uv: np.where((np.arange(21) == 4)[None, :, None], place, 30 + uv % 40),
+            bbox_xyxy=np.array([0, 0, 100, 100], np.float32),
+            bbox_source=np.uint8(2),
+        )
+    )
+
+    told = ["a keypoint lies more than the length of its box beside it"]
+    assert named(report, "boxes 2D") == (told if place > 200 else [])
 
 
 def test_many_points_at_one_place_are_found(flat):
