@@ -122,26 +122,37 @@ def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, nam
 @click.argument("path", shell_complete=complete_shards)
 @_OUT
 @click.option(
-    "--by", required=True, help="Way: sequence or random, with shares as in random:0.1/0.1; or one split for all."
+    "--by",
+    required=True,
+    help="Way: sequence, subject or random, with shares as in random:0.1/0.1; or one split for all.",
+)
+@click.option(
+    "--subject",
+    default="",
+    metavar="PATTERN",
+    help="Regular expression that finds the subject in a sequence's name, for --by subject.",
 )
 @_SEED
 @data_root_option
 @click.pass_obj
-def split_command(data_root: DataRoot, path: str, *, out: Path, by: str, seed: int) -> None:
-    """Write converted shards with other splits: by whole sequences, or by pictures at random.
+def split_command(data_root: DataRoot, path: str, *, out: Path, by: str, subject: str, seed: int) -> None:
+    """Write converted shards with other splits: by whole sequences, whole subjects, or pictures at random.
 
     PATH is a folder of shards or the name of a dataset.
 
     \b
-    Example:
+    Examples:
       handdata split data/shards/custom --by sequence:0.1/0.1 --out data/shards/mine
+      handdata split dexycb --by subject:0.2/0.2 --subject 'subject-\\d+' --out data/shards/mine
     """
     from handdata.conversion.recut import recut, resplit
-    from handdata.converters.read.picture_splits import WAYS_OF_SHARDS, SplitBy, parse_split_by
+    from handdata.converters.read.picture_splits import SplitBy, parse_split_by
     from handdata.shards.dataset import open_dataset
 
+    asked = parse_split_by(by, "--by") or SplitBy("random")
+    if subject and asked.way != "subject":
+        raise click.UsageError("--subject is for --by subject.")
     data = open_dataset(shard_folder(data_root, path))
-    asked = parse_split_by(by, "--by", WAYS_OF_SHARDS) or SplitBy("random")
-    new = recut(data, out, split_of=resplit(data, asked, seed))
+    new = recut(data, out, split_of=resplit(data, asked, seed, subject))
     counts = ", ".join(f"{split} {int((new['split'] == split).sum())}" for split in ("train", "val", "test"))
     click.echo(f"{len(new)} samples -> {out}: {counts}")

@@ -3,6 +3,7 @@
 A row keeps its bytes and so its hash: every shard that is written keeps the tables of names of the shard it is from.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata import __version__
-from handdata.converters.read.picture_splits import BY_PICTURES, WAYS_OF_SHARDS, SplitBy, draw, parse_split_by
+from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, parse_split_by
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.exchange.card import write_shard_card
 from handdata.files.locks import alone
@@ -31,6 +32,7 @@ def recut(
     *,
     name: str | None = None,
     by: str | None = None,
+    subject: str = "",
     seed: int = 0,
     split_of: NDArray[np.str_] | None = None,
 ) -> Dataset:
@@ -42,8 +44,9 @@ def recut(
         data: the hands, in the order they are to have.
         out: a folder without shards.
         name: of the new dataset; None keeps the one they are of.
-        by: "sequence" or "random", with or without shares of val and test as in "sequence:0.1/0.1", or one of the
-            splits for all; None keeps their splits.
+        by: "sequence", "subject" or "random", with or without shares of val and test as in "sequence:0.1/0.1", or one
+            of the splits for all; None keeps their splits.
+        subject: regular expression that finds the subject in the name of a sequence, for "subject".
         seed: of the draw.
         split_of: (N,) the split of each, instead of `by`.
 
@@ -59,8 +62,8 @@ def recut(
         ('train', 'val')
     """
     out = Path(out)
-    if by is not None and (asked := parse_split_by(by, "by", WAYS_OF_SHARDS)) is not None:
-        split_of = resplit(data, asked, seed)
+    if by is not None and (asked := parse_split_by(by, "by")) is not None:
+        split_of = resplit(data, asked, seed, subject)
     names = list(dict.fromkeys(data["dataset"].tolist()))
     if not len(data):
         raise MissingError(out, expected="hands to write", got="none", fix="Choose other ones.")
@@ -81,23 +84,42 @@ def recut(
     return open_dataset(out)
 
 
-def resplit(data: Dataset, by: SplitBy, seed: int) -> NDArray[np.str_]:
-    """Return a new split for each hand, (N,): of whole sequences, or of whole frames with all their hands and cameras.
+def resplit(data: Dataset, by: SplitBy, seed: int, subject: str = "") -> NDArray[np.str_]:
+    """Return a new split for each hand, (N,): of whole sequences or subjects, or of whole frames with all their hands.
 
     Raises:
-        ConfigError: by subjects, which shards do not know; or by sequences, of which there is one.
+        ConfigError: by subjects, and `subject` does not find one in each sequence's name; or one sequence or subject.
     """
     if by.way in SPLITS:
         return np.full(len(data), by.way)
-    if by.way == "subject":
-        raise ConfigError("--by", expected="sequence or random", got="subject, which shards do not know")
     sequences = data["sequence"].tolist()
-    if by.way == "sequence" and len(set(sequences)) < 2:
-        raise ConfigError("--by", expected="several sequences", got="one", fix="Take --by random.")
-    frames = [f"{name}\n{frame}" for name, frame in zip(sequences, data["frame"].tolist(), strict=True)]
-    groups = sequences if by.way == "sequence" else frames
+    if by.way == "random":
+        groups = [f"{name}\n{frame}" for name, frame in zip(sequences, data["frame"].tolist(), strict=True)]
+    else:
+        found = _subjects(sequences, subject) if by.way == "subject" else {name: name for name in sequences}
+        groups = [found[name] for name in sequences]
+        if len(set(groups)) < 2:
+            raise ConfigError("--by", expected=f"several {by.way}s", got="one", fix="Take --by random.")
     split_of = draw(set(groups), by, seed)
     return np.array([split_of[group] for group in groups])
+
+
+def _subjects(sequences: Sequence[str], pattern: str) -> dict[str, str]:
+    """Return the subject of each sequence: what a pattern finds in its name, of a group in it the group."""
+    if not pattern:
+        fix = r"Say where it is in the sequences' names, as in --subject 'subject-\d+'."
+        raise ConfigError("--by subject", expected="the subject of each sequence", got="shards without them", fix=fix)
+    try:
+        known = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError("--subject", expected="a regular expression", got=f"{pattern} ({error})") from error
+    found = {}
+    for name in sequences:
+        match = known.search(name)
+        if match is None:
+            raise ConfigError("--subject", expected=f"{pattern} in the name of each sequence", got=name)
+        found[name] = match[match.lastindex or 0]
+    return found
 
 
 def _write(data: Dataset, out: Path, name: str, splits: NDArray[np.str_]) -> list[dict[str, Any]]:

@@ -32,10 +32,9 @@ def hashes(data):
     return dict(zip(data["id"].tolist(), data["row_hash"].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("by", ["subject", "foo"])
-def test_the_ways_to_split_that_are_named_are_those_taken(shards, tmp_path, by):
-    with pytest.raises(ConfigError, match=f"expected sequence, random, with or without shares .*, got {by}"):
-        recut(open_dataset(shards), tmp_path / "out", by=by)
+def test_the_ways_to_split_that_are_named_are_those_taken(shards, tmp_path):
+    with pytest.raises(ConfigError, match=r"expected sequence, subject, random, with or without shares .*, got foo"):
+        recut(open_dataset(shards), tmp_path / "out", by="foo")
 
 
 def test_everything_cut_anew_is_the_same_dataset(shards, tmp_path):
@@ -128,6 +127,48 @@ def test_new_splits_hold_whole_sequences(shards, tmp_path):
         homes.setdefault(sequence, set()).add(split)
     assert all(len(found) == 1 for found in homes.values())
     assert hashes(new) == hashes(open_dataset(shards))
+
+
+def test_new_splits_hold_whole_subjects_that_the_names_of_sequences_tell(shards, tmp_path):
+    """Sequences a and b show one person: the group of the pattern is empty in both."""
+    splits = []
+    for seed in range(8):
+        out = tmp_path / str(seed)
+        words = ("--by", "subject:0.5/0", "--subject", "^[ab]?(c?)$", "--seed", seed)
+        result = run("split", shards, *words, "--out", out)
+        assert result.exit_code == 0, result.output
+        new, homes = open_dataset(out), {}
+        for sequence, split in zip(new["sequence"].tolist(), new["split"].tolist(), strict=True):
+            homes.setdefault(sequence, set()).add(split)
+        assert homes["a"] == homes["b"] != homes["c"]
+        assert hashes(new) == hashes(open_dataset(shards))
+        splits.append(homes["a"].pop())
+
+    assert set(splits) == {"train", "val"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("", "--by subject: expected the subject of each sequence, got shards without them"),
+        ("(", "--subject: expected a regular expression"),
+        ("nobody", "--subject: expected nobody in the name of each sequence, got "),
+        ("^", "--by: expected several subjects, got one"),
+    ],
+)
+def test_subjects_that_no_name_tells_are_asked_for(shards, tmp_path, subject, told):
+    with pytest.raises(ConfigError) as refusal:
+        recut(open_dataset(shards), tmp_path / "out", by="subject", subject=subject)
+
+    assert str(refusal.value).startswith(told)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_subject_without_effect_is_refused(shards, tmp_path):
+    result = run("split", shards, "--by", "random", "--subject", "a", "--out", tmp_path / "out")
+
+    assert result.exit_code == 2
+    assert "--subject is for --by subject." in result.output
 
 
 def test_new_splits_at_random_are_the_same_for_the_same_seed(shards):

@@ -17,7 +17,6 @@ from handdata.exchange.packed import is_there
 from handdata.shards.schema import SPLITS
 
 WAYS = ("sequence", "subject", "random")
-WAYS_OF_SHARDS = ("sequence", "random")  # shards do not know the subjects
 MANY = 10  # recordings, from which on whole ones are kept together by default
 BY_PICTURES = "by groups of pictures"  # how such a split begins in words: a sequence may lie in two of its parts
 _ENDS = 4096  # bytes of a file that tell it from others of its size
