@@ -84,7 +84,15 @@ FORMATS: Mapping[str, Format] = {
         Format(name="coco", suffixes=(".json",), is_it=coco.is_it, write=coco.write, files=coco.files, read=coco.read),
         Format(name="landmarks", suffixes=(".csv",), is_it=mediapipe.is_csv, read=mediapipe.read_table),
         Format(name="csv", suffixes=(".csv",), write=csv_table.write, files=csv_table.files, read=csv_table.read),
-        Format(name="yolo", suffixes=(".yaml", ".yml"), write=yolo.write, files=yolo.files, read=yolo.read),
+        Format(
+            name="yolo",
+            suffixes=(".yaml", ".yml"),
+            write=yolo.write,
+            files=yolo.files,
+            read=yolo.read,
+            holds=yolo.holds,
+            needs="a labelled point in the picture",
+        ),
         Format(name="cvat", suffixes=(".xml",), write=cvat.write, files=cvat.files, read=cvat_read.read),
         Format(
             name="webdataset", suffixes=(".tar",), write=webdataset.write, files=webdataset.files, read=webdataset.read

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.in_parts import made_with_pictures
@@ -24,6 +25,7 @@ from handdata.files.whole import write_into, write_text
 from handdata.geometry import xyxy_to_xywh
 from handdata.pictures.decode import image_size
 from handdata.pictures.kinds import SUFFIXES
+from handdata.shards.dataset import Dataset
 from handdata.shards.provenance import KEY, as_text, parse_texts
 from handdata.shards.schema import SPLITS
 from handdata.skeleton import NUM_KEYPOINTS
@@ -59,6 +61,12 @@ def _part(view: ExportView, out: Path) -> list[None]:
         text = "".join(_row(labels, picture.size) for labels in picture.labels)
         write_into(folder, f"{picture.key}.txt", text.encode())
     return []
+
+
+def holds(data: Dataset) -> NDArray[np.bool_]:
+    """Return which hands have a point in their picture, (N,): of others there is the picture, as one without a hand."""
+    in_picture: NDArray[np.bool_] = data["in_frame"].any(1)
+    return in_picture
 
 
 def files(view: ExportView) -> list[str]:

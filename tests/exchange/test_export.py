@@ -263,6 +263,27 @@ def test_options_that_would_change_nothing_are_refused(dataset, tmp_path, more, 
     assert not (tmp_path / "out").exists()
 
 
+def test_yolo_counts_hands_without_a_point_in_their_picture(tmp_path, capsys):
+    folder = make_dataset(tmp_path / "made", count=6)
+
+    def change(rows, split):
+        for row in rows[:1]:
+            row["keypoints_2d"], row["in_frame"] = row["keypoints_2d"] - 5000, np.zeros(21, bool)
+
+    rewrite(folder, change)
+    data = open_dataset(folder)
+    outside = data["id"][~data["in_frame"].any(1)].tolist()
+
+    assert export(data, tmp_path / "out", "yolo") == 6 - len(outside)
+
+    told = capsys.readouterr().err
+    assert "which yolo cannot hold without a labelled point in the picture: " in told
+    assert outside
+    assert all(name in told for name in outside)
+    empty = [path.stem for path in (tmp_path / "out/labels").rglob("*.txt") if not path.read_text()]
+    assert sorted(empty) == sorted(map(file_key, outside))
+
+
 def test_yolo_says_where_training_and_validation_are_one(dataset, tmp_path):
     told = "# train and val are the same pictures"
     export(dataset.split("val"), tmp_path / "val", "yolo", limit=2)
