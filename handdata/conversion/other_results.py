@@ -113,7 +113,7 @@ def _from_mmpose(path: Path) -> Iterator[_Found]:
         if not isinstance(said, dict) or "keypoints" not in said:
             raise DataError(where, expected="pred_instances with keypoints", got=str(entry)[:80], fix=_FIX)
         hands = _numbers(said["keypoints"], f"{where}[keypoints]")
-        if hands.ndim < 2:
+        if hands.ndim < 2 or 0 in hands.shape[-2:]:
             got = f"shape {hands.shape}"
             raise DataError(f"{where}[keypoints]", expected="numbers of (hands, 21, 2)", got=got, fix=_FIX)
         hands = hands.reshape(-1, *hands.shape[-2:])

@@ -198,7 +198,7 @@ def _check(folder: Path, config: Mapping[str, Any], log: Sequence[Mapping[str, A
             value_at(entry, part, Mapping[str, float | None], where=where)
         for key in ("samples_per_s", "data_wait"):
             value_at(entry, key, float, where=where)
-        if "epoch" not in entry or "train" not in entry:
+        if entry.get("epoch") is None or entry.get("train") is None:
             raise DataError(where, expected="an epoch and its training losses", got=", ".join(entry), fix=_FILE.fix)
 
 

@@ -6,6 +6,7 @@ HANDDATA_FUZZ=10000 sets how many documents for each reader.
 
 import importlib.util
 import json
+import os
 import pickle
 import sys
 from functools import cache
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reliability.mutations import fault_of
-from tests.reliability.test_fuzz import COUNT, some, spoiled
+from tests.reliability.test_fuzz import some, spoiled
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/fuzz_readers.py"
 OF_JSON = (
@@ -27,7 +28,7 @@ OF_JSON = (
     "log.jsonl of a run", "shards.json of a run", "config.json of a run", "author's results", "person",
     "labels to replace", "settings of weights", "mark of a rendering, doctor", "mark of a rendering, synth",
 )  # fmt: skip
-few = settings(some, max_examples=max(1, COUNT // 4))  # they are many
+few = settings(some, max_examples=int(os.environ.get("HANDDATA_FUZZ", "10")))  # they are many
 
 
 @cache

@@ -40,6 +40,7 @@ def labels(tmp_path):
     [
         ({"keypoints": None}, "[0][keypoints]: expected numbers of (hands, 21, 2), got shape ()"),
         ({"keypoints": [1.0] * 5}, "[0][keypoints]: expected numbers of (hands, 21, 2), got shape (5,)"),
+        ({"keypoints": [[]]}, "[0][keypoints]: expected numbers of (hands, 21, 2), got shape (1, 0)"),
         ({"keypoints": [[1], [1, 2]]}, "[0][keypoints]: expected numbers, got "),
         ({"keypoints": "x"}, "[0][keypoints]: expected numbers, got "),
         ({"keypoint_scores": "x"}, "[0][keypoint_scores]: expected numbers, got "),

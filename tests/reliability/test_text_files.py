@@ -135,6 +135,7 @@ RESULTS = b'{"schema": "handdata-results/1", '
         ("shards.json", b'{"datasets": [{"splits": 5}]}', "shards.json[splits]: expected a list, got 5"),
         ("log.jsonl", b'{"epoch": 1, "train": {}}\n\xff\n', "log.jsonl:2: expected text in UTF-8"),
         ("log.jsonl", b'{"epoch": 1, "train": 5}\n', "log.jsonl:1[train]: expected a table, got 5"),
+        ("log.jsonl", b'{"epoch": 1, "train": null}\n', "log.jsonl:1: expected an epoch and its training losses, got"),
         ("results.json", RESULTS + b'"sets": 5, "readout": ""}', "results.json[sets]: expected a list"),
         ("results.json", RESULTS + b'"sets": []}', "results.json[readout]: expected a value, got none"),
     ],
