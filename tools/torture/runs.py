@@ -161,7 +161,10 @@ def orphans(session: int, limit: float = 10) -> bool:
         except ProcessLookupError:
             return False
         time.sleep(0.01)
-    os.killpg(session, signal.SIGKILL)
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:  # they have just ended by themselves
+        return False
     return True
 
 
