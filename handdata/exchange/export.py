@@ -54,8 +54,8 @@ def export(
 
     Raises:
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
-            `i_may_share`, or a folder that holds an export of another dataset (also one of the same name), or
-            somebody's own files of the names that would be written.
+            `i_may_share`, or a folder that holds an export of another dataset (also one of the same name),
+            somebody's own files of the names that would be written, or labels corrected since they were exported.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -95,6 +95,7 @@ def export(
         )
         files = {split: KNOWN[kind].files(replace(view, data=part, split=split)) for split, part in parts.items()}
         record.refuse_overwriting(name for names in files.values() for name in names)
+        record.refuse_losing(data)
         record.keep_splits_of(data)
         helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))
         for split, part in parts.items():

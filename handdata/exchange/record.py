@@ -1,6 +1,7 @@
 """What an export wrote, by split, so that the next one there leaves nothing stale and removes nothing else."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any
 
 from handdata.errors import ConfigError, HanddataError
 from handdata.files.text import LARGE, Wanted, read_object
-from handdata.files.whole import write_text
+from handdata.files.whole import file_sha256, write_text
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.shards.provenance import KEY, Provenance, as_json, parse
 
 RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 _HANDS = "some_pictures"  # of the dataset, see same_hands.py
+_LABELS, _DIGITS = (".json", ".xml", ".csv", ".txt"), 16  # endings of what people correct; hex digits of a hash
 _MOVE = "Choose another --out, or move what is there away."
 _WANTED = Wanted(what="the record of an export", largest=LARGE)
 
@@ -95,6 +97,24 @@ class ExportRecord:
             if name not in known and (path := self.folder / name).exists():
                 raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=_MOVE)
 
+    def refuse_losing(self, data: Dataset) -> None:
+        """Refuse to replace labels that somebody corrected since they were exported.
+
+        Args:
+            data: what is about to be exported; splits that it has no more are removed.
+
+        Raises:
+            ConfigError: a file of theirs has changed.
+        """
+        for split in (*sorted(set(data["split"].tolist())), *self._without(data)):
+            facts = self.splits.get(split, {})
+            noted = facts.get("labels")
+            for name, digest in noted.items() if isinstance(noted, dict) else ():
+                path = self.folder / name
+                if name in facts["files"] and path.is_file() and _digest(path) != digest:
+                    fix = "Import them to keep what was corrected; move the folder away, or choose another --out."
+                    raise ConfigError(path, expected="labels as they were exported", got="changed ones", fix=fix)
+
     def _held(self) -> str:
         """Return what an earlier export left there, in words."""
         kinds = sorted({facts["format"] for facts in self.finished.values()})
@@ -102,9 +122,11 @@ class ExportRecord:
 
     def keep_splits_of(self, data: Dataset) -> None:
         """Remove what is there of splits that a dataset has no more."""
-        known = set(data.index.get("splits", {})) | set(data["split"].tolist())
-        for split in sorted(set(self.splits) - known):
+        for split in self._without(data):
             self._remove(self.splits.pop(split)["files"])
+
+    def _without(self, data: Dataset) -> list[str]:
+        return sorted(set(self.splits) - set(data.index.get("splits", {})) - set(data["split"].tolist()))
 
     @contextmanager
     def writing(self, split: str, facts: Mapping[str, Any], key: str, files: Sequence[str]) -> Iterator[Finished]:
@@ -133,7 +155,8 @@ class ExportRecord:
             raise
         new = [name for name in sorted(files) if (self.folder / name).is_file()]
         self._remove(sorted(had - set(new)))
-        self.splits[split] = {**facts, "format": self.kind, "files": new, **now, "began": began}
+        labels = {name: _digest(self.folder / name) for name in new if _are_labels(name, split)}
+        self.splits[split] = {**facts, "format": self.kind, "files": new, "labels": labels, **now, "began": began}
 
     def _leave_nothing_of(self, split: str, before: dict[str, Any], files: Sequence[str], began: int) -> None:
         """Forget an export that failed before its first file; one that got further is noted, and can go on."""
@@ -178,6 +201,15 @@ class ExportRecord:
         ordered = {split: self.splits[split] for split in sorted(self.splits)}
         record = {"splits": ordered, KEY: as_json(self.provenance), _HANDS: self.hands}
         write_text(self.folder / RECORD, json.dumps(record, indent=0) + "\n")
+
+
+def _are_labels(name: str, split: str) -> bool:
+    """Say whether a file holds labels of a split alone, as text."""
+    return name.endswith(_LABELS) and split in re.split(r"[/.]", name)
+
+
+def _digest(path: Path) -> str:
+    return file_sha256(path)[:_DIGITS]
 
 
 def boot() -> str:

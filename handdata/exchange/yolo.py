@@ -65,8 +65,7 @@ def _part(view: ExportView, out: Path) -> list[None]:
 
 def holds(data: Dataset) -> NDArray[np.bool_]:
     """Return which hands have a point in their picture, (N,): of others there is the picture, as one without a hand."""
-    in_picture: NDArray[np.bool_] = data["in_frame"].any(1)
-    return in_picture
+    return np.asarray(data["in_frame"].any(1), bool)
 
 
 def files(view: ExportView) -> list[str]:

@@ -312,6 +312,35 @@ def test_nothing_stale_stays_and_nothing_foreign_goes(dataset, tmp_path, kind):
     assert fresh <= again
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        ("coco", "annotations/train.json"),
+        ("cvat", "train.xml"),
+        ("csv", "train.csv"),
+        ("mediapipe", "train.json"),
+        ("yolo", "labels/train/*.txt"),
+    ],
+)
+def test_labels_that_were_corrected_since_they_were_exported_stay(dataset, tmp_path, kind, labels):
+    export(dataset, tmp_path, kind, limit=2)
+    path = next(iter(sorted(tmp_path.glob(labels))))
+    export(dataset, tmp_path, kind, limit=2)  # nothing was changed
+    path.write_text(path.read_text() + " ")
+    before = {one: one.read_bytes() for one in sorted(tmp_path.rglob("*")) if one.is_file()}
+
+    for again in (kind, "parquet"):
+        with pytest.raises(ConfigError, match="expected labels as they were exported, got changed ones") as refusal:
+            export(dataset, tmp_path, again, limit=2)
+        assert str(refusal.value).startswith(str(path))
+    export(dataset.split("val"), tmp_path, kind, limit=2)
+
+    after = {one: one.read_bytes() for one in before if one.is_file()}
+    assert after[path] == before[path]
+    path.unlink()  # given up
+    export(dataset, tmp_path, kind, limit=2)
+
+
 def test_another_split_of_an_earlier_export_stays(dataset, tmp_path):
     export(dataset.split("train"), tmp_path, "coco", limit=2)
     export(dataset.split("val"), tmp_path, "coco", limit=2)
