@@ -9,7 +9,7 @@ import click
 
 from handdata.cli.complete import complete_shards
 from handdata.cli.dataset_options import DatasetCommand, options_of, refuse_foreign
-from handdata.cli.options import DATASETS, data_root_option, json_option, print_json, shard_folder
+from handdata.cli.options import DATASETS, FiniteRange, data_root_option, json_option, print_json, shard_folder
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _print_stats(stats: "Stats") -> None:
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.0,
     show_default=True,
     help="Largest difference that does not count.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handdata.cli.complete import complete_run
-from handdata.cli.options import data_root_option, refuse_unused, run_path
+from handdata.cli.options import FiniteRange, data_root_option, refuse_unused, run_path
 from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures, without_bad
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--least-confidence",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.3,
     show_default=True,
     help="Confidence of a keypoint below which it is left unlabelled.",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handdata.cli.options import FiniteRange
+
 if TYPE_CHECKING:
     from handdata.evaluation.absolute import Size
     from handdata.model.place import Lens
@@ -16,10 +18,10 @@ LENS = ("focal", "fov", "camera", "hand_size")
 def lens_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--focal`, `--fov`, `--camera` and `--hand-size` to a command."""
     options = (
-        click.option("--focal", type=click.FloatRange(min=0, min_open=True), help="Focal length of the camera, px."),
+        click.option("--focal", type=FiniteRange(min=0, min_open=True), help="Focal length of the camera, px."),
         click.option(
             "--fov",
-            type=click.FloatRange(0, 180, min_open=True, max_open=True),
+            type=FiniteRange(0, 180, min_open=True, max_open=True),
             help="Horizontal field of view of the camera, degrees.",
         ),
         click.option(

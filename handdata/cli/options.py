@@ -1,6 +1,7 @@
 """Options and output that several commands share."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from handdata.paths import DataRoot, find_root
 
 __all__ = [
     "DATASETS",
+    "FiniteRange",
     "NamingCommand",
     "data_root_option",
     "json_option",
@@ -35,6 +37,21 @@ class NamingCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = (self.help or "").replace("DATASETS", ", ".join(DATASETS))
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without nan, which compares false with every bound, and without inf."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number.
+
+        Raises:
+            BadParameter: it is none, not finite or out of the range.
+        """
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def _set_root(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

@@ -10,7 +10,7 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.lens import lens_of, lens_options, said_size
-from handdata.cli.options import data_root_option, refuse_unused, run_path
+from handdata.cli.options import FiniteRange, data_root_option, refuse_unused, run_path
 from handdata.cli.predict_job import NO_DETECTOR, PredictJob, picture_files, predict_pictures, predict_video
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
@@ -75,7 +75,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 @click.option(
     "--onnx",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the model to this file; without pictures, nothing else is done.",
+    help="Write the model to this .onnx file; without pictures, nothing else is done.",
 )
 @lens_options
 @click.option(
@@ -90,7 +90,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 )
 @click.option(
     "--fps",
-    type=click.FloatRange(0, 1000, min_open=True),
+    type=FiniteRange(0, 1000, min_open=True),
     help="Frames per second; takes pictures for the frames of a video [default: as a video says]",
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Step through a video, frames.")
@@ -166,6 +166,7 @@ def predict_command(
     from handdata.model.place import read_person
     from handdata.track.video import is_video
 
+    _check_onnx(onnx)
     model_name, sources = _asked(data_root, run, sources, writes=onnx is not None)
     of_video = bool(fps) or any(map(is_video, sources))
     _check_boxes(box, boxes)
@@ -233,6 +234,12 @@ def _asked(
             raise MissingError(run, expected="pictures or a video", got="none", fix=fix)
         raise click.UsageError(nothing)
     return name, sources
+
+
+def _check_onnx(path: Path | None) -> None:
+    """Refuse to write the model to what is no file for it: `--onnx photo.jpg` would replace the photograph."""
+    if path is not None and path.suffix != ".onnx":
+        raise click.BadParameter(f"the model goes to a file that ends in .onnx, not to {path}", param_hint="--onnx")
 
 
 def _write_onnx(path: Path, found: "Trained | OnnxNetwork", rule: str | None, *, has_sources: bool) -> None:

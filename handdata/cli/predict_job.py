@@ -13,7 +13,8 @@ import click
 
 from handdata.cli.options import print_json
 from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError
-from handdata.pictures.kinds import SUFFIXES
+from handdata.pictures.kinds import OTHER_SUFFIXES, SUFFIXES
+from handdata.progress import meter, say
 
 if TYPE_CHECKING:
     from handdata.annotate.tracker import TrackerKind
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from handdata.track.tracker import Follow
 
 NO_DETECTOR = "none"
+_SAVE_AGAIN = "Save it again."  # a picture of the user's own came out of no archive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,6 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     from handdata.model.fit import fit_hands
     from handdata.model.found import as_picture, as_sample, overlay_names, predictions_json, write_overlay
     from handdata.model.place import place
-    from handdata.progress import meter, say
 
     paths = without_bad(picture_files(given)) if job.skip_bad else picture_files(given)
     samples, pictures, lines = list[dict[str, Any]](), list[dict[str, Any]](), list[str]()
@@ -120,6 +121,7 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
     say(f"{hands_found} in {said_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
     _tell(job, [one["image"] for one in pictures if not one["hands"]])
+    _tell_unplaced([one["sample_id"] for one in samples if one.get("keypoints_3d") and None in one["keypoints_3d"]])
     if as_json:
         print_json(predictions_json(job.model.trained, samples, pictures, job.size if job.lens else None))
         return
@@ -130,8 +132,6 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
 
 def _tell(job: PredictJob, bare: Sequence[str]) -> None:
     """Say where no hand was found, and what the boxes and millimetres rest on."""
-    from handdata.progress import say
-
     if bare:
         shown = ", ".join(bare[:5]) + (" and others" if len(bare) > 5 else "")
         if job.boxes:
@@ -145,6 +145,13 @@ def _tell(job: PredictJob, bare: Sequence[str]) -> None:
         say(_size_note(job.size))
 
 
+def _tell_unplaced(names: Sequence[str]) -> None:
+    if names:
+        shown = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
+        fix = "Is the camera that of these pictures, in px?"
+        say(f"no millimetres for {len(names)} of the hands, whose points do not determine them: {shown}. {fix}")
+
+
 def _line(sample: dict[str, Any]) -> str:
     x, y = zip(*sample["keypoints_2d"], strict=True)
     sure = "" if sample["confidence"] is None else f", confidence {sample['confidence']:.2f}"
@@ -156,7 +163,6 @@ def predict_video(
     job: PredictJob, source: str | list[Path], *, every: int, fps: float | None, table: "TableKind"
 ) -> None:
     """Follow the hands of a video; write hands.jsonl, the table and overlay.mp4 to `job.out`."""
-    from handdata.progress import meter, say
     from handdata.track.fitting import HandPlacer
     from handdata.track.run import place_of, track_video
     from handdata.track.video import Video
@@ -223,12 +229,20 @@ def picture_files(given: Sequence[Path]) -> list[Path]:
 
     Raises:
         MissingError: no picture is there.
+        DataError: a named file is none.
     """
-    paths = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
-    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    fix = f"Known are {', '.join(sorted(SUFFIXES))}."
+    for one in given:
+        if not one.is_dir() and one.suffix.lower() not in SUFFIXES:
+            raise DataError(one, expected="a picture", got=f"a file that ends in {one.suffix or 'nothing'}", fix=fix)
+    within = [path for one in given for path in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    paths = [path for path in within if path.suffix.lower() in SUFFIXES]
     if not paths:
-        fix = f"Known are {', '.join(sorted(SUFFIXES))}."
         raise MissingError(given[0], expected="pictures", got="none", fix=fix)
+    others = Counter(path.suffix.lower() for path in within if path.suffix.lower() in OTHER_SUFFIXES)
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        say(f"left out pictures of kinds that are not read: {kinds}. {fix}")
     twice = [name for name, count in Counter(path.name for path in paths).items() if count > 1]
     if twice:
         raise click.UsageError(
@@ -244,7 +258,6 @@ def without_bad(paths: Sequence[Path]) -> list[Path]:
         DataError: none can be read.
     """
     from handdata.pictures.decode import read_image
-    from handdata.progress import say
 
     bad: dict[Path, HanddataError] = {}
     for path in paths:
@@ -255,9 +268,11 @@ def without_bad(paths: Sequence[Path]) -> list[Path]:
     if bad:
         first = next(iter(bad.values()))
         if len(bad) == len(paths):
-            raise first
+            raise DataError(first.where, expected=first.expected, got=first.got, fix=_SAVE_AGAIN)
         names = ", ".join(path.name for path in list(bad)[:5]) + (" and others" if len(bad) > 5 else "")
-        say(f"left out {len(bad)} of {len(paths)} pictures, which cannot be read: {names}. {first.without_skipping}")
+        say(
+            f"left out {len(bad)} of {len(paths)} pictures, which cannot be read: {names}. {DataError(first.where, expected=first.expected, got=first.got, fix=_SAVE_AGAIN)}"
+        )
     return [path for path in paths if path not in bad]
 
 
@@ -267,8 +282,8 @@ def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        mend = Fix("Save it again")
-        raise DataError(error.where, expected=error.expected, got=error.got, fix=mend) from error
+        fix = Fix(_SAVE_AGAIN.removesuffix("."))
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
     except ConfigError as error:
         if box is None or not error.got.startswith("box_xyxy"):
             raise

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from handdata.errors import ConfigError
 from handdata.evaluation.predictions import from_crop_fractions
-from handdata.geometry import crop_affine, crop_intrinsics, mirror_intrinsics, mirror_pixels, mirror_points, view_turn
+from handdata.geometry import (
+    crop_affine,
+    crop_intrinsics,
+    is_intrinsics,
+    mirror_intrinsics,
+    mirror_pixels,
+    mirror_points,
+    view_turn,
+)
 from handdata.model.checkpoint import Trained, load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of
@@ -318,8 +326,10 @@ def _camera(K: Any) -> NDArray[np.float64] | None:
     if K is None:
         return None
     camera = np.asarray(K, np.float64)
-    if camera.shape != (3, 3) or not np.isfinite(camera).all() or camera[0, 0] <= 0 or camera[1, 1] <= 0:
-        raise ValueError(f"K must be 3 x 3 intrinsics in px, focal lengths above 0, got {camera.tolist()}")
+    if not is_intrinsics(camera):
+        raise ValueError(
+            f"K must be 3 x 3 intrinsics in px, focal lengths above 0, last row 0 0 1, got {camera.tolist()}"
+        )
     return camera
 
 

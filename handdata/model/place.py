@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from handdata.errors import DataError
 from handdata.evaluation.absolute import ADULT, HAND_MM, Size, lift_pose, rays_of, size_of_person
 from handdata.files.text import Wanted, read_json
+from handdata.geometry import is_intrinsics
 from handdata.shards.hand import Hand
 from handdata.skeleton import INDEX, ROOT
 
@@ -54,13 +55,13 @@ def read_lens(path: Path) -> Lens:
         MissingError: there is no such file.
         DataError: it holds no such list.
     """
-    expected = "JSON of a 3 x 3 list, or an object with one as K"
+    expected = "JSON of a 3 x 3 list, or an object with one as K, focal lengths above 0, last row 0 0 1"
     content = read_json(path, Wanted(what=expected))
     try:
         K = np.array(content["K"] if isinstance(content, dict) else content, np.float64)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(path, expected=expected, got=f"something else ({error})") from error
-    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+    if not is_intrinsics(K):
         raise DataError(path, expected=expected, got=f"{K.tolist()}")
     return Lens(K=K)
 

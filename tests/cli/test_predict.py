@@ -154,6 +154,34 @@ def test_a_damaged_picture_costs_no_others_if_it_is_to_be_left_out(pictures):
     for said in (result.stderr, labelled.stderr):
         assert "left out 1 of 4 pictures, which cannot be read: bad.jpg" in said
     assert "goes with pictures" in run(pictures, pictures, "--fps", 25, "--skip-bad").output
+    alone = str(run(pictures, pictures / "bad.jpg", "--skip-bad").exception)
+    assert alone.endswith("got a file that begins with b'no p'. Save it again.")  # it was left out already
+
+
+@pytest.mark.usefixtures("_sure")
+def test_pictures_of_a_kind_that_is_not_read_are_refused_by_name_and_told_of_a_folder(pictures):
+    (pictures / "scan.TIF").write_bytes(b"II*")
+    (pictures / "notes.txt").write_text("none")
+    named = run(pictures, pictures / "one.png", pictures / "scan.TIF", "--no-overlay")
+    result = run(pictures, pictures, "--no-overlay")
+
+    assert str(named.exception).startswith(
+        f"{pictures / 'scan.TIF'}: expected a picture, got a file that ends in .TIF. Known"
+    )
+    assert len(json.loads(result.stdout)["pictures"]) == 3
+    assert "left out pictures of kinds that are not read: 1 .tif. Known are .bmp" in result.stderr
+
+
+@pytest.mark.usefixtures("_sure")
+def test_a_camera_that_cannot_be_is_refused_and_one_that_gives_no_millimetres_told(pictures):
+    (pictures / "K.json").write_text("[[500, 0, 0], [0, 500, 0], [80, 60, 1]]")
+    turned = run(pictures, pictures / "one.png", "--camera", pictures / "K.json", "--no-overlay")
+    (pictures / "K.json").write_text("[[0.8, 0, 0.5], [0, 0.8, 0.5], [0, 0, 1]]")  # in widths of the picture, not px
+    result = run(pictures, pictures / "one.png", "--camera", pictures / "K.json", "--no-overlay")
+
+    assert "focal lengths above 0, last row 0 0 1, got [[500.0, 0.0, 0.0], " in str(turned.exception)
+    assert json.loads(result.stdout)["samples"][0]["depth_sd_mm"] is None
+    assert "no millimetres for 1 of the hands, whose points do not determine them: one.png" in result.stderr
 
 
 def test_a_folder_is_no_picture_and_no_hands_are_nothing_to_ask_for(tmp_path):
@@ -326,6 +354,10 @@ def test_a_local_stream_is_read_until_it_ends(pictures):
         (("one.png", "--detector", "none", "--max-hands", 1), "--max-hands: goes without --detector none"),
         (("one.png", "--no-overlay", "--out", "drawn"), "--out: goes without --no-overlay"),
         (("compact", "--onnx", "c.onnx", "--fov", 60), "--fov: goes with pictures or a video only"),
+        (("--onnx", "one.png"), "--onnx: the model goes to a file that ends in .onnx, not to one.png"),
+        (("one.png", "--fov", "nan"), "'--fov': nan is not a finite number"),
+        (("one.png", "--focal", "inf"), "'--focal': inf is not a finite number"),
+        (("film.mp4", "--fps", "nan"), "'--fps': nan is not a finite number"),
     ],
 )
 def test_what_means_nothing_is_refused(pictures, words, said, monkeypatch):
@@ -337,6 +369,7 @@ def test_what_means_nothing_is_refused(pictures, words, said, monkeypatch):
     assert result.exit_code == 2
     assert said in result.output
     assert not {"predicted", "drawn", "c.onnx"} & {path.name for path in pictures.iterdir()}
+    assert (pictures / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures, monkeypatch):
