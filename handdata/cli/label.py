@@ -1,6 +1,7 @@
 """handdata label: a model's answers as labels to be checked, or to be trained on where it is sure."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,7 +115,7 @@ def label_command(
     if labels.left_out:
         say(f"{labels.left_out} boxes left out: the model sees no hand in them")
     if labels.points:
-        say(f"next: handdata import {target} --root {root}")
+        say(f"next: handdata import {quote(str(target))} --root {quote(str(root))}")
 
 
 def _refuse_unused(detector: str, *, of_video: bool) -> None:

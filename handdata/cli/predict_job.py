@@ -282,8 +282,8 @@ def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        fix = Fix(_SAVE_AGAIN.removesuffix("."))
-        raise DataError(error.where, expected=error.expected, got=error.got, fix=fix) from error
+        mend = Fix(_SAVE_AGAIN.removesuffix("."))
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=mend) from error
     except ConfigError as error:
         if box is None or not error.got.startswith("box_xyxy"):
             raise

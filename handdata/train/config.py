@@ -17,7 +17,7 @@ from handdata.errors import ConfigError
 from handdata.files.tables import merge, read_tree
 from handdata.files.text import Wanted, decode, parse_toml, read_text
 from handdata.model.config import LossConfig, ModelConfig, Precision
-from handdata.model.families import check_model
+from handdata.model.families import OF_FAMILIES, check_model
 from handdata.train.augment.settings import AUGMENTATIONS, LIMITS, PUBLISHED, AugmentConfig
 
 RECIPES = resources.files("handdata.train") / "recipes"
@@ -168,6 +168,7 @@ def check(config: Config) -> Config:
     """
     _check_counts(config)
     check_model(config.model, where=f"recipe {config.name}")
+    _check_used(config)
     optim = config.optim
     for key, share in (("ema_decay", optim.ema_decay), ("momentum", optim.momentum), ("betas", max(optim.betas)),
                        ("betas", min(optim.betas))):  # fmt: skip
@@ -183,6 +184,15 @@ def check(config: Config) -> Config:
             got=repr(config.loss.loss_2d),
         )
     return config
+
+
+def _check_used(config: Config) -> None:
+    """Refuse a setting of other families, which would change nothing."""
+    for name, kinds in OF_FAMILIES.items():
+        value, unset = getattr(config.model, name), getattr(ModelConfig(), name)
+        if value != unset and config.model.kind not in kinds:
+            expected = f"{unset!r}: of use to {' and '.join(kinds)} alone"
+            raise ConfigError(f"recipe {config.name}[model.{name}]", expected=expected, got=repr(value))
 
 
 def _check_counts(config: Config) -> None:

@@ -35,6 +35,7 @@ from handdata.train.loader.sources import open_sources
 from handdata.train.optim import clip
 from handdata.train.placing import size_trained_on
 from handdata.train.precision import set_up_device
+from handdata.train.reversal import TERM as DOMAIN
 from handdata.train.runs import RunFolder, claim
 from handdata.train.state import State, build, resume
 from handdata.train.tensorboard_log import Board
@@ -386,7 +387,8 @@ def _line(entry: dict[str, Any], config: Config, family: Family) -> str:
         return "none" if value is None else f"{value:.4f}"
 
     def part(losses: dict[str, float | None]) -> str:
-        terms = ", ".join(f"{term.label} {text(losses[term.name])}" for term in family.terms)
+        labels = {term.name: term.label for term in family.terms} | {DOMAIN: "domain"}
+        terms = ", ".join(f"{label} {text(losses[name])}" for name, label in labels.items() if name in losses)
         return f"{text(losses[TOTAL])} ({terms})"
 
     val = entry["val"]

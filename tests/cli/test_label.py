@@ -74,6 +74,13 @@ def test_labels_of_a_folder_are_imported_as_they_are(photos, tmp_path):
 
 
 @pytest.mark.usefixtures("sure")
+def test_the_command_that_comes_next_can_be_typed_as_it_stands(photos, tmp_path):
+    folder = photos.rename(tmp_path / "my photos")
+    result = run("label", folder, "--device", "cpu")
+    assert f"next: handdata import '{folder}/labels.json' --root '{folder}'" in result.stderr
+
+
+@pytest.mark.usefixtures("sure")
 def test_frames_of_a_video_are_written_beside_their_labels(photos, tmp_path):
     with video_writer(tmp_path / "film.mp4", 30.0) as add:
         for _ in range(5):

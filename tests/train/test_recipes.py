@@ -97,6 +97,8 @@ def test_a_setting_on_top_reaches_the_whole_chain():
         ("data.datasets=rhd", "expected a list"),
         ("optim.betas=[0.9]", "expected a list of 2"),
         ("model.size=100", "a multiple of 32"),
+        ("model.rotation=6d", "[model.rotation]: expected 'svd': of use to lifting alone, got '6d'"),
+        ("model.lift_width=64", "[model.lift_width]: expected 0: of use to compact and simcc alone, got 64"),
         ("data.batch=0", "more than 0"),
         ("optim.ema_decay=1.0", "0 <= value < 1"),
         ("augment.every.rotation=3", "The nearest name is augment.every.rotation_deg."),

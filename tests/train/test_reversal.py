@@ -116,7 +116,7 @@ def test_a_training_with_a_target_domain_goes_on_exactly(tmp_path):
         assert torch.equal(value, second.reversal.head.state_dict()[name]), name
 
 
-def test_the_log_has_the_loss_of_the_domains(tmp_path):
+def test_the_log_and_the_line_of_an_epoch_have_the_loss_of_the_domains(tmp_path, capsys):
     folders = [made_set(tmp_path / name, name) for name in NAMES]
     train(job_of(tiny("best-smoke", TARGET, "loop.epochs=1"), folders, tmp_path / "run"))
     entry = json.loads((tmp_path / "run/log.jsonl").read_text())
@@ -124,6 +124,7 @@ def test_the_log_has_the_loss_of_the_domains(tmp_path):
     assert set(entry["train"]) == {"loss_2d", "loss_3d", "loss_domain", "total"}
     assert set(entry["val"]) == {"loss_2d", "loss_3d", "total", "error_2d", "error_3d"}
     assert set(entry["mix"]) == set(NAMES)
+    assert f"domain {entry['train']['loss_domain']:.4f})" in capsys.readouterr().err  # the total holds it
 
 
 def test_half_of_the_draws_are_of_the_target(tmp_path):

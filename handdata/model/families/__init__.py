@@ -36,6 +36,7 @@ LIMITS = {  # of the other settings; far beyond those of any recipe, and such a 
     "lift_width": (0, 4096),
     "logit_offset": (-100.0, 100.0),
 }
+OF_FAMILIES = {"rotation": ("lifting",), "lift_width": ("compact", "simcc")}  # settings that others do not look at
 
 
 def family_of(kind: str) -> "Family":
