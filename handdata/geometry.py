@@ -18,17 +18,6 @@ Array = NDArray[np.float64]
 MIN_SCALE = 1e-6  # docs/method.md 5.2: refuse a wrist that coincides with the middle MCP
 
 
-def is_intrinsics(K: NDArray[Any]) -> bool:
-    """Return whether K can be a camera's: (3, 3), finite, focal lengths above 0, last row 0 0 1.
-
-    >>> is_intrinsics(np.array([[500, 0, 320], [0, 500, 240], [0, 0, 1]]))
-    True
-    >>> is_intrinsics(np.array([[500, 0, 0], [0, 500, 0], [320, 240, 1]]))  # transposed
-    False
-    """
-    return bool(K.shape == (3, 3) and np.isfinite(K).all() and (np.diag(K) > 0).all() and (K[2] == (0, 0, 1)).all())
-
-
 def project(xyz_N3: NDArray[Any], K: NDArray[Any]) -> Array:
     """Project camera-space points to pixels with a pinhole camera.
 

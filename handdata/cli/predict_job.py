@@ -282,6 +282,8 @@ def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     try:
         yield
     except DataError as error:
+        if not isinstance(error.ways, Fix):  # of no picture: a table of boxes
+            raise
         mend = Fix(_SAVE_AGAIN.removesuffix("."))
         raise DataError(error.where, expected=error.expected, got=error.got, fix=mend) from error
     except ConfigError as error:

@@ -102,6 +102,17 @@ class Lifted:
         return xyz, share * xyz[..., ROOT, 2]
 
 
+def is_intrinsics(K: NDArray[Any]) -> bool:
+    """Return whether K can be a camera's: (3, 3), finite, focal lengths above 0, last row 0 0 1.
+
+    >>> is_intrinsics(np.array([[500, 0, 320], [0, 500, 240], [0, 0, 1]]))
+    True
+    >>> is_intrinsics(np.array([[500, 0, 0], [0, 500, 0], [320, 240, 1]]))  # transposed
+    False
+    """
+    return bool(K.shape == (3, 3) and np.isfinite(K).all() and (np.diag(K) > 0).all() and (K[2] == (0, 0, 1)).all())
+
+
 def rays_of(uv_K2: NDArray[Any], K: NDArray[Any]) -> Floats:
     """Return (..., 21, 3) rays of (..., 21, 2) pixels through a camera (..., 3, 3), z = 1.
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from handdata.errors import ConfigError
+from handdata.evaluation.absolute import is_intrinsics
 from handdata.evaluation.predictions import from_crop_fractions
 from handdata.geometry import (
     crop_affine,
     crop_intrinsics,
-    is_intrinsics,
     mirror_intrinsics,
     mirror_pixels,
     mirror_points,

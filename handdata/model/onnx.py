@@ -118,11 +118,18 @@ def _export(portable: Portable) -> Any:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            reason = str(error).strip().splitlines()[0][:160]
+            reason = str(_innermost(error)).strip().splitlines()[0][:160]
             expected = "a family whose operations ONNX has"
             raise ConfigError("--onnx", expected=expected, got=f"{portable.model.kind}: {reason}") from error
     assert program is not None  # noqa: S101  # only None when a file is given
     return program.model_proto
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what an error came from: its cause says which operation is not there, the exporter how to report that."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _facts(trained: Trained, portable: Portable) -> dict[str, str]:

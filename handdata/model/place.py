@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError
-from handdata.evaluation.absolute import ADULT, HAND_MM, Size, lift_pose, rays_of, size_of_person
+from handdata.evaluation.absolute import ADULT, HAND_MM, Size, is_intrinsics, lift_pose, rays_of, size_of_person
 from handdata.files.text import Wanted, read_json
-from handdata.geometry import is_intrinsics
 from handdata.shards.hand import Hand
 from handdata.skeleton import INDEX, ROOT
 
 Floats = NDArray[np.float64]
+BONE_MM = (5.0, 300.0)  # of any hand's bones, and of longer ways across it
 SD_BONE_MM = 2.0  # of a bone that somebody measured, where nobody says
 
 
@@ -118,7 +118,8 @@ class MeasuredPerson:
 def read_person(path: Path) -> MeasuredPerson:
     """Read measured bones from JSON: {"bones": {"index_mcp-index_pip": 41, "wrist-index_mcp": [86, 1.5]}}, mm.
 
-    A second number is the standard deviation; without it a bone is good to 2 mm.
+    A second number is the standard deviation; without it a bone is good to 2 mm. No bone is shorter than 5 mm or longer
+    than 300: such a number is in another unit, and every millimetre of the video would rest on it.
 
     Raises:
         MissingError: there is no such file.
@@ -135,6 +136,10 @@ def read_person(path: Path) -> MeasuredPerson:
     two = [(pair[0], pair[-1]) for pair in pairs if len(pair) == 2 and pair[0] != pair[1]]
     if not two or len(two) < len(pairs) or not (np.isfinite(values).all() and (values > 0).all()):
         raise DataError(path, expected=expected, got=f"{named}")
+    shortest, longest = values[:, 0].min(), values[:, 0].max()
+    if shortest < BONE_MM[0] or longest > BONE_MM[1]:
+        got = f"{shortest:g}" if shortest < BONE_MM[0] else f"{longest:g}"
+        raise DataError(path, expected=f"bones of {BONE_MM[0]:g} to {BONE_MM[1]:g} mm", got=got)
     return MeasuredPerson(bones=tuple(two), mm=values[:, 0], sd_mm=values[:, 1])
 
 

@@ -391,11 +391,9 @@ def _line(entry: dict[str, Any], config: Config, family: Family) -> str:
         terms = ", ".join(f"{label} {text(losses[name])}" for name, label in labels.items() if name in losses)
         return f"{text(losses[TOTAL])} ({terms})"
 
-    val = entry["val"]
-    errors = f"error 2D {text(val['error_2d'])} 3D {text(val['error_3d'])}" if val else ""
-    measured = f", val {part(val)}, {errors}" if val else ""
-    shares = " ".join(f"{name} {share:.1%}" for name, share in entry["mix"].items())
-    drawn = f", drawn {shares}" if len(entry["mix"]) > 1 else ""
+    val, mix = entry["val"], entry["mix"]
+    measured = f", val {part(val)}, error 2D {text(val['error_2d'])} 3D {text(val['error_3d'])}" if val else ""
+    drawn = ", drawn " + " ".join(f"{name} {share:.1%}" for name, share in mix.items()) if len(mix) > 1 else ""
     return (
         f"epoch {entry['epoch']}/{config.loop.epochs}: train {part(entry['train'])}{measured}, "
         f"lr {entry['lr']:.2g}, {entry['samples_per_s']:.0f} samples/s, waiting {entry['data_wait']:.1%}{drawn}"

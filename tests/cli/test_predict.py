@@ -270,6 +270,10 @@ def test_boxes_of_pictures_are_found_by_their_names(pictures):
     assert [one["sample_id"] for one in json.loads(result.stdout)["samples"]] == ["two.png"]
     assert json.loads(result.stdout)["samples"][0]["crop_xyxy"] == [10, 10, 70, 70]
     assert f"no box in {pictures / 'boxes.csv'} for 2 pictures: bare.png, one.png\n" in result.stderr
+    (pictures / "boxes.csv").write_text("img_name,x,y,w,h\ntwo.png,nan,10,60,60\n")
+    said = str(run(pictures, pictures, "--boxes", pictures / "boxes.csv", "--no-overlay").exception)
+    assert "boxes.csv:2[x]: expected a finite number, got nan" in said
+    assert "--skip-bad" not in said  # that is for pictures
 
 
 @pytest.mark.parametrize("name", ["empty", "film.gif"])

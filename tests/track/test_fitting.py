@@ -87,3 +87,11 @@ def test_a_file_that_measures_nobody_is_refused_in_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(DataError, match="expected JSON such as"):
         read_person(path)
+
+
+@pytest.mark.parametrize("bone", [9000, 4.1, [900, 2.0]])  # mm, as they say: no hand has these
+def test_a_bone_in_another_unit_is_refused(tmp_path, bone):
+    path = tmp_path / "me.json"
+    path.write_text(json.dumps({"bones": {"index_mcp-index_pip": bone, "wrist-index_mcp": 86}}))
+    with pytest.raises(DataError, match="expected bones of 5 to 300 mm, got"):
+        read_person(path)
