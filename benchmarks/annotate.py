@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from handdata.annotate.tracker import Follower, TrackerSettings
 from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import Box
 from handdata.geometry import iou, xywh_to_xyxy
-from handdata.synth.frame import Camera, SequenceSpec
+from handdata.synth.frame import Camera, Motion, SequenceSpec
 from handdata.synth.sequence import render_frame
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +46,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 LIMITS = (0.5, 0.7)
 NO_HANDS = ("vot_bag",)  # a bag that is carried: shown apart
 SPACINGS = (10, 20, 30, 50)
-MOTIONS = ("random", "grasp", "swipe")
+MOTIONS: tuple[Motion, ...] = ("random", "grasp", "swipe")
 MOST_OF_DEFAULT = 0.55  # of default KCF's boxes
 LEAST_SHARE = 0.92  # of frames at IoU 0.5 with a keyframe every 30
 MOST_MS = 50.0
@@ -85,30 +85,45 @@ def square(box: Box) -> Box:
 
 def real_sequences() -> Iterator[Sequence]:
     for folder in sorted(path.parent for path in SAMPLES.glob("*/boxes.csv")):
-        with (folder / "boxes.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        truth = [tuple(float(row[side]) for side in "xywh") if row["x"] else None for row in rows]
-        pictures = list_pictures(folder / "frames")
-        yield Sequence(folder.name, folder / "frames", truth, [pictures.read(i) for i in range(len(pictures))])
+        yield read_sequence(folder)
 
 
-def rendered_sequences(folder: Path, per_motion: int, frames: int) -> Iterator[Sequence]:
-    """Render a hand in front of scenes, with the noise and blur of a webcam, and box what is seen of it."""
+def read_sequence(folder: Path) -> Sequence:
+    with (folder / "boxes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    truth = [tuple(float(row[side]) for side in "xywh") if row["x"] else None for row in rows]
+    pictures = list_pictures(folder / "frames")
+    return Sequence(folder.name, folder / "frames", truth, [pictures.read(i) for i in range(len(pictures))])
+
+
+def rendered_sequences(folder: Path, numbers: Iterable[int], frames: int) -> Iterator[Sequence]:
+    """Render a hand in front of scenes, with the noise and blur of a webcam, and box what is seen of it.
+
+    A number is as good as a seed. What `folder` holds already is read.
+    """
+    for motion, number in itertools.product(MOTIONS, numbers):
+        target = folder / f"rendered_{motion}_{number}_{frames}"
+        if not (target / "boxes.csv").exists():
+            render(target, motion, number, frames)
+        sequence = read_sequence(target)
+        sequence.name = f"rendered_{motion}_{number}"
+        yield sequence
+
+
+def render(target: Path, motion: Motion, number: int, frames: int) -> None:
     K = np.array([[587.0, 0.0, 320.0], [0.0, 587.0, 240.0], [0.0, 0.0, 1.0]])
     camera = Camera(name="color", K=K, width=640, height=480)
-    for motion in MOTIONS:
-        for number in range(per_motion):
-            name = f"rendered_{motion}_{number}"
-            spec = SequenceSpec(
-                seed=80 + number, name=name, cameras=(camera,), motion=motion, fps=25.0, style="gritty", small=True
-            )
-            target = folder / name
-            target.mkdir(parents=True)
-            views = [render_frame(spec, i).views[0] for i in range(frames)]
-            for i, view in enumerate(views):
-                cv2.imwrite(str(target / f"{i:04}.png"), view.image[:, :, ::-1])
-            images = [np.ascontiguousarray(view.image[:, :, ::-1]) for view in views]
-            yield Sequence(name, target, [seen_box(view.part) for view in views], images)
+    spec = SequenceSpec(
+        seed=80 + number, name=f"rendered_{motion}_{number}", cameras=(camera,), motion=motion, fps=25.0,
+        style="gritty", small=True,
+    )  # fmt: skip
+    (target / "frames").mkdir(parents=True, exist_ok=True)
+    lines = ["frame,x,y,w,h"]
+    for i in range(frames):
+        view = render_frame(spec, i).views[0]
+        cv2.imwrite(str(target / "frames" / f"{i:04}.png"), view.image[:, :, ::-1])
+        lines.append(",".join(map(str, [i, *(seen_box(view.part) or [""] * 4)])))
+    (target / "boxes.csv").write_text("\n".join(lines) + "\n")  # last, so that it says that all is there
 
 
 def seen_box(part: NDArray[np.uint8]) -> Box | None:
@@ -430,7 +445,7 @@ def main() -> None:
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        rendered = list(rendered_sequences(Path(folder), asked.rendered, asked.frames))
+        rendered = list(rendered_sequences(Path(folder), range(asked.rendered), asked.frames))
         sequences = [*real_sequences(), *rendered]
         if not sequences:
             parser.error("nothing to measure: no ../shared/samples/tracking, and --rendered 0")
