@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.annotate.guided import GuidedFollower, ask_compact
+from handdata.annotate.guided import GuidedFollower
 from handdata.annotate.marks import person
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.tracker import Follower, TrackerSettings
@@ -39,6 +39,7 @@ from handdata.boxes import Box
 from handdata.geometry import iou, xywh_to_xyxy
 from handdata.synth.frame import Camera, Motion, SequenceSpec
 from handdata.synth.sequence import render_frame
+from handdata.track.ask import ask_compact
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT.parent / "shared" / "samples" / "tracking"

@@ -17,9 +17,6 @@ LIKE, UNLIKE = (
     0.6,
 )  # distance: doubt goes from 0 to 1; hands lie at 0.1 to 0.45, desks from 0.3 on
 
-SURE, SURE_TIMES = 0.5, 2.0  # mean height of a model's peaks on hands; how much a lower one adds to the doubt
-COLORS_COUNT = 0.7  # of the doubt by colours, that is left where a model was asked
-
 Image = NDArray[np.uint8]
 Look = NDArray[np.float32]
 
@@ -43,9 +40,3 @@ def unlikeness(drawn: Look | None, now: Look | None) -> float:
         return 1.0
     distance = cv2.compareHist(drawn, now, cv2.HISTCMP_BHATTACHARYYA)
     return round(float(np.clip((distance - LIKE) / (UNLIKE - LIKE), 0.0, 1.0)), 3)
-
-
-def with_sureness(unlike: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the doubts (T,) by colours and by how sure a model is of a hand, (T,) 0..1, NaN: not asked."""
-    both = COLORS_COUNT * unlike + SURE_TIMES * (SURE - sure)
-    return np.asarray(np.clip(np.where(np.isfinite(sure), both, unlike), 0.0, 1.0))

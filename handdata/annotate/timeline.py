@@ -1,19 +1,19 @@
 """Every frame's box, from what is fixed and what has been tracked so far. Pure."""
 
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handdata.annotate.blend import AGREE, blend, motion_doubts, overlap
-from handdata.annotate.looks import with_sureness
+from handdata.annotate.guided import Floats, SeenHand, around_of
 from handdata.annotate.marks import Mark, Span
+from handdata.annotate.opinion import agreement, doubts, weighed
 from handdata.annotate.tracks import Need, Start, Track, needs
 from handdata.boxes import Box
 
-Sureness = Callable[[int, Box], float]  # (frame, box) -> how sure a model is of a hand in it, 0..1; NaN: not asked
+SeenIn = Callable[[int, Box], SeenHand | None]  # (frame, box) -> what a model sees round it; None: it was not asked
 Tips = list[list[tuple[float, float]]]  # fingertips labelled in each picture, px, (0, 0) the centre of the first pixel
 
 
@@ -28,7 +28,7 @@ class FrameBox:
         accepted: "", "watched", "reviewed" or "confirmed".
         kind: the mark's kind, "" where the tracker decides.
         settled: False while tracking that may still change it is under way.
-        reason: what the doubt is of, one of REASONS; "" without any.
+        reason: what the doubt is of, one of REASONS of page/queue.js; "" without any.
         disputed: whether it was accepted, and a box drawn later leads elsewhere: a person is asked.
     """
 
@@ -46,9 +46,8 @@ BESIDE = 5  # frames: so soon after a box was drawn, another elsewhere is not th
 UNKNOWN = FrameBox(None, "lost", 1.0, settled=False)  # nobody has drawn a box yet that reaches here
 
 
-def never_asked(_frame: int, _box: Box) -> float:
-    """Return NaN: no model was asked."""
-    return math.nan
+def never_asked(_frame: int, _box: Box) -> None:
+    """Return None: no model was asked."""
 
 
 def span_cells(
@@ -56,7 +55,7 @@ def span_cells(
     marks: Mapping[int, Mark],
     find: Callable[[Need], Track],
     size: tuple[int, int],
-    sure: Sureness = never_asked,
+    seen: SeenIn = never_asked,
 ) -> dict[int, FrameBox]:
     """Return the cells of a span's frames, its right keyframe left to the next span.
 
@@ -65,7 +64,7 @@ def span_cells(
         marks: what is fixed.
         find: gives the track a need asks for, as far as it has grown.
         size: (width, height) of the pictures, px.
-        sure: what a model said of boxes.
+        seen: what a model sees round boxes.
     """
     last = span.last if span.right is None else span.last - 1
     cells = dict.fromkeys(range(span.first, last + 1), UNKNOWN)
@@ -76,8 +75,9 @@ def span_cells(
     apart = disputed(span, marks, tracks or _standing(span, marks))
     if tracks:
         known = {frame: box for frame, box in _known_boxes(span, marks).items() if frame not in apart}
+        around = _around_drawn(span, marks, seen)
         for first, end in _runs(span, known):
-            cells.update(_run_cells(first, min(end, last), known, end, tracks, size, sure))
+            cells.update(_run_cells((first, min(end, last), end), known, tracks, size, seen, around))
     for frame in cells:
         if frame in marks:
             mark = marks[frame]
@@ -155,25 +155,35 @@ def _runs(span: Span, known: Mapping[int, Box]) -> list[tuple[int, int]]:
     return [(a, b) for a, b in itertools.pairwise(stops) if b - a > 1 or a not in known or b not in known]
 
 
+def _around_drawn(span: Span, marks: Mapping[int, Mark], seen: SeenIn) -> list[Floats]:
+    """Return how the drawn boxes at a span's ends lie round the points of the hands that a model sees there."""
+    ends = [(frame, marks[frame].box) for frame in (span.left, span.right) if frame is not None]
+    hands = [(seen(frame, box), box) for frame, box in ends if box is not None]
+    found = [around_of(hand, box) for hand, box in hands if hand is not None]
+    return [around for around in found if around is not None]
+
+
 def _run_cells(
-    first: int,
-    last: int,
+    frames: tuple[int, int, int],
     known: Mapping[int, Box],
-    end: int,
     tracks: Mapping[int, Track],
     size: tuple[int, int],
-    sure: Sureness,
+    seen: SeenIn,
+    around: list[Floats],
 ) -> dict[int, FrameBox]:
+    """Return the cells of frames first..last, which are blended up to `end`."""
+    first, last, end = frames
     nowhere = np.full((end - first + 1, 4), np.nan)
     forward = tracks[1].between(first, end) if 1 in tracks else nowhere
     backward = tracks[-1].between(first, end) if -1 in tracks else nowhere
     mixed = blend(forward, backward, known.get(first), known.get(end))
     boxes = [_rounded(box) for box in mixed.boxes]
-    sures = np.array([math.nan if box is None else sure(first + i, box) for i, box in enumerate(boxes)])
-    looks = with_sureness(_unlike(first, end, tracks), sures)
-    doubts = {"apart": mixed.doubt, "looks": looks, **motion_doubts(mixed.boxes, *size)}
-    doubt, reason = np.max(list(doubts.values()), axis=0), np.argmax(list(doubts.values()), axis=0)
-    reasons = list(doubts)
+    hands = [None if box is None else seen(first + i, box) for i, box in enumerate(boxes)]
+    agrees, motion = agreement(boxes, hands, around), motion_doubts(mixed.boxes, *size)
+    motion |= {reason: weighed(motion[reason], agrees) for reason in ("jump", "size")}
+    found = {"apart": mixed.doubt, **doubts(_unlike(first, end, tracks), agrees), **motion}
+    doubt, reason = np.max(list(found.values()), axis=0), np.argmax(list(found.values()), axis=0)
+    reasons = list(found)
     settled = _settled(first, end, known, tracks)
     return {
         first + i: replace(

@@ -56,7 +56,7 @@ class SequenceTracks:
                 *(len(self._tracks.get(need.start).boxes) for need in needs(span, marks)),
             )
             if span not in self._memo or self._memo[span][0] != stamp:
-                self._memo[span] = (stamp, span_cells(span, marks, self._find, self._size, self._second.sureness))
+                self._memo[span] = (stamp, span_cells(span, marks, self._find, self._size, self._second.seen))
             found.update(self._memo[span][1])
         return [found[frame] for frame in range(self._num_frames)]
 

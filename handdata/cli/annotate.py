@@ -213,7 +213,7 @@ def _import(session: "Session", path: Path) -> None:
 
 
 def _model() -> "AskHand":
-    from handdata.annotate.guided import ask_compact
+    from handdata.track.ask import ask_compact
 
     return ask_compact()
 

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from handdata.annotate.guided import PULL, SURE, UNSURE, USUAL, GuidedFollower, SeenHand, square_round
+from handdata.annotate.guided import (
+    NO_HAND,
+    PULL,
+    SEARCH_EVERY,
+    SURE,
+    UNSURE,
+    USUAL,
+    GuidedFollower,
+    SeenHand,
+    square_round,
+)
 from handdata.annotate.tracker import Follower, Image, TrackerSettings
 from handdata.boxes import Box
 from tests.annotate.conftest import textured
@@ -24,15 +34,16 @@ SETTINGS = TrackerSettings()
 
 
 class Model:
-    """Says what it is told to."""
+    """Says what it is told to, and of the whole picture what `anywhere` is."""
 
     def __init__(self, box: Box = POINTS, sure: float = 0.8) -> None:
         self.box, self.sure = box, sure
-        self.shown: list[Box] = []
+        self.anywhere = NO_HAND
+        self.shown: list[Box | None] = []
 
-    def __call__(self, _image: Image, square: Box) -> SeenHand:
+    def __call__(self, _image: Image, square: Box | None) -> SeenHand:
         self.shown.append(square)
-        return SeenHand(self.box, self.sure)
+        return self.anywhere if square is None else SeenHand(self.box, self.sure, "left")
 
 
 def moved(box: Box, dx: float, dy: float, times: float = 1.0) -> Box:
@@ -85,10 +96,10 @@ def test_the_less_sure_the_model_is_the_less_it_pulls() -> None:
     for sure in (SURE + 0.2, SURE, (SURE + UNSURE) / 2):
         model = Model()
         follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
-        model.box, model.sure = moved(POINTS, 20, 0), sure
+        model.box, model.sure = moved(POINTS, 12, 0), sure
         steps.append(follower.follow(GROUND)[0] - DRAWN[0])
 
-    assert steps == pytest.approx([3, 3, 1.5], abs=0.3)
+    assert steps == pytest.approx([1.8, 1.8, 0.9], abs=0.2)
 
 
 def test_a_lost_box_comes_back_where_the_model_is_sure_of_a_hand() -> None:
@@ -99,6 +110,66 @@ def test_a_lost_box_comes_back_where_the_model_is_sure_of_a_hand() -> None:
     model.sure, model.box = 0.8, moved(POINTS, 25, 5)
 
     assert follower.follow(dark) == pytest.approx(moved(DRAWN, 25, 5), abs=0.1)
+
+
+def test_a_box_that_the_sure_model_sees_far_off_goes_there_at_once() -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.box = moved(POINTS, 30, 20)
+
+    assert follower.follow(GROUND) == pytest.approx(moved(DRAWN, 30, 20), abs=0.5)
+
+
+def test_a_half_sure_model_does_not_make_a_box_leap() -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.box, model.sure = moved(POINTS, 30, 20), SURE - 0.05
+    x, *_ = follower.follow(GROUND)
+
+    assert 0 < x - DRAWN[0] < 30 * PULL[0]
+
+
+FAR = moved(POINTS, 120, 40)
+
+
+def test_where_no_hand_is_in_the_box_the_picture_is_searched_now_and_then() -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.sure = 0.0
+    for _ in range(2 * SEARCH_EVERY):
+        assert follower.follow(GROUND) == pytest.approx(DRAWN, abs=0.5)
+    assert model.shown.count(None) == 2
+
+    model.anywhere = SeenHand(FAR, 0.8, "left")
+    assert follower.follow(GROUND) == pytest.approx(moved(DRAWN, 120, 40), abs=0.5)
+    assert model.shown[-1] is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SeenHand(FAR, 0.8, "right"),
+        SeenHand(FAR, SURE - 0.05, "left"),
+        SeenHand(moved(FAR, 0, 0, 2.2), 0.8, "left"),
+        SeenHand(moved(FAR, 0, 0, 0.4), 0.8, "left"),
+    ],
+    ids=["other side", "unsure", "much larger", "much smaller"],
+)
+def test_the_box_does_not_go_to_a_hand_unlike_the_drawn_one(other: SeenHand) -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    model.sure, model.anywhere = 0.0, other
+
+    assert follower.follow(GROUND) == pytest.approx(DRAWN, abs=0.5)
+
+
+def test_a_box_that_has_left_the_picture_comes_back_where_the_hand_is_found() -> None:
+    model = Model()
+    follower = GuidedFollower(GROUND, DRAWN, SETTINGS, model)
+    follower._last = (-500.0, 0.0, *DRAWN[2:])
+    model.anywhere = SeenHand(FAR, 0.8, "left")
+
+    assert follower.follow(np.zeros_like(GROUND)) == pytest.approx(moved(DRAWN, 120, 40), abs=0.5)
 
 
 def test_the_model_is_shown_a_square_round_where_the_box_is() -> None:

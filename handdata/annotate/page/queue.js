@@ -4,6 +4,7 @@ export const REASONS = {
   tip: "miss a fingertip",
   lost: "lost",
   apart: "directions apart",
+  model: "unlike the model's box",
   looks: "unlike the drawn hand",
   jump: "jump",
   size: "size jumps",
