@@ -46,6 +46,9 @@ def find_trained(name: Path | str) -> Trained:
                 return read_released(path.name)
             raise
     if path.is_file():
+        if path.suffix == ".onnx":
+            got = "an ONNX file, which `predict`, `label` and `annotate` alone can ask"
+            raise DataError(path, expected="a run, a checkpoint or weights", got=got)
         return read_file(path)
     if str(name) in released_names():
         return read_released(str(name))

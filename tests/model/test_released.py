@@ -88,6 +88,16 @@ def test_what_weights_were_trained_on_goes_with_them(trained, shipped, tmp_path)
     assert "1" * 64 in {content for one in read_seen(tmp_path / "runs/more").sets for content in one.hashes}
 
 
+def test_an_onnx_file_is_named_where_weights_are_wanted(tmp_path):
+    path = tmp_path / "compact.onnx"
+    path.write_bytes(bytes(100))
+
+    with pytest.raises(DataError, match="got an ONNX file, which `predict`, `label` and `annotate` alone can ask"):
+        find_trained(path)
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "evaluate", str(path), "--shards", str(tmp_path)])
+    assert "expected the name or folder of a run, got a file." in str(result.exception)
+
+
 def test_what_is_not_there_or_not_ours_is_told(shipped, tmp_path):
     with pytest.raises(ConfigError, match=r"weights that come with the package \(compact\), got no such name"):
         read_released("large")
