@@ -304,6 +304,9 @@ def _other_size(path: Path, image: NDArray[np.uint8], labelled: tuple[int, int] 
 
 
 def _files(options: CustomOptions) -> Sequence[Path]:
+    if options.split_scheme != "default":
+        fix = "Leave it out; --split-by makes splits."
+        raise ConfigError("--split-scheme", expected="a published dataset", got="labels of your own", fix=fix)
     if not options.annotations:
         fix = "Name a file as docs/custom.md describes it."
         raise ConfigError("--annotations", expected="a file of labels", got="nothing", fix=fix)

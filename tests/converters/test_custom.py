@@ -761,6 +761,14 @@ def test_a_split_that_nobody_knows_is_refused(tmp_path, refused, text):
     assert "--split-by" in refused(ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_by=text))
 
 
+def test_published_splits_of_ones_own_labels_are_refused(tmp_path, refused):
+    table = many(tmp_path, 2)
+
+    assert "--split-by makes splits" in refused(
+        ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_scheme="reference")
+    )
+
+
 def test_a_split_by_what_no_row_says_is_refused(tmp_path, refused):
     table = many(tmp_path, 2)
 
