@@ -233,7 +233,7 @@ def _run_folder(data_root: DataRoot, run: str) -> Path:
         return folder
     if run in released_names():
         return data_root.runs / run
-    got = "a file" if folder.is_file() or Path(run).is_file() else "no such folder"
+    got = "a file" if folder.is_file() else "no such folder"
     raise MissingError(run, expected="the name or folder of a run", got=got, fix="`handdata runs` lists them.")
 
 

@@ -205,7 +205,7 @@ def _to_source(given: Mapping[str, Any], where: str) -> Array:
 def _placed(found: Sequence[_Found], hands: Mapping[Any, Sequence[_Hand]], path: Path) -> Predictions:
     """Give every predicted hand its sample; in a picture the most certain one takes the most similar hand first."""
     taken: dict[str, int] = {}  # sample -> place in `found`
-    beside = [next((hand for hand in hands.get(one.image, ())), None) for one in found]
+    beside = [next(iter(hands.get(one.image, ())), None) for one in found]
     for place in sorted(range(len(found)), key=lambda place: -found[place].score):
         one = found[place]
         free = [hand for hand in hands.get(one.image, ()) if hand.sample_id not in taken]

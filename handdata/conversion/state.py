@@ -18,7 +18,7 @@ from typing import Any
 from handdata.errors import BusyError, HanddataError, MissingError
 from handdata.files.tables import value_at
 from handdata.files.text import LARGE, Wanted, read_object
-from handdata.files.whole import file_sha256, write_text
+from handdata.files.whole import file_sha256, json_sha256, write_text
 from handdata.progress import say
 from handdata.shards.layout import is_sealed, layout_of, seal_of
 from handdata.shards.reader import PARTIAL, STATE, ShardReader
@@ -122,7 +122,7 @@ def remember(shard: Path, made_from: str, entry: dict[str, Any]) -> None:
 def _sha256(note: Mapping[str, Any]) -> str:
     """Hash what is noted of a shard, the hash aside."""
     rest = {key: value for key, value in note.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return json_sha256(rest)
 
 
 def finished(shard: Path, made_from: str, *, whole: bool = False) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 A picture is a hand's canvas, its crop, or the picture as shipped with all its hands.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,15 @@ ENCODINGS = {"png": _PNG, "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 CANVAS, CROP, SOURCE = SHOWN = ("canvas", "crop", "source")
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}  # last bytes of a file
 PART = 100  # hands whose pictures and labels are made together; of more, a process waits longer at the end
+_DIGEST = 16  # hex digits that stand for the middle of a name that is too long
 _UNSAFE = re.compile(r"[^A-Za-z0-9_/-]|(?<=[/_])_|_(?=/)")
+
+
+def shortened(name: str, most: int, whole: str) -> str:
+    """Return a name of at most so many characters: a longer one keeps its end behind a hash of `whole`."""
+    if len(name) <= most:
+        return name
+    return f"{hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST]}~{name[_DIGEST + 1 - most :]}"
 
 
 def file_key(sample_id: str) -> str:

@@ -3,7 +3,6 @@
 Format: https://github.com/webdataset/webdataset (POSIX tar, files of one sample side by side).
 """
 
-import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 from handdata.exchange.in_parts import made
 from handdata.exchange.labels import Annotations, LabelRow, broken_row, make_row
 from handdata.exchange.packed import packed_bytes, tar_members
-from handdata.exchange.pictures import ExportView, file_key
+from handdata.exchange.pictures import ExportView, file_key, shortened
 from handdata.exchange.plain import OWN, hand_of_plain
 from handdata.files.text import Wanted, as_object, decode, parse_json
 from handdata.files.whole import whole
@@ -28,7 +27,6 @@ Beside = Callable[[Mapping[str, Any]], tuple[str, bytes]]
 KIND, SIGN = "WebDataset as handdata exports it", "a tar of pictures and JSON with sample_id"
 _SHORT = 100  # characters of a name that fit into a header without being divided
 _LONGEST_KEY = _SHORT - len(".data.pyd")
-_DIGEST = 16  # hex digits
 _HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # name at 0, size at 124, sum at 148
 _HEADER_SUM = int(_HEADER[148:154], 8) - sum(_HEADER[124:135])
 _END = 2 * tarfile.BLOCKSIZE  # zeros behind the last member
@@ -72,10 +70,7 @@ def _part(view: ExportView, out: Path, beside: Beside | None) -> list[bytes]:  #
 def _key(sample_id: str) -> str:
     """Return what the names of a sample's members begin with; of one too long for a header the end and a hash."""
     key = file_key(sample_id)
-    if len(key) <= _LONGEST_KEY:
-        return key
-    digest = hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
-    return f"{digest}~{key[_DIGEST + 1 - _LONGEST_KEY :]}"
+    return shortened(key, _LONGEST_KEY, key)
 
 
 def _tar(view: ExportView) -> str:

@@ -7,6 +7,7 @@ known by being free. It is removed when a file is next written into that folder.
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import stat
@@ -109,6 +110,11 @@ def write_error(path: Path, error: OSError) -> WriteError:
     """Return what to say of a file that could not be written."""
     fix = "Make room, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
     return WriteError(path, expected="a file that can be written", got=error.strerror or str(error), fix=fix)
+
+
+def json_sha256(value: Any) -> str:
+    """Return the SHA-256 of what JSON holds, in hex, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

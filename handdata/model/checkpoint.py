@@ -3,8 +3,6 @@
 The layout of a checkpoint's folder is that of handdata.train.checkpoint, which writes it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from handdata.errors import DataError, MissingError
 from handdata.evaluation.absolute import TRAINED, Size
 from handdata.files.tables import read_tree
 from handdata.files.text import Wanted, read_object
-from handdata.files.whole import file_sha256
+from handdata.files.whole import file_sha256, json_sha256
 from handdata.model.config import BEST, LAST, ModelConfig, Precision
 from handdata.model.device import set_products
 from handdata.model.families import check_model, family_of
@@ -137,7 +135,7 @@ def size_facts(size: Size | None) -> dict[str, Any]:
 def state_sha256(state: Mapping[str, Any]) -> str:
     """Hash what state.json holds, its own hash aside."""
     rest = {key: value for key, value in state.items() if key != "state_sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return json_sha256(rest)
 
 
 def has_average(folder: Path, state: Mapping[str, Any]) -> bool:

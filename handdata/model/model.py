@@ -13,14 +13,7 @@ from torch import Tensor
 from handdata.errors import ConfigError
 from handdata.evaluation.absolute import is_intrinsics
 from handdata.evaluation.predictions import from_crop_fractions
-from handdata.geometry import (
-    crop_affine,
-    crop_intrinsics,
-    mirror_intrinsics,
-    mirror_pixels,
-    mirror_points,
-    view_turn,
-)
+from handdata.geometry import crop_affine, crop_intrinsics, mirror_intrinsics, mirror_pixels, mirror_points, view_turn
 from handdata.model.checkpoint import Trained, load_network
 from handdata.model.device import autocast, choose_device
 from handdata.model.families import family_of

@@ -1,8 +1,7 @@
 """What a model finds, as labels of your own: a COCO keypoint file that `handdata import` and annotation tools read."""
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from handdata.errors import HanddataError, WriteError
 from handdata.exchange.coco_kinds import MODEL
 from handdata.files.text import LARGE, Wanted, parse_json, read_text
-from handdata.files.whole import write_bytes
+from handdata.files.whole import json_sha256, write_bytes
 from handdata.geometry import in_frame
 from handdata.model.checkpoint import Trained
 from handdata.shards.hand import Hand
@@ -99,7 +98,7 @@ class LabelFile:
             "description": f"predicted by handdata with {trained.path.name}, recipe {trained.recipe}; not checked",
             "kind": MODEL,
             "least_confidence": self.least_confidence,
-            "labels_sha256": _hash(labels),
+            "labels_sha256": json_sha256(labels),
         }
         write_bytes(path, json.dumps({"info": info, **labels}).encode())
 
@@ -119,13 +118,8 @@ def refuse_to_lose(path: Path) -> None:
     info = content.get("info") if isinstance(content, dict) else None
     got = "another one"
     if isinstance(info, dict) and info.get("kind") == MODEL:
-        if info.get("labels_sha256") == _hash({name: part for name, part in content.items() if name != "info"}):
+        if info.get("labels_sha256") == json_sha256({name: part for name, part in content.items() if name != "info"}):
             return
         got = "one whose labels were changed since"
     fix = "Give another --out, or move that file away."
     raise WriteError(path, expected="no file, or one as label wrote it", got=got, fix=fix)
-
-
-def _hash(labels: Mapping[str, Any]) -> str:
-    """Hash what a label file holds beside `info`, whatever the spaces in it and the order of its keys."""
-    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()

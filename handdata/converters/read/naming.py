@@ -1,15 +1,14 @@
 """Sample ids from file names that a user chose, any script, any length; and names of files that labels give."""
 
-import hashlib
 import re
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+from handdata.exchange.pictures import shortened
 from handdata.shards.schema import SAMPLE_ID_BYTES
 
 _KEPT = "/!#$&'()+,;=@[]{}~"  # beside letters, digits, "_", ".", "-"
 _ID = re.compile(rf"(?:[\w.\-{re.escape(_KEPT)}]|%[0-9A-F]{{2}})+", re.ASCII)
-_DIGEST = 16  # hex digits that stand for the middle of a name that is too long
 
 
 def as_id(key: str) -> str:
@@ -22,11 +21,7 @@ def ascii_id(text: str) -> str:
 
     Two paths have two ids: a longer one keeps its end and gets a hash of the whole in front.
     """
-    encoded = quote(text, safe=_KEPT)
-    if len(encoded) <= SAMPLE_ID_BYTES:
-        return encoded
-    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
-    return f"{digest}~{encoded[-(SAMPLE_ID_BYTES - _DIGEST - 1) :]}"
+    return shortened(quote(text, safe=_KEPT), SAMPLE_ID_BYTES, text)
 
 
 def below(name: object) -> str:
