@@ -2,33 +2,27 @@
 
     python benchmarks/export.py
     python benchmarks/export.py --copies 200 --rounds 5    # two workers, which start for 1,500 hands or more
+    python benchmarks/export.py --only-workers --rounds 1  # those alone: 9,600 pictures, no other package, 90 s
 
 Counted in pictures per CPU second, of the first 1,536: ours and theirs write the same canvases and labels. Packed
 formats are set beside packed ones: both peers encode with Pillow, as their own encoders do, at our quality: JPEG 95
 (webdataset's own default of 100 is another one), PNG of level 3, whose files are no smaller than ours (their sizes are
 printed). Formats of one file per picture are set beside a loop of `cv2.imwrite`, with one JSON as COCO has it or a
 text file per picture as YOLO has it: what a script of one's own does, without a way to go on after a kill. Two workers
-are judged by the wall clock, in turns with one, by the least of each, on all pictures; that part says something on an
-idle machine of two cores only. Beside it stand what two processes that only encode gain there, and the CPU time of
-each process: beside other work, too, one worker's over the larger one of two is what an idle machine would gain at
-most.
+against one: export_workers.py.
 """
 
-import argparse
 import io
 import json
-import os
 import shutil
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
+from export_workers import two_against_one
 from machine import Aim, Result, arguments, cpu_seconds
 from repeat import repeated
 
@@ -59,21 +53,36 @@ PILLOW: dict[str, tuple[str, dict[str, int]]] = {
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=48, help="rendered frames of RHD's layout")
-    parser.add_argument("--copies", type=int, default=16, help="times every rendered hand")
+    parser.add_argument("--copies", type=int, help="times every rendered hand; 16, or 200 with --only-workers")
+    parser.add_argument("--only-workers", action="store_true", help="two workers against one, and no peers")
+    parser.add_argument("--kinds", nargs="+", choices=FORMATS, default=FORMATS, help="for --only-workers")
+    parser.add_argument("--pictures", nargs="+", choices=PILLOW, default=tuple(PILLOW), help="for --only-workers")
     options = parser.parse_args()
+    copies = options.copies or (200 if options.only_workers else 16)
     cv2.setNumThreads(1)
-    every = rendered(options.scratch / f"export-{options.frames}x{options.copies}", options.frames, options.copies)
-    data = every[:RATED]
+    every = rendered(options.scratch / f"export-{options.frames}x{copies}", options.frames, copies)
     result = Result("18 (export)")
-    for picture in ("png", "jpg"):
+    if not options.only_workers:
+        against_peers(every[:RATED], options.scratch / "out", options.rounds, result)
+    if len(every) < PROCESSES_FROM:
+        result.notes.append(f"{len(every)} pictures are too few for a second worker to start: take --copies 200")
+    else:
+        kinds, pictures = (options.kinds, options.pictures) if options.only_workers else (FORMATS, tuple(PILLOW))
+        two_against_one(every, kinds, pictures, options.scratch / "out", options.rounds, result)
+    result.finish(as_json=options.json)
+
+
+def against_peers(data: Dataset, out: Path, rounds: int, result: Result) -> None:
+    """Add the pictures per CPU second of ours and of theirs."""
+    for picture in PILLOW:
         cases: dict[str, Callable[[Path], Any]] = {
-            f"ours: {kind} {picture}": ours(data, kind, picture, 1) for kind in FORMATS
+            f"ours: {kind} {picture}": ours(data, kind, picture) for kind in FORMATS
         }
         cases |= {f"webdataset's TarWriter {picture}": tar_writer(data, picture)}
         cases |= {f"datasets' to_parquet {picture}": to_parquet(data, picture)}
         cases |= {f"cv2.imwrite, one JSON {picture}": single_files(data, picture, rows=False)}
         cases |= {f"cv2.imwrite, a text each {picture}": single_files(data, picture, rows=True)}
-        rates = per_cpu_second(cases, options.scratch / "out", options.rounds, len(data))
+        rates = per_cpu_second(cases, out, rounds, len(data))
         result.rows |= {name: {"pictures_per_cpu_s": rate} for name, rate in rates.items()}
         for kind in FORMATS:
             better = max(rates[f"{peer} {picture}"] for peer in PEERS[kind])
@@ -81,15 +90,6 @@ def main() -> None:
                 Aim(f"{kind} {picture}: ours / better peer", rates[f"ours: {kind} {picture}"] / better, 1.5)
             )
         result.notes.append(sizes(data, picture))
-        if len(every) < PROCESSES_FROM:
-            result.notes.append(f"{len(every)} pictures are too few for a second worker to start: take --copies 200")
-            continue
-        for kind in FORMATS:
-            found, told = gain(every, kind, picture, options)
-            result.aims.append(Aim(f"{kind} {picture}: two workers / one", found, 1.8))
-            result.notes.append(f"{kind} {picture}, CPU s: {told}")
-        result.notes.append(f"two processes that only encode {picture} / one: {encoding_alone(data, picture):.2f} x")
-    result.finish(as_json=options.json)
 
 
 def rendered(folder: Path, frames: int, copies: int) -> Dataset:
@@ -102,8 +102,8 @@ def rendered(folder: Path, frames: int, copies: int) -> Dataset:
     return open_dataset(folder / "shards")
 
 
-def ours(data: Dataset, kind: str, picture: str, workers: int) -> Callable[[Path], Any]:
-    return lambda out: export(data, out, kind, picture=picture, workers=workers)
+def ours(data: Dataset, kind: str, picture: str) -> Callable[[Path], Any]:
+    return lambda out: export(data, out, kind, picture=picture)
 
 
 def tar_writer(data: Dataset, picture: str) -> Callable[[Path], Any]:
@@ -183,59 +183,6 @@ def per_cpu_second(cases: dict[str, Callable[[Path], Any]], out: Path, rounds: i
             if number:
                 spent[name].append(cpu_seconds() - before)
     return {name: pictures / median(seconds) for name, seconds in spent.items()}
-
-
-def gain(data: Dataset, kind: str, picture: str, options: argparse.Namespace) -> tuple[float, str]:
-    """Return the least seconds of one worker over those of two, in turns, and the CPU seconds of each process."""
-    out = options.scratch / "out"
-    seconds: dict[int, list[float]] = {1: [], 2: []}
-    spent: dict[int, tuple[float, float]] = {}
-    for _ in range(options.rounds):
-        for workers, found in seconds.items():
-            shutil.rmtree(out, ignore_errors=True)
-            start, before = time.perf_counter(), shares()
-            ours(data, kind, picture, workers)(out)
-            found.append(time.perf_counter() - start)
-            here, others = (after - earlier for after, earlier in zip(shares(), before, strict=True))
-            spent[workers] = here, others
-    one, (here, others) = spent[1][0], spent[2]
-    told = (
-        f"one worker {one:.2f}; two: this process {here:.2f}, the other {others:.2f}; {one / max(here, others):.2f} x"
-    )
-    return min(seconds[1]) / min(seconds[2]), told
-
-
-def shares() -> tuple[float, float]:
-    """Return the CPU seconds of this process so far, and those of its children that have ended."""
-    now = os.times()
-    return now.user + now.system, now.children_user + now.children_system
-
-
-def encoding_alone(data: Dataset, picture: str) -> float:
-    """Return what two running processes gain over one that only encode: the most that any export can."""
-    seconds = {}
-    for workers in (1, 2):
-        canvases = [np.array(hand.image) for hand in data[:64]]
-        with ProcessPoolExecutor(workers, get_context("spawn"), hold, (canvases,)) as pool:
-            list(pool.map(encode_all, [picture] * workers))  # they have started
-            start = time.perf_counter()
-            list(pool.map(encode_all, [picture] * 16))
-            seconds[workers] = time.perf_counter() - start
-    return seconds[1] / seconds[2]
-
-
-HELD: list[Any] = []  # canvases of a process that only encodes: sent along with each call they would be what it does
-
-
-def hold(canvases: list[Any]) -> None:
-    cv2.setNumThreads(1)
-    HELD[:] = canvases
-
-
-def encode_all(picture: str) -> None:
-    for _ in range(4):
-        for image in HELD:
-            encoded(image, picture)
 
 
 if __name__ == "__main__":
