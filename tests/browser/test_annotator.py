@@ -341,6 +341,9 @@ def test_a_narrow_window_shows_and_works_every_step(browser: Any, address: str, 
 def test_a_narrow_window_is_worked_by_keyboard_alone(browser: Any, address: str, tmp_path: Path) -> None:
     """Nothing moves while the tracker works, the help begins at its top, and Import is reached by Tab."""
     page = browser.new_page(viewport={"width": 390, "height": 844})
+    given = tmp_path / "given.csv"
+    given.write_text("img_name,x,y,w,h\nframe_0.png,30,40,50,60\n")
+    page.on("filechooser", lambda chooser: chooser.set_files(given))  # `expect_file_chooser` may begin after the key
     annotator = Annotator(page, address)
     assert "press K" in page.locator("#hint").inner_text()
     header = page.locator("header").bounding_box()
@@ -353,15 +356,12 @@ def test_a_narrow_window_is_worked_by_keyboard_alone(browser: Any, address: str,
     assert page.locator("#help-title").bounding_box()["y"] > 0
     annotator.press("Escape")
 
-    (tmp_path / "given.csv").write_text("img_name,x,y,w,h\nframe_0.png,30,40,50,60\n")
     page.keyboard.press("Shift+Tab")
     for _ in range(20):
         if page.evaluate("document.activeElement.id") == "import-button":
             break
         page.keyboard.press("Shift+Tab")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(tmp_path / "given.csv")
+    annotator.press("Enter")
     annotator.expect(box="30,40,50,60")
     page.close()
 
