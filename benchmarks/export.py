@@ -14,6 +14,7 @@ against one: export_workers.py.
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +99,8 @@ def rendered(folder: Path, frames: int, copies: int) -> Dataset:
         shutil.rmtree(folder, ignore_errors=True)
         write_native("rhd", folder / "native", frames, seed=0)
         with repeated("rhd", copies):
-            convert("rhd", folder / "native", folder / "shards", options=CONVERTERS["rhd"].OPTIONS())
+            cores, options = len(os.sched_getaffinity(0)), CONVERTERS["rhd"].OPTIONS()
+            convert("rhd", folder / "native", folder / "shards", options=options, workers=cores)
     return open_dataset(folder / "shards")
 
 

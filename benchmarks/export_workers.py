@@ -6,11 +6,13 @@ of each over the rounds counts. Beside it stand the CPU seconds of each process:
 over the larger one of two is what an idle machine would gain at most.
 """
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -21,10 +23,10 @@ import cv2
 import numpy as np
 from machine import Aim, Result
 
-from handdata.exchange.export import export
 from handdata.exchange.pictures import encoded
 from handdata.shards.dataset import Dataset
 
+ONCE = Path(__file__).with_name("export_once.py")
 AIM = 1.8
 CANVASES = 64
 CALLS = {"png": 16, "jpg": 64}  # a second or two for one process
@@ -56,44 +58,37 @@ def gain(
     data: Dataset, kind: str, picture: str, out: Path, rounds: int, encoding: tuple[ProcessPoolExecutor, ...]
 ) -> dict[str, float]:
     """Return the least seconds of one worker and of two, their ratio, that of encoding alone, and CPU seconds."""
-    seconds: dict[int, list[float]] = {1: [], 2: []}
+    found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     alone: dict[int, list[float]] = {1: [], 2: []}
-    spent: dict[int, tuple[float, float]] = {}
     for _ in range(rounds):
-        for workers, pool in zip(seconds, encoding, strict=True):
+        for workers, pool in zip(found, encoding, strict=True):
             shutil.rmtree(out, ignore_errors=True)
             os.sync()  # what the last turn left to the disk is not this one's
-            before = shares()
-            seconds[workers].append(timed(lambda w=workers: export(data, out, kind, picture=picture, workers=w)))
-            here, others = (after - earlier for after, earlier in zip(shares(), before, strict=True))
-            spent[workers] = here, others
-            alone[workers].append(timed(lambda p=pool: list(p.map(encode_all, [picture] * CALLS[picture]))))
+            found[workers].append(exported(data, out, kind, picture, workers))
+            start = time.perf_counter()
+            list(pool.map(encode_all, [picture] * CALLS[picture]))
+            alone[workers].append(time.perf_counter() - start)
     shutil.rmtree(out, ignore_errors=True)
-    one, (here, others) = spent[1][0], spent[2]
-    gained, most = (min(of[1]) / min(of[2]) for of in (seconds, alone))
+    one, two = (min(turns, key=lambda turn: turn["s"]) for turns in found.values())
+    gained, most = one["s"] / two["s"], min(alone[1]) / min(alone[2])
     return {
         "gain": gained,
         "of_encoding": most,
         "part_of_it": gained / most,
-        "s_one": min(seconds[1]),
-        "s_two": min(seconds[2]),
-        "cpu_s_one": one,
-        "cpu_s_two": here,
-        "cpu_s_other": others,
-        "by_cpu": one / max(here, others),
+        "s_one": one["s"],
+        "s_two": two["s"],
+        "cpu_s_one": one["cpu_s"],
+        "cpu_s_two": two["cpu_s"],
+        "cpu_s_other": two["cpu_s_other"],
+        "by_cpu": one["cpu_s"] / max(two["cpu_s"], two["cpu_s_other"]),
     }
 
 
-def timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def shares() -> tuple[float, float]:
-    """Return the CPU seconds of this process so far, and those of its children that have ended."""
-    now = os.times()
-    return now.user + now.system, now.children_user + now.children_system
+def exported(data: Dataset, out: Path, kind: str, picture: str, workers: int) -> dict[str, float]:
+    """Return what export_once.py says of an export."""
+    command = [sys.executable, str(ONCE), str(data.folder), str(out), kind, picture, str(workers)]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
 
 
 def encoders(workers: int, canvases: list[Any]) -> ProcessPoolExecutor:
