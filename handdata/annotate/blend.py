@@ -36,7 +36,9 @@ class Blend:
     doubt: Array
 
 
-def blend(forward_T4: Array, backward_T4: Array, left: Box | None, right: Box | None) -> Blend:
+def blend(
+    forward_T4: Array, backward_T4: Array, left: Box | None, right: Box | None, *, both_ways: bool = True
+) -> Blend:
     """Blend the two directions of a stretch; frame 0 is the left known box's, frame T - 1 the right one's.
 
     Each direction is shifted, linearly over time, so that it meets the known boxes at the ends that it arrives at; then
@@ -44,10 +46,11 @@ def blend(forward_T4: Array, backward_T4: Array, left: Box | None, right: Box | 
     of a box on the hand and one elsewhere is on neither. Where both are lost, the known boxes are interpolated.
 
     Args:
-        forward_T4: (T, 4) x, y, w, h px, tracked from the left; NaN where lost, all NaN if it was not tracked.
+        forward_T4: (T, 4) x, y, w, h px, tracked from the left; NaN where lost or not tracked.
         backward_T4: the same from the right.
         left: the known box at frame 0, None if the stretch has no beginning.
         right: the known box at frame T - 1, None if the stretch has no end.
+        both_ways: whether both directions were tracked; one that was not disagrees with nothing.
     """
     forward, backward = to_center(forward_T4), to_center(backward_T4)
     share = np.linspace(0.0, 1.0, len(forward)) if len(forward) > 1 else np.zeros(len(forward))
@@ -63,7 +66,6 @@ def blend(forward_T4: Array, backward_T4: Array, left: Box | None, right: Box | 
     parts = np.stack([np.nan_to_num(forward), np.nan_to_num(backward)])
     mixed = (parts * weights[:, :, None]).sum(0) / np.where(total > 0, total, 1.0)[:, None]
     tracked = np.asarray(seen.any(0))
-    both_ways = left is not None and right is not None
     boxes = from_center(np.where(tracked[:, None], mixed, line))
     return Blend(boxes, tracked, _disagreement(forward, backward, seen, both_ways=both_ways))
 

@@ -176,7 +176,7 @@ def _run_cells(
     nowhere = np.full((end - first + 1, 4), np.nan)
     forward = tracks[1].between(first, end) if 1 in tracks else nowhere
     backward = tracks[-1].between(first, end) if -1 in tracks else nowhere
-    mixed = blend(forward, backward, known.get(first), known.get(end))
+    mixed = blend(forward, backward, known.get(first), known.get(end), both_ways=len(tracks) == 2)
     boxes = [_rounded(box) for box in mixed.boxes]
     hands = [None if box is None else seen(first + i, box) for i, box in enumerate(boxes)]
     agrees, motion = agreement(boxes, hands, around), motion_doubts(mixed.boxes, *size)

@@ -93,7 +93,7 @@ def test_where_both_are_lost_the_known_boxes_are_interpolated_and_said_to_be() -
 
 
 def test_after_the_last_known_box_the_forward_track_counts_alone() -> None:
-    result = blend(moving(7), NOWHERE, LEFT, None)
+    result = blend(moving(7), NOWHERE, LEFT, None, both_ways=False)
 
     assert_allclose(result.boxes, moving(7))
     assert_allclose(result.doubt, 0)
@@ -102,14 +102,14 @@ def test_after_the_last_known_box_the_forward_track_counts_alone() -> None:
 def test_lost_after_the_last_known_box_there_is_none() -> None:
     forward = moving(7)
     forward[3:] = np.nan
-    result = blend(forward, NOWHERE, LEFT, None)
+    result = blend(forward, NOWHERE, LEFT, None, both_ways=False)
 
     assert np.isnan(result.boxes[3:]).all()
     assert result.doubt.tolist() == [0, 0, 0, 1, 1]
 
 
 def test_before_the_first_known_box_the_backward_track_counts_alone() -> None:
-    assert_allclose(blend(NOWHERE, moving(10), None, RIGHT).boxes, moving(10))
+    assert_allclose(blend(NOWHERE, moving(10), None, RIGHT, both_ways=False).boxes, moving(10))
 
 
 def test_disagreement_is_one_minus_the_overlap() -> None:

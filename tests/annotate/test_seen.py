@@ -109,6 +109,19 @@ def test_frames_stepped_past_stay_when_a_box_is_drawn_elsewhere(session: Session
     assert [session.cells()[frame].box for frame in (1, 2, 3, 10)] == seen
 
 
+def test_a_frame_stepped_past_leaves_those_before_it_as_doubtful_as_they_were(
+    session: Session, track_all: TrackAll
+) -> None:
+    """From what was only seen nothing is tracked back, so no two directions can be apart there."""
+    session.keyframe(0, place(0))
+    track_all(session)
+    before = [cell.doubt for cell in session.cells()]
+    session.see([NUM_FRAMES - 2])
+    track_all(session)
+
+    assert [cell.doubt for cell in session.cells()] == pytest.approx(before, abs=0.01)
+
+
 def test_what_was_stepped_past_on_the_way_back_to_a_mistake_is_given_back_and_named(
     session: Session, track_all: TrackAll
 ) -> None:

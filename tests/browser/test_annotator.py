@@ -388,6 +388,12 @@ def test_keys_work_whatever_was_clicked(annotator: Annotator) -> None:
     annotator.until(lambda: page.locator("#play").inner_text() == "Stop")
 
 
+def test_the_doubt_of_a_box_says_in_words_what_it_is_of(annotator: Annotator, session: Session) -> None:
+    session.keyframe(0, (-20.0, *place(0)[1:]))  # a third of it hangs over the edge, and so does the next one
+    annotator.press("f")
+    annotator.until(lambda: "(partly outside)" in annotator.page.locator("#tag").inner_text())
+
+
 def test_escape_leaves_the_box_as_it_was(annotator: Annotator, session: Session) -> None:
     annotator.draw(place(0))
     annotator.expect(source="person")

@@ -3,7 +3,7 @@ import * as bar from "/bar.js";
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { Pictures } from "/pictures.js";
-import { Queue } from "/queue.js";
+import { Queue, REASONS } from "/queue.js";
 import { named, notice, toast } from "/says.js";
 import { Talk } from "/talk.js";
 import { Timeline } from "/timeline.js";
@@ -58,7 +58,7 @@ function show() {
   view.show({ bitmap, box, color, tips: sequence.tips[state.index], dashed: !settled, drawn: kind === "person" });
   timeline.seek(state.index);
   const said = box || settled ? source : "no box yet";
-  const words = [said, accepted && kind !== "person" && kind !== "absent" ? accepted : "", doubt >= 0.05 && box ? `doubt ${doubt.toFixed(2)}${reason && !disputed ? ` (${reason})` : ""}` : "", misses && box ? "misses a fingertip" : ""];
+  const words = [said, accepted && kind !== "person" && kind !== "absent" ? accepted : "", doubt >= 0.05 && box ? `doubt ${doubt.toFixed(2)}${reason && !disputed ? ` (${REASONS[reason]})` : ""}` : "", misses && box ? "misses a fingertip" : ""];
   $("tag").innerHTML = `<i class="${settled || box ? source : "absent"}"></i>`;
   $("tag").append(words.filter(Boolean).join(" · "));
   $("picture").textContent = sequence.names[state.index];

@@ -7,8 +7,8 @@ export const REASONS = {
   model: "unlike the model's box",
   looks: "unlike the drawn hand",
   jump: "jump",
-  size: "size jumps",
-  outside: "leave the picture",
+  size: "size jump",
+  outside: "partly outside",
 };
 const SHORT = { ...REASONS, disputed: "to ask about" };
 const LEAST = 0.5; // doubt that is worth a look
