@@ -441,12 +441,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--squares", action="store_true", help="measure the thesis' loose squares too")
     parser.add_argument("--rendered", type=int, default=2, help="rendered sequences of each motion")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--frames", type=int, default=200, help="frames of a rendered sequence")
+    parser.add_argument("--scratch", type=Path, help="keep rendered pictures here")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        rendered = list(rendered_sequences(Path(folder), range(asked.rendered), asked.frames))
+        numbers = range(asked.first, asked.first + asked.rendered)
+        rendered = list(rendered_sequences(asked.scratch or Path(folder), numbers, asked.frames))
         sequences = [*real_sequences(), *rendered]
         if not sequences:
             parser.error("nothing to measure: no ../shared/samples/tracking, and --rendered 0")
