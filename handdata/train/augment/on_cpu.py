@@ -1,4 +1,4 @@
-"""What warp.py, color.py and noise.py do to a batch, on a CPU: one picture after the other, by OpenCV.
+"""What warp.py, color.py, noise.py and coarse.py do to a batch, on a CPU: one picture after the other, by OpenCV.
 
 The same to float32's rounding in less than half the time: a picture stays in the core's cache from its canvas to the
 network's input, and nothing is kept for a gradient. Every step takes pictures and gives them on one by one; what it
@@ -21,6 +21,7 @@ from torch import Tensor
 from handdata.model.pixels import MEAN, STD
 from handdata.train.augment import warp as batched
 from handdata.train.augment.backgrounds import BackgroundPool
+from handdata.train.augment.coarse import through
 from handdata.train.augment.color import GRAY, ORDERS, blur_taps
 from handdata.train.augment.noise import ROOM, inside_box, standard_noise
 
@@ -123,6 +124,12 @@ def add_noise(pictures: Iterable[Pixels], deviation_B: Tensor, place_B2: Tensor)
         noise = _noise(n + ROOM)[top : top + n, left : left + n]
         cv2.scaleAdd(noise, deviation, picture, dst=picture)
         yield np.clip(picture, 0, 1, out=picture)
+
+
+def coarsen(pictures: Iterable[Pixels], pixels_B: Tensor) -> Iterator[Pixels]:
+    """Show pictures from fewer pixels: `coarse.coarsen`."""
+    for picture, side in zip(pictures, pixels_B.tolist(), strict=True):
+        yield through(picture, side, side) if 0 < side < len(picture) else picture
 
 
 def normalize(pictures: Iterable[Pixels], out_B3HW: Tensor) -> None:

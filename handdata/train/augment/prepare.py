@@ -25,6 +25,7 @@ from handdata.shards.sampling import STREAM_AUGMENT, STREAM_FLIP, uniforms
 from handdata.skeleton import RIGHT
 from handdata.train.augment import on_cpu
 from handdata.train.augment.backgrounds import BackgroundPool
+from handdata.train.augment.coarse import coarsen
 from handdata.train.augment.color import ORDERS, blur, jitter
 from handdata.train.augment.noise import ROOM, add_noise, cover
 from handdata.train.augment.settings import AugmentConfig
@@ -36,7 +37,8 @@ CROP_SIZE = 128  # px, docs/method.md 1: the network's input
 _ANGLE, _SCALE, _WINDOW, _BRIGHTNESS, _CONTRAST, _SATURATION, _ORDER, _BLUR = range(8)
 _TILE, _SHIFT_X = 8, 11  # three numbers and two
 _GRAY, _NOISE, _PLACE, _COVER, _BOX, _PAINT = 13, 14, 15, 17, 18, 22  # one, one, two, one, four and three
-_DRAWS = 25
+_COARSE, _COARSE_PX = 25, 26
+_DRAWS = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class _Draws:
     sigma: NDArray[np.float64]  # (B,)
     noise: NDArray[np.float64]  # (B,)
     place: NDArray[np.int64]  # (B, 2) of the noise
+    coarse: NDArray[np.int64]  # (B,) px, 0 for as many as there are
     box: NDArray[np.float64]  # (B, 4) of the patch
     paint: NDArray[np.float64]  # (B, 3) its colour
     tile: NDArray[np.float64]  # (B, 3) numbers that place the background
@@ -164,6 +167,7 @@ def prepare(
         "sigma": draws.sigma,
         "noise": draws.noise,
         "place": draws.place,
+        "coarse": draws.coarse,
         "box": draws.box,
         "paint": draws.paint,
         "composite": composite,
@@ -183,6 +187,7 @@ def prepare(
         cover=bool((draws.box[:, 2] > 0).any()),
         soften=bool((draws.sigma > 0).any()),
         grain=bool((draws.noise > 0).any()),
+        coarsen=bool((draws.coarse > 0).any()),
     )
     image = _pictures(batch, on_device, looks)
     return Inputs(
@@ -215,7 +220,7 @@ def _draw(
     flip: NDArray[np.bool_],
     train: bool,
 ) -> _Draws:
-    """Map uniform numbers (B, 25) to each sample's own ranges."""
+    """Map uniform numbers (B, 27) to each sample's own ranges."""
     used = [c if train else AugmentConfig(background=c.background, mirror_right=c.mirror_right) for c in configs]
 
     def column(name: str) -> NDArray[Any]:
@@ -242,6 +247,7 @@ def _draw(
     ]
     factors[2] = np.where(u[:, _GRAY] < column("gray"), 0.0, factors[2])  # no saturation: its grey values
     covered = u[:, _COVER] < column("cover")
+    coarse = np.where(u[:, _COARSE] < column("coarse"), span("coarse_px", _COARSE_PX), 0.0)
     limits = column("cover_side").astype(np.float64)
     sides = limits[:, :1] + (limits[:, 1:] - limits[:, :1]) * u[:, _BOX + 2 : _BOX + 4]
     return _Draws(
@@ -249,6 +255,7 @@ def _draw(
         factors=np.stack(factors, -1),
         noise=np.asarray(column("noise").astype(np.float64) * u[:, _NOISE]),
         place=(u[:, _PLACE : _PLACE + 2] * ROOM).astype(np.int64),
+        coarse=np.rint(coarse).astype(np.int64),
         box=np.concatenate([u[:, _BOX : _BOX + 2], np.where(covered[:, None], sides, 0.0)], axis=1),
         paint=u[:, _PAINT : _PAINT + 3],
         order=(u[:, _ORDER] * len(ORDERS)).astype(np.int64),
@@ -294,10 +301,11 @@ class _Looks:
     cover: bool
     soften: bool
     grain: bool
+    coarsen: bool
 
 
 # what `_picture` does to a whole batch; on_cpu has it by the same names for one picture after the other
-_STEPS = (warp, BackgroundPool.windows, warp_over, jitter, cover, blur, add_noise)
+_STEPS = (warp, BackgroundPool.windows, warp_over, jitter, cover, blur, add_noise, coarsen)
 _BATCHED = SimpleNamespace(**{step.__name__: step for step in _STEPS})
 
 
@@ -311,7 +319,7 @@ def _pictures(batch: Batch, on_device: Mapping[str, Tensor], looks: _Looks) -> T
 
 
 def _picture(batch: Batch, given: Mapping[str, Tensor], looks: _Looks, steps: Any) -> Any:
-    """Warp, composite, recolour, cover, blur and add noise."""
+    """Warp, composite, recolour, cover, blur, add noise and show from fewer pixels."""
     affine = given["affine"]
     if looks.pool is None or batch.foreground is None:
         image = steps.warp(batch.canvases, affine, looks.size)
@@ -326,6 +334,8 @@ def _picture(batch: Batch, given: Mapping[str, Tensor], looks: _Looks, steps: An
         image = steps.blur(image, given["sigma"])
     if looks.grain:
         image = steps.add_noise(image, given["noise"], given["place"].long())
+    if looks.coarsen:
+        image = steps.coarsen(image, given["coarse"].long())
     return image
 
 

@@ -39,6 +39,8 @@ class AugmentConfig:
         blur_px: range of the Gaussian's sigma at the crop's scale, px; at most 1.41 (color.blur).
         gray: share of the samples that lose their colour.
         noise: standard deviation of the noise drawn from 0 to this, of a picture in 0..1.
+        coarse: share of the samples shown from fewer pixels, as hands far away are.
+        coarse_px: range of the side that these have, px.
         cover: share of the samples with a flat patch over a part of the crop; what it hides stays labelled.
         cover_side: range of its width and of its height, fractions of the crop.
         mirror_right: show right hands as left ones, in training and in validation.
@@ -58,6 +60,8 @@ class AugmentConfig:
     blur_px: tuple[float, float] = _within(0, MAX_BLUR, (0.0, 0.0))
     gray: float = _within(0, 1, 0.0)
     noise: float = _within(0, 1, 0.0)
+    coarse: float = _within(0, 1, 0.0)
+    coarse_px: tuple[float, float] = _within(4, 10_000, (20.0, 72.0))
     cover: float = _within(0, 1, 0.0)
     cover_side: tuple[float, float] = _within(0, 1, (0.1, 0.4))
     mirror_right: bool = True

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from handdata.shards.sampling import STREAM_AUGMENT, uniforms
+from handdata.train.augment.coarse import coarsen
 from handdata.train.augment.noise import ROOM, add_noise, cover
 from handdata.train.augment.prepare import _DRAWS, _draw
 from handdata.train.augment.settings import AugmentConfig, strong_configs
@@ -47,8 +49,21 @@ def test_noise_of_another_place_is_other_noise_and_of_the_same_place_the_same():
     assert np.abs(np.corrcoef(first.flatten(), other.flatten())[0, 1]) < 0.15
 
 
+def test_fewer_pixels_are_those_of_opencv_and_as_many_change_nothing():
+    image = torch.rand(4, 3, 32, 32)
+    shown = coarsen(image, torch.tensor([0, 8, 21, 40]))
+
+    assert torch.equal(shown[0], image[0])
+    assert torch.equal(shown[3], image[3])
+    for number, side in ((1, 8), (2, 21)):
+        small = cv2.resize(image[number].permute(1, 2, 0).numpy(), (side, side), interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(small, (32, 32), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(shown[number].permute(1, 2, 0), expected, atol=1e-5)
+
+
 def test_shares_and_ranges_are_those_of_the_setting():
-    draws = drawn(AugmentConfig(gray=0.1, noise=0.04, cover=0.3, cover_side=(0.1, 0.4), saturation=0.2))
+    draws = drawn(AugmentConfig(gray=0.1, noise=0.04, cover=0.3, cover_side=(0.1, 0.4), saturation=0.2, coarse=0.2))
+    coarse = draws.coarse[draws.coarse > 0]
     covered = draws.box[:, 2] > 0
 
     assert np.mean(draws.factors[:, 2] == 0) == pytest.approx(0.1, abs=0.015)
@@ -57,6 +72,8 @@ def test_shares_and_ranges_are_those_of_the_setting():
     assert draws.box[covered, 2:].min() >= 0.1
     assert draws.box[covered, 2:].max() <= 0.4
     assert (draws.noise.min(), draws.noise.max()) == pytest.approx((0.0, 0.04), abs=1e-4)
+    assert len(coarse) / MANY == pytest.approx(0.2, abs=0.02)
+    assert (coarse.min(), coarse.max()) == (20, 72)
     assert draws.place.min() == 0
     assert draws.place.max() == ROOM - 1
     numbers = np.concatenate(
@@ -70,6 +87,7 @@ def test_nothing_is_disturbed_unless_asked_for():
     draws = drawn(AugmentConfig())
 
     assert not draws.noise.any()
+    assert not draws.coarse.any()
     assert not draws.box[:, 2:].any()
     assert (draws.factors == 1).all()
 

@@ -1,4 +1,4 @@
-"""The steps on a CPU against those of warp.py, color.py and noise.py, which run on any device, here too."""
+"""The steps on a CPU against those of warp.py, color.py, noise.py and coarse.py, which run on any device, here too."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from handdata.model import pixels
-from handdata.train.augment import color, on_cpu, warp
+from handdata.train.augment import coarse, color, on_cpu, warp
 from handdata.train.augment import noise as disturb
 from handdata.train.augment import prepare as augment
 from handdata.train.augment.backgrounds import BackgroundPool
@@ -152,6 +152,13 @@ def test_noise_is_the_same(image):
     ours = together(on_cpu.add_noise(apart(image), deviation, place))
 
     torch.testing.assert_close(ours, disturb.add_noise(image, deviation, place), **CLOSE)
+
+
+def test_fewer_pixels_are_the_same(image):
+    sides = torch.tensor([0, 20, 33, 64, 128, 500]).repeat(B)[:B]
+    ours = together(on_cpu.coarsen(apart(image), sides))
+
+    torch.testing.assert_close(ours, coarse.coarsen(image, sides), **CLOSE)
 
 
 def test_normalisation_is_the_same(image):
