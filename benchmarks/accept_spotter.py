@@ -138,11 +138,11 @@ def train(file: Path) -> torch.nn.Module:
         batch = [pictures[place] for place in rng.integers(0, FRAMES, BATCH)]
         batch = [mirrored(one) if rng.random() < 0.5 else one for one in batch]
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, STEPS_TAKEN, LR)
+            group["lr"] = rate(step, step / STEPS_TAKEN, LR)
         with torch.autocast("cpu", torch.bfloat16):
             said = net(images_of(batch))
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(spotting_losses(said, SpotTargets(batch)).values())).sum().backward()
+        torch.stack(list(spotting_losses(said, SpotTargets.of(batch)).values())).sum().backward()
         optimizer.step()
         if (step + 1) % KEEP_EVERY == 0 or step + 1 == STEPS_TAKEN:
             state = {"step": step + 1, "net": net.state_dict(), "optimizer": optimizer.state_dict()}
@@ -187,7 +187,7 @@ def mirrored(seen: SeenPicture) -> SeenPicture:
 
 def right_about(seen: list[SeenPicture]) -> SpotterPrediction:
     """Return what a network says that is right about everything."""
-    wanted = SpotTargets(seen)
+    wanted = SpotTargets.of(seen)
     logits = torch.logit(wanted.centres_B2HW.clamp(1e-4, 1 - 1e-4))
     return SpotterPrediction(logits, wanted.sizes_BHW[:, None], wanted.offsets_B2HW, wanted.mask_BHW[:, None])
 

@@ -5,12 +5,16 @@
 Everything lies in --home (~/.cache/handdata-spotter): frames/ (rendered, a chunk at a time), state.pt (network, its
 average, optimiser, step), curve.jsonl (errors on held-out rendered pictures), spotter.safetensors (the average over
 steps, float16). Every picture and every draw is a function of a seed and a number, so the same command goes on where
-it was. --init-from begins with weights that are there, --older adds chunks rendered before.
+it was. --init-from begins with weights that are there. With --workers pictures are rendered beside the training, which
+draws from what is there; on a GPU take --batch 256 and a rate twice as high.
 """
 
 import argparse
 import json
+import multiprocessing
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +32,13 @@ from handdata.model.spots import Spot
 from handdata.model.spotter import LEAST_SCORE, SpotterNet, read_spots
 from handdata.skeleton import HAND_SIDES
 from handdata.synth.full_frame import render_full_frame
-from handdata.train.spotting import SeenPicture, SpotTargets, as_seen, mosaic, spotting_losses
+from handdata.train.spotting import SeenPicture, as_seen, spotting_losses
+from handdata.train.spotting_views import Frames, draw_batch
 
 CHUNK, HELD_OUT = 1000, 1000
 TRAIN_SEED, VAL_SEED = 13, 14
 STYLES = ("clean", "gritty")
-BATCH, ROUND = 32, 1000  # pictures of a step, steps of a round
+ROUND = 1000  # steps
 MOSAIC = 0.35  # share of pictures that are made of four
 WIDTH = 2.0
 LR, DECAY, WARM = 0.002, 0.01, 100
@@ -44,18 +49,38 @@ def main() -> None:
     options = read_arguments()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    val = load(render(options.home, VAL_SEED, 0, HELD_OUT))
+    val = list(zip(*load(render(options.home, VAL_SEED, 0, HELD_OUT)), strict=True))
     state = State(options.home / "state.pt", options.width, options.device, options.init_from)
-    steps, chunks = options.samples // BATCH, -(-options.frames // CHUNK)
-    older = [load(path) for path in options.older]
-    while state.step < steps:
-        render(options.home, TRAIN_SEED, state.step // ROUND % chunks)
-        frames = older + [load(path) for path in sorted((options.home / "frames").glob(f"{TRAIN_SEED}-*.npz"))]
+    with ProcessPoolExecutor(max(options.workers, 1), multiprocessing.get_context("spawn")) as pool:
+        numbers = range(-(-options.frames // CHUNK) if options.workers else 0)
+        rendering = [pool.submit(render, options.home, TRAIN_SEED, number) for number in numbers]
+        try:
+            train_all(options, state, val, rendering)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def train_all(options: argparse.Namespace, state: "State", val: list[Any], rendering: Sequence[Future[Any]]) -> None:
+    """Take round after round on what is rendered so far."""
+    chunks = -(-options.frames // CHUNK)
+    parts: dict[Path, Frames] = {}
+    while state.seen < options.samples:
+        if not rendering:
+            render(options.home, TRAIN_SEED, state.step // ROUND % chunks)
+        for future in rendering:
+            if future.done():
+                future.result()
+        paths = sorted((options.home / "frames").glob(f"{TRAIN_SEED}-*.npz"))
+        if not paths:
+            time.sleep(1)
+            continue
+        parts |= {path: frames_of(*load(path), options.device) for path in paths if path not in parts}
+        frames = Frames.joined([parts[path] for path in paths])
         began = time.time()
-        sums = train_round(state, frames, steps, options.lr)
+        sums = train_round(state, frames, options)
         row = {
-            "samples": state.step * BATCH, "frames": CHUNK * len(frames),
-            "per_s": round(ROUND * BATCH / (time.time() - began)), **sums, **score(state.average.module, val),
+            "samples": state.seen, "frames": len(frames),
+            "per_s": round(ROUND * options.batch / (time.time() - began)), **sums, **score(state.average.module, val),
         }  # fmt: skip
         with (options.home / "curve.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
@@ -65,10 +90,10 @@ def main() -> None:
 
 
 class State:
-    """What goes on where it was: the network, its average over steps, the optimiser, the number of steps taken."""
+    """What goes on where it was: the network, its average over steps, the optimiser, steps taken and pictures seen."""
 
     def __init__(self, file: Path, width: float, device: str, init_from: Path | None) -> None:
-        self.file, self.step = file, 0
+        self.file, self.step, self.seen = file, 0, 0
         self.net = SpotterNet(width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if init_from is not None:
             self.net.load_state_dict({name: value.float() for name, value in load_file(init_from).items()})
@@ -76,7 +101,7 @@ class State:
         self.optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=DECAY)
         if file.is_file():
             state = torch.load(file, weights_only=True, map_location=device)
-            self.step = state["step"]
+            self.step, self.seen = state["step"], state["seen"]
             for name in ("net", "average", "optimizer"):
                 getattr(self, name).load_state_dict(state[name])
 
@@ -84,22 +109,23 @@ class State:
         """Write it, whole or not at all."""
         partial = self.file.with_suffix(".partial")
         parts = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimizer")}
-        torch.save({**parts, "step": self.step}, partial)
+        torch.save({**parts, "step": self.step, "seen": self.seen}, partial)
         partial.rename(self.file)
 
 
-def train_round(state: State, frames: list[Any], steps: int, lr: float) -> dict[str, float]:
+def train_round(state: State, frames: Frames, options: argparse.Namespace) -> dict[str, float]:
     """Take the steps of a round; return the mean losses."""
     state.net.train()
-    sums: dict[str, float] = {}
+    sums: dict[str, torch.Tensor] = {}
     for _ in range(ROUND):
+        fallen = 1 - (options.samples - state.seen) / (options.falling or options.samples)
         for group in state.optimizer.param_groups:
-            group["lr"] = rate(state.step, steps, lr)
-        for name, value in train_step(state.net, state.optimizer, frames, state.step).items():
-            sums[name] = sums.get(name, 0.0) + value / ROUND
+            group["lr"] = rate(state.step, fallen, options.lr)
+        for name, value in train_step(state, frames, options.batch).items():
+            sums[name] = sums.get(name, torch.zeros_like(value)) + value / ROUND
         state.average.update_parameters(state.net)
-        state.step += 1
-    return {f"loss_{name}": round(value, 4) for name, value in sums.items()}
+        state.step, state.seen = state.step + 1, state.seen + options.batch
+    return {f"loss_{name}": round(value.item(), 4) for name, value in sums.items()}
 
 
 def read_arguments() -> argparse.Namespace:
@@ -108,16 +134,18 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=30 * CHUNK, help="pictures to render in all")
     parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all")
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
-    parser.add_argument("--older", type=Path, nargs="*", default=[], help="chunks rendered before, to learn from too")
+    parser.add_argument("--batch", type=int, default=32, help="pictures of a step")
+    parser.add_argument("--falling", type=int, help="pictures at the end over which the rate falls [default: all]")
+    parser.add_argument("--workers", type=int, default=0, help="processes that render beside the training")
     parser.add_argument("--width", type=float, default=WIDTH, help="of the layers, 1: docs/method.md's")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     return parser.parse_args()
 
 
-def rate(step: int, steps: int, highest: float) -> float:
-    """Return the learning rate: a short rise, then half a cosine."""
-    return float(highest * min(1, (step + 1) / WARM) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-6)
+def rate(step: int, fallen: float, highest: float) -> float:
+    """Return the learning rate: a short rise, then the highest until it has fallen, by half a cosine."""
+    return float(highest * min(1, (step + 1) / WARM) * (0.5 + 0.5 * np.cos(np.pi * min(max(fallen, 0.0), 1.0))) + 1e-6)
 
 
 # ------------------------------------------------------------------------------------------------ pictures
@@ -145,39 +173,33 @@ def render(home: Path, seed: int, number: int, count: int = CHUNK) -> Path:
     return path
 
 
-def load(path: Path) -> list[tuple[NDArray[np.uint8], Any, Any, NDArray[np.bool_]]]:
-    """Read a chunk: image, boxes, sides and mask of each picture."""
+def load(path: Path) -> tuple[NDArray[np.uint8], list[Any], list[Any], NDArray[np.bool_]]:
+    """Read a chunk: images, each one's boxes and sides, masks."""
     with np.load(path) as file:
         ends = np.cumsum(file["counts"])[:-1]
-        boxes, sides = np.split(file["boxes"], ends), np.split(file["sides"], ends)
-        return list(zip(file["images"], boxes, sides, file["hand"], strict=True))
+        return file["images"], np.split(file["boxes"], ends), np.split(file["sides"], ends), file["hand"]
+
+
+def frames_of(images: Any, boxes: Any, sides: Any, hand: Any, device: str) -> Frames:
+    """Bring a chunk to a device."""
+    return Frames.of(images, hand, boxes, sides, device)
 
 
 # ------------------------------------------------------------------------------------------------ steps and scores
 
 
-def train_step(net: SpotterNet, optimizer: torch.optim.Optimizer, chunks: list[Any], step: int) -> dict[str, float]:
+def train_step(state: State, frames: Frames, size: int) -> dict[str, torch.Tensor]:
     """Take one step on pictures that its number draws from what is rendered; return the losses."""
-    rng = np.random.default_rng((TRAIN_SEED, step))
-    batch = [
-        mosaic([drawn(chunks, rng) for _ in range(4)], rng) if rng.random() < MOSAIC else drawn(chunks, rng)
-        for _ in range(BATCH)
-    ]
-    device = next(net.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16):
-        prediction = net(images_of(batch).to(device))
-    losses = spotting_losses(prediction, SpotTargets(batch, device))
-    optimizer.zero_grad(set_to_none=True)
-    sum(losses.values()).backward()  # type: ignore[union-attr]
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-    optimizer.step()
-    return {name: value.item() for name, value in losses.items()}
-
-
-def drawn(chunks: list[Any], rng: np.random.Generator) -> SeenPicture:
-    """Return an augmented picture of what is rendered."""
-    place = int(rng.integers(CHUNK * len(chunks)))
-    return as_seen(*chunks[place // CHUNK][place % CHUNK], rng)
+    rng = np.random.default_rng((TRAIN_SEED, state.step))
+    images, targets = draw_batch(frames, size, rng, mosaics=MOSAIC)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        prediction = state.net(images)
+    losses = spotting_losses(prediction, targets)
+    state.optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(losses.values())).sum().backward()
+    torch.nn.utils.clip_grad_norm_(state.net.parameters(), 10.0)
+    state.optimizer.step()
+    return {name: value.detach() for name, value in losses.items()}
 
 
 def images_of(batch: list[SeenPicture]) -> torch.Tensor:

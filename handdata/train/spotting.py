@@ -1,11 +1,10 @@
-"""What a detector of hands is trained on: augmented pictures, targets, losses.
+"""What a detector of hands is trained on: pictures as it sees them, targets, losses.
 
-Shape letters: B batch, N boxes of a picture at most, H, W rows and columns of a map.
+Shape letters: B batch, M boxes of a picture at most, H, W rows and columns of a map.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
@@ -19,14 +18,8 @@ from handdata.model.spotter import MASK_STRIDE, MEAN_SIDE, SIZE, STRIDE, Spotter
 from handdata.skeleton import LEFT, RIGHT
 
 CELLS_PER_SIGMA, LEAST_SIGMA = 64.0, 0.7  # of a centre's Gaussian: side of the box / 64 cells, at least so many cells
+NOBODY = -1  # in place of a side: no box
 NEAR = 0.3  # value of the Gaussian beyond which a cell learns size and offset
-ZOOM, TURN_DEG, SHIFT = (0.6, 2.2), 25.0, 0.25  # shift: of the picture's sides
-ASIDE = 0.3  # share of pictures turned by one, two or three quarters: hands come from every side
-GAIN, CAST, GAMMA = (0.6, 1.4), 0.12, (0.7, 1.4)
-GREY = 0.1  # share of pictures without colour
-BLURRED, NOISE = 0.3, 8.0  # share of pictures; largest standard deviation, levels
-GRAIN_PX = (SIZE[1] + 97, SIZE[0] + 131)  # rows and columns of the noise that a picture's is cut out of
-PLAIN_BORDER = 0.5  # share whose surroundings are of the colour round pictures of another shape; else of any colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +28,8 @@ class SeenPicture:
 
     Attributes:
         image: (128, 160, 3) uint8 RGB.
-        boxes_xyxy: (N, 4) px of it.
-        sides: (N,) skeleton.LEFT or RIGHT.
+        boxes_xyxy: (M, 4) px of it.
+        sides: (M,) skeleton.LEFT or RIGHT.
         mask: (32, 40) float32, share of each cell that is hand.
     """
 
@@ -49,6 +42,11 @@ class SeenPicture:
 class SpotTargets:
     """The maps that a batch should give.
 
+    Args:
+        boxes_BM4: float32, px of what the network sees; anything where there is none.
+        sides_BM: int64, skeleton.LEFT, RIGHT, or NOBODY where there is no box.
+        mask_BHW: float32, share of each cell of the mask that is hand.
+
     Attributes:
         centres_B2HW: 0..1, a Gaussian at every box' middle, 1 in its cell.
         near_BHW: where size and offset are learnt.
@@ -57,35 +55,49 @@ class SpotTargets:
         mask_BHW: 0..1.
     """
 
-    def __init__(self, batch: Sequence[SeenPicture], device: torch.device | str = "cpu") -> None:
-        made = [_maps(seen.boxes_xyxy, seen.sides) for seen in batch]
-        self.centres_B2HW, self.near_BHW, self.sizes_BHW, self.offsets_B2HW = (
-            torch.from_numpy(np.stack(values)).to(device) for values in zip(*made, strict=True)
+    def __init__(self, boxes_BM4: Tensor, sides_BM: Tensor, mask_BHW: Tensor) -> None:
+        device = boxes_BM4.device
+        width, height = SIZE[0] // STRIDE, SIZE[1] // STRIDE
+        middles = (boxes_BM4[..., :2] + boxes_BM4[..., 2:]) / 2 / STRIDE
+        sides_px = torch.where(sides_BM == NOBODY, MEAN_SIDE, boxes_BM4[..., 2] - boxes_BM4[..., 0])
+        cells = middles.floor()
+        inside = ((cells >= 0) & (cells < torch.tensor([width, height], device=device))).all(-1) & (sides_BM != NOBODY)
+        x = torch.arange(width, device=device, dtype=torch.float32)
+        y = torch.arange(height, device=device, dtype=torch.float32)[:, None]
+        sigmas = (sides_px / CELLS_PER_SIGMA).clamp(min=LEAST_SIGMA)
+        far = (x - cells[..., 0, None, None]) ** 2 + (y - cells[..., 1, None, None]) ** 2
+        blobs_BMHW = torch.exp(-far / (2 * sigmas.square()[..., None, None])) * inside[..., None, None]
+        best, nearest = blobs_BMHW.max(1)
+        own = [(blobs_BMHW * (sides_BM == side)[..., None, None]).amax(1) for side in (LEFT, RIGHT)]
+        logs = torch.log(sides_px / MEAN_SIDE)
+        there = best > 0
+        self.centres_B2HW = torch.stack(own, 1)
+        self.near_BHW = best > NEAR
+        self.sizes_BHW = torch.where(there, _at(logs, nearest), 0.0)
+        self.offsets_B2HW = torch.stack(
+            [
+                torch.where(there, _at(middles[..., 0], nearest) - x - 0.5, 0.0),
+                torch.where(there, _at(middles[..., 1], nearest) - y - 0.5, 0.0),
+            ],
+            1,
         )
-        self.mask_BHW = torch.from_numpy(np.stack([seen.mask for seen in batch])).to(device)
+        self.mask_BHW = mask_BHW
+
+    @classmethod
+    def of(cls, batch: Sequence[SeenPicture], device: torch.device | str = "cpu") -> "SpotTargets":
+        """Return those of pictures as they are seen."""
+        most = max(1, *(len(seen.sides) for seen in batch))
+        boxes, sides = torch.zeros(len(batch), most, 4), torch.full((len(batch), most), NOBODY)
+        for number, seen in enumerate(batch):
+            boxes[number, : len(seen.sides)] = torch.from_numpy(seen.boxes_xyxy)
+            sides[number, : len(seen.sides)] = torch.from_numpy(seen.sides)
+        mask = torch.from_numpy(np.stack([seen.mask for seen in batch]))
+        return cls(boxes.to(device), sides.to(device), mask.to(device))
 
 
-def _maps(
-    boxes: NDArray[np.float64], sides: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-    width, height = SIZE[0] // STRIDE, SIZE[1] // STRIDE
-    centres, size = np.zeros((2, height, width), np.float32), np.zeros((height, width), np.float32)
-    offsets, best = np.zeros((2, height, width), np.float32), np.zeros((height, width), np.float32)
-    y, x = np.mgrid[:height, :width]
-    for box, side in zip(boxes, sides, strict=True):
-        middle, length = (box[:2] + box[2:]) / 2 / STRIDE, float(box[2] - box[0])
-        cell = np.floor(middle)
-        if not ((cell >= 0) & (cell < (width, height))).all():
-            continue
-        sigma = max(length / CELLS_PER_SIGMA, LEAST_SIGMA)
-        blob = np.exp(-((x - cell[0]) ** 2 + (y - cell[1]) ** 2) / (2 * sigma**2)).astype(np.float32)
-        centres[side] = np.maximum(centres[side], blob)
-        nearer = blob > best
-        best = np.where(nearer, blob, best)
-        size = np.where(nearer, np.float32(np.log(length / MEAN_SIDE)), size)
-        off = np.stack([middle[0] - x - 0.5, middle[1] - y - 0.5]).astype(np.float32)
-        offsets = np.where(nearer, off, offsets)
-    return centres, best > NEAR, size, offsets
+def _at(values_BM: Tensor, which_BHW: Tensor) -> Tensor:
+    """Return each cell's own of a picture's M values, (B, H, W)."""
+    return values_BM.gather(1, which_BHW.flatten(1)).reshape(which_BHW.shape)
 
 
 def spotting_losses(found: SpotterPrediction, wanted: SpotTargets) -> dict[str, Tensor]:
@@ -123,101 +135,23 @@ def _focal(log_score: Tensor, log_rest: Tensor, truth: Tensor) -> Tensor:
 
 
 def as_seen(
-    image: NDArray[np.uint8],
-    boxes_xyxy: NDArray[np.float64],
-    sides: NDArray[np.int64],
-    mask: NDArray[np.bool_],
-    rng: np.random.Generator | None = None,
+    image: NDArray[np.uint8], boxes_xyxy: NDArray[np.float64], sides: NDArray[np.int64], mask: NDArray[np.bool_]
 ) -> SeenPicture:
-    """Bring a rendered picture to the network's size, as it is or augmented with what `rng` draws.
-
-    Boxes stay squares: their middles move with the picture and their sides grow with it; a hand whose middle leaves the
-    picture is no longer one to be found.
-    """
+    """Bring a rendered picture to the network's size; a hand whose box' middle is outside is not one to be found."""
     height, width = image.shape[:2]
     scale = min(SIZE[0] / width, SIZE[1] / height)
-    A = np.array([[scale, 0, (SIZE[0] - scale * width) / 2], [0, scale, (SIZE[1] - scale * height) / 2]])
+    corner = np.array([SIZE[0] - scale * width, SIZE[1] - scale * height]) / 2
+    B = np.column_stack([scale * np.eye(2), corner + 0.5 * scale - 0.5])  # boxes count edges, warpAffine pixel centres
     around = tuple(round(255 * level) for level in MEAN)
-    if rng is not None:
-        A = _moved(A, rng)
-        if rng.random() >= PLAIN_BORDER:
-            around = tuple(int(level) for level in rng.integers(0, 256, 3))
-    grown = float(np.sqrt(abs(np.linalg.det(A[:, :2]))))
-    middles = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 @ A[:, :2].T + A[:, 2]
-    halves = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / 2 * grown
-    shift = np.array([0.5, 0.5])  # boxes count edges, warpAffine pixel centres
-    B = np.column_stack([A[:, :2], A[:, :2] @ shift + A[:, 2] - shift])
     seen = np.asarray(cv2.warpAffine(image, B, SIZE, flags=cv2.INTER_AREA, borderValue=around), np.uint8)
     hand = cv2.warpAffine(mask.astype(np.uint8) * 255, B, SIZE, flags=cv2.INTER_LINEAR)
     cells = cv2.resize(hand, (SIZE[0] // MASK_STRIDE, SIZE[1] // MASK_STRIDE), interpolation=cv2.INTER_AREA)
+    boxes = scale * boxes_xyxy + np.tile(corner, 2)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     there = ((middles >= 0) & (middles < SIZE)).all(1)
-    if np.linalg.det(A[:, :2]) < 0:
-        sides = LEFT + RIGHT - sides
-    if rng is not None:
-        seen = _recoloured(seen, rng)
     return SeenPicture(
         image=seen,
-        boxes_xyxy=np.concatenate([middles - halves, middles + halves], 1)[there],
+        boxes_xyxy=boxes[there],
         sides=sides[there],
         mask=np.asarray(cells, np.float32) * np.float32(1 / 255),
     )
-
-
-def mosaic(four: Sequence[SeenPicture], rng: np.random.Generator) -> SeenPicture:
-    """Return a picture of four: parted along a row and a column that `rng` draws, each quarter filled with one of them.
-
-    Each is made smaller until its shorter side fits; a hand whose box' middle is cut off is no longer one to be found.
-
-    Source: Bochkovskiy et al., YOLOv4, 2020 (mosaic augmentation).
-    """
-    size = np.array(SIZE)
-    cut = MASK_STRIDE * rng.integers(size * 3 // 8 // MASK_STRIDE, size * 5 // 8 // MASK_STRIDE + 1)
-    image, mask = np.empty_like(four[0].image), np.empty_like(four[0].mask)
-    boxes, sides = [], []
-    for number, seen in enumerate(four):
-        beyond = np.array([number % 2, number // 2], bool)  # of the column, of the row
-        first, last = np.where(beyond, cut, 0), np.where(beyond, size, cut)
-        scale = float(((last - first) / size).max())
-        corner = first + (last - first - scale * size) / 2  # of the whole picture, made smaller
-        for whole, part, step in ((image, seen.image, 1), (mask, seen.mask, MASK_STRIDE)):
-            x, y = (slice(a // step, b // step) for a, b in zip(first, last, strict=True))
-            shift = (corner - first) / step + 0.5 * scale - 0.5
-            B = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-            whole[y, x] = cv2.warpAffine(part, B, (x.stop - x.start, y.stop - y.start), flags=cv2.INTER_AREA)
-        moved = seen.boxes_xyxy * scale + np.tile(corner, 2)
-        middles = (moved[:, :2] + moved[:, 2:]) / 2
-        here = ((middles >= first) & (middles < last)).all(1)
-        boxes.append(moved[here])
-        sides.append(seen.sides[here])
-    return SeenPicture(image=image, boxes_xyxy=np.concatenate(boxes), sides=np.concatenate(sides), mask=mask)
-
-
-def _moved(A: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    zoom = np.exp(rng.uniform(*np.log(ZOOM)))
-    quarters = int(rng.integers(1, 4)) if rng.random() < ASIDE else 0
-    turn = np.radians(rng.normal(0, TURN_DEG / 2) + 90 * quarters)
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
-    middle, shift = np.array(SIZE) / 2, rng.uniform(-SHIFT, SHIFT, 2) * SIZE
-    c, s = zoom * np.cos(turn), zoom * np.sin(turn)
-    M = np.array([[c, -s], [s, c]]) @ np.diag([mirror, 1.0])
-    return np.column_stack([M @ A[:, :2], M @ (A[:, 2] - middle) + middle + shift])
-
-
-def _recoloured(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    gain = 255 * rng.uniform(*GAIN) * (1 + rng.normal(0, CAST, 3))
-    table = (np.arange(256)[:, None] / 255) ** np.exp(rng.uniform(*np.log(GAMMA))) * gain
-    levels = cv2.LUT(image, np.clip(table + 0.5, 0, 255).astype(np.uint8)[None])
-    if rng.random() < GREY:
-        levels = cv2.cvtColor(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if rng.random() < BLURRED:
-        levels = cv2.GaussianBlur(levels, (0, 0), float(rng.uniform(0.4, 1.5)))
-    height, width = image.shape[:2]
-    top, left = (int(rng.integers(0, room + 1)) for room in (GRAIN_PX[0] - height, GRAIN_PX[1] - width))
-    noise = _grain()[top : top + height, left : left + width] * np.float32(rng.uniform(0, NOISE))
-    return np.asarray(np.clip(levels + noise + np.float32(0.5), 0, 255), np.uint8)
-
-
-@cache
-def _grain() -> NDArray[np.float32]:
-    """Return noise of standard deviation 1 to cut out of: to draw it for each picture takes longer than the rest."""
-    return np.random.default_rng(7).standard_normal((*GRAIN_PX, 3), np.float32)

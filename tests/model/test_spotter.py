@@ -20,7 +20,7 @@ from handdata.train.spotting import SpotTargets, as_seen
 def truth_of(frame):
     """The prediction of a network that is right about everything."""
     seen = as_seen(frame.image, frame.boxes_xyxy, frame.sides, frame.hand)
-    wanted = SpotTargets([seen])
+    wanted = SpotTargets.of([seen])
     logits = torch.logit(wanted.centres_B2HW.clamp(1e-4, 1 - 1e-4))
     return seen, SpotterPrediction(logits, wanted.sizes_BHW[:, None], wanted.offsets_B2HW, wanted.mask_BHW[:, None])
 
