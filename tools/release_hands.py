@@ -2,11 +2,10 @@
 
 Every picture has its own person, pose, object, light, background and camera; every other one is `gritty`, the rest
 `clean`. A chunk is a function of its seed and number, so that renders travel as seeds and rendering goes on where it
-was stopped. Chunks from SIGNS on hold signs, whose fingers are straight or folded each by itself. A second set shows
+was stopped. Some chunks hold signs, whose fingers are straight or folded each by itself. A second set shows
 what is no hand: backgrounds, and crops that a hand only reaches into.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,33 +28,47 @@ FILL = (0.56, 0.68)  # of the canvas by the hand's longer side
 ROOM = 1.29  # crop side over the square round the keypoints
 STYLES = ("clean", "gritty")
 CHUNK = 2048
-SIGNS = 10  # of the chunks for training, the first with signs
+SIGNS, MIXED = 10, 18  # of the chunks for training: from the first with signs, from the second every other one
 HANDS, EMPTY = "rendered", "nohand"
 SEEDS = {("train", HANDS): 1, ("val", HANDS): 2, ("train", EMPTY): 3, ("val", EMPTY): 4}
 BARE = 0.5  # share of the empty pictures without any hand
 AWAY = (0.85, 1.5)  # of the crop side: how far off the middle of the hand is in the others
 
 
-def render_chunk(folder: Path, split: str, name: str, number: int, count: int = CHUNK) -> None:
-    """Render one shard of a set and enter it in the index; one that is there already is left as it is."""
-    path = folder / name / f"{split}-{number:05d}.h5"
-    if path.is_file():
-        return
+def is_there(folder: Path, split: str, name: str, number: int) -> bool:
+    """Whether a chunk is in the index of its set."""
+    return any(entry["file"] == _file(split, number) for entry in _entries(folder, name))
+
+
+def render_chunk(folder: Path, split: str, name: str, number: int, count: int = CHUNK) -> tuple[str, dict[str, Any]]:
+    """Render one shard of a set; return the set's name and what `enter` puts into its index."""
+    path = folder / name / _file(split, number)
+    path.unlink(missing_ok=True)  # of a rendering that was stopped before it was entered
     facts = {"dataset": name, "split": split, "canvas_scale": 1.5, "options": "{}", "generator": "handdata synth"}
     with ShardWriter(path, count, canvas=CANVAS, attributes=facts, sequences=["still"], cameras=["camera"]) as shard:
-        draw = sample_signs if split == "train" and number >= SIGNS else sample_angles
+        draw = sample_signs if split == "train" and has_signs(number) else sample_angles
         for index in range(number * CHUNK, number * CHUNK + count):
             seed = SEEDS[split, name]
             sample, crop = hand(seed, index, draw) if name == HANDS else empty(seed, index)
             shard.append(_row(sample, crop, index))
-    _enter(folder / name, name, shard.entry())
+    return name, shard.entry()
+
+
+def has_signs(number: int) -> bool:
+    """Whether a chunk for training holds signs."""
+    return number >= SIGNS and (number < MIXED or number % 2 == 1)
+
+
+def enter(folder: Path, name: str, entry: dict[str, Any]) -> None:
+    """Enter a chunk in the index of its set."""
+    others = [other for other in _entries(folder, name) if other["file"] != entry["file"]]
+    shards = sorted([*others, entry], key=lambda one: str(one["file"]))
+    write_index(folder / name, {"schema": VERSION, "dataset": name, "shards": shards})
 
 
 def chunks(folder: Path, split: str, name: str) -> int:
     """Return how many chunks of a split are there."""
-    index = folder / name / "index.json"
-    shards = json.loads(index.read_text())["shards"] if index.is_file() else []
-    return sum(entry["split"] == split for entry in shards)
+    return sum(entry["split"] == split for entry in _entries(folder, name))
 
 
 def hand(seed: int, index: int, draw: Draw = sample_angles) -> tuple[Sample, NDArray[np.float64]]:
@@ -111,9 +124,10 @@ def _row(sample: Sample, crop: NDArray[np.float64], index: int) -> dict[str, obj
     }
 
 
-def _enter(folder: Path, name: str, entry: dict[str, Any]) -> None:
-    path = folder / "index.json"
-    index = read_index(folder) if path.is_file() else {"schema": VERSION, "dataset": name, "shards": []}
-    others = [other for other in index["shards"] if other["file"] != entry["file"]]
-    index["shards"] = sorted([*others, entry], key=lambda one: str(one["file"]))
-    write_index(folder, index)
+def _entries(folder: Path, name: str) -> list[dict[str, Any]]:
+    path = folder / name
+    return list(read_index(path)["shards"]) if (path / "index.json").is_file() else []
+
+
+def _file(split: str, number: int) -> str:
+    return f"{split}-{number:05d}.h5"

@@ -11,9 +11,9 @@ Real pictures are measured on and never trained on.
 import argparse
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from release_hands import CHUNK, EMPTY, HANDS, chunks, render_chunk
+from release_hands import CHUNK, EMPTY, HANDS, chunks, enter, is_there, render_chunk
 
 from handdata.errors import HanddataError
 from handdata.evaluation.alignment import Hands, procrustes
@@ -45,14 +45,21 @@ def main() -> None:
     options = read_arguments()
     shards = options.home / "shards"
     torch.set_num_threads(1)
-    renderer = multiprocessing.get_context("spawn").Process(
-        target=render_all, args=(shards, options.hands), daemon=True
-    )
-    renderer.start()
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
+        rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands)]
+        for future in rendering:
+            future.add_done_callback(lambda made: made.cancelled() or enter(shards, *made.result()))
+        try:
+            train_all(options, shards, rendering)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def train_all(options: argparse.Namespace, shards: Path, rendering: Sequence[Future[Any]]) -> None:
+    """Take round after round on what is rendered so far."""
     while not (chunks(shards, "train", HANDS) and chunks(shards, "train", EMPTY)):
-        if not renderer.is_alive():
-            raise SystemExit("rendering ended before the first chunk was whole")
-        time.sleep(5)
+        check(rendering)
+        time.sleep(1)
     run = options.home / "run"
     while (done := epochs_done(run)) * samples_of(round_config(options, 1)) < options.samples:
         resume = done > 0
@@ -60,6 +67,7 @@ def main() -> None:
             config=round_config(options, done + 1), folders=[shards / HANDS, shards / EMPTY], run=run,
             device=options.device, init_from=None if resume else options.init_from, resume=resume,
         )  # fmt: skip
+        check(rendering)
         began, worked = time.time(), time.process_time()
         if not train(job):
             return
@@ -83,6 +91,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path.home() / ".cache/handdata-release")
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all")
     parser.add_argument("--device", default="cpu", help="to train on: cpu, cuda or cuda:N; a run goes on on either")
     parser.add_argument("--real", type=Path, help="folder of real pictures with labels.json, to measure on")
@@ -91,15 +100,18 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def render_all(shards: Path, hands: int) -> None:
-    """Render what is missing: first what validates, then what trains."""
-    os.nice(1)
-    render_chunk(shards, "val", HANDS, 0, VAL_HANDS)
-    render_chunk(shards, "val", EMPTY, 0, VAL_EMPTY)
-    render_chunk(shards, "train", HANDS, 0)
-    render_chunk(shards, "train", EMPTY, 0, TRAIN_EMPTY)
-    for number in range(1, -(-hands // CHUNK)):
-        render_chunk(shards, "train", HANDS, number)
+def missing(shards: Path, hands: int) -> list[tuple[str, str, int, int]]:
+    """Return split, set, number and size of the chunks to render: first what validates, then what trains."""
+    first = [("val", HANDS, 0, VAL_HANDS), ("val", EMPTY, 0, VAL_EMPTY), ("train", EMPTY, 0, TRAIN_EMPTY)]
+    every = [*first, *(("train", HANDS, number, CHUNK) for number in range(-(-hands // CHUNK)))]
+    return [one for one in every if not is_there(shards, *one[:3])]
+
+
+def check(rendering: Sequence[Future[Any]]) -> None:
+    """Raise what a rendering process raised."""
+    for future in rendering:
+        if future.done() and not future.cancelled():
+            future.result()
 
 
 def round_config(options: argparse.Namespace, epochs: int) -> Config:
