@@ -65,7 +65,7 @@ def train_all(options: argparse.Namespace, state: "State", val: list[Any], rende
     chunks = -(-options.frames // CHUNK)
     parts: dict[Path, Frames] = {}
     while state.seen < options.samples:
-        if not rendering:
+        if chunks and not rendering:
             render(options.home, TRAIN_SEED, state.step // ROUND % chunks)
         for future in rendering:
             if future.done():
@@ -131,7 +131,7 @@ def train_round(state: State, frames: Frames, options: argparse.Namespace) -> di
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, default=Path.home() / ".cache/handdata-spotter")
-    parser.add_argument("--frames", type=int, default=30 * CHUNK, help="pictures to render in all")
+    parser.add_argument("--frames", type=int, default=30 * CHUNK, help="pictures to render in all; 0 takes what is there")
     parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all")
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
     parser.add_argument("--batch", type=int, default=32, help="pictures of a step")
