@@ -46,7 +46,7 @@ def main() -> None:
     shards = options.home / "shards"
     torch.set_num_threads(1)
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-        rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands)]
+        rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands, options.first)]
         for future in rendering:
             future.add_done_callback(lambda made: made.cancelled() or enter(shards, *made.result()))
         try:
@@ -91,6 +91,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path.home() / ".cache/handdata-release")
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
+    parser.add_argument("--first", type=int, default=0, help="chunk that rendering begins with: others are new hands")
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all")
     parser.add_argument("--device", default="cpu", help="to train on: cpu, cuda or cuda:N; a run goes on on either")
@@ -100,10 +101,10 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def missing(shards: Path, hands: int) -> list[tuple[str, str, int, int]]:
+def missing(shards: Path, hands: int, beginning: int) -> list[tuple[str, str, int, int]]:
     """Return split, set, number and size of the chunks to render: first what validates, then what trains."""
     first = [("val", HANDS, 0, VAL_HANDS), ("val", EMPTY, 0, VAL_EMPTY), ("train", EMPTY, 0, TRAIN_EMPTY)]
-    every = [*first, *(("train", HANDS, number, CHUNK) for number in range(-(-hands // CHUNK)))]
+    every = [*first, *(("train", HANDS, number, CHUNK) for number in range(beginning, beginning + -(-hands // CHUNK)))]
     return [one for one in every if not is_there(shards, *one[:3])]
 
 

@@ -131,7 +131,9 @@ def train_round(state: State, frames: Frames, options: argparse.Namespace) -> di
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", type=Path, default=Path.home() / ".cache/handdata-spotter")
-    parser.add_argument("--frames", type=int, default=30 * CHUNK, help="pictures to render in all; 0 takes what is there")
+    parser.add_argument(
+        "--frames", type=int, default=30 * CHUNK, help="pictures to render in all; 0 takes what is there"
+    )
     parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all")
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
     parser.add_argument("--batch", type=int, default=32, help="pictures of a step")
