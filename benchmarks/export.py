@@ -1,8 +1,8 @@
 """Exports against the writers of `datasets` and `webdataset` themselves, on the same canvases; two workers against one.
 
     python benchmarks/export.py
-    python benchmarks/export.py --copies 200 --rounds 5    # two workers, which start for 1,500 hands or more
-    python benchmarks/export.py --only-workers --rounds 1  # those alone: 9,600 pictures, no other package, 90 s
+    python benchmarks/export.py --copies 400 --rounds 5    # two workers, which start for 1,500 hands or more
+    python benchmarks/export.py --only-workers --rounds 1  # those alone: no other package, 90 s
 
 Counted in pictures per CPU second, of the first 1,536: ours and theirs write the same canvases and labels. Packed
 formats are set beside packed ones: both peers encode with Pillow, as their own encoders do, at our quality: JPEG 95
@@ -54,19 +54,19 @@ PILLOW: dict[str, tuple[str, dict[str, int]]] = {
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=48, help="rendered frames of RHD's layout")
-    parser.add_argument("--copies", type=int, help="times every rendered hand; 16, or 200 with --only-workers")
+    parser.add_argument("--copies", type=int, help="times every rendered hand; 16, or 400 with --only-workers")
     parser.add_argument("--only-workers", action="store_true", help="two workers against one, and no peers")
     parser.add_argument("--kinds", nargs="+", choices=FORMATS, default=FORMATS, help="for --only-workers")
     parser.add_argument("--pictures", nargs="+", choices=PILLOW, default=tuple(PILLOW), help="for --only-workers")
     options = parser.parse_args()
-    copies = options.copies or (200 if options.only_workers else 16)
+    copies = options.copies or (400 if options.only_workers else 16)
     cv2.setNumThreads(1)
     every = rendered(options.scratch / f"export-{options.frames}x{copies}", options.frames, copies)
     result = Result("18 (export)")
     if not options.only_workers:
         against_peers(every[:RATED], options.scratch / "out", options.rounds, result)
     if len(every) < PROCESSES_FROM:
-        result.notes.append(f"{len(every)} pictures are too few for a second worker to start: take --copies 200")
+        result.notes.append(f"{len(every)} pictures are too few for a second worker to start: take --copies 400")
     else:
         kinds, pictures = (options.kinds, options.pictures) if options.only_workers else (FORMATS, tuple(PILLOW))
         two_against_one(every, kinds, pictures, options.scratch / "out", options.rounds, result)

@@ -9,11 +9,11 @@ import sys
 import time
 
 
-def main(folder: str, out: str, kind: str, picture: str, workers: str) -> None:
+def main(folder: str, count: str, out: str, kind: str, picture: str, workers: str) -> None:
     from handdata.exchange.export import export  # here, so that a worker does not import it
     from handdata.shards.dataset import open_dataset
 
-    data = open_dataset(folder)
+    data = open_dataset(folder)[: int(count)]
     before, start = os.times(), time.perf_counter()
     export(data, out, kind, picture=picture, workers=int(workers))
     seconds, after = time.perf_counter() - start, os.times()
