@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NATIVE_FRAMES = 14  # of each rendered tree: both splits of Stereo, all three of the others, two gaps
@@ -15,6 +16,10 @@ NATIVE_FRAMES = 14  # of each rendered tree: both splits of Stereo, all three of
 # a job in the background of a script ignores Ctrl-C, and so would every command that a test interrupts
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a busy machine takes 200 ms for one example now and then, which says nothing of the code
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

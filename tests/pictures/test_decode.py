@@ -175,7 +175,7 @@ windows = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(positions, positions, windows, st.sampled_from([96, 192, 256]))
 def test_a_drawn_dot_stays_under_its_label(u, v, box, size):
     v_axis, u_axis = np.mgrid[0:320, 0:320]
@@ -221,7 +221,6 @@ def test_masks_keep_their_labels_and_say_what_is_outside():
     assert (window[30:40, 30:40] == 2).all()
 
 
-@settings(deadline=None)
 @given(windows, st.sampled_from([64, 192]))
 def test_masks_and_pictures_show_the_same_window(box, size):
     picture = np.zeros((320, 320, 3), np.uint8)

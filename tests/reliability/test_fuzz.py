@@ -25,7 +25,6 @@ __all__ = ["pictures"]  # a fixture
 COUNT = int(os.environ.get("HANDDATA_FUZZ", "40"))
 some = settings(
     max_examples=COUNT,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -73,7 +73,7 @@ def shard(tmp_path):
 # ------------------------------------------------------------------------------------------------ round trip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=6), st.sampled_from([(), ("foreground",), OPTIONAL]))
 def test_rows_come_back_as_they_went_in(tmp_path_factory, seeds, optional):
     rows = [made_row(seed, optional) for seed in seeds]
