@@ -52,6 +52,14 @@ MOST_OF_DEFAULT = 0.55  # of default KCF's boxes
 LEAST_SHARE = 0.92  # of frames at IoU 0.5 with a keyframe every 30
 MOST_MS = 50.0
 FOREARM = 16  # handdata/synth/frame.py: part labels are 1 + 17 h + p
+SEEN_FIRST = 20  # frames, of those that the page is shown when it has to search
+PEERS = (
+    "default KCF, one way, primed",
+    "CSRT, one way, primed",
+    "MedianFlow, one way",
+    "linear interpolation, foresight",
+)
+MOST_OF_BEST = 0.65  # of the boxes of the best of them
 SMALLEST_PX = 24  # a hand seen with a shorter side than this counts as absent
 
 ASK = ask_compact()
@@ -294,30 +302,39 @@ def one_way(sequence: Sequence, keys: list[int], begin: Begin) -> list[Box | Non
 # ---- the page
 
 
-def next_frame_ms(sequence: Sequence) -> dict[str, float]:
-    """Return how long the next frame takes to show in the page while tracking runs behind it: median, 95 %, worst."""
+def next_frame_ms(folder: Path, box: Box, frames: int) -> dict[str, float]:
+    """Return how long the next frame takes to show in the page while tracking runs behind it: median, 95 %, worst.
+
+    Args:
+        folder: the pictures.
+        box: of the hand on the first one, which is drawn there.
+        frames: to step through, ten a second.
+    """
     from playwright.sync_api import sync_playwright
 
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "handdata", "annotate-bbox", "--images", str(sequence.folder)]
-        command += ["--out", f"{folder}/boxes.csv", "--port", "0"]
+    with tempfile.TemporaryDirectory() as scratch:
+        given = Path(scratch, "given.csv")
+        first = list_pictures(folder).img_names[0]
+        given.write_text(f"img_name,x,y,w,h\n{first},{','.join(f'{side:.2f}' for side in box)}\n")
+        command = [sys.executable, "-m", "handdata", "annotate-bbox", "--images", str(folder)]
+        command += ["--out", f"{scratch}/boxes.csv", "--import", str(given), "--port", "0"]
         server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         assert server.stderr is not None
-        address = re.search(r"http://\S+", server.stderr.readline())
-        assert address
+        address = next(found for line in server.stderr if (found := re.search(r"http://\S+", line)))
         try:
             with sync_playwright() as playwright:
                 options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
                 browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
                 page.goto(address[0])
-                page.wait_for_selector('#stage[data-drawn="0"]')
-                page.keyboard.press("k")  # a box: tracking starts and keeps a core busy
+                page.wait_for_selector('#stage[data-drawn="0"][data-kind="imported"]')
+                page.keyboard.press("k")  # the box becomes a drawn one: tracking starts and keeps a core busy
+                page.wait_for_selector("#tracking")
                 busy = 0
-                for _ in range(min(150, len(sequence.truth) - 1)):
+                for _ in range(frames):
                     page.keyboard.press("f")
                     busy += page.locator("#tracking").is_visible()
-                    time.sleep(0.03)
+                    time.sleep(0.1)
                 taken = page.evaluate("performance.getEntriesByName('frame shown').map((entry) => entry.duration)")
                 browser.close()
         finally:
@@ -331,6 +348,20 @@ def next_frame_ms(sequence: Sequence) -> dict[str, float]:
         "p95 ms": taken[int(0.95 * len(taken))],
         "worst ms": taken[-1],
     }
+
+
+def page_latency(sequence: Sequence) -> dict[str, dict[str, float]]:
+    """Measure the page while the hand is tracked, and while it is gone and searched for in the whole picture."""
+    box, frames = sequence.truth[0], min(150, len(sequence.truth) - 1)
+    assert box is not None
+    with tempfile.TemporaryDirectory() as folder:
+        for i, image in enumerate(sequence.images):
+            shown = image if i < SEEN_FIRST else cv2.GaussianBlur(image, (0, 0), 40)
+            cv2.imwrite(f"{folder}/{i:04}.png", shown)
+        return {
+            "tracking": next_frame_ms(sequence.folder, box, frames),
+            "searching": next_frame_ms(Path(folder), box, frames),
+        }
 
 
 # ---- all of it
@@ -368,6 +399,11 @@ def measure_unattended(sequences: list[Sequence]) -> dict[str, Any]:
     return found
 
 
+def of_best(methods: dict[str, dict[str, Any]], group: str) -> float:
+    """Return the share of our boxes in those of the best peer."""
+    return float(methods["ours"][group] / min(methods[peer][group] for peer in PEERS))
+
+
 def groups(sequences: list[Sequence]) -> dict[str, list[Sequence]]:
     bag = [one for one in sequences if one.name in NO_HANDS]
     rendered = [one for one in sequences if one.name.startswith("rendered")]
@@ -395,22 +431,25 @@ def report(sequences: list[Sequence], page: Sequence | None, *, squares: bool) -
         }
         for case, methods in watching.items()
     }
-    latency = next_frame_ms(page) if page else None
+    latency = page_latency(page) if page else None
     judged = per_1000["tight@0.5"]
     against = min(judged["default KCF, one way (thesis)"]["hands"], judged["default KCF, one way, primed"]["hands"])
     figures = {
         "boxes against default KCF": judged["ours"]["hands"] / against,
         "frames at 0.5, keyframe every 30": keys["30"]["ours"]["0.5"],
-        "next frame, median ms": latency and latency["median ms"],
+        "next frame, median ms": latency and max(row["median ms"] for row in latency.values()),
     }
     met = figures["boxes against default KCF"] <= MOST_OF_DEFAULT
     met = met and figures["frames at 0.5, keyframe every 30"] >= LEAST_SHARE
-    met = met and (latency is None or latency["median ms"] <= MOST_MS)
+    met = met and (latency is None or figures["next frame, median ms"] <= MOST_MS)
+    best = {group: {case: of_best(methods, group) for case, methods in per_1000.items()} for group in groups(sequences)}
+    met = met and max(best["hands"].values()) <= MOST_OF_BEST
     return {
         "frames": {one.name: len(one.labelled) for one in sequences},
         "boxes drawn": watching,
         "boxes per 1,000 frames": per_1000,
         "unattended": keys,
+        "against the best peer": best,
         "page": latency,
         "figures": figures,
         "met": met,
@@ -427,14 +466,16 @@ def print_report(result: dict[str, Any]) -> None:
         for method, shares in methods.items():
             values = "  ".join(f"IoU >= {limit}: {100 * shares[str(limit)]:5.1f} %" for limit in LIMITS)
             print(f"keyframe every {spacing:>2}, nobody watching, {method:30}  {values}")
-    if result["page"]:
-        print("next frame in the page: " + ", ".join(f"{name} {value:.3g}" for name, value in result["page"].items()))
-    else:
+    for group, shares in result["against the best peer"].items():
+        print(f"of the best peer's boxes, {group}: " + ", ".join(f"{c} {100 * v:.0f} %" for c, v in shares.items()))
+    for doing, row in (result["page"] or {}).items():
+        print(f"next frame in the page, {doing}: " + ", ".join(f"{name} {value:.3g}" for name, value in row.items()))
+    if not result["page"]:
         print(f"next frame in the page: not measured, no Chromium at {CHROMIUM}")
     boxes, share, taken = result["figures"].values()
     shown = "page not measured" if taken is None else f"{taken:.1f} ms to the next frame"
     figures = f"{100 * boxes:.0f} % of default KCF's boxes, {100 * share:.1f} % at a keyframe every 30, {shown}"
-    print(f"goal 6: {figures} (aim 55 %, 92 %, 50 ms) {'met' if result['met'] else 'missed'}")
+    print(f"goal 6: {figures} (aim 55 %, 92 %, 50 ms; 65 % of the best) {'met' if result['met'] else 'missed'}")
 
 
 def main() -> None:
