@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,9 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     """Return a figure as an SVG element for the page: its ids made its own, its ink the page's."""
     figure.set_layout_engine("constrained")
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # text is drawn by the browser, which has the letters
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     for place, color in enumerate(SERIES):

@@ -141,10 +141,9 @@ def read_run(folder: Path) -> Run:
     config = {key: value for key, value in _object(folder / "config.json").items() if value is not None}
     _check(folder, config, log)
     train, evaluate = f"handdata train --name {folder.name}", f"handdata evaluate {folder.name}"
-    trained = any((folder / name).is_file() for name in ("config.json", "log.jsonl", "environment.json", "shards.json"))
-    missing = (
-        {"config.json": train, "log.jsonl": train} if trained or results is None else {}
-    )  # else weights from elsewhere
+    # weights from elsewhere have no settings; what they were trained on, shards.json, comes from the weights themselves
+    trained = any((folder / name).is_file() for name in ("config.json", "log.jsonl", "environment.json"))
+    missing = {"config.json": train, "log.jsonl": train} if trained or results is None else {}
     missing |= {"results.json": evaluate, "predictions.h5": evaluate}
     return Run(
         name=folder.name,

@@ -129,7 +129,7 @@ def test_a_run_that_was_not_evaluated_names_the_command_once(tmp_path):
 def test_weights_from_elsewhere_are_not_asked_for_a_training(data, tmp_path):
     folder = tmp_path / "compact"
     folder.mkdir()
-    for name in ("results.json", "predictions.h5"):
+    for name in ("results.json", "predictions.h5", "shards.json"):
         (folder / name).write_bytes((data.runs / "first" / name).read_bytes())
 
     assert read_run(folder).missing == ()

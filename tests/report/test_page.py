@@ -19,6 +19,7 @@ from handdata.evaluation.results import ErrorTable
 from handdata.evaluation.seen import Seen, SeenSet
 from handdata.paths import DataRoot
 from handdata.report.drawings import error_skeleton, skeleton_overlay, three_views
+from handdata.report.figures import learning_figure
 from handdata.report.page import summary_lines, write_report
 from handdata.report.published import ANCHORS, published_cells
 from handdata.report.reference import read_reference
@@ -116,6 +117,13 @@ def test_text_from_files_is_escaped(data, tmp_path):
     (run / "config.json").write_text(json.dumps({"name": "<script>alert(1)</script>"}))
     out = write_report(find_runs(root, ()), root, tmp_path / "out")
     assert "<script>" not in out.read_text()
+
+
+def test_a_run_may_be_named_in_letters_that_the_plots_font_lacks(data):
+    """Warnings are errors here, and Matplotlib has some of each such letter; the browser draws them."""
+    (run,) = find_runs(data, ("first",))
+    drawn = learning_figure([replace(run, name="手のモデル")])
+    assert "手のモデル" in drawn
 
 
 def test_writing_twice_gives_the_same_bytes(data, page, tmp_path):
