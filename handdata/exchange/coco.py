@@ -52,6 +52,7 @@ from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.schema import UNKNOWN
 from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
 
+CATEGORY = 1  # the only one: a hand
 NOT_LABELLED, LABELLED, VISIBLE = 0, 1, 2  # of a keypoint in COCO
 _PIXELS = "pixels of the exported picture, (0, 0) the centre of its first pixel"
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.")
@@ -106,7 +107,7 @@ def files(view: ExportView) -> list[str]:
 def category() -> dict[str, Any]:
     """Return the one category: a hand with its 21 keypoints and 20 bones (COCO counts keypoints from 1)."""
     return {
-        "id": 1,
+        "id": CATEGORY,
         "name": "hand",
         "supercategory": "person",
         "keypoints": list(KEYPOINTS),
@@ -136,7 +137,7 @@ def annotation(labels: dict[str, Any], number: int, image: int, size: tuple[int,
     return {
         "id": number,
         "image_id": image,
-        "category_id": 1,
+        "category_id": CATEGORY,
         "iscrowd": 0,
         "num_keypoints": len(known),
         "keypoints": keypoints,

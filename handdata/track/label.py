@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from handdata.errors import HanddataError, WriteError
+from handdata.exchange.coco import CATEGORY, category
 from handdata.exchange.coco_kinds import MODEL
 from handdata.files.text import LARGE, Wanted, parse_json, read_text
 from handdata.files.whole import json_sha256, write_bytes
 from handdata.geometry import in_frame
 from handdata.model.checkpoint import Trained
 from handdata.shards.hand import Hand
-from handdata.skeleton import BONES, KEYPOINTS, NUM_KEYPOINTS
+from handdata.skeleton import NUM_KEYPOINTS
 
-CATEGORY = 1
 _LABELS = Wanted(what="labels", largest=LARGE)
 
 
@@ -85,14 +85,7 @@ class LabelFile:
         labels = {
             "images": self.images,
             "annotations": self.annotations,
-            "categories": [
-                {
-                    "id": CATEGORY,
-                    "name": "hand",
-                    "keypoints": list(KEYPOINTS),
-                    "skeleton": [[start + 1, end + 1] for start, end in BONES],
-                }
-            ],
+            "categories": [category()],
         }
         info = {
             "description": f"predicted by handdata with {trained.path.name}, recipe {trained.recipe}; not checked",

@@ -12,10 +12,10 @@ from handdata.annotate.keypoints.labels import read_labels
 from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.keypoints.sources import of_labels
 from handdata.cli import group
+from handdata.exchange.coco import category
 from handdata.model import detector
 from handdata.model.spots import Spot
 from handdata.shards.hand import Hand
-from handdata.skeleton import KEYPOINTS
 from handdata.track.label import LabelFile
 from handdata.track.video import video_writer
 
@@ -62,7 +62,7 @@ def test_labels_of_a_folder_are_imported_as_they_are(photos, tmp_path):
 
     assert "2 hands in 2 pictures, 38 of 42 points labelled" in result.stderr
     assert [image["file_name"] for image in content["images"]] == ["a.png", "b.jpg"]
-    assert content["categories"][0]["keypoints"] == list(KEYPOINTS)
+    assert content["categories"] == [category()]  # as every COCO file of ours
     assert len(dataset) == 2
     for hand, annotation in zip(dataset, content["annotations"], strict=True):
         flat = np.array(annotation["keypoints"], float).reshape(21, 3)

@@ -26,7 +26,7 @@ from handdata.annotate.keypoints.marks import (
 )
 from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.errors import ConfigError, DataError, HanddataError
-from handdata.exchange.coco import LABELLED, NOT_LABELLED, VISIBLE, category
+from handdata.exchange.coco import CATEGORY, LABELLED, NOT_LABELLED, VISIBLE, category
 from handdata.exchange.cvat import meta_element, skeleton_lines
 from handdata.exchange.labels import HandLabels, LabelRow
 from handdata.exchange.plain import lies_in
@@ -105,7 +105,7 @@ def _annotation(number: int, side: str, points: Mapping[int, PointMark]) -> dict
         sides = (placed.max(0) - placed.min(0)).tolist()
         box = {"bbox": [*(placed.min(0) + 0.5).tolist(), *sides], "area": sides[0] * sides[1]}
     return {
-        "category_id": 1,
+        "category_id": CATEGORY,
         "iscrowd": 0,
         "num_keypoints": len(placed),
         "keypoints": keypoints,
