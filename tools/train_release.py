@@ -11,6 +11,7 @@ Real pictures are measured on and never trained on.
 import argparse
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -35,6 +36,7 @@ from handdata.pictures.crops import scale_about_center
 from handdata.pictures.decode import read_image, resample_square
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
+from handdata.workers import start_worker, stop
 
 VAL_HANDS, VAL_EMPTY, TRAIN_EMPTY = 1024, 256, 1024
 ROUND = ("loop.batches=200", "optim.schedule=constant", "loop.val_batches=0", "data.loader_threads=0")
@@ -45,14 +47,17 @@ def main() -> None:
     options = read_arguments()
     shards = options.home / "shards"
     torch.set_num_threads(1)
-    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        options.workers, multiprocessing.get_context("spawn"), start_worker, (None, os.getpid())
+    ) as pool:
         rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands, options.first)]
         for future in rendering:
             future.add_done_callback(lambda made: made.cancelled() or enter(shards, *made.result()))
         try:
             train_all(options, shards, rendering)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if options.samples:
+                stop(pool)
 
 
 def train_all(options: argparse.Namespace, shards: Path, rendering: Sequence[Future[Any]]) -> None:
@@ -93,7 +98,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
     parser.add_argument("--first", type=int, default=0, help="chunk that rendering begins with: others are new hands")
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
-    parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all")
+    parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all; 0 renders alone")
     parser.add_argument("--device", default="cpu", help="to train on: cpu, cuda or cuda:N; a run goes on on either")
     parser.add_argument("--real", type=Path, help="folder of real pictures with labels.json, to measure on")
     parser.add_argument("--init-from", type=Path, help="checkpoint that the first round starts from")

@@ -12,6 +12,7 @@ draws from what is there; on a GPU take --batch 256 and a rate twice as high.
 import argparse
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,6 +35,7 @@ from handdata.skeleton import HAND_SIDES
 from handdata.synth.full_frame import render_full_frame
 from handdata.train.spotting import SeenPicture, as_seen, spotting_losses
 from handdata.train.spotting_views import Frames, draw_batch
+from handdata.workers import start_worker, stop
 
 CHUNK, HELD_OUT = 1000, 1000
 TRAIN_SEED, VAL_SEED = 13, 14
@@ -51,13 +53,16 @@ def main() -> None:
     torch.manual_seed(0)
     val = list(zip(*load(render(options.home, VAL_SEED, 0, HELD_OUT)), strict=True))
     state = State(options.home / "state.pt", options.width, options.device, options.init_from)
-    with ProcessPoolExecutor(max(options.workers, 1), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        max(options.workers, 1), multiprocessing.get_context("spawn"), start_worker, (None, os.getpid())
+    ) as pool:
         numbers = range(-(-options.frames // CHUNK) if options.workers else 0)
         rendering = [pool.submit(render, options.home, TRAIN_SEED, number) for number in numbers]
         try:
             train_all(options, state, val, rendering)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if options.samples:
+                stop(pool)
 
 
 def train_all(options: argparse.Namespace, state: "State", val: list[Any], rendering: Sequence[Future[Any]]) -> None:
@@ -134,7 +139,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--frames", type=int, default=30 * CHUNK, help="pictures to render in all; 0 takes what is there"
     )
-    parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all")
+    parser.add_argument("--samples", type=int, default=640_000, help="pictures to train on in all; 0 renders alone")
     parser.add_argument("--init-from", type=Path, help="weights to begin with, if there is no state yet")
     parser.add_argument("--batch", type=int, default=32, help="pictures of a step")
     parser.add_argument("--falling", type=int, help="pictures at the end over which the rate falls [default: all]")
