@@ -52,7 +52,7 @@ def main() -> None:
     ) as pool:
         rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands, options.first)]
         for future in rendering:
-            future.add_done_callback(lambda made: made.cancelled() or enter(shards, *made.result()))
+            future.add_done_callback(lambda made: made.cancelled() or made.exception() or enter(shards, *made.result()))
         try:
             train_all(options, shards, rendering)
         finally:
