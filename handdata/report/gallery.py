@@ -136,16 +136,25 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
         return [], str(error).removesuffix(".")
     ids = [value.decode() for value in dataset["sample_id"]]
     row_of = {sample_id: row for row, sample_id in enumerate(ids)}
-    seen: dict[str, int] = {}
-    drawn = []
-    shown: set[str] = set()  # of few samples, the best are the worst as well
-    for item in result.gallery:
-        seen[item.kind] = seen.get(item.kind, 0) + 1
-        if seen[item.kind] <= each and item.sample_id in row_of and item.sample_id not in shown:
-            shown.add(item.sample_id)
-            readout = run.results.readout if run.results else ""
-            drawn.append(_card(item, dataset, row_of[item.sample_id], predictions, readout))
+    readout = run.results.readout if run.results else ""
+    items = _chosen([item for item in result.gallery if item.sample_id in row_of], each)
+    drawn = [_card(item, dataset, row_of[item.sample_id], predictions, readout) for item in items]
     return drawn, "" if drawn else "none of the samples is in the shards any more"
+
+
+def _chosen(gallery: Sequence[GalleryItem], each: int) -> list[GalleryItem]:
+    """Pick at most `each` items of a kind, none of a sample twice: of few samples the best are the worst as well."""
+    kinds: dict[str, list[GalleryItem]] = {}
+    for item in gallery:
+        kinds.setdefault(item.kind, []).append(item)
+    around = kinds.get("median", [])
+    kinds["median"] = sorted(around, key=lambda item: abs(around.index(item) - (len(around) - 1) / 2))
+    chosen: dict[str, GalleryItem] = {}
+    for rank in range(each):
+        for items in kinds.values():
+            for item in items[rank : rank + 1]:
+                chosen.setdefault(item.sample_id, item)
+    return [item for item in gallery if chosen.get(item.sample_id) is item]
 
 
 def mosaic(folder: Path) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from handdata.evaluation.protocol import Score
-from handdata.evaluation.results import Curve
+from handdata.evaluation.results import Curve, GalleryItem
 from handdata.evaluation.seen import Seen, SeenSet
 from handdata.geometry import crop_affine
 from handdata.paths import DataRoot
@@ -256,6 +256,19 @@ def test_a_small_hand_is_shown_closer_with_its_labels_where_they_were(first, dat
     extent = np.ptp(drawn, axis=0)
     expected = np.ptp(hand.keypoints_2d, axis=0)
     assert extent[0] / extent[1] == pytest.approx(expected[0] / expected[1], rel=0.02)
+
+
+def test_of_few_hands_each_is_shown_once_for_what_it_is(first, data):
+    ids = [value.decode() for value in open_dataset(data.shards("synthhands"), "val")["sample_id"]][:5]
+    orders = {"best": ids, "median": ids, "worst": ids[::-1]}
+    few = tuple(
+        GalleryItem(kind=kind, sample_id=one, error_2d=None, error_3d=None)
+        for kind, order in orders.items()
+        for one in order
+    )
+    cards, _ = gallery.cards(first, replace(first.sets[0], gallery=few), 4)
+
+    assert [card.kind for card in cards] == ["best", "best", "median", "worst", "worst"]
 
 
 def test_the_close_window_lies_inside_and_holds_the_points():
