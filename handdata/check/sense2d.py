@@ -114,8 +114,7 @@ def _points_that_are_none(uv: Floats, rows: Dataset) -> Iterator[Finding]:
     if zero.any():
         what = "keypoints at the corner (0, 0): missing ones taken for labels"
         yield Finding("points 2D", "keypoints_2d", what, int(zero.sum()), len(rows), examples(rows.ids[zero]))
-    same = np.array([_most_at_one_place(points) for points in uv]) >= SAME_PLACE
-    same &= ~zero
+    same = (_most_at_one_place(uv) >= SAME_PLACE) & ~zero
     if same.any():
         what = f"{SAME_PLACE} or more keypoints at one place"
         yield Finding("points 2D", "keypoints_2d", what, int(same.sum()), len(rows), examples(rows.ids[same]))
@@ -135,17 +134,29 @@ def _is_apart(points: Floats, keypoint: int) -> bool:
 
 def _always_together(uv: Floats) -> str:
     """Name the first two keypoints that share their place in most hands; "" for none."""
-    for one, other in combinations(range(uv.shape[1]), 2):
-        known = np.isfinite(uv[:, (one, other)]).all((1, 2))
-        same = (uv[known, one] == uv[known, other]).all(-1)
-        if len(same) >= FEWEST and same.mean() > MOST:
+    known = np.asarray(np.isfinite(uv).all(-1), np.float64)
+    both = known.T @ known
+    for one, other, same in _at_one_place(uv):
+        if both[one, other] >= FEWEST and same.sum() / both[one, other] > MOST:
             return f"{KEYPOINTS[one]} and {KEYPOINTS[other]}"
     return ""
 
 
-def _most_at_one_place(points: Floats) -> int:
-    known = points[np.isfinite(points).all(-1)]
-    return int(np.unique(known, axis=0, return_counts=True)[1].max()) if len(known) else 0
+def _most_at_one_place(uv: Floats) -> NDArray[np.int8]:
+    """Return how many keypoints of each hand, (N, 21, 2), share one place at most, (N,)."""
+    beside = np.zeros((uv.shape[1], len(uv)), np.int8)
+    for one, other, same in _at_one_place(uv):
+        beside[one] += same
+        beside[other] += same
+    most: NDArray[np.int8] = beside.max(0) + np.int8(1)
+    return most
+
+
+def _at_one_place(uv: Floats) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+    """Yield every two keypoints of hands, (N, 21, 2), with the hands in which they share their place, (N,)."""
+    u, v = np.ascontiguousarray(uv.transpose(2, 1, 0))  # a keypoint's numbers of all hands side by side: 10 x as fast
+    for one, other in combinations(range(uv.shape[1]), 2):
+        yield one, other, (u[one] == u[other]) & (v[one] == v[other])
 
 
 def _far_from_box(uv: Floats, rows: Dataset) -> Iterator[Finding]:
