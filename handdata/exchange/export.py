@@ -55,7 +55,8 @@ def export(
     Raises:
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
             `i_may_share`, or a folder that holds an export of another dataset (also one of the same name),
-            somebody's own files of the names that would be written, or labels corrected since they were exported.
+            somebody's own files of the names that would be written or, for YOLO, pictures in its folders, or labels
+            corrected since they were exported.
         BusyError: somebody else exports to `out`.
         WriteError: `out` cannot be written to.
         MissingError: there are no samples, or a picture as shipped is not there.
@@ -95,6 +96,8 @@ def export(
         )
         files = {split: KNOWN[kind].files(replace(view, data=part, split=split)) for split, part in parts.items()}
         record.refuse_overwriting(name for names in files.values() for name in names)
+        if KNOWN[kind].takes_folders:
+            record.refuse_mixing(files)
         record.refuse_losing(data)
         record.keep_splits_of(data)
         helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))

@@ -53,6 +53,7 @@ class Format:
         files: names what `write` writes, by their paths in the folder, without reading a picture.
         holds: of hands, (N,), those that it can hold.
         needs: what those have, in words.
+        takes_folders: whether other programs take every picture in images/<split>/ for one of the data set.
         read: (file, what `is_it` was given); None for a format that is written only.
     """
 
@@ -64,6 +65,7 @@ class Format:
     read: Callable[[Path, Any], Annotations] | None = None
     holds: Callable[[Dataset], NDArray[np.bool_]] = _all
     needs: str = ""
+    takes_folders: bool = False
 
 
 # in the order in which a file of labels is tried
@@ -92,6 +94,7 @@ FORMATS: Mapping[str, Format] = {
             read=yolo.read,
             holds=yolo.holds,
             needs="a labelled point in the picture",
+            takes_folders=True,
         ),
         Format(name="cvat", suffixes=(".xml",), write=cvat.write, files=cvat.files, read=cvat_read.read),
         Format(

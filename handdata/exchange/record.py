@@ -11,9 +11,11 @@ from typing import Any
 from handdata.errors import ConfigError, HanddataError
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256, write_text
+from handdata.pictures.kinds import SUFFIXES
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.shards.provenance import KEY, Provenance, as_json, parse
+from handdata.shards.schema import SPLITS
 
 RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 _HANDS = "some_pictures"  # of the dataset, see same_hands.py
@@ -92,10 +94,30 @@ class ExportRecord:
         Raises:
             ConfigError: there is one.
         """
-        known = {name for facts in self.splits.values() for name in facts["files"]}
+        known = self._known()
         for name in files:
             if name not in known and (path := self.folder / name).exists():
                 raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=_MOVE)
+
+    def refuse_mixing(self, files: Mapping[str, Sequence[str]]) -> None:
+        """Refuse pictures that no export wrote in folders whose pictures are all taken for the data set's.
+
+        Args:
+            files: names of those that are about to be written, by split.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        known = self._known().union(*files.values())
+        for split in sorted({*files, *(name for name in SPLITS if (self.folder / "labels" / name).is_dir())}):
+            for path in sorted((self.folder / "images" / split).rglob("*")):
+                if path.suffix.lower() in SUFFIXES and path.relative_to(self.folder).as_posix() not in known:
+                    expected = f"only pictures of this export: {self.kind} takes every one of the folder"
+                    raise ConfigError(path, expected=expected, got="somebody's own", fix=_MOVE)
+
+    def _known(self) -> set[str]:
+        """Return the names of all files that exports wrote."""
+        return {name for facts in self.splits.values() for name in facts["files"]}
 
     def refuse_losing(self, data: Dataset) -> None:
         """Refuse to replace labels that somebody corrected since they were exported.

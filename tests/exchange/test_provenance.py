@@ -229,6 +229,22 @@ def test_an_export_overwrites_nobodys_labels(made, tmp_path, kind, name):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."] == [Path(name).name]
 
 
+@pytest.mark.parametrize("place", ["images/train/mine.JPG", "images/train/deeper/mine.png", "images/val/mine.png"])
+def test_pictures_of_ones_own_do_not_get_into_a_data_set_of_yolo(made, tmp_path, place):
+    """YOLO takes every picture of the folders that data.yaml names; one without labels is one without a hand."""
+    export(made / "own", tmp_path, "yolo", limit=2)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / Path(place.replace("images", "labels")).parent).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_bytes(b"mine")
+
+    with pytest.raises(ConfigError, match=rf"{place}: expected only pictures of this export.*somebody's own"):
+        export(made / "own", tmp_path, "yolo", limit=1)
+
+    assert len(list((tmp_path / "labels/train").glob("*.txt"))) == 2
+    export(made / "own", tmp_path, "coco", limit=1)
+    assert (tmp_path / place).read_bytes() == b"mine"
+
+
 def test_two_datasets_of_ones_own_do_not_replace_each_other(made, tmp_path):
     """Both are called custom; one whose labels were mended is the same."""
     run("split", made / "own", "--by", "random:0.5/0", "--out", tmp_path / "cut")
