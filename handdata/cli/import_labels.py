@@ -1,5 +1,6 @@
 """`handdata import`: your own labels to shards; the same as `handdata convert custom`, with the files as arguments."""
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from handdata.paths import DataRoot
 
 CUSTOM = "custom"
 _NOT_ASKED = {"scheduler": None, "job": None, "num_jobs": None}  # options of `convert` that this command lacks
+
+_HELP = {"root": "Folder of the pictures, which are looked for near FILES too [default: data/native/DATASET]"}
 
 
 @click.pass_obj
@@ -34,8 +37,16 @@ def _import(data_root: DataRoot, /, files: tuple[Path, ...], as_json: bool, **as
         click.echo(line)
 
 
+def _of_import(param: click.Parameter) -> click.Parameter:
+    """Return a parameter of `convert` whose help speaks of the one dataset of this command."""
+    own = copy(param)
+    if isinstance(own, click.Option) and own.help is not None:
+        own.help = _HELP.get(own.name or "", own.help).replace("DATASET", CUSTOM)
+    return own
+
+
 _FILES = click.Argument(["files"], nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-_SHARED = [param for param in convert_command.params if param.name not in ("dataset", *_NOT_ASKED)]
+_SHARED = [_of_import(param) for param in convert_command.params if param.name not in ("dataset", *_NOT_ASKED)]
 import_command = DatasetCommand(
     "import", callback=_import, params=[_FILES, *_SHARED], help=_import.__doc__, datasets=(CUSTOM,)
 )

@@ -140,3 +140,12 @@ def test_an_option_has_a_help_text_that_begins_with_a_verb_or_a_noun(dataset):
 
 def test_an_option_of_every_dataset_is_declared_once():
     assert [option.name for option in declared(Options)] == ["split_scheme", "corrections"]
+
+
+def test_the_help_of_import_speaks_of_files_and_not_of_a_dataset():
+    text = " ".join(call("import", "--help").output.split())
+
+    assert "DATASET" not in text
+    assert "Folder of the pictures, which are looked for near FILES too [default: data/native/custom]" in text
+    assert "Folder to write shards to [default: data/shards/custom]" in text
+    assert "[default: data/shards/DATASET]" in " ".join(call("convert", "--help").output.split())
