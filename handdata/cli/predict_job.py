@@ -121,6 +121,8 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     hands_found = "1 hand" if len(samples) == 1 else f"{len(samples)} hands"
     say(f"{hands_found} in {said_pictures(len(paths))}{f'; overlays in {job.out}' if job.overlay else ''}")
     _tell(job, [one["image"] for one in pictures if not one["hands"]])
+    if job.lens:
+        _tell_beside(job.lens, [(one["image"], (one["width"], one["height"])) for one in pictures])
     _tell_unplaced([one["sample_id"] for one in samples if one.get("keypoints_3d") and None in one["keypoints_3d"]])
     if as_json:
         print_json(predictions_json(job.model.trained, samples, pictures, job.size if job.lens else None))
@@ -143,6 +145,17 @@ def _tell(job: PredictJob, bare: Sequence[str]) -> None:
         say("no box and no detector: the largest centred square of each picture was taken for a hand")
     if job.lens:
         say(_size_note(job.size))
+
+
+def _tell_beside(lens: "Lens", pictures: Sequence[tuple[str, tuple[int, int]]]) -> None:
+    """Say of which pictures, named and with their sizes, a camera seems to be of another size."""
+    odd = [(name, size) for name, size in pictures if lens.is_beside(*size)]
+    if odd:
+        name, size = odd[0]
+        cx, cy = lens.intrinsics(*size)[:2, 2]
+        more = f" and {len(odd) - 1} more" if odd[1:] else ""
+        fix = "Is K of pictures of another size? Then scale it to these"
+        say(f"cx, cy = {cx:g}, {cy:g} px lie far from the middle of {name}, {size[0]} x {size[1]}{more}. {fix}")
 
 
 def _tell_unplaced(names: Sequence[str]) -> None:
@@ -189,6 +202,8 @@ def predict_video(
         f"{counts.with_hands} of {counts.pictures} frames show hands, {len(counts.tracks)} tracks, "
         f"{counts.followed} times carried on by the image tracker, {speed:.3g} frames/s: {job.out}"
     )
+    if job.lens and counts.size:
+        _tell_beside(job.lens, [("the video", counts.size)])
     for track, size in placer.sizes.items():
         say(f"track {track}: {_size_note(size)}")
     if job.lens and not placer.sizes:

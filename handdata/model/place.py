@@ -16,6 +16,7 @@ from handdata.skeleton import INDEX, ROOT
 
 Floats = NDArray[np.float64]
 BONE_MM = (5.0, 300.0)  # of any hand's bones, and of longer ways across it
+BESIDE = 0.15  # of a picture's side, how far a principal point lies from the middle where K is of another size
 SD_BONE_MM = 2.0  # of a bone that somebody measured, where nobody says
 
 
@@ -46,6 +47,17 @@ class Lens:
             raise ValueError("a lens needs focal_px, fov_deg or K")
         focal = self.focal_px or width / 2 / math.tan(math.radians(self.fov_deg or 0.0) / 2)
         return np.array([[round(focal, 9), 0, (width - 1) / 2], [0, round(focal, 9), (height - 1) / 2], [0, 0, 1.0]])
+
+    def is_beside(self, width: int, height: int) -> bool:
+        """Say whether the principal point lies as far from a picture's middle as that of a K of another size does.
+
+        Example:
+            >>> lens = Lens(K=np.array([[900, 0, 639.5], [0, 900, 359.5], [0, 0, 1.0]]))
+            >>> lens.is_beside(1280, 720), lens.is_beside(1920, 1080), lens.is_beside(640, 360)
+            (False, True, True)
+        """
+        away = self.intrinsics(width, height)[:2, 2] - [(width - 1) / 2, (height - 1) / 2]
+        return bool((np.abs(away) > BESIDE * np.array([width, height])).any())
 
 
 def read_lens(path: Path) -> Lens:

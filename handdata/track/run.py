@@ -40,6 +40,7 @@ class Counts:
         followed: hands in pictures that an image tracker carried on.
         tracks: numbers of the hands.
         interrupted: by the user, before the end.
+        size: width and height of the last one, px; None: none was looked at.
     """
 
     pictures: int = 0
@@ -47,6 +48,7 @@ class Counts:
     followed: int = 0
     tracks: set[int] = field(default_factory=set)
     interrupted: bool = False
+    size: tuple[int, int] | None = None
 
     def count(self, found: Sequence[TrackedHand]) -> None:
         """Count one picture."""
@@ -137,6 +139,7 @@ def track_video(
                 rows.add(rows_of(picture, found, placed))
                 if add is not None:
                     add(drawn(picture.image, found))
+                counts.size = picture.image.shape[1], picture.image.shape[0]
                 counts.count(found)
                 bar.advance()
         except KeyboardInterrupt:

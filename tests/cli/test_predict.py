@@ -184,6 +184,25 @@ def test_a_camera_that_cannot_be_is_refused_and_one_that_gives_no_millimetres_to
     assert "no millimetres for 1 of the hands, whose points do not determine them: one.png" in result.stderr
 
 
+@pytest.mark.usefixtures("_sure")
+def test_a_camera_of_pictures_of_another_size_is_told(pictures):
+    """The pictures are 160 x 120; the millimetres are given all the same."""
+    (pictures / "K.json").write_text("[[500, 0, 319.5], [0, 500, 239.5], [0, 0, 1]]")
+    with video_writer(pictures / "film.mp4", 30.0) as add:
+        for _ in range(2):
+            add(np.full((120, 160, 3), 120, np.uint8))
+    told = "cx, cy = 319.5, 239.5 px lie far from the middle of {}. Is K of pictures of another size? Then scale it"
+    still = run(pictures, pictures / "one.png", pictures / "two.png", "--camera", pictures / "K.json", "--no-overlay")
+    film = run(pictures, pictures / "film.mp4", "--camera", pictures / "K.json", "--out", pictures / "out")
+    (pictures / "K.json").write_text("[[125, 0, 90], [0, 125, 50], [0, 0, 1]]")  # a middle that is a little off
+    own = run(pictures, pictures / "one.png", "--camera", pictures / "K.json", "--no-overlay")
+
+    assert told.format("one.png, 160 x 120 and 1 more") in still.stderr
+    assert told.format("the video, 160 x 120") in film.stderr
+    assert json.loads(still.stdout)["samples"][0]["keypoints_3d"] is not None
+    assert "cx, cy" not in own.stderr
+
+
 def test_a_folder_is_no_picture_and_no_hands_are_nothing_to_ask_for(tmp_path):
     model = load_model("compact", "cpu")
     with pytest.raises(DataError, match="expected a picture, got a folder"):
