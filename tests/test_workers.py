@@ -1,6 +1,7 @@
 """Converting uses one core a process, leaves the caller's settings as they were, and keeps Ctrl-C from its workers."""
 
 import errno
+import os
 import platform
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from multiprocessing import get_context
 import cv2
 import pytest
 
-from handdata.workers import one_core, shielded_start, stop
+from handdata.workers import count_of, count_step, new_counter, one_core, shielded_start, start_worker, stop
 
 
 def test_opencv_uses_one_thread_inside_and_as_many_as_before_outside():
@@ -148,3 +149,21 @@ def test_a_worker_that_ends_in_the_midst_of_a_long_result_is_not_waited_for(tmp_
     )
 
     assert done.stdout == said
+
+
+def count_and_be_killed_with_the_lock(counter):
+    start_worker(counter, os.getppid())
+    count_step()
+    counter.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_count_can_be_read_though_a_worker_was_killed_while_it_counted():
+    """The parent would wait for its lock, and never look whether its workers live."""
+    counter = new_counter()
+    worker = get_context("spawn").Process(target=count_and_be_killed_with_the_lock, args=(counter,))
+    worker.start()
+    worker.join()
+    assert not counter.get_lock().acquire(block=False)
+
+    assert count_of(counter) == 1

@@ -42,7 +42,7 @@ from handdata.shards.layout import unpack
 from handdata.shards.provenance import KEY, as_json, origin_of_all
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
-from handdata.workers import check_workers, new_counter, shielded_start, start_worker, stop
+from handdata.workers import check_workers, count_of, new_counter, shielded_start, start_worker, stop
 
 LOCK = ".lock"
 POLL_S = 0.2
@@ -188,7 +188,7 @@ def _run_in_pool(
         waiting: set[Future[dict[str, Any]]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
-            gauge.advance(counter.value - gauge.done)
+            gauge.advance(count_of(counter) - gauge.done)
             if not done:
                 check_workers(pool)
             for future in sorted(done, key=lambda f: futures[f].path.name):

@@ -115,7 +115,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("ways", help=f"some of {', '.join([*WAYS, 'pairs', 'pages', 'sectors'])}, A,B")
     parser.add_argument("--commands", help="names of scenes, A,B [default: all]")
     parser.add_argument("--beside", help="pairs: only those with one of these, A,B [default: all]")
-    parser.add_argument("--times", type=int, help="how often; steps: so many of them by chance [default: all]")
+    parser.add_argument(
+        "--times",
+        type=int,
+        help="how often; steps: so many of them by chance [default, and 0: all]; pages --times 0: steps alone",
+    )
     parser.add_argument("--all", action="store_true", help="steps: not only the first and last of those alike")
     parser.add_argument("--faults", default=STEP_FAULTS, help=f"at each step [default: {STEP_FAULTS}]")
     parser.add_argument("--manners", default=MANNERS, help=f"kill: of several processes [default: {MANNERS}]")

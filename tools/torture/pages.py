@@ -170,8 +170,8 @@ def pages(base: Path, options: argparse.Namespace, rng: random.Random, limit: fl
             continue
         make_inputs(page.scene, base / "inputs", run_whole(base))
         sessions = Sessions(page, base)
-        yield from sessions.beside(options.times or 20, rng, limit)
-        yield from sessions.kills(options.times or 20, rng, limit)
+        yield from sessions.beside(20 if options.times is None else options.times, rng, limit)
+        yield from sessions.kills(20 if options.times is None else options.times, rng, limit)
         yield from sessions.steps(options, rng, limit)
 
 
