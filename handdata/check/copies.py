@@ -107,7 +107,7 @@ def picture_faults(rows: Dataset, hashes: Sequence[NDArray[np.uint64]]) -> Itera
         rows: in shard order.
         hashes: of their canvases, shard by shard.
     """
-    flat = np.concatenate(hashes)
+    flat = np.concatenate(hashes).view(np.int64)  # NumPy 2.0 cannot look for large unsigned numbers with isin
     values, counts = np.unique(flat, return_counts=True)
     suspects = np.flatnonzero(np.isin(flat, values[counts > 1]))
     suspects = np.array([i for i in suspects if np.ptp(rows.image(int(i))) > 0], np.intp)  # plain black says nothing
@@ -119,9 +119,9 @@ def picture_faults(rows: Dataset, hashes: Sequence[NDArray[np.uint64]]) -> Itera
         what = "split leak: the same picture in two splits"
         copies = suspects[_side_by_side(keys, leaked)]
         yield Finding("splits", "image", what, len(leaked), len(rows), examples(rows.ids[copies]))
-    pairs = np.unique(np.stack([keys.astype(np.int64), frames], axis=1), axis=0)
+    pairs = np.unique(np.stack([keys, frames], axis=1), axis=0)
     values, counts = np.unique(pairs[:, 0], return_counts=True)
-    twice = np.isin(keys.astype(np.int64), values[counts > 1]) & ~np.isin(keys, keys[leaked])
+    twice = np.isin(keys, values[counts > 1]) & ~np.isin(keys, keys[leaked])
     if twice.any():
         what = "duplicate pictures: the same pixels under different samples"
         copies = suspects[_side_by_side(keys, np.flatnonzero(twice))]
