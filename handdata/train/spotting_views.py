@@ -196,8 +196,11 @@ def _sampled(planes: Tensor, A: NDArray[np.float64]) -> Tensor:
     """Sample (T, C, H, W) planes bilinearly at the network's size; 0 outside."""
     height, width = planes.shape[2:]
     whole = np.concatenate([A, np.broadcast_to(np.array([[0.0, 0, 1]]), (len(A), 1, 3))], 1)
-    back = _unit(width, height) @ np.linalg.inv(whole) @ np.linalg.inv(_unit(*SIZE))
-    grid = F.affine_grid(_sent(back[:, :2], planes.device), [len(planes), 1, SIZE[1], SIZE[0]], align_corners=False)
+    back = _sent((_unit(width, height) @ np.linalg.inv(whole) @ np.linalg.inv(_unit(*SIZE)))[:, :2], planes.device)
+    x, y = ((2 * torch.arange(n, device=planes.device) + 1) / n - 1 for n in SIZE)
+    along, down, shift = (back[:, :, i, None] for i in range(3))
+    grid_T2HW = (down * y + shift)[..., None] + (along * x)[:, :, None]  # `affine_grid`'s, several times as fast
+    grid = grid_T2HW.permute(0, 2, 3, 1)
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
