@@ -1,3 +1,4 @@
 from handdata.__main__ import main
 
-main()
+if __name__ == "__main__":  # worker processes import this file
+    main()

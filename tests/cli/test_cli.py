@@ -159,6 +159,15 @@ def test_the_root_script_is_the_command():
     assert result.stdout == f"handdata, version {__version__}\n"
 
 
+def test_workers_of_the_root_script_are_workers(tmp_path):
+    """They import the script that their parent was started with: it must not begin another command in them."""
+    command = [sys.executable, ROOT / "cli.py", "synth", "rhd", "--frames", "4", "--size", "small", "--workers", "2"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "data/native/rhd").is_dir()
+
+
 def test_a_word_is_a_folder_of_shards_or_a_datasets_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = DataRoot(Path("elsewhere"))
