@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
@@ -24,6 +24,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LARGEST = 32 * 2**20  # bytes of one block, the most that glibc accepts on 64 bits: more than any picture
 _LOOK_S = 1.0  # between two looks at whether the workers are alive
 _PATIENCE_S = 5.0  # with the thread of a pool whose workers are gone
+_PIPE = 2**20  # bytes that a pipe of results holds: the most that Linux gives to anybody
 _KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
 _counter: "Synchronized[int] | None" = None
 
@@ -137,6 +138,21 @@ def stop(pool: Executor) -> None:
         manager is not None
     ):  # Python, when it ends, writes to a pipe that this thread closes: a traceback, if it is late
         manager.join(_PATIENCE_S)
+
+
+def widen_results(pool: Executor) -> None:
+    """Let a worker hand over a large result without waiting until this process, busy itself, has read it all.
+
+    A pipe holds 64 KiB otherwise; where it cannot be made wider, it stays as it is.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return
+    reader = getattr(getattr(pool, "_result_queue", None), "_reader", None)
+    if reader is not None and hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
+        with suppress(OSError):
+            fcntl.fcntl(reader.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def count_step() -> None:

@@ -1,6 +1,7 @@
 """Converting uses one core a process, leaves the caller's settings as they were, and keeps Ctrl-C from its workers."""
 
 import errno
+import fcntl
 import os
 import platform
 import signal
@@ -14,7 +15,16 @@ from multiprocessing import get_context
 import cv2
 import pytest
 
-from handdata.workers import count_of, count_step, new_counter, one_core, shielded_start, start_worker, stop
+from handdata.workers import (
+    count_of,
+    count_step,
+    new_counter,
+    one_core,
+    shielded_start,
+    start_worker,
+    stop,
+    widen_results,
+)
 
 
 def test_opencv_uses_one_thread_inside_and_as_many_as_before_outside():
@@ -94,6 +104,16 @@ def test_a_worker_that_ends_while_another_is_started_is_a_broken_pool():
 def test_workers_that_the_system_refuses_are_no_broken_pool():
     with pytest.raises(BlockingIOError), shielded_start():
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="Linux alone sets the size of a pipe")
+def test_a_worker_hands_over_a_megabyte_that_nobody_reads_yet():
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        widen_results(pool)
+        held = fcntl.fcntl(pool._result_queue._reader.fileno(), fcntl.F_GETPIPE_SZ)
+        assert pool.submit(bytes, 2**21).result() == bytes(2**21)
+
+    assert held == 2**20
 
 
 def test_a_pool_that_was_stopped_has_no_thread_that_closes_what_python_writes_to_at_its_end():

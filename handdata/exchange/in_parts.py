@@ -18,7 +18,7 @@ from handdata.errors import DataError
 from handdata.exchange.pictures import ExportView
 from handdata.files.whole import prepare_folder, sync_all
 from handdata.progress import meter
-from handdata.workers import Helpers, one_core, result_of, shielded_start, start_worker, stop
+from handdata.workers import Helpers, one_core, result_of, shielded_start, start_worker, stop, widen_results
 
 T = TypeVar("T")
 Make = Callable[[ExportView, Path], list[T]]
@@ -65,6 +65,7 @@ def processes(workers: int, hands: int, out: Path) -> Iterator[Helpers | None]:
         yield None
         return
     pool = ProcessPoolExecutor(workers - 1, get_context("spawn"), start_worker, (None, os.getpid()))
+    widen_results(pool)
     try:
         with shielded_start():
             started = tuple(pool.submit(_start) for _ in range(workers - 1))
