@@ -404,7 +404,7 @@ def test_escape_leaves_the_box_as_it_was(annotator: Annotator, session: Session)
     annotator.press("Escape")
     mouse.move(*annotator.to_screen(130, 120))
     mouse.up()
-    annotator.press("ArrowRight", "Escape")  # and moves by key
+    annotator.press_at_once("ArrowRight", "Escape")  # and moves by key
     annotator.page.wait_for_timeout(400)
 
     assert annotator.box() == drawn

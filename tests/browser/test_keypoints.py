@@ -166,7 +166,7 @@ def test_by_keyboard_alone(points: Points, session: PointSession, tmp_path: Path
 
 def test_escape_leaves_a_point_as_it_was_and_the_queue_is_walked(points: Points, session: PointSession) -> None:
     before = points.place()
-    points.press("ArrowLeft", "Escape")
+    points.press_at_once("ArrowLeft", "Escape")
     points.until(lambda: bool(np.abs(points.place() - before).max() < 0.01))
     assert session.marks == {}
     points.press("ArrowDown")
