@@ -164,9 +164,9 @@ def test_the_whole_work_by_keyboard_alone(annotator: Annotator, session: Session
     assert session.marks[0].box == tuple(place(0))
     annotator.all_tracked()
 
-    annotator.press("Enter")  # track on and watch
+    annotator.press("[", "[", "Enter")  # track on and watch, so slowly that a busy machine is not at the end meanwhile
     annotator.until(lambda: int(annotator.shown("index")) >= 16)
-    annotator.press("Space")  # goes back by the reaction time: what comes after is not taken as seen
+    annotator.press("Space", "]", "]")  # goes back by the reaction time: what comes after is not taken as seen
     annotator.press("d", "d", "f", "f", "d", "d")
     stopped = int(annotator.shown("index")) + 2
     annotator.until(lambda: annotator.count("reviewed") == stopped + 1)
