@@ -120,6 +120,18 @@ def rendered_sequences(folder: Path, numbers: Iterable[int], frames: int) -> Ite
         yield sequence
 
 
+def add_rendered(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which sequences to render."""
+    parser.add_argument("--rendered", type=int, default=2, help="rendered sequences of each motion")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
+    parser.add_argument("--scratch", type=Path, help="keep rendered pictures here")
+
+
+def asked_sequences(asked: argparse.Namespace, folder: Path, frames: int) -> Iterator[Sequence]:
+    """Return the rendered sequences of those options, kept in `folder` unless they name another one."""
+    return rendered_sequences(asked.scratch or folder, range(asked.first, asked.first + asked.rendered), frames)
+
+
 def render(target: Path, motion: Motion, number: int, frames: int) -> None:
     K = np.array([[587.0, 0.0, 320.0], [0.0, 587.0, 240.0], [0.0, 0.0, 1.0]])
     camera = Camera(name="color", K=K, width=640, height=480)
@@ -482,16 +494,13 @@ def print_report(result: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--squares", action="store_true", help="measure the thesis' loose squares too")
-    parser.add_argument("--rendered", type=int, default=2, help="rendered sequences of each motion")
-    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
+    add_rendered(parser)
     parser.add_argument("--frames", type=int, default=200, help="frames of a rendered sequence")
-    parser.add_argument("--scratch", type=Path, help="keep rendered pictures here")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        numbers = range(asked.first, asked.first + asked.rendered)
-        rendered = list(rendered_sequences(asked.scratch or Path(folder), numbers, asked.frames))
+        rendered = list(asked_sequences(asked, Path(folder), asked.frames))
         sequences = [*real_sequences(), *rendered]
         if not sequences:
             parser.error("nothing to measure: no ../shared/samples/tracking, and --rendered 0")

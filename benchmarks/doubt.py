@@ -21,7 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from annotate import ASK, NO_HANDS, Sequence, overlap, real_sequences, rendered_sequences
+from annotate import ASK, NO_HANDS, Sequence, add_rendered, asked_sequences, overlap, real_sequences
 from machine import Aim, Result
 from numpy.typing import NDArray
 
@@ -113,16 +113,13 @@ def row(members: list[Judged]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rendered", type=int, default=2, help="rendered sequences of each motion")
-    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
-    parser.add_argument("--scratch", type=Path, help="keep rendered pictures here")
+    add_rendered(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     found: dict[str, list[Judged]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        numbers = range(asked.first, asked.first + asked.rendered)
-        rendered = rendered_sequences(asked.scratch or Path(folder), numbers, WINDOW)
+        rendered = asked_sequences(asked, Path(folder), WINDOW)
         real = (one for one in real_sequences() if one.name not in NO_HANDS)
         for kind, sequences in {"real": real, "rendered": rendered}.items():
             for sequence in sequences:

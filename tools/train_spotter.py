@@ -69,6 +69,7 @@ def train_all(options: argparse.Namespace, state: "State", val: list[Any], rende
     """Take round after round on what is rendered so far."""
     chunks = -(-options.frames // CHUNK)
     parts: dict[Path, Frames] = {}
+    frames: Frames | None = None
     while state.seen < options.samples:
         if chunks and not rendering:
             render(options.home, TRAIN_SEED, state.step // ROUND % chunks)
@@ -79,8 +80,9 @@ def train_all(options: argparse.Namespace, state: "State", val: list[Any], rende
         if not paths:
             time.sleep(1)
             continue
-        parts |= {path: frames_of(*load(path), options.device) for path in paths if path not in parts}
-        frames = Frames.joined([parts[path] for path in paths])
+        if frames is None or len(parts) < len(paths):
+            parts |= {path: Frames.of(*load(path), options.device) for path in paths if path not in parts}
+            frames = Frames.joined([parts[path] for path in paths])
         began = time.time()
         sums = train_round(state, frames, options)
         row = {
@@ -185,11 +187,6 @@ def load(path: Path) -> tuple[NDArray[np.uint8], list[Any], list[Any], NDArray[n
     with np.load(path) as file:
         ends = np.cumsum(file["counts"])[:-1]
         return file["images"], np.split(file["boxes"], ends), np.split(file["sides"], ends), file["hand"]
-
-
-def frames_of(images: Any, boxes: Any, sides: Any, hand: Any, device: str) -> Frames:
-    """Bring a chunk to a device."""
-    return Frames.of(images, hand, boxes, sides, device)
 
 
 # ------------------------------------------------------------------------------------------------ steps and scores

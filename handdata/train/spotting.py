@@ -84,15 +84,14 @@ class SpotTargets:
         self.mask_BHW = mask_BHW
 
     @classmethod
-    def of(cls, batch: Sequence[SeenPicture], device: torch.device | str = "cpu") -> "SpotTargets":
+    def of(cls, batch: Sequence[SeenPicture]) -> "SpotTargets":
         """Return those of pictures as they are seen."""
         most = max(1, *(len(seen.sides) for seen in batch))
         boxes, sides = torch.zeros(len(batch), most, 4), torch.full((len(batch), most), NOBODY)
         for number, seen in enumerate(batch):
             boxes[number, : len(seen.sides)] = torch.from_numpy(seen.boxes_xyxy)
             sides[number, : len(seen.sides)] = torch.from_numpy(seen.sides)
-        mask = torch.from_numpy(np.stack([seen.mask for seen in batch]))
-        return cls(boxes.to(device), sides.to(device), mask.to(device))
+        return cls(boxes, sides, torch.from_numpy(np.stack([seen.mask for seen in batch])))
 
 
 def _at(values_BM: Tensor, which_BHW: Tensor) -> Tensor:

@@ -56,12 +56,12 @@ class Frames:
     def of(
         cls,
         images: NDArray[np.uint8],
-        hand: NDArray[np.bool_],
         boxes: Sequence[NDArray[np.float64]],
         sides: Sequence[NDArray[np.int64]],
+        hand: NDArray[np.bool_],
         device: torch.device | str,
     ) -> "Frames":
-        """Bring pictures (N, H, W, 3), masks (N, H, W), and each one's boxes (n, 4) and sides (n,) to a device."""
+        """Bring pictures (N, H, W, 3), each one's boxes (n, 4) and sides (n,), and masks (N, H, W) to a device."""
         most = max(1, *map(len, sides))
         padded, names = np.zeros((len(sides), most, 4), np.float32), np.full((len(sides), most), NOBODY)
         for number, (own, named) in enumerate(zip(boxes, sides, strict=True)):

@@ -40,7 +40,7 @@ def a_square(*, grey=20, left=90, top=50, side=20):
 
 def frames_of(*given):
     images, masks, boxes, sides = zip(*given, strict=True)
-    return Frames.of(np.stack(images), np.stack(masks), boxes, sides, "cpu")
+    return Frames.of(np.stack(images), boxes, sides, np.stack(masks), "cpu")
 
 
 def test_pixels_boxes_and_mask_move_together():
