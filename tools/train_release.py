@@ -10,11 +10,9 @@ Real pictures are measured on and never trained on.
 
 import argparse
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from release_hands import CHUNK, EMPTY, HANDS, chunks, enter, is_there, render_chunk
+from renderers import check, renderers
 
 from handdata.errors import HanddataError
 from handdata.evaluation.alignment import Hands, procrustes
@@ -36,7 +35,6 @@ from handdata.pictures.crops import scale_about_center
 from handdata.pictures.decode import read_image, resample_square
 from handdata.train.config import Config, load_config
 from handdata.train.loop import Job, train
-from handdata.workers import start_worker, stop
 
 VAL_HANDS, VAL_EMPTY, TRAIN_EMPTY = 1024, 256, 1024
 ROUND = ("loop.batches=200", "optim.schedule=constant", "loop.val_batches=0", "data.loader_threads=0")
@@ -47,17 +45,11 @@ def main() -> None:
     options = read_arguments()
     shards = options.home / "shards"
     torch.set_num_threads(1)
-    with ProcessPoolExecutor(
-        options.workers, multiprocessing.get_context("spawn"), start_worker, (None, os.getpid())
-    ) as pool:
+    with renderers(options.workers, alone=not options.samples) as pool:
         rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands, options.first)]
         for future in rendering:
             future.add_done_callback(lambda made: made.cancelled() or made.exception() or enter(shards, *made.result()))
-        try:
-            train_all(options, shards, rendering)
-        finally:
-            if options.samples:
-                stop(pool)
+        train_all(options, shards, rendering)
 
 
 def train_all(options: argparse.Namespace, shards: Path, rendering: Sequence[Future[Any]]) -> None:
@@ -111,13 +103,6 @@ def missing(shards: Path, hands: int, beginning: int) -> list[tuple[str, str, in
     first = [("val", HANDS, 0, VAL_HANDS), ("val", EMPTY, 0, VAL_EMPTY), ("train", EMPTY, 0, TRAIN_EMPTY)]
     every = [*first, *(("train", HANDS, number, CHUNK) for number in range(beginning, beginning + -(-hands // CHUNK)))]
     return [one for one in every if not is_there(shards, *one[:3])]
-
-
-def check(rendering: Sequence[Future[Any]]) -> None:
-    """Raise what a rendering process raised."""
-    for future in rendering:
-        if future.done() and not future.cancelled():
-            future.result()
 
 
 def round_config(options: argparse.Namespace, epochs: int) -> Config:

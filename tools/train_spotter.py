@@ -11,11 +11,9 @@ draws from what is there; on a GPU take --batch 256 and a rate twice as high.
 
 import argparse
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from renderers import check, renderers
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -35,7 +34,6 @@ from handdata.skeleton import HAND_SIDES
 from handdata.synth.full_frame import render_full_frame
 from handdata.train.spotting import SeenPicture, as_seen, spotting_losses
 from handdata.train.spotting_views import Frames, draw_batch
-from handdata.workers import start_worker, stop
 
 CHUNK, HELD_OUT = 1000, 1000
 TRAIN_SEED, VAL_SEED = 13, 14
@@ -53,16 +51,9 @@ def main() -> None:
     torch.manual_seed(0)
     val = list(zip(*load(render(options.home, VAL_SEED, 0, HELD_OUT)), strict=True))
     state = State(options.home / "state.pt", options.width, options.device, options.init_from)
-    with ProcessPoolExecutor(
-        max(options.workers, 1), multiprocessing.get_context("spawn"), start_worker, (None, os.getpid())
-    ) as pool:
+    with renderers(max(options.workers, 1), alone=not options.samples) as pool:
         numbers = range(-(-options.frames // CHUNK) if options.workers else 0)
-        rendering = [pool.submit(render, options.home, TRAIN_SEED, number) for number in numbers]
-        try:
-            train_all(options, state, val, rendering)
-        finally:
-            if options.samples:
-                stop(pool)
+        train_all(options, state, val, [pool.submit(render, options.home, TRAIN_SEED, number) for number in numbers])
 
 
 def train_all(options: argparse.Namespace, state: "State", val: list[Any], rendering: Sequence[Future[Any]]) -> None:
@@ -73,9 +64,7 @@ def train_all(options: argparse.Namespace, state: "State", val: list[Any], rende
     while state.seen < options.samples:
         if chunks and not rendering:
             render(options.home, TRAIN_SEED, state.step // ROUND % chunks)
-        for future in rendering:
-            if future.done():
-                future.result()
+        check(rendering)
         paths = sorted((options.home / "frames").glob(f"{TRAIN_SEED}-*.npz"))
         if not paths:
             time.sleep(1)
