@@ -2,7 +2,7 @@
 
     python benchmarks/export.py
     python benchmarks/export.py --copies 400 --rounds 5    # two workers, which start for 1,500 hands or more
-    python benchmarks/export.py --only-workers --rounds 1  # those alone: no other package, 90 s
+    python benchmarks/export.py --only-workers --rounds 1  # those alone: no other package, five minutes
 
 Counted in pictures per CPU second, of the first 1,536: ours and theirs write the same canvases and labels. Packed
 formats are set beside packed ones: both peers encode with Pillow, as their own encoders do, at our quality: JPEG 95
@@ -54,12 +54,12 @@ PILLOW: dict[str, tuple[str, dict[str, int]]] = {
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=48, help="rendered frames of RHD's layout")
-    parser.add_argument("--copies", type=int, help="times every rendered hand; 16, or 400 with --only-workers")
+    parser.add_argument("--copies", type=int, help="times every rendered hand; 16, or 800 with --only-workers")
     parser.add_argument("--only-workers", action="store_true", help="two workers against one, and no peers")
     parser.add_argument("--kinds", nargs="+", choices=FORMATS, default=FORMATS, help="for --only-workers")
     parser.add_argument("--pictures", nargs="+", choices=PILLOW, default=tuple(PILLOW), help="for --only-workers")
     options = parser.parse_args()
-    copies = options.copies or (400 if options.only_workers else 16)
+    copies = options.copies or (800 if options.only_workers else 16)
     cv2.setNumThreads(1)
     every = rendered(options.scratch / f"export-{options.frames}x{copies}", options.frames, copies)
     result = Result("18 (export)")

@@ -29,7 +29,7 @@ from handdata.shards.dataset import Dataset
 ONCE = Path(__file__).with_name("export_once.py")
 AIM = 1.8
 CANVASES = 64
-EXPORTED = {"png": 4800, "jpg": 19200}  # 6 s for one worker each; of fewer, a start of the other is much
+EXPORTED = {"png": 14400, "jpg": 38400}  # 12 to 24 s for one worker each: of fewer, a start of the other is much
 CALLS = {"png": 16, "jpg": 64}  # a second or two for one process
 HELD: list[Any] = []  # canvases of a process that only encodes: sent along with each call they would be what it does
 

@@ -46,7 +46,8 @@ def export(
         limit: samples of each split, from the first.
         pictures: "canvas", "crop" (what a model is shown) or "source": as shipped, each with all its hands.
         source_of: sample id -> file of its picture as shipped; needed for "source".
-        workers: processes that make pictures and labels, if there are thousands.
+        workers: processes that make pictures and labels, if there are thousands. A script that calls this needs
+            `if __name__ == "__main__":` then, and each process imports what the script imports at its top.
         i_may_share: the licence of a published dataset's pictures lets you, or nobody else gets them.
 
     Returns:

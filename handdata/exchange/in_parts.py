@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -105,6 +106,7 @@ def _has_room(helpers: Helpers, waiting: Iterable[tuple[ExportView, Future[list[
 
 
 def _given(helpers: Helpers, make: Make[T], part: ExportView, out: Path) -> "Future[list[T]]":
+    part = replace(part, data=part.data.compact())  # the other process opens all shards that the part comes with
     with shielded_start():  # a pool starts its workers as they are needed
         return helpers.pool.submit(_make, make, part, out)
 

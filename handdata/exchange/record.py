@@ -1,10 +1,12 @@
 """What an export wrote, by split, so that the next one there leaves nothing stale and removes nothing else."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +96,11 @@ class ExportRecord:
         Raises:
             ConfigError: there is one.
         """
-        known = self._known()
-        for name in files:
-            if name not in known and (path := self.folder / name).exists():
-                raise ConfigError(path, expected="no file, or that of an export", got="somebody's own", fix=_MOVE)
+        files, known = list(files), self._known()
+        for name, _ in _there(self.folder, files):
+            if name not in known:
+                got = "somebody's own"
+                raise ConfigError(self.folder / name, expected="no file, or that of an export", got=got, fix=_MOVE)
 
     def refuse_mixing(self, files: Mapping[str, Sequence[str]]) -> None:
         """Refuse pictures that no export wrote in folders whose pictures are all taken for the data set's.
@@ -133,7 +136,7 @@ class ExportRecord:
             noted = facts.get("labels")
             for name, digest in noted.items() if isinstance(noted, dict) else ():
                 path = self.folder / name
-                if name in facts["files"] and path.is_file() and _digest(path) != digest:
+                if name in facts["files"] and path.is_file() and _digest(str(path)) != digest:
                     fix = "Import them to keep what was corrected; move the folder away, or choose another --out."
                     raise ConfigError(path, expected="labels as they were exported", got="changed ones", fix=fix)
 
@@ -175,9 +178,9 @@ class ExportRecord:
         except BaseException:
             self._leave_nothing_of(split, before, files, began)
             raise
-        new = [name for name in sorted(files) if (self.folder / name).is_file()]
+        new = sorted(name for name, entry in _there(self.folder, files) if entry.is_file())
         self._remove(sorted(had - set(new)))
-        labels = {name: _digest(self.folder / name) for name in new if _are_labels(name, split)}
+        labels = {name: _digest(f"{self.folder}/{name}") for name in new if _are_labels(name, split)}
         self.splits[split] = {**facts, "format": self.kind, "files": new, "labels": labels, **now, "began": began}
 
     def _leave_nothing_of(self, split: str, before: dict[str, Any], files: Sequence[str], began: int) -> None:
@@ -194,9 +197,9 @@ class ExportRecord:
         """Return a time by the clock of that disk that no file there has yet, even if the clock was set back since."""
         self._note()
         times = [(self.folder / RECORD).stat().st_mtime_ns]
-        for name in files:
+        for _, entry in _there(self.folder, files):
             with suppress(OSError):
-                times.append((self.folder / name).stat().st_mtime_ns + 1)
+                times.append(entry.stat().st_mtime_ns + 1)
         return max(times)
 
     @property
@@ -225,12 +228,20 @@ class ExportRecord:
         write_text(self.folder / RECORD, json.dumps(record, indent=0) + "\n")
 
 
+def _there(folder: Path, files: Sequence[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield those of many names below a folder that are there: its folders are listed, and no name is looked up."""
+    for within, names in groupby(sorted(files), lambda name: name.rpartition("/")[0]):
+        wanted = {name.rpartition("/")[2]: name for name in names}
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder / within) as entries:
+            yield from ((wanted[entry.name], entry) for entry in entries if entry.name in wanted)
+
+
 def _are_labels(name: str, split: str) -> bool:
     """Say whether a file holds labels of a split alone, as text."""
     return name.endswith(_LABELS) and split in re.split(r"[/.]", name)
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str) -> str:
     return file_sha256(path)[:_DIGITS]
 
 

@@ -25,6 +25,7 @@ from handdata.files.flock import take
 ENDING = ".handdata.partial"  # ours alone: nothing else is ever removed
 _LONGEST_NAME = 230  # bytes, with the ending: file systems take 255
 _TRIES, _WAIT_S = 8, 0.02  # for a lock that a sweeper holds for a moment
+_AT_ONCE = 2**18  # bytes read at once
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _numbers = count()
 _swept: set[Path] = set()
@@ -117,14 +118,17 @@ def json_sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path | str) -> str:
     """Return the hex sha256 of a file.
 
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as a small file
+        digest = hashlib.sha256()
+        while data := file.read(_AT_ONCE):
+            digest.update(data)
+        return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

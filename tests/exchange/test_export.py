@@ -21,13 +21,14 @@ from handdata.converters.custom import CustomOptions
 from handdata.errors import BusyError, ConfigError, DataError, WriteError
 from handdata.exchange import in_parts
 from handdata.exchange.export import FORMATS, export
-from handdata.exchange.pictures import file_key
+from handdata.exchange.pictures import ExportView, file_key
 from handdata.exchange.plain import labels_on_canvas, plain_labels
 from handdata.exchange.webdataset import tar_end, tar_member
 from handdata.files.locks import alone
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
+from handdata.workers import Helpers
 from tests.check.made_dataset import make_dataset, rewrite
 
 
@@ -396,6 +397,21 @@ def test_an_export_whose_further_process_is_killed_says_so_and_goes_on(dataset, 
     export(dataset, tmp_path / "out", "coco")
 
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_further_process_opens_no_shards_but_those_of_its_part(dataset, tmp_path):
+    """It opens them anew for every part: all of 1,000 would take longer than making the part."""
+    given = []
+
+    class Pool(concurrent.futures.ThreadPoolExecutor):
+        def submit(self, _call, _make, part, _out):
+            given.append(part)
+
+    part = next(ExportView(data=dataset, split="train").parts(5))
+    in_parts._given(Helpers(pool=Pool(), started=()), list, part, tmp_path)
+
+    assert len(dataset.shards) > 1 == len(given[0].data.shards)
+    assert given[0].data["id"].tolist() == part.data["id"].tolist()
 
 
 def with_small_parts(monkeypatch, *, kills=False):
