@@ -46,7 +46,7 @@ def main() -> None:
     shards = options.home / "shards"
     torch.set_num_threads(1)
     with renderers(options.workers, alone=not options.samples) as pool:
-        rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options.hands, options.first)]
+        rendering = [pool.submit(render_chunk, shards, *one) for one in missing(shards, options)]
         for future in rendering:
             future.add_done_callback(lambda made: made.cancelled() or made.exception() or enter(shards, *made.result()))
         train_all(options, shards, rendering)
@@ -88,6 +88,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path.home() / ".cache/handdata-release")
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
+    parser.add_argument("--empty", type=int, default=0, help="pictures without a hand, beside the first 1,024")
     parser.add_argument("--first", type=int, default=0, help="chunk that rendering begins with: others are new hands")
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all; 0 renders alone")
@@ -98,10 +99,12 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def missing(shards: Path, hands: int, beginning: int) -> list[tuple[str, str, int, int]]:
+def missing(shards: Path, options: argparse.Namespace) -> list[tuple[str, str, int, int]]:
     """Return split, set, number and size of the chunks to render: first what validates, then what trains."""
     first = [("val", HANDS, 0, VAL_HANDS), ("val", EMPTY, 0, VAL_EMPTY), ("train", EMPTY, 0, TRAIN_EMPTY)]
-    every = [*first, *(("train", HANDS, number, CHUNK) for number in range(beginning, beginning + -(-hands // CHUNK)))]
+    further = [("train", EMPTY, number, CHUNK) for number in range(1, 1 + -(-options.empty // CHUNK))]
+    hands = range(options.first, options.first + -(-options.hands // CHUNK))
+    every = [*first, *further, *(("train", HANDS, number, CHUNK) for number in hands)]
     return [one for one in every if not is_there(shards, *one[:3])]
 
 
