@@ -116,7 +116,13 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
         fix = f"They are looked for in {root}: put data.yaml beside the folders it names."
         expected = "a folder of pictures, or a .txt that lists them"
         raise MissingError(f"{path}[train]", expected=expected, got="; ".join(absent) or "none", fix=fix)
-    for split, image in _images(root, [(split, place) for split, _, place in named if place is not None]):
+    splits_of: dict[str, list[str]] = {}
+    for split, _, place in named:
+        if place is not None:
+            splits_of.setdefault(os.path.normpath(place), []).append(split)
+    split_of = {place: _split_of(place, splits) for place, splits in splits_of.items()}
+    shared = [f"{p}, named as {' and '.join(s)}, is {split_of[p]}" for p, s in splits_of.items() if len(s) > 1]
+    for image, split in _images(root, split_of).items():
         found = list(_hands(root, image, split, shape[1], own=own, names=names))
         empty += not found
         rows += found
@@ -127,7 +133,7 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     return Annotations(
         rows=tuple(rows),
         kind=KIND,
-        sign=SIGN,
+        sign="; ".join([SIGN, *shared]),
         left_out=left_out,
         order="base-first",
         pictures=root,
@@ -155,14 +161,18 @@ def _found(root: Path, named: str) -> str | None:
     return next((place for place in (named, named.removeprefix("../")) if (root / place).exists()), None)
 
 
-def _images(root: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the split and the path of every picture; one that two splits name is of the first."""
-    seen: set[str] = set()
-    for split, place in places:
+def _split_of(place: str, splits: Sequence[str]) -> str:
+    """Return the split of a place that several name, as where only test is there: as its path says, else the first."""
+    return next((part for part in reversed(PurePosixPath(place).parts) if part in splits), splits[0])
+
+
+def _images(root: Path, split_of: Mapping[str, str]) -> dict[str, str]:
+    """Return the path of every picture, with its split; one in two places is of the first."""
+    found: dict[str, str] = {}
+    for place, split in split_of.items():
         for image in _pictures(root, place):
-            if image not in seen:
-                seen.add(image)
-                yield split, image
+            found.setdefault(image, split)
+    return found
 
 
 def _pictures(root: Path, place: str) -> list[str]:

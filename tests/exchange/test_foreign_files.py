@@ -111,6 +111,21 @@ def test_yolo_places_of_pictures(tmp_path, named):
     )
 
 
+@pytest.mark.parametrize(("folder", "expected"), [("images/test", "test"), ("images/others", "train")])
+def test_a_yolo_folder_that_stands_for_several_splits_is_of_the_one_in_its_path(tmp_path, folder, expected):
+    """Ultralytics wants train and val, so a dataset of test pictures alone names them as both."""
+    table = yolo(tmp_path, [], train=folder, val=folder, test=folder)
+    picture(tmp_path / folder / "a.png")
+    label = tmp_path / folder.replace("images", "labels") / "a.txt"
+    label.parent.mkdir()
+    label.write_text(yolo_row(uv(), np.full(21, 2)))
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert [(item.split, item.image) for item in plan.items] == [(expected, f"{folder}/a.png")]
+    assert f"{folder}, named as train and val and test, is {expected}" in dict(plan.readings)["format"]
+
+
 def test_yolo_without_its_pictures_is_refused(tmp_path, refused):
     table = yolo(tmp_path, [], train="../elsewhere", val="[]")
 

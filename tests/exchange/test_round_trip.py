@@ -183,3 +183,4 @@ def test_no_label_of_a_dataset_differs(converted, tmp_path, name, kind):
         assert diff.fields == {}
     else:
         assert "keypoints_2d" not in diff.fields
+        assert diff.moved_split == 0
