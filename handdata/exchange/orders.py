@@ -1,7 +1,8 @@
 """Orders in which tools list the 21 points of a hand, and which of them a set of hands fits. Pure functions on arrays.
 
 The evidence is the length of paths: the true order has the shortest ones along the fingers, and of an order and its
-reverse the one that begins nearer to the wrist.
+reverse the one that begins nearer to the wrist. Orders that differ in the fingers' places alone have the same paths;
+of them it is the one whose thumb begins nearer to the wrist.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
     "little-first": ("wrist", *(f"{finger}_{j}" for finger in FINGERS[::-1] for j in ("mcp", "pip", "dip", "tip"))),
 }
 CLEAR = 1.05  # times the shortest path, beyond which an order does not fit
+CLEAR_THUMB = 1.25  # the same of a thumb: of real hands it begins at 0.3 to 0.9 of the way to the little finger
 
 
 def slots_of(name: str) -> NDArray[np.intp]:
@@ -43,13 +45,14 @@ def slots_of(name: str) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Lengths of a hand's paths under one order, in hand sizes: along the five fingers, and from the wrist to them."""
+    """Lengths of a hand's paths under one order, in hand sizes: along fingers, from the wrist to all, to the thumb."""
 
     fingers: float
     wrist: float
+    thumb: float
 
     def __str__(self) -> str:
-        return f"{self.fingers:.2f} + {self.wrist:.2f}"
+        return f"{self.fingers:.2f} + {self.wrist:.2f} ({self.thumb:.2f})"
 
 
 def path_lengths(points_NKD: Array) -> dict[str, Paths]:
@@ -70,19 +73,21 @@ def path_lengths(points_NKD: Array) -> dict[str, Paths]:
         ordered[:, slots_of(name)] = whole
         fingers = ordered[:, 1:].reshape(-1, 5, 4, points_NKD.shape[-1])
         along = np.linalg.norm(np.diff(fingers, axis=2), axis=-1).sum((1, 2))
-        base = np.linalg.norm(fingers[:, :, 0] - ordered[:, None, 0], axis=-1).sum(1)
-        lengths[name] = Paths(float(np.median(along / size)), float(np.median(base / size)))
+        base = np.linalg.norm(fingers[:, :, 0] - ordered[:, None, 0], axis=-1)
+        lengths[name] = Paths(*(float(np.median(part / size)) for part in (along, base.sum(1), base[:, 0])))
     return lengths
 
 
 def best_order(lengths: Mapping[str, Paths], own: str) -> str:
-    """Return the order that fits: short paths along the fingers, then from the wrist; `own` unless another is clear."""
+    """Return the order that fits: short paths along fingers, from the wrist, then to the thumb; `own` if in doubt."""
     if not lengths:
         return own
     shortest = min(paths.fingers for paths in lengths.values())
     fitting = {name: paths for name, paths in lengths.items() if paths.fingers <= CLEAR * shortest}
-    best = min(fitting, key=lambda name: (fitting[name].wrist, name != own))
-    return own if own in fitting and fitting[own].wrist <= CLEAR * fitting[best].wrist else best
+    near = CLEAR * min(paths.wrist for paths in fitting.values())
+    alike = {name: paths.thumb for name, paths in fitting.items() if paths.wrist <= near}
+    best = min(alike, key=lambda name: (alike[name], name != own))
+    return own if own in alike and alike[own] <= CLEAR_THUMB * alike[best] else best
 
 
 def base_first(points_NKD: Array) -> tuple[int, int]:

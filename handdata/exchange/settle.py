@@ -136,7 +136,9 @@ def _ordered(found: Annotations, asked: str) -> tuple[tuple[LabelRow, ...], str,
     why = "as asked" if asked in ORDERS else "from evidence" if name != own else found.order_why
     said = f"{name} ({why})" if found.order or name != own or asked in ORDERS else "as its names say"
     is_open = bool(lengths) and not found.is_exported
-    shown = f"; paths along fingers + from the wrist, in hand sizes: {evidence(lengths)}" if is_open else ""
+    shown = (
+        f"; paths along fingers + from the wrist (to the thumb), in hand sizes: {evidence(lengths)}" if is_open else ""
+    )
     doubts = list(_doubts(rows))
     if best != name and not doubts and len(listed) >= _FEW_HANDS and not found.is_exported:
         doubts.append(f"order: the points lie as in the order {best}, not {name}; see --order")

@@ -407,7 +407,7 @@ def hands(count=20, seed=0):
     return whole + rng.normal(0, 3, (count, 21, 2))
 
 
-@pytest.mark.parametrize("name", ["base-first", "rhd", "interhand", "mano"])
+@pytest.mark.parametrize("name", ORDERS)
 def test_the_order_of_points_is_found_from_the_lengths_of_paths(name):
     listed = hands()[:, slots_of(name)]
 
