@@ -1,6 +1,6 @@
 """Compare two conversions sample by sample: which are missing, which labels differ and by how much, which pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.check.findings import MAX_EXAMPLES, examples
-from handdata.errors import DataError
+from handdata.errors import ConfigError, DataError
 from handdata.geometry import apply_affine, compose_affine, crop_affine, crop_intrinsics
 from handdata.pictures.crops import square_of
 from handdata.progress import track
@@ -23,6 +23,8 @@ _NO_LABELS = {
     "row_hash",
     "sample_id",
 }  # compared otherwise, or following from the others
+_PIXELS = ("image", "foreground", "mask")
+COMPARED = tuple(field_.name for field_ in FIELDS if field_.name not in _NO_LABELS) + _PIXELS
 _OF_SOURCE = {"source_to_canvas", "image_size", "in_frame"}  # that other pictures have otherwise
 
 
@@ -71,7 +73,9 @@ class Diff:
         return asdict(self) | {"same": self.same}
 
 
-def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0) -> Diff:
+def compare(
+    a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0, only: Collection[str] = COMPARED
+) -> Diff:
     """Compare two converted datasets by sample id, whatever their shards and their order.
 
     Args:
@@ -80,11 +84,15 @@ def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0)
         exported: `b` was made of an export of `a`: its pictures are those that `export` wrote, a's canvases, crops or
             pictures as shipped, in whose pixels labels are compared. Their sizes say which.
         tolerance: largest difference of two numbers that counts as none, in the array's unit.
+        only: names of the arrays that are compared; the formats of others hold some of them alone.
 
     Raises:
+        ConfigError: a name in `only` is none of COMPARED.
         HanddataError: one of them is no converted dataset.
         DataError: `b` has pictures of other sizes than an export of `a` has.
     """
+    if unknown := [name for name in only if name not in COMPARED]:
+        raise ConfigError("--only", expected=f"one of {', '.join(COMPARED)}", got=unknown[0])
     first, second = open_dataset(a), open_dataset(b)
     ids_a, ids_b = first["sample_id"], second["sample_id"]
     common, rows_a, rows_b = np.intersect1d(ids_a, ids_b, return_indices=True)
@@ -104,10 +112,12 @@ def compare(a: Path, b: Path, *, exported: bool = False, tolerance: float = 0.0)
     changed = np.zeros(len(common), bool)
     to_b = _affines_of_export(first, second, rows_a, rows_b) if exported else None
     for name, rows, difference in _label_differences(first, second, rows_a, rows_b, to_b, tolerance):
+        if name not in only:
+            continue
         changed[rows] = True
         diff.fields[name] = difference
         difference.examples = examples(common[rows[:MAX_EXAMPLES]])
-    for name in () if exported else ("image", "foreground", "mask"):
+    for name in () if exported else [name for name in _PIXELS if name in only]:
         found = _pixel_difference(first, second, rows_a, rows_b, name)
         if found is not None:
             rows, difference = found

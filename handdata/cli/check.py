@@ -165,10 +165,18 @@ def _print_stats(stats: "Stats") -> None:
     show_default=True,
     help="Largest difference that does not count.",
 )
+@click.option(
+    "--only",
+    metavar="ARRAY",
+    multiple=True,
+    help="Compare this array alone, such as keypoints_2d, as docs/schema.md names it; give it once for each.",
+)
 @json_option
 @data_root_option
 @click.pass_obj
-def diff_command(data_root: DataRoot, a: str, b: str, *, exported: bool, tolerance: float, as_json: bool) -> None:
+def diff_command(
+    data_root: DataRoot, a: str, b: str, *, exported: bool, tolerance: float, only: tuple[str, ...], as_json: bool
+) -> None:
     """Compare two conversions by content, sample by sample; the exit code is 1 if they differ.
 
     A and B are folders of shards or names of datasets. The order of samples and the cut into shards do not matter.
@@ -176,11 +184,12 @@ def diff_command(data_root: DataRoot, a: str, b: str, *, exported: bool, toleran
     \b
     Example:
       handdata diff data/shards/stereo /tmp/stereo-again
-      handdata diff stereo imported --exported --tolerance 0.001
+      handdata diff stereo imported --exported --tolerance 0.001 --only keypoints_2d
     """
-    from handdata.check.diff import compare
+    from handdata.check.diff import COMPARED, compare
 
-    diff = compare(shard_folder(data_root, a), shard_folder(data_root, b), exported=exported, tolerance=tolerance)
+    folders = shard_folder(data_root, a), shard_folder(data_root, b)
+    diff = compare(*folders, exported=exported, tolerance=tolerance, only=only or COMPARED)
     if as_json:
         print_json(diff.as_json())
     else:

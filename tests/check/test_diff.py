@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from handdata.check.diff import compare
 from handdata.cli import group
 from handdata.conversion.run import convert
+from handdata.errors import ConfigError
 from handdata.shards.index import open_shard
 from handdata.shards.reader import INDEX, write_index
 from tests.check.made_dataset import index_of, make_dataset, read_rows, rewrite, write_shard
@@ -63,6 +64,24 @@ def test_labels_that_moved_are_told_with_their_distance(one, other):
     assert diff.fields["keypoints_2d"].examples == ("c/0023",)
     assert (diff.fields["keypoints_3d"].missing, diff.fields["keypoints_3d"].largest) == (1, 0.0)
     assert (diff.common, diff.identical) == (30, 29)
+
+
+def test_arrays_that_were_not_asked_for_do_not_count(one, other):
+    def move(rows, split):
+        if split == "val":
+            rows[3]["keypoints_2d"] = rows[3]["keypoints_2d"] + np.float32(4)
+
+    rewrite(other, move)
+
+    def told(*names):
+        only = [word for name in names for word in ("--only", name)]
+        return CliRunner().invoke(group, ["diff", str(one), str(other), *only])
+
+    assert told("hand_side", "image").exit_code == 0
+    assert told("hand_side", "keypoints_2d").output.startswith("keypoints_2d: differs in 1 samples")
+    wrong = told("keypoints")
+    assert isinstance(wrong.exception, ConfigError)
+    assert str(wrong.exception).startswith("--only: expected one of ")
 
 
 def test_pixels_are_compared_in_levels(one, other):
