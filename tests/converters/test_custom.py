@@ -390,7 +390,7 @@ def test_a_split_counts_the_pictures_that_are_there(tmp_path):
         (tmp_path / f"{number}.png").unlink()
 
     assert (
-        "train 7, val 2 groups; train 1, val 1 pictures"
+        "train 7, val 2 groups with those of absent pictures; train 1, val 1 pictures"
         in dict(plan_of("custom", tmp_path, annotations=table, split_by="random:0.2/0").readings)["split"]
     )
 
@@ -774,6 +774,17 @@ def test_a_split_by_what_no_row_says_is_refused(tmp_path, refused):
 
     assert "rows with a subject" in refused(
         ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_by="subject")
+    )
+
+
+def test_a_split_by_the_one_sequence_that_there_is_is_refused(tmp_path, refused):
+    """It would put all into train, where shares of val and test were asked for; `handdata split` refuses it too."""
+    table = labels(
+        pictures(tmp_path, "s/a.png", "s/b.png"), "image,side,wrist_u,wrist_v\ns/a.png,left,1,2\ns/b.png,left,1,2\n"
+    )
+
+    assert "--split-by: expected several sequences, got one. Take --split-by random." in refused(
+        ConfigError, lambda: plan_of("custom", tmp_path, annotations=table, split_by="sequence:0.3/0.3")
     )
 
 

@@ -61,7 +61,7 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
         seed: of the draw.
 
     Raises:
-        ConfigError: no row has what it is to be split by.
+        ConfigError: no row has what it is to be split by, or all have the same.
     """
     if asked is None and any(row.split for row in rows):
         missing = sum(not row.split for row in rows)
@@ -80,7 +80,10 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
     splits = [split_of[group] for group in groups]
     of_pictures = {row.image: split for row, split in zip(rows, splits, strict=True) if is_there(root, row.image)}
     whole = {"sequence": "sequences", "subject": "subjects", "random": "groups"}[asked.way]
-    counts = f"{_counts(list(split_of.values()))} {whole}; {_counts(list(of_pictures.values()))} pictures"
+    of_all = (
+        " with those of absent pictures" if len(of_pictures) < len({row.image for row in rows if row.image}) else ""
+    )
+    counts = f"{_counts(list(split_of.values()))} {whole}{of_all}; {_counts(list(of_pictures.values()))} pictures"
     how = {"sequence": "by sequences", "subject": "by subjects", "random": BY_PICTURES}[asked.way]
     return splits, f"{how} with seed {seed}: {counts} ({why})"
 
@@ -107,7 +110,10 @@ def _groups(rows: Sequence[LabelRow], root: Path, way: str) -> list[str]:
     if not any(getattr(row, way) for row in rows):
         fix = "Take --split-by random, or say it in the file."
         raise ConfigError("--split-by", expected=f"rows with a {way}", got="none", fix=fix)
-    return [getattr(row, way) for row in rows]
+    groups = [getattr(row, way) for row in rows]
+    if len(set(groups)) < 2:
+        raise ConfigError("--split-by", expected=f"several {way}s", got="one", fix="Take --split-by random.")
+    return groups
 
 
 def _picture_groups(rows: Sequence[LabelRow], root: Path) -> list[str]:
