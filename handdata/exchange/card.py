@@ -36,6 +36,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 _ORIGIN = {
     "rendered": "Rendered by handdata; nobody's hand is shown.",
     "published": "Pictures of the published dataset.",
+    "several": "Pictures of the published datasets.",
     "own": "Pictures of whoever converted them.",
 }
 _SHOWN = {
@@ -96,7 +97,8 @@ def terms_of(data: Dataset) -> Terms:
     """Return the terms of a dataset; of rendered hands, those of what they are rendered from."""
     parts = provenance_of(data)
     known = [facts for name in dict.fromkeys(part.dataset for part in parts) if (facts := archive_of(name)) is not None]
-    return Terms(parts, tuple(line for one in known for line in one.errata))
+    of = [f"{one.title}: " if len(known) > 1 else "" for one in known]
+    return Terms(parts, tuple(f"{title}{line}" for title, one in zip(of, known, strict=True) for line in one.errata))
 
 
 def facts_of(part: Dataset) -> dict[str, Any]:
@@ -162,8 +164,10 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
     size = next((word for most, word in _SIZES if hands < most), "1M<n<10M")
     word = _licence_word(terms)
     head = ["---", f"pretty_name: {json.dumps(terms.title)}", f"license: {word}"]
-    head += [f"license_name: {_slug(terms.licence)}"] if word == "other" else []
-    head += [f"license_link: {json.dumps(terms.homepage)}"] if word == "other" and terms.homepage else []
+    licences = {part.licence for part in terms.parts}
+    if word == "other":  # one name and one link are no place for several; the lines below have them all
+        head += [f"license_name: {_slug(terms.licence) if len(licences) == 1 else 'several'}"]
+        head += [f"license_link: {json.dumps(terms.homepage)}"] if len(licences) == 1 and terms.homepage else []
     head += [
         "task_categories: [keypoint-detection]",
         f"size_categories: [{size}]",
@@ -190,10 +194,15 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         *_licences(terms),
         f"- Keypoints, in this order: {', '.join(KEYPOINTS)}",
         "- Pixels: (0, 0) is the centre of the first pixel. Millimetres, camera axes: x right, y down, z forward.",
-        f"- To read it: `{_loading(kind, splits)}`"
+        f"- To read it: `{_loading(kind, [split for split, facts in splits.items() if _kind_of(facts, kind) == kind])}`"
         + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
         *(
-            f"- Left out of {split}, which {kind} cannot hold: {facts['left_out']} hands"
+            f"- {split} is there as {_kind_of(facts, kind)}, from an earlier export"
+            for split, facts in sorted(splits.items())
+            if _kind_of(facts, kind) != kind
+        ),
+        *(
+            f"- Left out of {split}, which {_kind_of(facts, kind)} cannot hold: {facts['left_out']} hands"
             for split, facts in sorted(splits.items())
             if facts.get("left_out")
         ),
@@ -201,6 +210,11 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         *_corrected(data),
     ]
     return "\n".join(head) + "\n\n" + "\n\n".join(body[:4]) + "\n\n" + "\n".join(body[4:]) + "\n"
+
+
+def _kind_of(facts: Mapping[str, Any], kind: str) -> str:
+    """Return the format that a split is there as: a folder may hold those of earlier exports."""
+    return str(facts.get("format", kind))
 
 
 def _loading(kind: str, splits: Iterable[str]) -> str:
@@ -223,8 +237,8 @@ def _licence_word(terms: Terms) -> str:
 
 
 def _slug(words: str) -> str:
-    """Return a name as the hub takes it: letters and numbers of whole words, joined by hyphens."""
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    """Return a name as the hub takes it: words, joined by hyphens; of a text its beginning."""
+    slug = re.sub(r"[^a-z0-9]+", "-", re.split(r"[;:(]", words)[0].lower()).strip("-")
     return slug if len(slug) <= _LONGEST_SLUG else slug[: slug.rindex("-", 0, _LONGEST_SLUG + 1)]
 
 
@@ -240,6 +254,8 @@ def _licences(terms: Terms) -> list[str]:
 def _whose(terms: Terms) -> str:
     """Return whose hands are shown, a sentence for each origin."""
     origins = dict.fromkeys(origin for part in terms.parts for origin in part.origin.split(", "))
+    if sum(part.is_restricted for part in terms.parts) > 1:
+        origins = dict.fromkeys("several" if origin == "published" else origin for origin in origins)
     return " ".join(_ORIGIN.get(origin, "Origin not recorded.") for origin in origins)
 
 

@@ -20,6 +20,26 @@ def test_the_terms_carry_what_is_wrong_or_missing_in_the_archive(name, tmp_path)
     assert terms.errata
 
 
+def test_the_terms_of_several_datasets_say_which_archive_a_pitfall_is_of(tmp_path):
+    both = [open_dataset(made_set(tmp_path / name, name)) for name in ("ho3d", "rhd")]
+
+    terms = terms_of(both[0] + both[1])
+
+    facts = [manifest.load(name) for name in ("ho3d", "rhd")]
+    assert terms.errata == tuple(f"{one.title}: {line}" for one in facts for line in one.errata)
+
+
+def test_a_folder_with_splits_in_two_formats_says_which_is_which(tmp_path):
+    data = open_dataset(made_set(tmp_path / "made", "rhd"))
+    hd.export(data, tmp_path / "out", "coco", limit=2)
+    hd.export(data.split("train"), tmp_path / "out", "yolo", limit=2)
+
+    card = (tmp_path / "out/README.md").read_text()
+
+    assert "- val is there as coco, from an earlier export\n" in card
+    assert "train is there as" not in card
+
+
 def test_it_is_said_where_hands_models_parameters_are_left_out():
     for name in ("freihand", "interhand", "ho3d", "dexycb"):
         assert any("MANO parameters" in line for line in manifest.load(name).errata)

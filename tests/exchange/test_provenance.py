@@ -60,7 +60,10 @@ def test_a_merged_dataset_keeps_the_licence_and_origin_of_each_part(made, tmp_pa
     card = (tmp_path / "both/README.md").read_text()
     assert f"- Licence of {facts.title}: {facts.licence}" in card
     assert "- Licence of Your own pictures and labels: that of your pictures" in card
-    assert "license: other\nlicense_name: research-only-non-commercial-cc-by-nc-4-0-by-its-link-cc-by\n" in card
+    assert "license: other\nlicense_name: several\ntask_categories" in card  # none of them is that of all
+    run("subset", made / "published", "--sample", 4, "--out", tmp_path / "one")
+    assert "license_name: research-only-non-commercial\n" in (tmp_path / "one/README.md").read_text()
+    assert "- Cite: " not in (made / "own/README.md").read_text()
     run("subset", tmp_path / "both", "--sample", 4, "--out", tmp_path / "some")
     with pytest.raises(ConfigError, match=r"the licence 'Research only.*--i-may-share"):
         export(tmp_path / "some", tmp_path / "out", "coco")
