@@ -35,7 +35,11 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Export only this split [default: all]")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each split.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Stop after this many samples of each split, with all of its picture for source.",
+)
 @click.option(
     "--pictures",
     type=click.Choice([*SHOWN, *ENCODINGS]),

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from handdata import __version__
 from handdata.errors import ConfigError, MissingError
 from handdata.exchange.card import facts_of, terms_of, write_card
@@ -43,9 +45,10 @@ def export(
         out: a folder; what an earlier export wrote into it and this one does not is removed.
         kind: one of FORMATS.
         picture: "png" (exact) or "jpg"; pictures as shipped keep their own.
-        limit: samples of each split, from the first.
+        limit: samples of each split, from the first; of pictures as shipped, and the others in the same ones.
         pictures: "canvas", "crop" (what a model is shown) or "source": as shipped, each with all its hands.
-        source_of: sample id -> file of its picture as shipped; needed for "source".
+        source_of: sample id -> file of its picture as shipped, also of hands that `data` does not have, of which it is
+            said that they are not labelled there; needed for "source".
         workers: processes that make pictures and labels, if there are thousands. A script that calls this needs
             `if __name__ == "__main__":` then, and each process imports what the script imports at its top.
         i_may_share: the licence of a published dataset's pictures lets you, or nobody else gets them.
@@ -76,7 +79,8 @@ def export(
         raise ConfigError("pictures", expected=f"one of {', '.join(SHOWN)}", got=pictures)
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
-    parts = {split: data.split(split)[:limit] for split in sorted(set(data["split"].tolist()))}
+    source_of = source_of or {} if pictures == SOURCE else {}
+    parts = {split: _first(data.split(split), limit, source_of) for split in sorted(set(data["split"].tolist()))}
     if not any(KNOWN[kind].holds(part).any() for part in parts.values()):
         expected, got = f"hands with {KNOWN[kind].needs}", f"none of {sum(map(len, parts.values()))}"
         raise ConfigError(f"export as {kind}", expected=expected, got=got, fix="Choose another --format.")
@@ -89,9 +93,7 @@ def export(
     with alone(folder, "export"), ExitStack() as kept_open:
         record = ExportRecord(folder, kind, about.parts)
         record.refuse_other(data.name, about.parts, some_pictures(data))
-        view = ExportView(
-            data=data, split="", shown=pictures, encoding=picture, source_of=source_of or {}, workers=workers
-        )
+        view = ExportView(data=data, split="", shown=pictures, encoding=picture, source_of=source_of, workers=workers)
         view = replace(
             view, licence=about.licence, homepage=about.homepage, citation=about.citation, provenance=about.parts
         )
@@ -110,9 +112,32 @@ def export(
                 FORMATS[kind](replace(one, is_done=is_done), folder)
             written += len(kept)
             _say_left_out(kind, split, part)
+            _say_unlabelled(split, part, source_of)
         write_card(folder, data, record, about, shown=pictures)
         record.save()
     return written
+
+
+def _first(part: Dataset, limit: int | None, source_of: Mapping[str, Path]) -> Dataset:
+    """Return the first hands of a split, and those that their pictures as shipped show too."""
+    chosen = part[:limit]
+    if limit is None or not source_of:
+        return chosen
+    shown = {source_of[sample_id] for sample_id in chosen["id"].tolist() if sample_id in source_of}
+    beside = np.array([source_of.get(sample_id) in shown for sample_id in part["id"].tolist()])
+    return part[beside | (np.arange(len(part)) < limit)]
+
+
+def _say_unlabelled(split: str, part: Dataset, source_of: Mapping[str, Path]) -> None:
+    """Count and name the hands that pictures as shipped show and that are not among those exported."""
+    ids = set(part["id"].tolist()) if source_of else set()
+    shown = {source_of[sample_id] for sample_id in ids if sample_id in source_of}
+    others = [sample_id for sample_id, path in source_of.items() if path in shown and sample_id not in ids]
+    if others:
+        names = ", ".join(others[:_NAMED]) + (" ..." if len(others) > _NAMED else "")
+        count = len({source_of[sample_id] for sample_id in others})
+        what = "hands that are not labelled there, as these shards do not have them in this split"
+        say(f"export: {split}: {count} of {len(shown)} pictures show {len(others)} {what}: {names}")
 
 
 def _say_left_out(kind: str, split: str, part: Dataset) -> None:

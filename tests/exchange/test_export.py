@@ -588,6 +588,21 @@ def test_a_picture_as_shipped_holds_all_its_hands(tmp_path):
         assert compare(tmp_path / "shards", tmp_path / "coco-again", exported=exported, tolerance=1e-3).same
 
 
+def test_no_hand_of_a_picture_as_shipped_is_cut_off_unsaid(dataset, tmp_path, capsys):
+    """Whoever trains a detector on a hand without its label teaches it that there is none."""
+    val, image = dataset.split("val"), tmp_path / "both.png"
+    width, height = val["image_size"][0].tolist()
+    cv2.imwrite(str(image), np.full((height, width, 3), 90, np.uint8))
+    ids = val["id"].tolist()
+    source_of = {sample_id: image if number < 2 else tmp_path / "none.png" for number, sample_id in enumerate(ids)}
+
+    assert export(val, tmp_path / "all", "coco", pictures="source", source_of=source_of, limit=1) == 2
+    assert "not labelled there" not in capsys.readouterr().err
+    assert export(val[:1], tmp_path / "one", "coco", pictures="source", source_of=source_of) == 1
+    assert "export: val: 1 of 1 pictures show 1 hands that are not labelled there" in (told := capsys.readouterr().err)
+    assert told.rstrip().endswith(ids[1])
+
+
 def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((240, 320, 3), 90, np.uint8))
     (tmp_path / "labels.csv").write_text(
