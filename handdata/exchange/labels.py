@@ -58,6 +58,7 @@ class HandLabels:
         normalized: (21, 3) as shipped; None derives it.
         flags: of the schema.
         from_corner: whether positions count from the corner of the first pixel: half a pixel more than from its centre.
+        is_share: whether `uv` are still from 0 to 1 over the picture, whose size neither the file nor its folder tells.
         size: (width, height) px of the picture that was labelled; None where the file does not say.
         slots: of each of the file's rows of points the slot it was put into, where there are 21.
     """
@@ -75,6 +76,7 @@ class HandLabels:
     normalized: Array | None = None
     flags: Flag = Flag.NONE
     from_corner: bool = False
+    is_share: bool = False
     size: tuple[int, int] | None = None
     slots: tuple[int, ...] = ()
 

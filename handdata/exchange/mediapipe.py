@@ -157,7 +157,25 @@ def _hand(facts: Mapping[str, Any]) -> HandLabels:
     if not isinstance(points, Sequence) or len(points) != NUM_KEYPOINTS:
         raise ValueError("a hand of other than 21 landmarks")
     rows = [(point["x"], point["y"]) if isinstance(point, dict) else point[:2] for point in points]
-    return HandLabels(side=_side(facts["handed"]), uv=with_palm(_pixels(rows, facts)), slots=SLOTS)
+    return _hand_of(rows, _side(facts["handed"]), facts)
+
+
+def _hand_of(rows: Any, side: int, facts: Mapping[str, Any]) -> HandLabels:
+    """Return a hand of positions over the picture's size; larger numbers are pixels already."""
+    uv = np.array(rows, np.float64).reshape(NUM_KEYPOINTS, 2)
+    if not np.isfinite(uv).all():
+        raise ValueError("a position that is not finite")
+    is_share = bool(np.abs(uv).max() <= BESIDE)
+    if is_share and (size := _size(facts)) is not None:
+        uv, is_share = uv * size, False
+    return HandLabels(side=side, uv=with_palm(uv), is_share=is_share, slots=SLOTS)
+
+
+def _size(facts: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return the size of a picture, px; None if the record does not say and the picture is elsewhere."""
+    said = tuple(float(facts.get(key) or 0) for key in ("width", "height"))
+    near = facts["near"] / facts["image"]
+    return said if all(said) else image_size(near) if near.is_file() else None
 
 
 def _side(handed: Any) -> int:
@@ -171,17 +189,6 @@ def _side(handed: Any) -> int:
         handed = next((handed[key] for key in ("category_name", "categoryName", "label") if handed.get(key)), "")
     side = side_of(handed or "")
     return 1 - side if side in (0, 1) else side
-
-
-def _pixels(rows: Any, facts: Mapping[str, Any]) -> Any:
-    """Return (21, 2) px of positions over the picture's size; larger numbers are pixels already."""
-    uv = np.array(rows, np.float64).reshape(NUM_KEYPOINTS, 2)
-    if not np.isfinite(uv).all():
-        raise ValueError("a position that is not finite")
-    if np.abs(uv).max() > BESIDE:
-        return uv
-    size = [float(facts.get(key) or 0) for key in ("width", "height")]
-    return uv * (size if all(size) else image_size(facts["near"] / facts["image"]))
 
 
 # ------------------------------------------------------------------------------------------------ CSV
@@ -229,4 +236,4 @@ def read_table(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read 
 
 def _row_hand(facts: Mapping[str, Any]) -> HandLabels:
     side = side_of(facts["side"]) if facts["side"] else _side(facts["handed"])
-    return HandLabels(side=side, uv=with_palm(_pixels(facts["points"], facts)), slots=SLOTS)
+    return _hand_of(facts["points"], side, facts)

@@ -34,13 +34,14 @@ def in_pixels(
         ConfigError: the points are no shares, though the user says so.
         DataError: all points of all hands lie within a pixel or two of the first one, and nobody says why.
     """
+    table = replace(table, rows=tuple(_scaled(row, size_of) if _is_share(row) else row for row in table.rows))
     found = _range(table.rows)
     if asked == NORMALIZED and not table.is_over_picture and found is not None:
         if found.largest > BESIDE:
             got = f"points up to {found.largest:.4g}, which are pixels"
             raise ConfigError("--coordinates", expected=f"points from 0 to 1 in {path}", got=got, fix="Leave it out.")
         table = replace(table, rows=tuple(_scaled(row, size_of) for row in table.rows))
-    elif found is not None and found.largest <= SHARE and found.is_spread:
+    elif not table.is_over_picture and found is not None and found.largest <= SHARE and found.is_spread:
         raise DataError(
             path,
             expected="points in pixels",
@@ -79,7 +80,11 @@ def _scaled(row: LabelRow, size_of: Callable[[LabelRow], tuple[int, int] | None]
         return row
     is_share = np.abs(hand.bbox_xyxy).max() <= BESIDE  # False for NaN
     box = hand.bbox_xyxy * [*size, *size] if is_share else hand.bbox_xyxy
-    return replace(row, hand=replace(hand, uv=hand.uv * size, bbox_xyxy=box))
+    return replace(row, hand=replace(hand, uv=hand.uv * size, bbox_xyxy=box, is_share=False))
+
+
+def _is_share(row: LabelRow) -> bool:
+    return isinstance(row.hand, HandLabels) and row.hand.is_share
 
 
 def beside(rows: Sequence[LabelRow], size_of: Callable[[LabelRow], tuple[int, int] | None]) -> str:

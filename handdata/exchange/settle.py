@@ -253,6 +253,8 @@ def _checked(row: LabelRow) -> LabelRow:
     if isinstance(row.hand, HanddataError):
         return row
     try:
+        if row.hand.is_share:
+            raise ValueError(f"positions over the picture {row.image}, whose size is not known: it was not found")
         check(row.hand)
     except ValueError as error:
         return replace(row, hand=DataError(row.where, expected="a labelled hand", got=str(error), fix=FIX))

@@ -232,6 +232,29 @@ def test_landmarks_are_over_the_picture_and_named_for_a_mirrored_one(tmp_path, r
     assert sample.hand_side == 1
 
 
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_landmarks_are_over_pictures_that_lie_elsewhere(tmp_path, kind):
+    """MediaPipe's users keep what it found beside their script, not beside their pictures, and without their size."""
+    picture(tmp_path / "photos/a.png")
+    found = tmp_path / "here/found"
+    found.parent.mkdir()
+    columns = [f"{axis}{k}" for k in range(21) for axis in "xy"]
+    rows = {"a.png": uv(), "absent.png": uv(1)}
+    record = [
+        {"image": name, "hand_landmarks": [[{"x": u / W, "y": v / H} for u, v in at]]} for name, at in rows.items()
+    ]
+    lines = [f"{name},{','.join(map(str, (at / (W, H)).ravel()))}" for name, at in rows.items()]
+    text = json.dumps(record) if kind == "json" else "\n".join([f"image,{','.join(columns)}", *lines]) + "\n"
+    table = found.with_suffix(f".{kind}")
+    table.write_text(text)
+
+    (sample,) = samples_of("custom", tmp_path / "photos", annotations=table).values()
+
+    np.testing.assert_allclose(sample.keypoints_2d, uv())
+    warnings = plan_of("custom", tmp_path / "photos", annotations=table).warnings
+    assert "absent: 1 of 2 labelled pictures, the first absent.png" in warnings
+
+
 def test_positions_over_a_picture_that_exif_turns_are_over_it_as_it_is_shown(tmp_path):
     table = yolo(tmp_path, [yolo_row(uv(), np.full(21, 2))], train="images/train")
     image, exif = tmp_path / "images/train/a.png", Image.Exif()
