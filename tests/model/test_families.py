@@ -149,6 +149,20 @@ def test_absent_keypoints_change_neither_loss_nor_gradient(kind):
         torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["compact", "simcc"])
+def test_a_hand_of_unknown_side_teaches_no_side(kind):
+    family, model = family_of(kind), ModelConfig(kind=kind, size=64, width=0.25)
+    inputs = made_inputs(4, 64)
+    unknown = inputs.labels._replace(side_known_B=torch.tensor([True, False, False, True]))
+    prediction = family.make(model, PLAIN)(inputs.image_B3HW)
+
+    whole, part = (family.sums(prediction, labels, LossConfig()) for labels in (inputs.labels, unknown))
+
+    side = family.names.index("loss_side")
+    assert [float(sums[side].number) for sums in (whole, part)] == [4, 2]
+    assert all(torch.equal(a.total, b.total) for n, (a, b) in enumerate(zip(whole, part, strict=True)) if n != side)
+
+
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=THOROUGH if kind in LONG else ()) for kind in OWN])
 @pytest.mark.usefixtures("one_thread")
 def test_one_batch_is_learnt(kind):

@@ -54,6 +54,7 @@ def made_inputs(
         scale_B=torch.full((batch,), 80.0),
         hand_B=here.any(1),
         right_B=torch.zeros(batch, dtype=torch.bool),
+        side_known_B=torch.ones(batch, dtype=torch.bool),
         domain_B=torch.zeros(batch, dtype=torch.int64),
         source_to_crop_B33=np.tile(np.eye(3), (batch, 1, 1)),
         rotation_B33=np.tile(np.eye(3), (batch, 1, 1)),

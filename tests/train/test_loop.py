@@ -118,6 +118,15 @@ def test_log_and_line_tell_what_was_drawn_from_each_dataset(folders, tmp_path, m
     assert f"drawn synthhands {shares[0]:.1%} ganerated {shares[1]:.1%}" in capsys.readouterr().err
 
 
+def test_hands_that_do_not_say_their_side_are_counted_before_the_first_step(folders, tmp_path, capsys):
+    unknown = made_set(tmp_path / "mine", "mine", hand_side=2)
+
+    loop.train(job_of(tiny("best-smoke", "loop.epochs=1"), [folders[0], unknown], tmp_path / "run"))
+
+    told = [line for line in capsys.readouterr().err.splitlines() if "do not say their side" in line]
+    assert told == ["mine: 12 of 12 hands do not say their side: shown mirrored half of the time"]
+
+
 def test_the_line_of_one_dataset_names_no_shares(folders, tmp_path, capsys):
     loop.train(job_of(tiny("best-smoke", "loop.epochs=1"), folders[:1], tmp_path / "run"))
 

@@ -27,7 +27,8 @@ class Labels(NamedTuple):
         turn_B33: float32, the turn from the crop camera's axes to those of `xyz_BK3`; the identity without one.
         scale_B: float32, wrist to middle MCP, mm; NaN where not known.
         hand_B: bool, a hand is there: something of it is labelled.
-        right_B: bool, it is a right one, as shown.
+        right_B: bool, it is a right one, as shown; False where its side is not known.
+        side_known_B: bool, the dataset says its side.
         domain_B: int64, number of the dataset in the mixture.
     """
 
@@ -40,6 +41,7 @@ class Labels(NamedTuple):
     scale_B: Tensor
     hand_B: Tensor
     right_B: Tensor
+    side_known_B: Tensor
     domain_B: Tensor
 
 

@@ -102,7 +102,7 @@ def sums(prediction: SimccPrediction, labels: Labels, _: LossConfig) -> tuple[Ra
         masked(off_2d, flat),
         masked(off_3d, deep),
         masked(binary(prediction.seen_B2[:, 0], labels.hand_B), torch.ones_like(labels.hand_B)),
-        masked(binary(prediction.seen_B2[:, 1], labels.right_B), labels.hand_B),
+        masked(binary(prediction.seen_B2[:, 1], labels.right_B), labels.hand_B & labels.side_known_B),
     )
 
 

@@ -58,7 +58,8 @@ class Inputs:
         turn_B33: float32, from the crop camera's axes to those of `xyz_BK3`: the view turn, or the identity.
         scale_B: float32, wrist to middle MCP, mm; NaN if unknown.
         hand_B: bool, something of a hand is labelled.
-        right_B: bool, it is a right one, as shown.
+        right_B: bool, it is a right one, as shown; False where its side is not known.
+        side_known_B: bool, the dataset says its side.
         domain_B: int64, number of the dataset in the mixture.
         source_to_crop_B33: float64, on the host: pixels as shipped to crop pixels.
         rotation_B33: float64, on the host: source camera axes to the crop camera's.
@@ -78,6 +79,7 @@ class Inputs:
     scale_B: Tensor
     hand_B: Tensor
     right_B: Tensor
+    side_known_B: Tensor
     domain_B: Tensor
     source_to_crop_B33: NDArray[np.float64]
     rotation_B33: NDArray[np.float64]
@@ -100,6 +102,7 @@ class Inputs:
             scale_B=self.scale_B,
             hand_B=self.hand_B,
             right_B=self.right_B,
+            side_known_B=self.side_known_B,
             domain_B=self.domain_B,
         )
 
@@ -152,8 +155,11 @@ def prepare(
     which = np.zeros(len(batch), np.int64) if len(configs) == 1 else batch.dataset
     places = batch.position if indices is None else indices
     numbers = uniforms(seed, epoch, places, _DRAWS, stream=STREAM_AUGMENT)
-    flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < np.array([c.flip for c in configs])[which]
-    right = batch.labels["hand_side"] == RIGHT  # a hand of unknown side stays as it lies
+    right, side_known = batch.labels["hand_side"] == RIGHT, batch.labels["hand_side"] <= RIGHT
+    # nobody knows which way round a hand of unknown side is to be shown: each of both half of the time
+    both = ~side_known & batch.labels["annotated_2d"].any(1) & np.array([c.mirror_right for c in configs])[which]
+    share = np.where(both, 0.5, np.array([c.flip for c in configs])[which])
+    flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < share
     draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
     plan = _plan(batch, replace(draws.view, zoom=draws.view.zoom * zoom), size)
     view = view_turn(plan.K, size) if turn else np.broadcast_to(np.eye(3), plan.K.shape)
@@ -174,7 +180,8 @@ def prepare(
         **_labels(batch, plan, size),
         "camera": plan.K,
         "view": view,
-        "right": right ^ draws.view.mirror,
+        "right": (right ^ draws.view.mirror) & side_known,
+        "side_known": side_known,
     }
     pool = backgrounds if composite.any() else None
     if pool is not None:
@@ -203,6 +210,7 @@ def prepare(
         scale_B=on_device["scale"],
         hand_B=on_device["hand"] > 0,
         right_B=on_device["right"] > 0,
+        side_known_B=on_device["side_known"] > 0,
         domain_B=on_device["domain"].long(),
         source_to_crop_B33=plan.source_to_crop,
         rotation_B33=plan.rotation,

@@ -252,7 +252,20 @@ def test_a_closer_look_is_the_middle_of_the_crop(left, train):
     np.testing.assert_allclose(closer.K_B33[:, 0, 0], 1.25 * plain.K_B33[:, 0, 0])
 
 
-def test_a_hand_of_unknown_side_is_trained_on_as_it_lies(tmp_path):
+def test_a_hand_of_unknown_side_is_trained_on_both_ways_round_and_teaches_no_side(tmp_path):
+    batch = load(write_dataset(tmp_path / "unknown", "unknown", (24,), canvas=CANVAS, hand_side=2))
+    shown = [prepare(batch, AugmentConfig(), seed=0, epoch=epoch, train=True) for epoch in range(16)]
+
+    mirrored = np.stack([inputs.mirrored_B for inputs in shown])
+    assert 0.4 < mirrored.mean() < 0.6
+    assert mirrored.any(0).all()
+    assert not mirrored.all(0).any()
+    assert not any(inputs.right_B.any() or inputs.side_known_B.any() for inputs in shown)
+    kept = prepare(batch, AugmentConfig(mirror_right=False), seed=0, epoch=0, train=True)
+    assert not kept.mirrored_B.any()
+
+
+def test_a_hand_of_unknown_side_is_validated_on_as_it_lies(tmp_path):
     batches = [load(write_dataset(tmp_path / name, name, (4,), canvas=CANVAS, hand_side=side))
                for name, side in (("left", 0), ("unknown", 2))]  # fmt: skip
     left, unknown = (prepare(batch, AugmentConfig(), seed=0, epoch=0, train=False) for batch in batches)
