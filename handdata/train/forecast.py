@@ -1,7 +1,7 @@
 """What a training is about to do, said before its first step: device, samples, steps, parameters, expected time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from torch import nn
 from handdata.model.device import autocast
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
+from handdata.skeleton import RIGHT
 from handdata.train.config import Config
 from handdata.train.distributed import device_name, world
 from handdata.train.loader.loaders import Mixture
@@ -24,7 +25,7 @@ SMALL = ("compact", "demo")  # recipes for a CPU
 
 def announce(config: Config, state: State, train_set: Mixture, val_set: Mixture | None, device: torch.device) -> None:
     """Say what is about to be trained, and how long it is likely to take."""
-    for line in described(config, state, train_set, val_set, device):
+    for line in (*described(config, state, train_set, val_set, device), *_unknown_sides(config, train_set)):
         say(line)
     seconds = expected_seconds(config, state, val_set, device)
     say(f"expected: about {duration(seconds)} on this device")
@@ -102,3 +103,13 @@ def _counted(datasets: Sequence[Dataset]) -> str:
     return f"{total:,} samples: " + ", ".join(
         f"{name} {len(dataset):,}" for name, dataset in zip(names_of(datasets), datasets, strict=True)
     )
+
+
+def _unknown_sides(config: Config, train_set: Mixture) -> Iterator[str]:
+    """Yield how many hands are shown both as they lie and mirrored, since nobody knows which side they are of."""
+    names = train_set.names
+    for name, part, augment in zip(names, train_set.datasets, config.augment.of(names), strict=True):
+        unknown = part["hand_side"] > RIGHT
+        count = int(part["annotated_2d"][unknown].any(1).sum()) if augment.mirror_right else 0
+        if count:
+            yield f"{name}: {count} of {len(part)} hands do not say their side: shown mirrored half of the time"

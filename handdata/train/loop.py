@@ -31,7 +31,7 @@ from handdata.train.distributed import environment, group, is_first, rank, sum_o
 from handdata.train.epoch_losses import LAG, TOTAL, Clock, Ledger, means
 from handdata.train.forecast import announce
 from handdata.train.loader.loaders import EvalLoader, Loader, Mixture
-from handdata.train.loader.sources import open_sources, say_unknown_sides
+from handdata.train.loader.sources import open_sources
 from handdata.train.optim import clip
 from handdata.train.placing import size_trained_on
 from handdata.train.precision import set_up_device
@@ -117,7 +117,6 @@ def _train(job: Job, device: torch.device, stop: Stop) -> bool:
     state.measure_size = partial(size_trained_on, train_set.datasets, config.adapt.target)
     wait()  # nobody writes before everybody has read
     if rank() == 0:
-        say_unknown_sides(train_set, config)
         begin(job, run, state, train_set, val_set, device)
     views = make_views(config, train_set, device, train=True)
     views_of_val = val_views(config, val_set, device)

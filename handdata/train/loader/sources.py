@@ -14,7 +14,6 @@ from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.reader import INDEX
-from handdata.skeleton import RIGHT
 from handdata.train.config import Config, DataConfig
 from handdata.train.loader.loaders import Mixture, open_mixture
 from handdata.train.loader.mixture import check_apart, names_of
@@ -106,15 +105,6 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
     if config.adapt.target:
         mix = _adapted(mix, [open_dataset(folder, "train") for folder in with_train], config.adapt.target)
     return open_mixture(with_train, "train", mix), _spread(val, config)
-
-
-def say_unknown_sides(mixture: Mixture, config: Config) -> None:
-    """Say how many hands are shown both as they lie and mirrored, since nobody knows which side they are of."""
-    for name, part, augment in zip(mixture.names, mixture.datasets, config.augment.of(mixture.names), strict=True):
-        unknown = part["hand_side"] > RIGHT
-        count = int(part["annotated_2d"][unknown].any(1).sum()) if augment.mirror_right else 0
-        if count:
-            say(f"{name}: {count} of {len(part)} hands do not say their side: shown mirrored half of the time")
 
 
 def choose(folders: Sequence[Path], config: Config) -> list[Path]:
