@@ -94,9 +94,10 @@ class Terms:
 
 
 def terms_of(data: Dataset) -> Terms:
-    """Return the terms of a dataset; of rendered hands, those of what they are rendered from."""
+    """Return the terms of a dataset; rendered hands have those of the mesh, and no faults of an archive."""
     parts = provenance_of(data)
-    known = [facts for name in dict.fromkeys(part.dataset for part in parts) if (facts := archive_of(name)) is not None]
+    names = dict.fromkeys(part.dataset for part in parts if part.origin != "rendered")
+    known = [facts for name in names if (facts := archive_of(name)) is not None]
     of = [f"{one.title}: " if len(known) > 1 else "" for one in known]
     return Terms(parts, tuple(f"{title}{line}" for title, one in zip(of, known, strict=True) for line in one.errata))
 

@@ -1,5 +1,7 @@
 """The card beside shards and exports says what is known of the archive they come from."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from handdata import manifest
 from handdata.converters.custom import CustomOptions
 from handdata.exchange.card import terms_of
 from handdata.shards.dataset import open_dataset
+from handdata.shards.provenance import KEY, as_json, known
 from tests.train.made_training import made_set
 
 
@@ -18,6 +21,18 @@ def test_the_terms_carry_what_is_wrong_or_missing_in_the_archive(name, tmp_path)
 
     assert terms.errata == manifest.load(name).errata
     assert terms.errata
+
+
+def test_rendered_hands_have_no_pitfalls_of_the_archive_whose_layout_they_have(tmp_path):
+    folder = made_set(tmp_path / "rhd", "rhd")
+    index = json.loads((folder / "index.json").read_text())
+    part = as_json([known("rhd", "rendered")])
+    (folder / "index.json").write_text(json.dumps(index | {"origin": "rendered", KEY: part}))
+
+    terms = terms_of(open_dataset(folder))
+
+    assert terms.licence == "CC0 1.0"
+    assert terms.errata == ()
 
 
 def test_the_terms_of_several_datasets_say_which_archive_a_pitfall_is_of(tmp_path):
