@@ -29,7 +29,7 @@ from handdata.geometry import iou
 from handdata.model.detector import write_detector
 from handdata.model.pixels import normalize
 from handdata.model.spots import Spot
-from handdata.model.spotter import LEAST_SCORE, SpotterNet, read_spots
+from handdata.model.spotter import LEAST_SCORE, SpotterNet, read_spots, spotter_of
 from handdata.skeleton import HAND_SIDES
 from handdata.synth.full_frame import render_full_frame
 from handdata.train.spotting import SeenPicture, as_seen, spotting_losses
@@ -90,13 +90,16 @@ class State:
 
     def __init__(self, file: Path, width: float, device: str, init_from: Path | None) -> None:
         self.file, self.step, self.seen = file, 0, 0
-        self.net = SpotterNet(width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if init_from is not None:
-            self.net.load_state_dict({name: value.float() for name, value in load_file(init_from).items()})
+        state = torch.load(file, weights_only=True, map_location=device) if file.is_file() else None
+        net = SpotterNet(width)
+        if state is not None:
+            net = spotter_of(state["net"])
+        elif init_from is not None:
+            net = spotter_of({name: value.float() for name, value in load_file(init_from).items()})
+        self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(KEPT), use_buffers=True)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), LR, weight_decay=DECAY)
-        if file.is_file():
-            state = torch.load(file, weights_only=True, map_location=device)
+        if state is not None:
             self.step, self.seen = state["step"], state["seen"]
             for name in ("net", "average", "optimizer"):
                 getattr(self, name).load_state_dict(state[name])
@@ -135,7 +138,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32, help="pictures of a step")
     parser.add_argument("--falling", type=int, help="pictures at the end over which the rate falls [default: all]")
     parser.add_argument("--workers", type=int, default=0, help="processes that render beside the training")
-    parser.add_argument("--width", type=float, default=WIDTH, help="of the layers, 1: docs/method.md's")
+    parser.add_argument("--width", type=float, default=WIDTH, help="of a new network's layers, 1: docs/method.md's")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     return parser.parse_args()

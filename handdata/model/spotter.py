@@ -53,9 +53,11 @@ class SpotterNet(nn.Module):
 
     Args:
         width: of all layers, relative to those of docs/method.md.
+        smooth_sixteenth: 3x3 on what is brought together at a sixteenth, as at the finer levels; the weights that ship
+            were trained without.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, *, smooth_sixteenth: bool = True) -> None:
         super().__init__()
         stem, top_down = scaled(STEM, width), scaled(TOP_DOWN, width)
         stages = [scaled(channels, width) for channels in STAGES]
@@ -66,6 +68,7 @@ class SpotterNet(nn.Module):
             BasicBlock(before, after, 2) for before, after in zip([stem, *stages], stages, strict=False)
         )
         self.lateral = nn.ModuleList(nn.Conv2d(channels, top_down, 1) for channels in stages)
+        self.at_sixteenth = _smooth(top_down) if smooth_sixteenth else nn.Identity()
         self.at_eighth, self.at_quarter = _smooth(top_down), _smooth(top_down)
         self.boxes = nn.Conv2d(top_down, 5, 1)
         self.mask = nn.Conv2d(top_down, 1, 1)
@@ -86,7 +89,7 @@ class SpotterNet(nn.Module):
         quarter, eighth, sixteenth, coarse = (
             lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)
         )
-        sixteenth = sixteenth + interpolate(coarse, scale_factor=2, mode="nearest")
+        sixteenth = self.at_sixteenth(sixteenth + interpolate(coarse, scale_factor=2, mode="nearest"))
         eighth = self.at_eighth(eighth + interpolate(sixteenth, scale_factor=2, mode="nearest"))
         quarter = self.at_quarter(quarter + interpolate(eighth, scale_factor=2, mode="nearest"))
         centres, sizes, offsets = self.boxes(eighth).float().split([2, 1, 2], 1)
@@ -94,13 +97,14 @@ class SpotterNet(nn.Module):
 
 
 def spotter_of(weights: Mapping[str, Tensor]) -> SpotterNet:
-    """Return the network that has these weights, as wide as its stem says.
+    """Return the network that has these weights: as wide as its stem says, with the smoothings that are there.
 
     Raises:
         RuntimeError: they are those of another network.
     """
     stem = weights.get("stem.0.weight")
-    net = SpotterNet(1.0 if stem is None else len(stem) / STEM)
+    smooth = any(name.startswith("at_sixteenth.") for name in weights)
+    net = SpotterNet(1.0 if stem is None else len(stem) / STEM, smooth_sixteenth=smooth)
     net.load_state_dict(weights)
     return net
 

@@ -86,13 +86,20 @@ def test_a_detector_is_found_by_name(monkeypatch):
         find_detector("theirs")
 
 
+def test_the_network_has_the_parameters_that_are_specified():
+    """0.257 M: three levels are smoothed, a sixteenth, an eighth and a quarter."""
+    assert sum(values.numel() for values in SpotterNet().parameters()) == 257_462
+
+
+@pytest.mark.parametrize("smooth_sixteenth", [False, True], ids=["as shipped", "as specified"])
 @pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
-def test_weights_are_written_and_read_to_half_precision_and_others_are_refused(tmp_path, width):
+def test_weights_are_written_and_read_to_half_precision_and_others_are_refused(tmp_path, width, smooth_sixteenth):
     torch.manual_seed(0)
-    net = SpotterNet(width).eval()
+    net = SpotterNet(width, smooth_sixteenth=smooth_sixteenth).eval()
     write_detector(tmp_path / "x.safetensors", net, {"samples": 1})
 
     kept = Spotter(tmp_path / "x.safetensors")._net.state_dict()
+    assert kept.keys() == net.state_dict().keys()
     for name, value in net.state_dict().items():
         torch.testing.assert_close(kept[name], value, rtol=1e-3, atol=1e-4)
     (tmp_path / "y.safetensors").write_bytes((tmp_path / "x.safetensors").read_bytes()[:-9])
