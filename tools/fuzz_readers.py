@@ -201,7 +201,7 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
 # ------------------------------------------------------------------------------------------------ one reader
 
 
-def fuzz(name: str, runs: int, keep: Path) -> None:
+def fuzz(name: str, runs: int, seed: int, keep: Path) -> None:
     """Fuzz one reader in this process; prints its line."""
     import atheris
 
@@ -235,7 +235,8 @@ def fuzz(name: str, runs: int, keep: Path) -> None:
             os._exit(0)
 
     longest = max(4096, 2 * path.stat().st_size)
-    words = [sys.argv[0], f"-max_len={longest}", f"-timeout={round(6 * SLOWEST_S)}", "-seed=1", "-rss_limit_mb=0"]
+    limits = [f"-max_len={longest}", f"-timeout={round(6 * SLOWEST_S)}", "-rss_limit_mb=0"]
+    words = [sys.argv[0], f"-seed={seed}", *limits]
     atheris.Setup([*words, "-verbosity=0", f"-artifact_prefix={keep}/", str(folder / "seeds")], one)
     atheris.Fuzz()
 
@@ -268,6 +269,7 @@ def fault_of(reader: Reader, path: Path, told: dict[str, Any], refused: type[Exc
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=10_000, help="inputs per reader")
+    parser.add_argument("--seed", type=int, default=1, help="of the changes; 0: by chance")
     parser.add_argument("--only", action="append", help="name of a reader")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-faults"), help="folder for what was found")
     parser.add_argument("--seconds", type=float, default=900, help="of a reader, at most")
@@ -275,11 +277,12 @@ def main() -> int:
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     if options.reader:
-        fuzz(options.reader, options.runs, options.keep.absolute())
+        fuzz(options.reader, options.runs, options.seed, options.keep.absolute())
         return 0
     is_faulty = False
     for name in options.only or readers():
-        words = ["--reader", name, "--runs", str(options.runs), "--keep", str(options.keep)]
+        counts = ["--runs", str(options.runs), "--seed", str(options.seed)]
+        words = ["--reader", name, *counts, "--keep", str(options.keep)]
         with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as folder:
             last = line_of(words, options.seconds, {**os.environ, "TMPDIR": folder})
         print(last, flush=True)
