@@ -1,6 +1,7 @@
 """Run the command line, as `handdata` and as `python -m handdata`."""
 
 import _thread
+import os
 import re
 import signal
 import sys
@@ -16,6 +17,7 @@ _SAID_BY_HDF5 = re.compile("Can't decrement id ref count .*errno = ", re.DOTALL)
 def main() -> None:
     """Import the command line and run it; Ctrl-C ends with one line, whenever it comes and how often."""
     sys.excepthook, sys.unraisablehook = _say, _not_lost
+    _open_standard_streams()
     try:
         from handdata.cli import main as run  # noqa: PLC0415 - so that this can be told
 
@@ -25,6 +27,17 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Python is about to end, and would tell of it with a traceback
+
+
+def _open_standard_streams() -> None:
+    """Give what was closed before the start, as by `>&-`, to /dev/null: the next file opened would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

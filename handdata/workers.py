@@ -189,3 +189,13 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
+
+
+def check_counts(limit: int | None, workers: int) -> None:
+    """Refuse numbers of samples and of processes below 1: a negative limit would leave out as many from the end.
+
+    Raises:
+        ValueError: so one is.
+    """
+    if workers < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"limit and workers are 1 or more, got {limit} and {workers}")

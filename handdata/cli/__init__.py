@@ -2,13 +2,14 @@
 
 import errno
 import importlib
+import re
 import sys
 from pathlib import Path
 
 import click
 
 from handdata import __version__
-from handdata.cli.options import DATA_ROOT_HELP
+from handdata.cli.options import DATA_ROOT_HELP, NamedPath
 from handdata.errors import HanddataError, MissingError
 from handdata.paths import find_root
 
@@ -42,8 +43,12 @@ INTERRUPTED = 130
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WRONG_PLACE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
-    errno.EIO, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN,
-}  # fmt: skip  # the second line: disks and networks that fail, links in a circle, too many open files
+    errno.EIO, errno.ELOOP, errno.ESTALE, errno.ENOTCONN,
+}  # fmt: skip  # the second line: disks and networks that fail, links in a circle
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+_SAID_OF_MEMORY = re.compile(  # by the loader of libraries, PyTorch, OpenCV and the system
+    "failed to map segment|annot allocate memory|can't allocate memory|not enough memory|Insufficient memory"
+)
 
 
 class LazyGroup(click.Group):
@@ -64,7 +69,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="handdata")
-@click.option("--data-root", type=click.Path(path_type=Path), help=DATA_ROOT_HELP)
+@click.option("--data-root", type=NamedPath(path_type=Path), help=DATA_ROOT_HELP)
 @click.pass_context
 def group(ctx: click.Context, data_root: Path | None) -> None:
     """Read hand-pose datasets in one format; train, score and report on them.
@@ -109,9 +114,24 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _NO_ROOM | _WRONG_PLACE:
+    except Exception as error:
+        line = _told(error)
+        if line is None:
             raise
-        fix = "Make room, or choose another place." if error.errno in _NO_ROOM else "Choose another place."
-        click.echo(f"handdata: {error.filename or 'writing'}: {error.strerror}. {fix}", err=True)
+        click.echo(f"handdata: {line}", err=True)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str | None:
+    """Return the line for a fault of the machine that nothing else has told of; None: it is a bug."""
+    if isinstance(error, MemoryError) or _SAID_OF_MEMORY.search(str(error)):
+        fix = "Close other programs or raise the limit; fewer --workers and a smaller --batch need less."
+        return str(HanddataError("memory", expected="enough", got=str(error) or "none that is free", fix=fix))
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM | _WRONG_PLACE | _TOO_MANY:
+        return None
+    fix = "Choose another place."
+    if error.errno in _NO_ROOM:
+        fix = "Make room, or choose another place."
+    elif error.errno in _TOO_MANY:
+        fix = "Raise the limit, ulimit -n, or give fewer --workers."
+    return f"{error.filename or 'writing'}: {error.strerror}. {fix}"

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from handdata.cli.options import data_root_option, json_option, page_options, page_packages, print_json
+from handdata.cli.options import (
+    NamedPath,
+    data_root_option,
+    json_option,
+    page_options,
+    page_packages,
+    print_json,
+    refuse_to_replace,
+)
 from handdata.errors import ConfigError, MissingError
 from handdata.files.text import Wanted, read_text
 from handdata.paths import DataRoot
@@ -25,20 +33,24 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
 
 @click.command("annotate-bbox")
 @click.argument("target", required=False)
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures to use in place of TARGET.")
-@click.option("--out", type=click.Path(path_type=Path), help="Table to write [default: data/boxes/TARGET.csv]")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--images", type=NamedPath(path_type=Path), help="Folder of pictures to use in place of TARGET.")
+@click.option(
+    "--out",
+    type=NamedPath(dir_okay=False, endings=[".csv"], path_type=Path),
+    help="Table to write [default: data/boxes/TARGET.csv]",
+)
+@click.option("--root", type=NamedPath(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
 @click.option(
     "--headless", is_flag=True, help="Work without a page: track from --init and --keyframes, write the table."
 )
 @click.option("--init", metavar="X,Y,W,H", help="Box on the first picture, px.")
 @click.option(
     "--keyframes",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Table of more drawn boxes; an empty box: hand absent from there on.",
 )
 @click.option(
-    "--import", "import_path", type=click.Path(path_type=Path), help="Start from a CSV, CVAT, COCO or MOT file."
+    "--import", "import_path", type=NamedPath(path_type=Path), help="Start from a CSV, CVAT, COCO or MOT file."
 )
 @click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the table in this format, then stop.")
 @click.option(
@@ -88,6 +100,7 @@ def annotate_bbox_command(
     pictures, tips, path, others = _open(data_root, target, images, out, root)
     if (init or keyframes) and not headless:
         raise ConfigError("--init, --keyframes", expected="--headless with them", got="none", fix="Add --headless.")
+    refuse_to_replace(path, keyframes=keyframes, **{"import": import_path})
     if export_kind:
         _export(pictures, path, export_kind)
         return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from handdata.cli.options import data_root_option, page_options, page_packages
+from handdata.cli.options import NamedPath, data_root_option, page_options, page_packages
 from handdata.paths import DataRoot
 
 WITHOUT_PAGE = "derive what was clicked before: annotate-depth --headless"
@@ -12,10 +12,10 @@ WITHOUT_PAGE = "derive what was clicked before: annotate-depth --headless"
 
 @click.command("annotate-depth")
 @click.argument("sequence")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--root", type=NamedPath(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, endings=[".json"], path_type=Path),
     help="File of labels [default: data/keypoints/SEQUENCE.3d.json]",
 )
 @click.option(
@@ -26,7 +26,7 @@ WITHOUT_PAGE = "derive what was clicked before: annotate-depth --headless"
 )
 @click.option(
     "--calibration",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="TOML file with the colour cameras of dexter1, as convert reads it.",
 )
 @click.option("--headless", is_flag=True, help="Open no page: derive from what was clicked before, write the labels.")

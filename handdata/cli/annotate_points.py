@@ -8,7 +8,7 @@ import click
 
 from handdata.cli.annotate import WITHOUT_PAGE
 from handdata.cli.complete import complete_run
-from handdata.cli.options import INDEX, data_root_option, page_options, page_packages, run_path
+from handdata.cli.options import INDEX, NamedPath, data_root_option, page_options, page_packages, run_path
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
 
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from handdata.annotate.keypoints.sources import PointTask
     from handdata.annotate.server import Others
 
+LOOKED_AT = 100  # one in so many frames that are there already is compared with the film's
 EXPORTS = ("json", "coco", "cvat")
 
 
 @click.command("annotate")
 @click.argument("source")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File of labels [default: beside the pictures]"
+    "--out",
+    type=NamedPath(dir_okay=False, endings=[".json"], path_type=Path),
+    help="File of labels [default: beside the pictures]",
 )
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
-@click.option("--ids", type=click.Path(path_type=Path), help="File of ids, one per line: hands of shards to mend.")
+@click.option("--root", type=NamedPath(path_type=Path), help="The dataset's folder [default: data/native/<dataset>]")
+@click.option("--ids", type=NamedPath(path_type=Path), help="File of ids, one per line: hands of shards to mend.")
 @click.option("--stills", is_flag=True, help="Take each picture for itself: they do not follow one another.")
 @click.option(
     "--run",
@@ -42,7 +45,7 @@ EXPORTS = ("json", "coco", "cvat")
     "--max-hands", type=click.IntRange(1, 8), default=2, show_default=True, help="Number of hands per picture."
 )
 @click.option(
-    "--import", "import_path", type=click.Path(path_type=Path), help="Start from a file of labels of any known format."
+    "--import", "import_path", type=NamedPath(path_type=Path), help="Start from a file of labels of any known format."
 )
 @click.option("--export", "export_kind", type=click.Choice(EXPORTS), help="Print the labels so, then stop.")
 @page_options(port=8767)
@@ -179,11 +182,8 @@ def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTa
 
 def _frames_of(film: Path) -> Path:
     """Write the frames of a video as pictures to frames/ in a folder beside it, those that are not there yet."""
-    import cv2
-
-    from handdata.files.whole import write_bytes
     from handdata.progress import meter
-    from handdata.track.video import Video
+    from handdata.track.video import Video, write_frame
 
     folder = film.with_suffix("") / "frames"
     video = Video(str(film))
@@ -191,9 +191,8 @@ def _frames_of(film: Path) -> Path:
         with meter("frames", video.total) as bar:
             for frame in video:
                 path = folder / f"{frame.number:06d}.jpg"
-                if not path.exists():
-                    _, coded = cv2.imencode(".jpg", frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-                    write_bytes(path, coded.tobytes(), sync=False)
+                if frame.number % LOOKED_AT == 0 or not path.exists():
+                    write_frame(path, frame.image)
                 bar.advance()
     finally:
         video.close()

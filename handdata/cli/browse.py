@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.complete import complete_recipe, complete_shards
-from handdata.cli.options import data_root_option, page_options, page_packages, run_path, shard_folder
+from handdata.cli.options import NamedPath, data_root_option, page_options, page_packages, run_path, shard_folder
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
     "--errors",
     "runs",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Run, or its results.json, whose errors become columns; give it twice to compare two.",
 )
 @click.option("--transformed", is_flag=True, help="Show augmented crops as the network sees them.")
@@ -36,10 +36,10 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the augmentation; another seed shows other views."
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Contact sheet to write, a PNG.")
+@click.option("--out", type=NamedPath(dir_okay=False, path_type=Path), help="Contact sheet to write, a PNG.")
 @click.option(
     "--static",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="Page to write as one HTML file that needs no server; .html is added to a name without an ending.",
 )
 @click.option(
@@ -95,6 +95,8 @@ def browse_command(
         from handdata.browse.static import write_static
 
         static = static if static.suffix else static.with_suffix(".html")  # browsers show other files as text
+        if static.suffix.lower() not in (".html", ".htm"):
+            raise click.UsageError(f"--static {static}: the page is HTML; give a name that ends in .html")
         click.echo(f"{write_static(static, browsing, count or STATIC_HANDS, training)} hands -> {static}")
         return
     _serve(browsing, training, host, port)

@@ -9,7 +9,15 @@ import click
 
 from handdata.cli.complete import complete_shards
 from handdata.cli.dataset_options import DatasetCommand, options_of, refuse_foreign
-from handdata.cli.options import DATASETS, FiniteRange, data_root_option, json_option, print_json, shard_folder
+from handdata.cli.options import (
+    DATASETS,
+    FiniteRange,
+    NamedPath,
+    data_root_option,
+    json_option,
+    print_json,
+    shard_folder,
+)
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -93,7 +101,11 @@ def _console() -> "Console":
 
 @click.command("stats")
 @click.argument("path", shell_complete=complete_shards)
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with plots.")
+@click.option(
+    "--html",
+    type=NamedPath(dir_okay=False, endings=[".html", ".htm"], path_type=Path),
+    help="Also write a page with plots.",
+)
 @json_option
 @data_root_option
 @click.pass_obj
@@ -247,7 +259,7 @@ def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
 
 @click.command("doctor", cls=DatasetCommand, datasets=DATASETS)
 @click.argument("dataset", required=False, type=click.Choice(DATASETS), metavar="[DATASET]")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder [default: data/native/DATASET]")
+@click.option("--root", type=NamedPath(path_type=Path), help="The dataset's folder [default: data/native/DATASET]")
 @json_option
 @data_root_option
 @click.pass_obj

@@ -11,7 +11,7 @@ import click
 
 from handdata.cli.complete import complete_dataset
 from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign
-from handdata.cli.options import data_root_option, json_option, print_json, renamed_option
+from handdata.cli.options import NamedPath, data_root_option, json_option, print_json, renamed_option
 from handdata.converters import CONVERTERS, DATASETS
 from handdata.errors import MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 @click.command("convert", cls=DatasetCommand, datasets=tuple(CONVERTERS))
 @click.argument("dataset", shell_complete=complete_dataset)
 @click.option(
-    "--root", type=click.Path(path_type=Path), help="Folder of the native files [default: data/native/DATASET]"
+    "--root", type=NamedPath(path_type=Path), help="Folder of the native files [default: data/native/DATASET]"
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     help="Folder to write shards to [default: data/shards/DATASET]",
 )
 @click.option(

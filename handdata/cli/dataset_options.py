@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from handdata.cli.options import NamingCommand
+from handdata.cli.options import NamedPath, NamingCommand
 from handdata.converters import CONVERTERS
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _click_option(declared: "Declared") -> click.Option:
     if declared.kind is bool:
         return click.Option([declared.flag], is_flag=True, **facts)
     if declared.kind is Path:
-        kind = click.Path(exists=True, dir_okay=declared.is_folder_too, path_type=Path)
+        kind = NamedPath(exists=True, dir_okay=declared.is_folder_too, path_type=Path)
         return click.Option([declared.flag], type=kind, multiple=declared.is_several, **facts)
     if declared.within is not None:
         return click.Option([declared.flag], type=click.IntRange(*declared.within), **facts)

@@ -11,9 +11,11 @@ from handdata.cli.complete import complete_protocol, complete_run, complete_shar
 from handdata.cli.lens import LENS, lens_of, lens_options, said_size
 from handdata.cli.options import (
     INDEX,
+    NamedPath,
     data_root_option,
     json_option,
     print_json,
+    refuse_to_replace,
     refuse_unused,
     renamed_option,
     run_path,
@@ -41,12 +43,12 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @click.option(
     "--predictions",
     "given",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Score this .h5, .csv or .json file of any program, COCO results or mmpose's .pkl; no model is run. See docs/evaluation.md.",
 )
 @click.option(
     "--annotations",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="COCO file whose pictures and hands the --predictions count by: the one imported, or one that `export` wrote.",
 )
 @click.option(
@@ -94,7 +96,11 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 )
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the augmentation.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the scores of --predictions.")
+@click.option(
+    "--out",
+    type=NamedPath(dir_okay=False, endings=[".json"], path_type=Path),
+    help="File for the scores of --predictions.",
+)
 @data_root_option
 @json_option
 @click.pass_obj
@@ -156,6 +162,7 @@ def evaluate_command(
     splits = [split] if split else None
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
+        refuse_to_replace(target, predictions=given, annotations=annotations)
         predictions = read_any_predictions(given, annotations)
         results = score_predictions(
             predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),

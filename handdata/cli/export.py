@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handdata.cli.complete import complete_shards
-from handdata.cli.options import data_root_option, shard_folder
+from handdata.cli.options import NamedPath, data_root_option, shard_folder
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--format", "kind", type=click.Choice(FORMATS), default="coco", show_default=True, help="Format to write."
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Export only this split [default: all]")
 @click.option(
     "--limit",
@@ -50,13 +50,13 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 )
 @click.option(
     "--root",
-    type=click.Path(exists=True, path_type=Path),
+    type=NamedPath(exists=True, path_type=Path),
     help="Folder of the native files, for source [default: the one they were converted from, else data/native/DATASET]",
 )
 @click.option(
     "--annotations",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=NamedPath(exists=True, path_type=Path),
     help="Files of labels that imported shards were made of, for source [default: those that were noted]",
 )
 @click.option(

@@ -8,7 +8,7 @@ import click
 
 from handdata.cli.convert import convert_command, convert_one
 from handdata.cli.dataset_options import DatasetCommand
-from handdata.cli.options import print_json
+from handdata.cli.options import NamedPath, print_json
 from handdata.paths import DataRoot
 
 CUSTOM = "custom"
@@ -45,7 +45,7 @@ def _of_import(param: click.Parameter) -> click.Parameter:
     return own
 
 
-_FILES = click.Argument(["files"], nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+_FILES = click.Argument(["files"], nargs=-1, required=True, type=NamedPath(exists=True, path_type=Path))
 _SHARED = [_of_import(param) for param in convert_command.params if param.name not in ("dataset", *_NOT_ASKED)]
 import_command = DatasetCommand(
     "import", callback=_import, params=[_FILES, *_SHARED], help=_import.__doc__, datasets=(CUSTOM,)

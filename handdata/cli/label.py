@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handdata.cli.complete import complete_run
-from handdata.cli.options import FiniteRange, data_root_option, refuse_unused, run_path
+from handdata.cli.options import FiniteRange, NamedPath, data_root_option, refuse_unused, run_path
 from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures, without_bad
 from handdata.errors import MissingError
 from handdata.paths import DataRoot
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Run, checkpoint or weights to ask.",
 )
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Label file [default: SOURCE/labels.json, or beside]"
+    "--out", type=NamedPath(dir_okay=False, path_type=Path), help="Label file [default: SOURCE/labels.json, or beside]"
 )
 @click.option(
     "--least-confidence",
@@ -163,13 +163,11 @@ def _label_video(
     side: str,
     most_hands: int,
 ) -> None:
-    import cv2
-
-    from handdata.files.whole import sync_all, write_bytes
+    from handdata.files.whole import sync_all
     from handdata.progress import meter
     from handdata.track.run import pose_of
     from handdata.track.tracker import Tracker
-    from handdata.track.video import Video
+    from handdata.track.video import Video, write_frame
 
     video = Video(str(source))
     tracker = Tracker(detector, pose_of(model), most_hands=most_hands, side=side)
@@ -179,8 +177,7 @@ def _label_video(
                 found = tracker(frame.image, frame.seconds)
                 if frame.number % every == 0:
                     name = f"frames/{frame.number:06d}.jpg"
-                    _, coded = cv2.imencode(".jpg", frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-                    write_bytes(root / name, coded.tobytes(), sync=False)
+                    write_frame(root / name, frame.image)
                     hands = [one.hand for one in found if one.state == "seen"]
                     labels.add(name, (frame.image.shape[1], frame.image.shape[0]), hands)
                 bar.advance()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from handdata.cli.options import FiniteRange
+from handdata.cli.options import FiniteRange, NamedPath
 
 if TYPE_CHECKING:
     from handdata.evaluation.absolute import Size
@@ -18,15 +18,15 @@ LENS = ("focal", "fov", "camera", "hand_size")
 def lens_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--focal`, `--fov`, `--camera` and `--hand-size` to a command."""
     options = (
-        click.option("--focal", type=FiniteRange(min=0, min_open=True), help="Focal length of the camera, px."),
+        click.option("--focal", type=FiniteRange(1, 1_000_000), help="Focal length of the camera, px."),
         click.option(
             "--fov",
-            type=FiniteRange(0, 180, min_open=True, max_open=True),
+            type=FiniteRange(0.01, 179),
             help="Horizontal field of view of the camera, degrees.",
         ),
         click.option(
             "--camera",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=NamedPath(dir_okay=False, path_type=Path),
             help="JSON file with the 3 x 3 intrinsics K of the camera, px.",
         ),
         click.option(

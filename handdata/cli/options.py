@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from handdata.converters import DATASETS
-from handdata.errors import MissingError
+from handdata.errors import ConfigError, MissingError, WriteError
 from handdata.paths import DataRoot, find_root
 
 __all__ = [
     "DATASETS",
     "FiniteRange",
+    "NamedPath",
     "NamingCommand",
     "data_root_option",
     "json_option",
@@ -37,6 +38,32 @@ class NamingCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = (self.help or "").replace("DATASETS", ", ".join(DATASETS))
+
+
+class NamedPath(click.Path):
+    """A path that is said: "" is none, though Python takes it for the current folder; `--out "$UNSET"` wrote there.
+
+    Args:
+        endings: of a file to write, in small letters; another one is refused, so that `--html photo.jpg` replaces no
+            photograph.
+    """
+
+    def __init__(self, *args: Any, endings: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._endings = tuple(endings)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path.
+
+        Raises:
+            BadParameter: it is empty, ends otherwise, or is not what `click.Path` was told to expect.
+        """
+        if not str(value):
+            self.fail("an empty path. Is a variable of the shell unset?", param, ctx)
+        path = super().convert(value, param, ctx)
+        if self._endings and not str(value).lower().endswith(self._endings):
+            self.fail(f"{value} does not end in {' or '.join(self._endings)}.", param, ctx)
+        return path
 
 
 class FiniteRange(click.FloatRange):
@@ -63,7 +90,7 @@ def data_root_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--data-root` to a command; the command reads it as `click.pass_obj`, a DataRoot."""
     return click.option(
         "--data-root",
-        type=click.Path(path_type=Path),
+        type=NamedPath(path_type=Path),
         expose_value=False,
         is_eager=True,
         callback=_set_root,
@@ -128,6 +155,8 @@ def shard_folder(data_root: DataRoot, word: str) -> Path:
 
     A word with a slash is always a folder, so `./rhd` is never the dataset; so are `.` and `..`.
     """
+    if not word:
+        raise ConfigError("PATH", expected="a folder of shards or the name of a dataset", got="an empty word")
     folder, named = Path(word), data_root.shards(word)
     if word in (".", "..") or "/" in word or (folder / INDEX).is_file():
         return folder
@@ -138,6 +167,22 @@ def run_path(data_root: DataRoot, word: Path) -> Path:
     """Return the run or checkpoint a word on the command line means: the run of that name, else the path itself."""
     named = data_root.runs / word
     return named if word.name not in ("", "..") and named.is_dir() else word
+
+
+def refuse_to_replace(target: Path, **inputs: Path | None) -> None:
+    """Refuse to write a result over what it is made from.
+
+    Args:
+        target: file to write.
+        inputs: files that are read, by the parameter that names each.
+
+    Raises:
+        WriteError: one of them is the target.
+    """
+    for name, path in inputs.items():
+        if path is not None and target.exists() and path.exists() and target.samefile(path):
+            option = f"--{name.replace('_', '-')}"
+            raise WriteError(target, expected=f"another file than {option}", got="that one", fix="Give another --out.")
 
 
 def refuse_unused(names: Iterable[str], why: str) -> None:

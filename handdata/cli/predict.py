@@ -10,7 +10,7 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.lens import lens_of, lens_options, said_size
-from handdata.cli.options import FiniteRange, data_root_option, refuse_unused, run_path
+from handdata.cli.options import FiniteRange, NamedPath, data_root_option, refuse_unused, run_path
 from handdata.cli.predict_job import NO_DETECTOR, PredictJob, picture_files, predict_pictures, predict_video
 from handdata.errors import ConfigError, MissingError
 from handdata.paths import DataRoot
@@ -35,7 +35,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 @click.argument("sources", nargs=-1, metavar="SOURCES...")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     help="Folder of overlays [default: RUN/predicted; without RUN predicted]",
 )
 @click.option(
@@ -46,7 +46,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 @click.option("--box", type=float, nargs=4, metavar="X Y W H", help="Box of the hand in every picture, px.")
 @click.option(
     "--boxes",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="Table of boxes, one per picture or frame, as annotate-bbox writes it.",
 )
 @click.option(
@@ -74,7 +74,7 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 )
 @click.option(
     "--onnx",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="Write the model to this .onnx file; without pictures, nothing else is done.",
 )
 @lens_options
@@ -85,12 +85,12 @@ _OF_A_DETECTOR = ("detector", "max_hands", "carrier")
 )
 @click.option(
     "--person",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="JSON file with measured bones of the person in a video, mm; its hand's size is estimated over the frames.",
 )
 @click.option(
     "--fps",
-    type=FiniteRange(0, 1000, min_open=True),
+    type=FiniteRange(0.001, 1000),
     help="Frames per second; takes pictures for the frames of a video [default: as a video says]",
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Step through a video, frames.")

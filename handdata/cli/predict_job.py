@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handdata.cli.options import print_json
-from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError
+from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError, WriteError
 from handdata.pictures.kinds import OTHER_SUFFIXES, SUFFIXES
 from handdata.progress import meter, say
 
@@ -100,12 +100,20 @@ class PredictJob:
 def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -> None:
     """Write overlays to `job.out` and the keypoints as JSON, or a line per hand, to standard output."""
     from handdata.model.fit import fit_hands
-    from handdata.model.found import as_picture, as_sample, overlay_names, predictions_json, write_overlay
+    from handdata.model.found import (
+        as_picture,
+        as_sample,
+        overlay_names,
+        predictions_json,
+        refuse_to_lose,
+        write_overlay,
+    )  # fmt: skip
     from handdata.model.place import place
 
     paths = without_bad(picture_files(given)) if job.skip_bad else picture_files(given)
     samples, pictures, lines = list[dict[str, Any]](), list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
+    refuse_to_lose(job.out, overlay_names(paths) if job.overlay else ())
     with damage_told(job.box), meter("predicting", len(paths)) as bar:
         for path, image, hands in job.found_in(paths):
             if job.overlay:
@@ -177,13 +185,14 @@ def predict_video(
 ) -> None:
     """Follow the hands of a video; write hands.jsonl, the table and overlay.mp4 to `job.out`."""
     from handdata.track.fitting import HandPlacer
-    from handdata.track.run import place_of, track_video
+    from handdata.track.run import OVERLAYS, place_of, track_video
     from handdata.track.video import Video
 
     if job.box:
         raise click.UsageError("--box goes with pictures: hands of a video are found by the detector, or by --boxes.")
     if job.detector == NO_DETECTOR and not job.boxes:
         raise click.UsageError("a video needs a detector, or --boxes.")
+    _refuse_source(source, job.out / OVERLAYS)
     tracker = _tracker(job, source, every)
     placer = HandPlacer(job.size, job.person, fits=job.fit)
     in_mm = None if job.lens is None else place_of(job.lens, placer)
@@ -210,6 +219,12 @@ def predict_video(
         say(_size_note(job.size))
     if counts.interrupted:
         say("interrupted: what was found until then is written")
+
+
+def _refuse_source(source: str | list[Path], target: Path) -> None:
+    """Refuse to write the film of overlays over the film that is looked at."""
+    if isinstance(source, str) and target.exists() and Path(source).exists() and target.samefile(source):
+        raise WriteError(target, expected="another film than is looked at", got="that one", fix="Give another --out.")
 
 
 def _tracker(job: PredictJob, source: str | list[Path], every: int) -> "Follow":

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from handdata.cli.complete import complete_shards
-from handdata.cli.options import data_root_option, shard_folder
+from handdata.cli.options import NamedPath, data_root_option, shard_folder
 from handdata.paths import DataRoot
 
 _ONE_SIZE = "Convert with one --canvas; the scale follows from the dataset. `train --shards` takes several as they are."
 _OUT = click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
+    "--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
 )
 _SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draw.")
 
@@ -26,13 +26,13 @@ _SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_defau
 @click.option("--object/--no-object", "has_object", default=None, help="Keep hands with an object, or without.")
 @click.option(
     "--ids",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=NamedPath(exists=True, dir_okay=False, path_type=Path),
     help="File with one sample id per line to keep.",
 )
 @click.option("--sample", type=click.IntRange(min=1), help="Number of hands to draw from those that are left.")
 @click.option(
     "--errors",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=NamedPath(exists=True, dir_okay=False, path_type=Path),
     help="File results.json of an evaluation: keep the hands that it got worst, by --worst.",
 )
 @click.option("--worst", type=click.IntRange(min=1), help="Number of hands to keep, worst first, with --errors.")

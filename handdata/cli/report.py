@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from handdata.cli.complete import complete_run_folder
-from handdata.cli.options import data_root_option
+from handdata.cli.options import NamedPath, data_root_option
 from handdata.paths import DataRoot
 from handdata.progress import say
 
@@ -15,9 +15,9 @@ FORMATS = ("html", "csv")
 @click.command("report")
 @click.argument("runs", nargs=-1, shell_complete=complete_run_folder)
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the page [default: runs/report]"
+    "--out", type=NamedPath(file_okay=False, path_type=Path), help="Folder of the page [default: runs/report]"
 )
-@click.option("--reference", type=click.Path(path_type=Path), help="Folder of the thesis author's own result files.")
+@click.option("--reference", type=NamedPath(path_type=Path), help="Folder of the thesis author's own result files.")
 @click.option(
     "--format",
     "form",

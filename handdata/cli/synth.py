@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from handdata.cli.options import DATASETS, NamingCommand, data_root_option
+from handdata.cli.options import DATASETS, NamedPath, NamingCommand, data_root_option
 from handdata.paths import DataRoot
 from handdata.progress import say
 from handdata.synth.frame import Style
@@ -31,13 +31,13 @@ ALL, FULL = "all", "frames"
     show_default=True,
     help="Mesh; small: coarse and without antialiasing, for tests.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Parent folder [default: data/native]")
+@click.option("--out", type=NamedPath(file_okay=False, path_type=Path), help="Parent folder [default: data/native]")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
 @click.option("--faults", default="", help="Add faults seen in real archives: a comma-separated list, or all.")
 @click.option("--preview", type=click.IntRange(min=1), help="Write only a contact sheet with this many hands.")
 @click.option(
     "--backgrounds",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=NamedPath(exists=True, file_okay=False, path_type=Path),
     help="Folder of background pictures [default: painted rooms and textures]",
 )
 @data_root_option

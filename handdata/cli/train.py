@@ -11,7 +11,7 @@ import click
 from handdata.cli import INTERRUPTED
 from handdata.cli.columns import columns
 from handdata.cli.complete import complete_recipe, complete_run, complete_run_folder, complete_shards
-from handdata.cli.options import data_root_option, json_option, print_json, run_path, shard_folder
+from handdata.cli.options import NamedPath, data_root_option, json_option, print_json, run_path, shard_folder
 from handdata.errors import ConfigError
 from handdata.model.families import FAMILIES
 from handdata.paths import DataRoot
@@ -73,7 +73,7 @@ class ManyValues(click.Command):
 )
 @click.option(
     "--init-from",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     shell_complete=complete_run,
     help="Run (name or folder) or checkpoint to take all weights from; they must fit.",
 )
@@ -125,6 +125,8 @@ def train_command(
     from handdata.train.loader.sources import shard_folders
     from handdata.train.loop import Job, train
 
+    if name is not None and (name in ("", ".", "..") or "/" in name):
+        raise click.BadParameter(f"the name of a folder under runs/, not {name!r}", param_hint="--name")
     given = [*settings, *_settings(mix, epochs, seed, cache, weights)]
     configs = chain_of(recipe, given)
     config = configs[-1]

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from handdata import __version__
 from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, parse_split_by
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, MissingError
 from handdata.exchange.card import write_shard_card
 from handdata.files.locks import alone
 from handdata.progress import meter
+from handdata.shards.concat import refuse_twice
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.provenance import KEY, as_json, origin_of_all, provenance_of
 from handdata.shards.reader import INDEX, ShardReader, write_index
@@ -34,7 +35,7 @@ def recut(
     by: str | None = None,
     subject: str = "",
     seed: int = 0,
-    split_of: NDArray[np.str_] | None = None,
+    split_of: ArrayLike | None = None,
 ) -> Dataset:
     """Write hands of converted datasets as shards of their own: some, several datasets as one, with other splits.
 
@@ -51,6 +52,8 @@ def recut(
         split_of: (N,) the split of each, instead of `by`.
 
     Raises:
+        ValueError: `split_of` beside `by`, of another length, or with what is no split; `subject` without a need.
+        TypeError: hands that are no Dataset, or a name that is no text.
         ConfigError: `out` holds a dataset, hands of several datasets without a name, or canvases that differ.
         DataError: an id is there twice.
         MissingError: no hands.
@@ -62,18 +65,20 @@ def recut(
         ('train', 'val')
     """
     out = Path(out)
+    if not isinstance(data, Dataset) or not isinstance(name, str | None):
+        raise TypeError(f"recut takes a Dataset and a name, got {type(data).__name__} and {name!r}")
+    chosen = None if split_of is None else _checked(split_of, len(data), by)
+    if subject and not (by or "").startswith("subject"):
+        raise ValueError("subject goes with by='subject'")
     if by is not None and (asked := parse_split_by(by, "by")) is not None:
-        split_of = resplit(data, asked, seed, subject)
+        chosen = resplit(data, asked, seed, subject)
     names = list(dict.fromkeys(data["dataset"].tolist()))
     if not len(data):
         raise MissingError(out, expected="hands to write", got="none", fix="Choose other ones.")
     if name is None and len(names) > 1:
         raise ConfigError("--name", expected=f"a name for {' and '.join(names)} together", got="none")
-    ids, counts = np.unique(data.ids, return_counts=True)
-    if (counts > 1).any():
-        twice = ids[counts > 1][0].decode()
-        raise DataError(out, expected="each id once", got=f"{twice} twice", fix="Leave out one of the two datasets.")
-    splits = data["split"] if split_of is None else split_of
+    refuse_twice(data, out)
+    splits = data["split"] if chosen is None else chosen
     with alone(out, "writing"):
         if (out / INDEX).is_file():
             write_shard_card(out)  # of a run that was ended before it
@@ -82,6 +87,14 @@ def recut(
         write_index(out, _index(data, name or names[0], splits, entries))
         write_shard_card(out)
     return open_dataset(out)
+
+
+def _checked(split_of: ArrayLike, total: int, by: str | None) -> NDArray[np.str_]:
+    """Return splits that a caller gives for each hand, (N,)."""
+    splits = np.asarray(split_of)
+    if by is not None or splits.shape != (total,) or not np.isin(splits, SPLITS).all():
+        raise ValueError(f"split_of takes one of {', '.join(SPLITS)} for each of {total} hands, and no `by` beside it")
+    return splits
 
 
 def resplit(data: Dataset, by: SplitBy, seed: int, subject: str = "") -> NDArray[np.str_]:

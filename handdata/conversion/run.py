@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from multiprocessing import get_context
+from operator import index as whole_number
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from handdata.shards.layout import unpack
 from handdata.shards.provenance import KEY, as_json, origin_of_all
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
-from handdata.workers import check_workers, count_of, new_counter, shielded_start, start_worker, stop
+from handdata.workers import check_counts, check_workers, count_of, new_counter, shielded_start, start_worker, stop
 
 LOCK = ".lock"
 POLL_S = 0.2
@@ -95,6 +96,7 @@ def convert(
 
     Raises:
         HanddataError: bad input, or somebody else converts into `out`.
+        ValueError: a limit or workers below 1, or a job beyond its array.
 
     Example:
         >>> import handdata as hd
@@ -106,6 +108,9 @@ def convert(
         near = get_close_matches(dataset, CONVERTERS, n=1, cutoff=0.0)[0]
         known = f"one of {', '.join(CONVERTERS)}"
         raise ConfigError("dataset", expected=known, got=repr(dataset), fix=f"The nearest is {near}.")
+    check_counts(limit, workers)
+    _check_job(job)
+    canvas = whole_number(canvas)
     home = find_root()
     options = options or CONVERTERS[dataset].OPTIONS(boxes_default=home.boxes(dataset) if root is None else None)
     root = home.native(dataset) if root is None else Path(root)
@@ -145,6 +150,11 @@ def convert(
         skipped={key: why for entry in entries for key, why in entry["skipped"].items()},
         complete=complete,
     )
+
+
+def _check_job(job: tuple[int, int]) -> None:
+    if not 0 <= job[0] < job[1]:
+        raise ValueError(f"a job of n is one of 0 to n - 1, got {job}")
 
 
 # ------------------------------------------------------------------------------------------------ running

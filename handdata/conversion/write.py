@@ -1,8 +1,11 @@
 """Make shards of hands that are in memory: the public way to write your own dataset."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from operator import index as whole_number
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from handdata.shards.schema import (
 from handdata.shards.writer import ShardWriter
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
+_NEW = ".new"  # folder of a write that has not ended: what is there before stays until then
 SHARD_HANDS = 1024  # kept in memory until their shard is written: 113 MB at 192 px
 CROP_RULE = "crop_box of the hand, else its box, else a square round its keypoints + 40 px"
 
@@ -72,7 +76,7 @@ def write_dataset(
             they do not.
         licence: of hands that do not say theirs, in words; converted ones keep what their dataset says.
         shard_hands: hands of one shard; so many are kept in memory.
-        overwrite: replace splits that are there already.
+        overwrite: replace splits that are there already, once all hands are written: they may come from there.
 
     Returns:
         The dataset, opened.
@@ -81,6 +85,7 @@ def write_dataset(
         DataError: a hand that no shard can hold; the line says which.
         ConfigError: a split is there already, the folder holds another dataset, or the hands are of several origins.
         BusyError: somebody else writes into the folder.
+        TypeError: a name, licence or number of another type.
 
     Example:
         >>> import numpy as np, handdata as hd
@@ -90,18 +95,17 @@ def write_dataset(
         ([147.56097412109375, 150.0], ('train',))
     """
     path = Path(folder)
-    name = name or path.resolve().name
-    if not isinstance(canvas, int) or canvas % 8 or not 8 <= canvas <= 1024:
-        raise ConfigError("canvas", expected="a multiple of 8 from 8 to 1024", got=str(canvas))
+    name, licence = _words(name or path.resolve().name, licence or "")
+    canvas, shard_hands = _counts(canvas, shard_hands)
     if not 1 <= canvas_scale <= 16:
         raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))
     if origin not in (None, *ORIGINS):
         raise ConfigError("origin", expected=f"one of {', '.join(ORIGINS)}", got=repr(origin))
-    with alone(path, "writing"):
+    with alone(path, "writing"), _aside(path) as new:
         before = _before(path, name, canvas, canvas_scale)
         known = origin or (None if overwrite else before.get("origin") or None)
         whose = _Origin(name, known, licence, is_asked=origin is not None)
-        writer = _Folder(path, name, canvas, canvas_scale, shard_hands, whose)
+        writer = _Folder(new, name, canvas, canvas_scale, shard_hands, whose)
         entries, sequences = writer.write(hands, split, taken=set() if overwrite else set(before["splits"]))
         if not entries:
             raise DataError(path, expected="hands to write", got="none")
@@ -110,11 +114,45 @@ def write_dataset(
         index = _index(name, canvas, canvas_scale, whose.name, [*kept, *entries], old | sequences)
         parts = whose.parts(parse(before.get(KEY, ()), path) if kept else [], has_more=bool(kept))
         index |= {KEY: as_json(parts)} if parts else {}
+        for entry in entries:
+            (new / entry["file"]).replace(path / entry["file"])
         write_index(path, index)
-        for entry in before["shards"]:
-            if entry["file"] not in {one["file"] for one in index["shards"]}:
-                (path / entry["file"]).unlink(missing_ok=True)
+        _remove_others(path, sequences, {one["file"] for one in index["shards"]})
     return open_dataset(path)
+
+
+def _words(name: str, licence: str) -> tuple[str, str]:
+    for what, text in (("name", name), ("licence", licence)):
+        if not isinstance(text, str):
+            raise TypeError(f"{what} must be text, got {text!r}")
+    return name, licence
+
+
+def _counts(canvas: int, shard_hands: int) -> tuple[int, int]:
+    canvas, shard_hands = whole_number(canvas), whole_number(shard_hands)
+    if canvas % 8 or not 8 <= canvas <= 1024:
+        raise ConfigError("canvas", expected="a multiple of 8 from 8 to 1024", got=str(canvas))
+    if shard_hands < 1:
+        raise ConfigError("shard_hands", expected="1 or more", got=str(shard_hands))
+    return canvas, shard_hands
+
+
+def _remove_others(folder: Path, splits: Iterable[str], listed: set[str]) -> None:
+    """Remove shards of some splits that the index does not list: what was replaced, or a write that was ended."""
+    for path in (path for split in splits for path in folder.glob(f"{split}-[0-9][0-9][0-9][0-9][0-9].h5")):
+        if path.name not in listed:
+            path.unlink()
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """Give a place for shards that are to replace others; it is gone afterwards, also what an ended process left."""
+    new = folder / _NEW
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def to_sample(hand: Hand) -> Sample:
@@ -248,6 +286,8 @@ class _Folder:
     def _check(self, name: str, split: str, where: str) -> None:
         if split not in SPLITS:
             raise DataError(where, expected=f"a split of {', '.join(SPLITS)}", got=repr(split))
+        if not isinstance(name, str):
+            raise DataError(where, expected="an id of text", got=repr(name))
         if name in self._ids or not name.isascii() or not name.isprintable() or len(name) > SAMPLE_ID_BYTES:
             got = f"{name!r} twice" if name in self._ids else repr(name)
             raise DataError(where, expected=f"a unique ASCII id of at most {SAMPLE_ID_BYTES} characters", got=got)
@@ -258,6 +298,7 @@ class _Folder:
         sequences, cameras = (sorted({getattr(hand, what) for hand, _ in members}) for what in ("sequence", "camera"))
         self._sequences.setdefault(split, set()).update(sequences)
         number = sum(entry["split"] == split for entry in self._entries)
+        self._path.mkdir(exist_ok=True)
         path = self._path / f"{split}-{number:05d}.h5"
         attributes: dict[str, str | int | float] = {
             "dataset": self._name,
@@ -310,10 +351,12 @@ def _check_words(hand: Hand, where: str) -> None:
     """Refuse what a shard's tables of names and numbers cannot hold."""
     for name in ("sequence", "camera"):
         text = getattr(hand, name)
-        if not isinstance(text, str) or not text.isascii():
+        if not isinstance(text, str) or not text.isascii() or not text.isprintable():
             raise DataError(f"{where}[{name}]", expected="ASCII text", got=repr(text))
     if not isinstance(hand.frame, int | np.integer) or not 0 <= hand.frame <= LAST_FRAME:
         raise DataError(f"{where}[frame]", expected=f"a whole number from 0 to {LAST_FRAME}", got=repr(hand.frame))
+    if not np.isin(hand.visible, (-1, 0, 1)).all():
+        raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(hand.visible.tolist()))
     if hand.has_object not in (True, False, None):
         raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))
 

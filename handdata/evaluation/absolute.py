@@ -36,6 +36,8 @@ STEPS, LONGEST_STEP = 10, 0.5  # of the logarithm of depth
 PASSES, ROBUST_PASSES = 3, 8
 FEWEST = 6  # keypoints
 TRAINED = "the hands that the model was trained on"  # source of a size
+FOCAL_PX = (1e-3, 1e9)  # of any camera, and far beyond
+SAME_RAY = 1e-7  # how far rays of more than one place lie apart, of their x and y
 NEAREST = 0.3  # depth of a keypoint, in hand sizes, below which a solution is refused
 
 
@@ -103,14 +105,17 @@ class Lifted:
 
 
 def is_intrinsics(K: NDArray[Any]) -> bool:
-    """Return whether K can be a camera's: (3, 3), finite, focal lengths above 0, last row 0 0 1.
+    """Return whether K can be a camera's: (3, 3), finite, focal lengths of FOCAL_PX, last row 0 0 1.
 
     >>> is_intrinsics(np.array([[500, 0, 320], [0, 500, 240], [0, 0, 1]]))
     True
     >>> is_intrinsics(np.array([[500, 0, 0], [0, 500, 0], [320, 240, 1]]))  # transposed
     False
     """
-    return bool(K.shape == (3, 3) and np.isfinite(K).all() and (np.diag(K) > 0).all() and (K[2] == (0, 0, 1)).all())
+    if K.shape != (3, 3) or not np.isfinite(K).all():
+        return False
+    focal = np.diag(K)[:2]
+    return bool((focal >= FOCAL_PX[0]).all() and (focal <= FOCAL_PX[1]).all() and (K[2] == (0, 0, 1)).all())
 
 
 def rays_of(uv_K2: NDArray[Any], K: NDArray[Any]) -> Floats:
@@ -213,6 +218,7 @@ def lift_pose(
     given = np.where(np.isfinite(rays).all(-1) & np.isfinite(pose).all(-1), given, 0.0)
     rays, pose = np.where(given[..., None] > 0, rays, 0.0), np.where(given[..., None] > 0, pose, 0.0)
     enough = (given > 0).sum(-1) >= FEWEST
+    enough &= _lie_apart(rays, given)
     normal, shift, w = np.broadcast_to(np.eye(3), (*enough.shape, 3, 3)), np.zeros((*enough.shape, 3)), given
     for _ in range(ROBUST_PASSES if robust else PASSES):
         normal, shift = _normal_equations(rays, pose, w, enough)
@@ -285,6 +291,14 @@ def _at(rays: NDArray[Any], z: NDArray[Any], depth: Floats) -> Floats:
 def _projected(pose: Floats, shift: Floats) -> Floats:
     xyz = pose + shift[..., None, :]
     return np.asarray(xyz[..., :2] / np.maximum(xyz[..., 2:], 1e-3))
+
+
+def _lie_apart(rays: Floats, given: Floats) -> NDArray[np.bool_]:
+    """Return whether the rays that count, (..., 21, 3), differ at all: those of one place say nothing of a depth."""
+    counts = (given > 0)[..., None]
+    low = np.where(counts, rays[..., :2], np.inf).min(-2)
+    high = np.where(counts, rays[..., :2], -np.inf).max(-2)
+    return np.asarray((high - low).max(-1) > SAME_RAY)
 
 
 def _normal_equations(rays: Floats, pose: Floats, w: Floats, enough: NDArray[np.bool_]) -> tuple[Floats, Floats]:

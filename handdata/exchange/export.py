@@ -20,8 +20,10 @@ from handdata.exchange.record import ExportRecord
 from handdata.exchange.same_hands import some_pictures
 from handdata.files.locks import alone
 from handdata.progress import say
+from handdata.shards.concat import refuse_twice
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.provenance import as_json
+from handdata.workers import check_counts
 
 _NAMED = 5  # of the hands that are left out
 
@@ -57,6 +59,8 @@ def export(
         The number of samples written.
 
     Raises:
+        ValueError: a limit or workers below 1.
+        DataError: an id is there twice.
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
             `i_may_share`, or a folder that holds an export of another dataset (also one of the same name),
             somebody's own files of the names that would be written or, for YOLO, pictures in its folders, or labels
@@ -74,11 +78,13 @@ def export(
     """
     if kind not in FORMATS or picture not in ENCODINGS:
         raise ConfigError("format", expected=f"one of {', '.join(FORMATS)}, png or jpg", got=f"{kind}, {picture}")
+    check_counts(limit, workers)
     data = data if isinstance(data, Dataset) else open_dataset(data)
     if pictures not in SHOWN:
         raise ConfigError("pictures", expected=f"one of {', '.join(SHOWN)}", got=pictures)
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
+    refuse_twice(data, out)
     source_of = source_of or {} if pictures == SOURCE else {}
     parts = {split: _first(data.split(split), limit, source_of) for split in sorted(set(data["split"].tolist()))}
     if not any(KNOWN[kind].holds(part).any() for part in parts.values()):

@@ -20,11 +20,11 @@ def choose_device(name: str, local_rank: int | None = None) -> torch.device:
     here = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if here else "cpu"
-    if name.startswith("cuda") and not here:
+    if str(name).startswith("cuda") and not here:
         raise ConfigError("--device", expected="cpu", got=name, fix="This machine, or this torch, has no CUDA device.")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
     if name == "cuda":
         device = torch.device("cuda", local_rank or 0)

@@ -1,6 +1,8 @@
 """What a model found in pictures, as files: overlays, and the JSON that evaluation reads."""
 
 import math
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.errors import WriteError
 from handdata.evaluation.absolute import Size
 from handdata.evaluation.predictions import VERSION
 from handdata.files.whole import whole
@@ -19,6 +22,9 @@ from handdata.shards.hand import Hand
 from handdata.skeleton import KEYPOINTS
 
 OVERLAY_PX = 480  # the longer side of an overlay is at least about this, so that thin bones can be told apart
+_HEAD = 33  # bytes of a PNG's signature and its first chunk, which gives the size
+_TEXT = b"tEXtSoftware\0handdata predict"
+_MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))  # a chunk: this is an overlay
 
 
 def predictions_json(
@@ -92,6 +98,27 @@ def overlay_names(paths: Sequence[Path]) -> list[str]:
     return [f"{name if taken[name] == 1 else path.name}.png" for name, path in zip(names, paths, strict=True)]
 
 
+def refuse_to_lose(out: Path, names: Sequence[str]) -> None:
+    """Refuse to draw over a picture that is no overlay: perhaps the very one that is looked at, beside it a mask.
+
+    Args:
+        out: folder that gets the overlays.
+        names: of the overlays.
+
+    Raises:
+        WriteError: a file of such a name was not drawn by `write_overlay`.
+    """
+    for path in (out / name for name in names):
+        if path.is_file() and not _is_overlay(path):
+            fix = "Give another --out."
+            raise WriteError(path, expected="no file, or an overlay", got="another picture", fix=fix)
+
+
+def _is_overlay(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_HEAD + len(_MARK))[_HEAD:] == _MARK
+
+
 def write_overlay(path: Path, image: NDArray[np.uint8], hands: Sequence[Hand]) -> None:
     """Write a picture with the skeletons and the squares that were looked at, enlarged where it is small, as PNG."""
     scale = max(1, round(OVERLAY_PX / max(image.shape[:2])))
@@ -101,4 +128,5 @@ def write_overlay(path: Path, image: NDArray[np.uint8], hands: Sequence[Hand]) -
         keypoints = (hand.keypoints_2d + 0.5) * scale - 0.5
         drawn = draw_skeleton(draw_box(drawn, hand.crop_box * scale), keypoints)
     with whole(path, sync=False) as file:
-        file.write(cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
+        coded = cv2.imencode(".png", drawn[..., ::-1])[1].tobytes()
+        file.write(coded[:_HEAD] + _MARK + coded[_HEAD:])

@@ -33,6 +33,7 @@ from handdata.skeleton import HAND_SIDES
 Side = Literal["left", "right"]
 Picture = ArrayLike | Path | str
 AUTO = "auto"
+LARGEST_BOX = 100  # times a picture's longer side: of more, the picture would fill no pixel that the network sees
 BATCH = 32  # pictures the network sees at a time, at most
 _BOX = "a box is left, top, right, bottom in px of the picture"
 
@@ -294,7 +295,7 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
 
     Raises:
         ValueError: no four finite numbers, or no area.
-        ConfigError: the box lies wholly outside the picture.
+        ConfigError: the box lies wholly outside the picture, or is so large that nothing of it could be seen.
     """
     height, width = image.shape[:2]
     if box_xyxy is None:
@@ -303,7 +304,7 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
         box = np.asarray(box_xyxy, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
             raise ValueError(f"{_BOX}, right of left and below top; got {np.asarray(box_xyxy).tolist()}")
-        if not meets_picture(box, width, height):
+        if not meets_picture(box, width, height) or (box[2:] - box[:2]).max() > LARGEST_BOX * max(width, height):
             raise ConfigError(
                 where,
                 expected=f"a box in the picture of {width} x {height} px",
@@ -320,9 +321,8 @@ def _camera(K: Any) -> NDArray[np.float64] | None:
         return None
     camera = np.asarray(K, np.float64)
     if not is_intrinsics(camera):
-        raise ValueError(
-            f"K must be 3 x 3 intrinsics in px, focal lengths above 0, last row 0 0 1, got {camera.tolist()}"
-        )
+        expected = "3 x 3 intrinsics in px, focal lengths above 0 and below 1e9, last row 0 0 1"
+        raise ValueError(f"K must be {expected}, got {camera.tolist()}")
     return camera
 
 

@@ -67,7 +67,7 @@ def read_lens(path: Path) -> Lens:
         MissingError: there is no such file.
         DataError: it holds no such list.
     """
-    expected = "JSON of a 3 x 3 list, or an object with one as K, focal lengths above 0, last row 0 0 1"
+    expected = "JSON of a 3 x 3 list, or an object with one as K, focal lengths above 0 and below 1e9, last row 0 0 1"
     content = read_json(path, Wanted(what=expected))
     try:
         K = np.array(content["K"] if isinstance(content, dict) else content, np.float64)

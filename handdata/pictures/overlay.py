@@ -34,11 +34,15 @@ def draw_skeleton(
     Returns:
         (H * scale, W * scale, 3) uint8, a new array.
 
+    Raises:
+        ValueError: an array of another shape or type, or no whole scale.
+
     Example:
         >>> import numpy as np, handdata as hd
         >>> hd.draw(np.zeros((100, 100, 3), np.uint8), np.full((21, 2), 50.0), scale=2)[101, 101].any()
         np.True_
     """
+    _check(image, keypoints_2d, visible, scale)
     size = (image.shape[1] * scale, image.shape[0] * scale)
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) if scale > 1 else image.copy()
     points = (np.asarray(keypoints_2d, float) + 0.5) * scale - 0.5
@@ -56,6 +60,18 @@ def draw_skeleton(
             cv2.circle(canvas, centre, int((radius + 1) * _ONE), (0, 0, 0), 1 if hollow else -1, cv2.LINE_AA, _SHIFT)
             cv2.circle(canvas, centre, int(radius * _ONE), color_of(keypoint), 1 if hollow else -1, cv2.LINE_AA, _SHIFT)
     return np.asarray(canvas, np.uint8)
+
+
+def _check(image: Any, keypoints_2d: Any, visible: Any, scale: Any) -> None:
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        got = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {got}")
+    if np.shape(keypoints_2d) != (NUM_KEYPOINTS, 2):
+        raise ValueError(f"keypoints_2d must have the shape ({NUM_KEYPOINTS}, 2), got {np.shape(keypoints_2d)}")
+    if visible is not None and np.shape(visible) != (NUM_KEYPOINTS,):
+        raise ValueError(f"visible must have the shape ({NUM_KEYPOINTS},), got {np.shape(visible)}")
+    if not isinstance(scale, int | np.integer) or scale < 1:
+        raise ValueError(f"scale must be a whole number, 1 or more, got {scale!r}")
 
 
 def draw_box(

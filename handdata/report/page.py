@@ -14,6 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from handdata import __version__
+from handdata.errors import WriteError
 from handdata.evaluation import metrics
 from handdata.evaluation.results import QUANTITIES, SetResult
 from handdata.files.whole import write_text
@@ -36,6 +37,7 @@ from handdata.report.tables import Table, thesis_table, tidy_rows
 from handdata.shards.dataset import Dataset
 
 TITLE = "handdata report"
+_HEAD_BYTES = 4096  # within which a page's title stands
 SHOWN_SETS = 4  # of a run's card; the others are folded
 BONE_SAMPLES, BONE_SHARDS = 2000, 4  # of a dataset: plenty for a median
 _SKELETON_SCALE = {"2d": 0.1, "3d": 0.5}  # the error drawn darkest; about three times the published totals
@@ -80,6 +82,9 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
 
     Returns:
         The page's path.
+
+    Raises:
+        WriteError: a file there of one of these names is somebody's own.
     """
     thesis = [thesis_table(number, runs, reference) for number in TABLES]
     datasets_table, datasets, unopened = summaries.datasets_table(_shard_folders(runs, data_root))
@@ -131,6 +136,8 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         "tables.tex": to_latex(filled),
         "index.html": render(context),
     }
+    for name, text in texts.items():
+        _refuse_foreign(out / name, f"<title>{TITLE}" if name == "index.html" else text.partition("\n")[0])
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         _write(out / name, text)
@@ -290,6 +297,15 @@ def _provenance(run: Run) -> dict[str, Any]:
 
 def _short_hash(shard: Mapping[str, Any]) -> str:
     return str(shard.get("content_sha256") or shard.get("sha256") or "")[:16]
+
+
+def _refuse_foreign(path: Path, begins: str) -> None:
+    """Refuse to replace a file in whose beginning a line of a report is not."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if begins.encode() not in file.read(_HEAD_BYTES):
+            raise WriteError(path, expected="no file, or a report's", got="somebody's own", fix="Give another --out.")
 
 
 def _write(path: Path, text: str) -> None:

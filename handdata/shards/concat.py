@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from handdata.errors import DataError
 from handdata.shards.dataset import Dataset
 from handdata.shards.shard_list import ShardList
 
@@ -43,3 +44,15 @@ def _listed(given: object) -> list[Dataset]:
         other = next(part for part in parts if not isinstance(part, Dataset))
         raise TypeError(f"concat takes datasets: concat(hd.open('a'), hd.open('b')), got {str(other)[:60]!r}")
     return datasets
+
+
+def refuse_twice(data: Dataset, where: object) -> None:
+    """Refuse hands of one id, which what is written into a folder tells its hands apart by.
+
+    Raises:
+        DataError: so it is; `where` is blamed.
+    """
+    ids, counts = np.unique(data["id"], return_counts=True)
+    if (counts > 1).any():
+        twice = ids[counts > 1][0]
+        raise DataError(where, expected="each id once", got=f"{twice} twice", fix="Leave out one of the two datasets.")

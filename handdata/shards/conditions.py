@@ -1,6 +1,6 @@
 """Which hands `Dataset[...]` and `Dataset.where` keep, and in which order `Dataset.sort` puts them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
     several = isinstance(value, Collection) and not isinstance(value, str | bytes)
     values = [UNKNOWN if item is None else item for item in (value if several else [value])]
     if column.dtype.kind == "U" and name != "id":
-        _check_names(data, name, values)
+        _check_names(data, name, value if several else [value])
     elif any(isinstance(item, str) for item in values) and column.dtype.kind not in "US":
         hint = "; `side` holds words" if name == "hand_side" else ""
         raise ValueError(f"{name} holds numbers{hint}, got {value!r}")
@@ -56,13 +56,13 @@ def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
     return np.isin(column, np.array(values) if values else np.zeros(0, column.dtype))
 
 
-def _check_names(data: "Dataset", name: str, values: Sequence[Any]) -> None:
+def _check_names(data: "Dataset", name: str, values: Collection[Any]) -> None:
     """Refuse a name that occurs nowhere in the shards: it would choose nothing, in silence."""
     fixed = {"side": SIDE_NAMES, "split": data.shards.splits, "dataset": data.shards.datasets}
     known = set(fixed[name] if name in fixed else data.codes(name)[1])
     for value in values:
         if value not in known:
-            near = get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
+            near = [] if value is None else get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
             fix = f"The nearest is {near[0]!r}." if near else ""
             listed = f" ({', '.join(sorted(known))})" if len(known) <= FEW else ""
             expected = f"a value in the dataset{listed}"

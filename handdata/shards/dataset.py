@@ -7,6 +7,7 @@ counts in the pixels of its own `image`.
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -189,7 +190,9 @@ class Dataset:
 
         Raises:
             ValueError: there are fewer.
+            TypeError: no whole number; a share of them is `int(share * len(data))`.
         """
+        n, seed = index(n), index(seed)
         if not 0 <= n <= len(self):
             raise ValueError(f"{n} hands of {len(self)} cannot be drawn")
         return self.take(permute(seed, 0, 0, np.arange(n), len(self)))

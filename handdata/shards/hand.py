@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+LARGEST_CROP, LARGEST_SCALE = 16384, 100  # px, and times the square of the hand: beyond, no picture is meant
 _OTHER_SIDE = {"left": "right", "right": "left", "unknown": "unknown"}
 _POINTS = (NUM_KEYPOINTS,)
 _SHAPES: dict[str, tuple[int, ...]] = {
@@ -260,10 +261,11 @@ class Hand:
         """
         if self.image is None:
             raise ValueError("a crop needs a picture; that as shipped is not kept in shards: crop the hand itself")
-        sized = isinstance(size, int | np.integer) and size > 0
-        if not sized or not 0 < scale < np.inf or not np.isfinite(rotate):
+        sized = isinstance(size, int | np.integer) and not isinstance(size, bool) and 0 < size <= LARGEST_CROP
+        if not sized or not 0 < scale <= LARGEST_SCALE or not np.isfinite(rotate):
             got = f"size {size!r}, rotate {rotate!r}, scale {scale!r}"
-            raise ValueError(f"a crop needs a whole size, a finite rotate and a scale above 0, got {got}")
+            ranges = f"size to {LARGEST_CROP}, a finite rotate and a scale above 0 to {LARGEST_SCALE}"
+            raise ValueError(f"a crop needs a whole {ranges}, got {got}")
         from handdata.shards.hand_pictures import cut  # noqa: PLC0415  # OpenCV is slow to load
 
         return cut(self, self.image, size, rotate=rotate, scale=scale)

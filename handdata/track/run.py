@@ -25,6 +25,8 @@ from handdata.track.video import Video, video_writer
 
 Placer = Callable[[TrackedHand, NDArray[np.uint8], float], Placed]  # hand, picture, seconds
 
+OVERLAYS = "overlay.mp4"
+
 # Power of a model's zoom by which a tracker's box grows. Hands that crossed in 6 videos were taken for one another
 # 3, 1, 1, 0, 2 and 4 times at 0, 0.4, 0.5, 0.6, 0.8 and 1.
 ROOM = 0.6
@@ -128,7 +130,7 @@ def track_video(
     with ExitStack() as stack:
         rows = TableWriter(stack.enter_context(whole(out / f"hands.{table}")), names, table)
         lines = stack.enter_context(whole(out / "hands.jsonl"))
-        add = stack.enter_context(video_writer(out / "overlay.mp4", video.fps / every)) if overlay else None
+        add = stack.enter_context(video_writer(out / OVERLAYS, video.fps / every)) if overlay else None
         try:
             for picture in video:
                 if picture.number % every:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError, WriteError
-from handdata.files.whole import whole
+from handdata.files.whole import whole, write_bytes
 from handdata.pictures.decode import read_image
 from handdata.pictures.picture_file import hush
 from handdata.progress import say
@@ -132,6 +132,20 @@ def is_live(source: str) -> bool:
 def is_video(source: str) -> bool:
     """Say whether a source is a video, a camera or a stream, by its name."""
     return is_live(source) or Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def write_frame(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a frame, (H, W, 3) uint8 RGB, as JPEG where no other picture is, not synced.
+
+    Raises:
+        WriteError: another picture has that name: of another film, whose labels would be of these frames.
+    """
+    coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    if not path.is_file():
+        write_bytes(path, coded, sync=False)
+    elif path.read_bytes() != coded:
+        fix = "Move its folder away, or name the film, or --out, otherwise."
+        raise WriteError(path, expected="no picture, or this very frame", got="another one", fix=fix)
 
 
 @contextmanager

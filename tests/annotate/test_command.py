@@ -200,3 +200,22 @@ def test_without_starlette_the_fix_is_named(run: Run, tmp_path: Path, made_folde
     assert done.returncode == 1
     assert "pip install 'handdata[annotate]'" in done.stderr
     assert not np.any([path.suffix == ".csv" for path in tmp_path.iterdir()])
+
+
+@pytest.mark.parametrize("option", ["--keyframes", "--import"])
+def test_the_table_is_not_written_over_the_one_it_is_made_of(run: Run, tmp_path: Path, option: str) -> None:
+    table = tmp_path / "made.csv"
+    table.write_text("img_name,x,y,w,h\nimg_8.png,34,28,40,40\n")
+    done = run("--headless", option, table)
+
+    assert done.stderr == f"handdata: {table}: expected another file than {option}, got that one. Give another --out.\n"
+    assert table.read_text() == "img_name,x,y,w,h\nimg_8.png,34,28,40,40\n"
+
+
+def test_the_table_is_not_written_over_a_picture(run: Run, made_folder: Path) -> None:
+    picture = made_folder / "img_0.png"
+    before = picture.read_bytes()
+    done = run("--images", made_folder, "--out", picture, "--headless", "--init", INIT, images=None)
+
+    assert (done.returncode, picture.read_bytes()) == (2, before)
+    assert f"Invalid value for '--out': {picture} does not end in .csv." in done.stderr

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from handdata import __version__, cli
 from handdata.cli import COMMANDS, group
 from handdata.cli.options import run_path, shard_folder
-from handdata.errors import DataError
+from handdata.errors import ConfigError, DataError
 from handdata.paths import DataRoot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,3 +231,56 @@ def test_in_a_folder_that_was_removed(tmp_path, command):
     assert result.returncode == 1
     told = "handdata: .: expected a folder to work in, got one that was removed. Change to another one."
     assert result.stderr.splitlines() == [told]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "here", "--out", ""),
+        ("convert", "stereo", "--root", ""),
+        ("predict", "photo.jpg", "--out", ""),
+        ("--data-root", "", "runs"),
+    ],
+)
+def test_an_empty_path_is_a_mistake_and_not_the_current_folder(words):
+    result = CliRunner().invoke(group, words)
+
+    assert result.exit_code == 2
+    assert "an empty path. Is a variable of the shell unset?" in result.output
+
+
+def test_an_empty_word_is_no_dataset():
+    with pytest.raises(ConfigError, match="PATH: expected a folder of shards or the name of a dataset"):
+        shard_folder(DataRoot(Path()), "")
+
+
+def test_a_page_does_not_replace_a_file_of_another_kind(tmp_path):
+    result = CliRunner().invoke(group, ["stats", str(tmp_path), "--html", str(tmp_path / "index.json")])
+
+    assert result.exit_code == 2
+    assert "index.json does not end in .html or .htm." in result.output
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/tmp/x", "a/b"])
+def test_a_run_is_one_folder_under_runs(name):
+    result = CliRunner().invoke(group, ["train", "--name", name])
+
+    assert result.exit_code == 2
+    assert f"the name of a folder under runs/, not {name!r}" in result.output
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_with_standard_streams_closed_a_command_ends_well(tmp_path, closed):
+    line = f'"{sys.executable}" -m handdata verify "{tmp_path}" {closed}'  # it asks whether a terminal is there
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_too_little_memory_is_one_line(tmp_path):
+    line = f'ulimit -v 300000; "{sys.executable}" -m handdata synth stereo --frames 4 --out "{tmp_path}" --workers 1'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("handdata: memory: expected enough, got ")
+    assert done.stderr.count("\n") == 1

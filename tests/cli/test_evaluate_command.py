@@ -148,3 +148,16 @@ def test_json_says_the_unit_of_each_score(data):
     printed = json.loads(invoke(data, "--predictions", str(data.root / "theirs.h5"), "--json").stdout)
     units = {score["protocol"]: score["unit"] for score in printed["scores"]}
     assert (units["pa_mpjpe"], units["epe_px:mean"], units["auc_20_50"]) == ("mm", "px", "1")
+
+
+def test_scores_are_not_written_over_what_they_are_of(data):
+    theirs = data.root / "theirs.json"
+    theirs.write_text("{}")
+    result = CliRunner().invoke(
+        evaluate_command, ["--predictions", str(theirs), "--out", str(theirs)], obj=data, catch_exceptions=True
+    )
+
+    assert str(result.exception) == (
+        f"{theirs}: expected another file than --predictions, got that one. Give another --out."
+    )
+    assert theirs.read_text() == "{}"

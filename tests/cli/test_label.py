@@ -244,3 +244,21 @@ def test_a_point_beyond_the_picture_is_not_called_visible():
     labels = LabelFile(0.3)
     labels.add("a.png", (160, 120), [Hand(image=np.zeros((120, 160, 3), np.uint8), side="left", keypoints_2d=uv)])
     assert labels.annotations[0]["keypoints"][2::3] == [1, 2, 1, *[2] * 18]
+
+
+@pytest.mark.usefixtures("sure")
+def test_frames_of_another_film_are_not_replaced_under_their_labels(photos, tmp_path):
+    for name, level in (("a", 120), ("b", 60)):
+        with video_writer(tmp_path / f"{name}.mp4", 25) as add:
+            for _ in range(3):
+                add(np.full((120, 160, 3), level, np.uint8))
+    run("label", tmp_path / "a.mp4", "--out", tmp_path / "out/a.json")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out/frames").iterdir()}
+    refused = CliRunner().invoke(group, ["label", str(tmp_path / "b.mp4"), "--out", str(tmp_path / "out/b.json")])
+
+    assert str(refused.exception).startswith(
+        f"{tmp_path}/out/frames/000000.jpg: expected no picture, or this very frame, got another one."
+    )
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out/frames").iterdir()} == before
+    assert not (tmp_path / "out/b.json").exists()
+    run("label", tmp_path / "a.mp4", "--out", tmp_path / "out/a.json")

@@ -179,7 +179,7 @@ def test_a_camera_that_cannot_be_is_refused_and_one_that_gives_no_millimetres_to
     (pictures / "K.json").write_text("[[0.8, 0, 0.5], [0, 0.8, 0.5], [0, 0, 1]]")  # in widths of the picture, not px
     result = run(pictures, pictures / "one.png", "--camera", pictures / "K.json", "--no-overlay")
 
-    assert "focal lengths above 0, last row 0 0 1, got [[500.0, 0.0, 0.0], " in str(turned.exception)
+    assert "focal lengths above 0 and below 1e9, last row 0 0 1, got [[500.0, 0.0, 0.0], " in str(turned.exception)
     assert json.loads(result.stdout)["samples"][0]["depth_sd_mm"] is None
     assert "no millimetres for 1 of the hands, whose points do not determine them: one.png" in result.stderr
 
@@ -379,7 +379,7 @@ def test_a_local_stream_is_read_until_it_ends(pictures):
         (("compact", "--onnx", "c.onnx", "--fov", 60), "--fov: goes with pictures or a video only"),
         (("--onnx", "one.png"), "--onnx: the model goes to a file that ends in .onnx, not to one.png"),
         (("one.png", "--fov", "nan"), "'--fov': nan is not a finite number"),
-        (("one.png", "--focal", "inf"), "'--focal': inf is not a finite number"),
+        (("one.png", "--focal", "inf"), "'--focal': inf is not in the range"),
         (("film.mp4", "--fps", "nan"), "'--fps': nan is not a finite number"),
     ],
 )
@@ -407,3 +407,47 @@ def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures
         assert (
             str(result.exception) == f"{word}: expected a picture, a folder of pictures or a video, got nothing there."
         )
+
+
+@pytest.mark.usefixtures("_sure")
+def test_no_overlay_goes_over_a_picture_that_is_none(pictures, tmp_path):
+    before = (pictures / "one.png").read_bytes()
+    refused = run(pictures, pictures / "one.png", "--out", pictures)
+
+    assert str(refused.exception) == (
+        f"{pictures / 'one.png'}: expected no file, or an overlay, got another picture. Give another --out."
+    )
+    assert (pictures / "one.png").read_bytes() == before
+    for _ in range(2):  # over its own overlay it goes
+        assert run(pictures, pictures / "one.png", "--out", tmp_path / "drawn").exit_code == 0
+    assert cv2.imread(str(tmp_path / "drawn/one.png")).shape == (360, 480, 3)
+
+
+@pytest.mark.usefixtures("_sure")
+def test_the_film_of_overlays_is_not_written_over_the_film(pictures):
+    film = pictures / "overlay.mp4"
+    with video_writer(film, 25) as add:
+        for _ in range(3):
+            add(np.full((120, 160, 3), 120, np.uint8))
+    before = film.read_bytes()
+    refused = run(pictures, film, "--out", pictures)
+
+    assert (
+        str(refused.exception) == f"{film}: expected another film than is looked at, got that one. Give another --out."
+    )
+    assert film.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--box", -1e9, -1e9, 2e9, 2e9), "expected a box in the picture of 160 x 120 px, got --box -1e+09"),
+        (("--focal", "1e-300"), "'--focal': 1e-300 is not in the range 1"),
+        (("--focal", "1e300"), "'--focal': 1e+300 is not in the range 1"),
+        (("--fov", "179.99999999999"), "'--fov': 179.99999999999 is not in the range 0.01"),
+    ],
+)
+def test_a_box_or_a_camera_of_no_picture_is_told(pictures, words, said):
+    refused = run(pictures, pictures / "one.png", *words)
+
+    assert said in refused.output + str(refused.exception)

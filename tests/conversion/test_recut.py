@@ -252,3 +252,24 @@ def test_the_worst_need_both_options_and_the_predictions(shards, scored, tmp_pat
 
     with pytest.raises(MissingError, match=r"mine\.h5: expected the predictions behind the results, got no file"):
         run("subset", shards, "--errors", scored, "--worst", 3, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "line"),
+    [
+        ({"split_of": ["nope"] * 30}, ValueError, "one of train, val, test for each of 30 hands"),
+        ({"split_of": ["train"] * 3}, ValueError, "one of train, val, test for each of 30 hands"),
+        ({"split_of": ["train"] * 30, "by": "sequence"}, ValueError, "no `by` beside it"),
+        ({"subject": "s"}, ValueError, "subject goes with by='subject'"),
+        ({"name": 5}, TypeError, "recut takes a Dataset and a name, got Dataset and 5"),
+    ],
+)
+def test_what_would_give_no_dataset_or_change_nothing_is_refused(shards, tmp_path, asked, kind, line):
+    with pytest.raises(kind, match=line):
+        recut(open_dataset(shards), tmp_path / "out", **asked)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_may_be_a_list(shards, tmp_path):
+    assert recut(open_dataset(shards), tmp_path / "out", split_of=["test"] * 30).splits == ("test",)

@@ -202,3 +202,75 @@ def test_what_lies_beyond_the_picture_is_not_inside(tmp_path):
     assert 0.1 < black.mean() < 0.9
     assert (hand.inside == ~black).mean() > 0.97  # the edge is blurred
     np.testing.assert_allclose(hand.to_source(hand.keypoints_2d), uv, atol=1e-3)
+
+
+def broken(hands):
+    yield from hands
+    raise KeyError("of the caller")
+
+
+def test_what_is_there_stays_until_all_that_replaces_it_is_written(tmp_path):
+    write_dataset(tmp_path, (made(n) for n in range(6)), name="mine", shard_hands=2)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(KeyError, match="of the caller"):
+        write_dataset(
+            tmp_path, broken(made(n, side="right") for n in range(5)), name="mine", shard_hands=2, overwrite=True
+        )
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_hands_may_replace_those_they_are_read_from(tmp_path):
+    write_dataset(tmp_path, (made(n) for n in range(6)), name="mine", shard_hands=2)
+    again = write_dataset(tmp_path, hd.open(tmp_path)[::-1], name="mine", shard_hands=4, overwrite=True)
+
+    assert again["id"].tolist() == [f"s/{n:04d}" for n in range(6)][::-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "train-00000.h5", "train-00001.h5"]
+
+
+def test_what_an_ended_write_left_is_gone_after_the_next(tmp_path):
+    write_dataset(tmp_path, (made(n) for n in range(2)), name="mine")
+    (tmp_path / ".new").mkdir()
+    for name in (".new/val-00000.h5", "val-00007.h5"):
+        (tmp_path / name).write_bytes(b"cut off")
+    write_dataset(tmp_path, (made(n, id=f"v/{n}") for n in range(2)), name="mine", split="val")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "train-00000.h5", "val-00000.h5"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "line"),
+    [
+        ({"name": 5}, TypeError, "name must be text, got 5"),
+        ({"licence": 5}, TypeError, "licence must be text, got 5"),
+        ({"canvas": 64.0}, TypeError, "'float' object cannot be interpreted as an integer"),
+        ({"shard_hands": 0}, ConfigError, "shard_hands: expected 1 or more, got 0"),
+    ],
+)
+def test_settings_that_no_dataset_can_have_leave_no_folder(tmp_path, asked, kind, line):
+    with pytest.raises(kind, match=line):
+        write_dataset(tmp_path / "out", [made(0)], **{"name": "mine", **asked})
+
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"id": 5}, "hand 0: expected an id of text, got 5"),
+        ({"sequence": "a\0b"}, r"hand 0 \(s/0000\)\[sequence\]: expected ASCII text, got 'a.*b'"),
+        ({"visible": np.full(21, 2)}, r"hand 0 \(s/0000\)\[visible\]: expected 1, 0 or -1, not known, got \[2, 2"),
+    ],
+)
+def test_labels_that_no_reader_would_take_are_refused_before_they_are_written(tmp_path, changes, line):
+    with pytest.raises(DataError, match=line):
+        write_dataset(tmp_path / "out", [made(0, **changes)], name="mine")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
+    data = write_dataset(tmp_path, [made(0)], name="mine", canvas=np.int64(64))
+
+    assert data.canvas == 64
+    assert data.torch(size=np.int64(32))[0][0].shape == (3, 32, 32)

@@ -151,3 +151,12 @@ def test_the_view_turn_makes_a_pose_what_its_crop_shows(truth):
 
     assert off["plain"] == pytest.approx(0.0353, rel=0.1)
     assert off["turned"] == pytest.approx(0.0127, rel=0.1)
+
+
+def test_points_of_one_place_determine_no_depth():
+    rays = np.broadcast_to([0.1, 0.2, 1.0], (2, 21, 3)).copy()
+    rays[1, :, 0] += np.linspace(0, 0.3, 21)
+    lifted = lift_pose(rays, np.random.default_rng(0).normal(size=(2, 21, 3)))
+
+    assert not lifted.trusted[0]
+    assert np.isnan(lifted.xyz[0]).all()

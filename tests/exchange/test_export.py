@@ -721,3 +721,16 @@ def test_a_tar_is_that_of_pythons_own_writer(sizes, tmp_path):
     ours = b"".join(tar_member(name, b"x" * size) for name, size in zip(names, sizes, strict=False))
 
     assert ours + tar_end(len(ours)) == path.read_bytes()
+
+
+def test_hands_of_one_id_would_have_one_picture(dataset, tmp_path):
+    with pytest.raises(DataError, match=r"expected each id once, got .* twice"):
+        export(dataset + dataset, tmp_path / "out", "coco")
+
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("asked", [{"limit": 0}, {"limit": -3}, {"workers": 0}])
+def test_counts_below_one_are_refused(dataset, tmp_path, asked):
+    with pytest.raises(ValueError, match="limit and workers are 1 or more"):
+        export(dataset, tmp_path / "out", "coco", **asked)

@@ -76,3 +76,23 @@ def test_a_contact_sheet_holds_every_picture_in_rows():
 def test_no_pictures_make_no_sheet():
     with pytest.raises(ValueError, match="no pictures"):
         contact_sheet([])
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ((GREY.astype(float), np.zeros((21, 2))), r"image must be \(H, W, 3\) uint8 RGB, got \(.*\) float64"),
+        (("photo.jpg", np.zeros((21, 2))), r"image must be \(H, W, 3\) uint8 RGB, got str"),
+        ((GREY, np.zeros((5, 2))), r"keypoints_2d must have the shape \(21, 2\), got \(5, 2\)"),
+        ((GREY, np.zeros((21, 2)), [1]), r"visible must have the shape \(21,\), got \(1,\)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(asked, line):
+    with pytest.raises(ValueError, match=line):
+        draw_skeleton(*asked)
+
+
+@pytest.mark.parametrize("scale", [0, -2, 1.5])
+def test_a_picture_is_enlarged_whole_times(scale):
+    with pytest.raises(ValueError, match="scale must be a whole number, 1 or more"):
+        draw_skeleton(GREY, np.zeros((21, 2)), scale=scale)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli.report import report_command
-from handdata.errors import DataError, MissingError
+from handdata.errors import DataError, MissingError, WriteError
 from handdata.evaluation.results import ErrorTable
 from handdata.evaluation.seen import Seen, SeenSet
 from handdata.paths import DataRoot
@@ -295,7 +295,7 @@ def test_the_command_prints_the_pages_path_and_nothing_else(data):
 
 
 def test_a_disk_without_room_is_told_and_leaves_no_part_of_a_file(data, tmp_path):
-    (tmp_path / "index.html").write_text("the page before")
+    (tmp_path / "index.html").write_text("<title>handdata report</title> before")
     command = (
         f"ulimit -f 1; {sys.executable} -m handdata --data-root {data.root} report --out {tmp_path}"  # 1 KiB a file
     )
@@ -304,7 +304,7 @@ def test_a_disk_without_room_is_told_and_leaves_no_part_of_a_file(data, tmp_path
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("File too large. Make room, or choose another place.")
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
-    assert (tmp_path / "index.html").read_text() == "the page before"
+    assert (tmp_path / "index.html").read_text() == "<title>handdata report</title> before"
 
 
 def test_csv_of_runs_has_the_columns_of_the_reference(data):
@@ -417,3 +417,20 @@ def test_results_that_do_not_say_are_held_against_the_runs_record(data):
     seen = Seen(sets=(SeenSet(dataset="dexter", left_out=frozenset({"Grasp2"}), by_sequence=True),))
     older = with_sets(replace(first, seen=seen), trained_on=None)
     assert [one.dataset for one in older.sets if older.has_seen(one)] == ["dexter"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "report.md", "tables.csv"])
+def test_somebodys_own_files_are_not_replaced_by_a_report(data, tmp_path, name):
+    (tmp_path / name).write_text("<title>my site</title>\n")
+    with pytest.raises(WriteError, match=rf"{name}: expected no file, or a report's, got somebody's own"):
+        write_report(find_runs(data, ()), data, tmp_path)
+
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["<title>my site</title>\n"]
+
+
+def test_a_report_replaces_the_one_before(data, page, tmp_path):
+    for name in ("index.html", "report.md", "tables.csv", "tables.tex"):
+        (tmp_path / name).write_bytes((data.runs / "report" / name).read_bytes())
+    write_report(find_runs(data, ("own",)), data, tmp_path)
+
+    assert (tmp_path / "index.html").read_text() != page

@@ -464,3 +464,14 @@ def test_a_damaged_label_array_is_named_by_whoever_reads_it(folder):
     assert data[0].visible.shape == (21,)
     with pytest.raises(DataError, match=r"train-00001\.h5\[0\]: expected the row of that hash"):
         data[3]
+
+
+@pytest.mark.parametrize("asked", [{"n": 2.5}, {"n": 0.1}, {"n": 2, "seed": None}, {"n": 2, "seed": 1.5}])
+def test_hands_are_drawn_by_whole_numbers(folder, asked):
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        open_dataset(folder).sample(**asked)
+
+
+def test_no_side_is_none_of_the_sides_and_is_told_as_it_was_asked(folder):
+    with pytest.raises(ConfigError, match=r"expected a value in the dataset \(.*\), got None\.$"):
+        open_dataset(folder).where(side=None)

@@ -187,7 +187,9 @@ def test_public_names_are_the_classes(data):
 
 @pytest.mark.parametrize("how", [{"rotate": np.nan}, {"scale": 0}, {"scale": np.inf}])
 def test_a_crop_of_nothing_is_refused(how):
-    with pytest.raises(ValueError, match="a crop needs a whole size, a finite rotate and a scale above 0, got size 64"):
+    with pytest.raises(
+        ValueError, match="a crop needs a whole size to 16384, a finite rotate and a scale above 0 to 100, got size 64"
+    ):
         whole().crop(64, **how)
     with pytest.raises(ValueError, match="a crop needs a whole size"):
         whole().crop("64")

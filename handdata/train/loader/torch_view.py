@@ -5,6 +5,7 @@ Shape letters: n side of the crop. A DataLoader adds the batch in front.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,9 +61,9 @@ class TorchView(torch.utils.data.Dataset[tuple[Tensor, Targets]]):
     ) -> None:
         if augment is not None and augment not in AUGMENTATIONS:
             raise ConfigError("augment", expected=f"one of {', '.join(AUGMENTATIONS)}, or None", got=repr(augment))
-        if not isinstance(size, int) or size < 8:
+        if not isinstance(size, int | np.integer) or size < 8:
             raise ConfigError("size", expected="a whole number of px, 8 or more", got=repr(size))
-        self._data, self._size, self._seed, self._normalize = data, size, seed, normalize
+        self._data, self._size, self._seed, self._normalize = data, int(size), index(seed), normalize
         self._augment, self._mirror = augment, mirror
         self._epoch = 0
         self._opened: _Opened | None = None
@@ -91,7 +92,7 @@ class TorchView(torch.utils.data.Dataset[tuple[Tensor, Targets]]):
         Raises:
             IndexError: there is no such hand.
         """
-        numbers = np.asarray(indices, np.int64)
+        numbers = np.array([index(one) for one in indices], np.int64)
         outside = numbers[(numbers < -len(self)) | (numbers >= len(self))]
         if len(outside):
             raise IndexError(f"sample {outside[0]} of {len(self)}")
