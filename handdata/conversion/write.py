@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import index as whole_number
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from handdata import __version__
+from handdata.conversion.origin import Origin
 from handdata.conversion.rows import canvas_row, check_sample
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation.absolute import HAND_MM
@@ -21,8 +22,7 @@ from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
-from handdata.shards.provenance import KEY, Provenance, as_json, parse
-from handdata.shards.provenance import known as named
+from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import (
     DEFAULT_CANVAS,
@@ -104,7 +104,7 @@ def write_dataset(
     with alone(path, "writing"), _aside(path) as new:
         before = _before(path, name, canvas, canvas_scale)
         known = origin or (None if overwrite else before.get("origin") or None)
-        whose = _Origin(name, known, licence, is_asked=origin is not None)
+        whose = Origin(name, known, licence, is_asked=origin is not None)
         writer = _Folder(new, name, canvas, canvas_scale, shard_hands, whose)
         entries, sequences = writer.write(hands, split, taken=set() if overwrite else set(before["splits"]))
         if not entries:
@@ -187,54 +187,11 @@ def to_sample(hand: Hand) -> Sample:
     )
 
 
-class _Origin:
-    """Whose hands a dataset shows, and what they are from: what was asked for, or what its hands say."""
-
-    def __init__(self, dataset: str, known: str | None, licence: str, *, is_asked: bool) -> None:
-        self._dataset, self._known, self._licence, self._is_asked = dataset, known, licence, is_asked
-        self._found: dict[tuple[Provenance, ...], None] = {}
-
-    @property
-    def name(self) -> str:
-        """One of ORIGINS."""
-        return self._known or "own"
-
-    def parts(self, before: Sequence[Provenance], *, has_more: bool) -> list[Provenance]:
-        """Return what all hands are from, with those written before; nothing where the dataset's name says it.
-
-        Args:
-            before: what the folder recorded.
-            has_more: whether hands of it stay.
-        """
-        unsaid = named(self._dataset, self.name)
-        given = replace(unsaid, licence=self._licence) if self._licence else unsaid
-        found = [part for parts in self._found for part in (parts or (given,))]
-        if self._is_asked:
-            found = [replace(part, origin=self.name) for part in found]
-        distinct = list(dict.fromkeys([*(before or ([unsaid] if has_more else [])), *found]))
-        return [] if distinct == [unsaid] else distinct
-
-    def add(self, hand: Hand, where: str) -> None:
-        """Take a hand, which need not say whose it is.
-
-        Raises:
-            ConfigError: hands before it are of another, and nothing was asked for.
-        """
-        self._found[hand.provenance] = None
-        own = hand.origin or "own"
-        if not self._is_asked and self._known not in (None, own):
-            fix = "Pass origin= to say what the whole is, or write them apart."
-            raise ConfigError(
-                where, expected=f"{self._known} hands, as those before", got=f"one that is {own}", fix=fix
-            )
-        self._known = self._known or own
-
-
 class _Folder:
     """Gathers rows by split and writes a shard whenever there are enough of one."""
 
     def __init__(
-        self, path: Path, name: str, canvas: int, canvas_scale: float, shard_hands: int, origin: _Origin
+        self, path: Path, name: str, canvas: int, canvas_scale: float, shard_hands: int, origin: Origin
     ) -> None:
         self.origin = origin
         self._path, self._name, self._canvas, self._scale = path, name, canvas, canvas_scale
