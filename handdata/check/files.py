@@ -146,6 +146,7 @@ def _header_faults(reader: ShardReader, entry: dict[str, Any], index: dict[str, 
         "content_sha256": entry["content_sha256"],
         "dataset": index.get("dataset"),
         "canvas_size": index.get("canvas_size"),
+        "canvas_scale": index.get("canvas_scale"),
     }
     for key, value in expected.items():
         got = reader.attributes.get(key)

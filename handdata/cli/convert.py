@@ -11,7 +11,7 @@ import click
 
 from handdata.cli.complete import complete_dataset
 from handdata.cli.dataset_options import ALL, DatasetCommand, options_of, refuse_foreign
-from handdata.cli.options import NamedPath, data_root_option, json_option, print_json, renamed_option
+from handdata.cli.options import NamedPath, data_root_option, json_option, names_given, print_json, renamed_option
 from handdata.converters import CONVERTERS, DATASETS
 from handdata.errors import MissingError
 from handdata.paths import BACKGROUNDS, DataRoot
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--split", "splits", multiple=True, type=click.Choice(["train", "val", "test"]), help="Convert only this split."
 )
-@click.option("--sequences", help="Convert only these sequences: A,B.")
+@click.option("--sequences", callback=names_given, help="Convert only these sequences: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes [default: all cores]")
 @click.option("--canvas", type=int, default=192, show_default=True, help="Side of the stored canvases, px.")

@@ -14,6 +14,7 @@ from handdata.cli.options import (
     NamedPath,
     data_root_option,
     json_option,
+    names_given,
     print_json,
     refuse_to_replace,
     refuse_unused,
@@ -61,7 +62,7 @@ _UNITS = {"crop": "of the crop side", "normalised": "of wrist to middle MCP"}  #
 @click.option(
     "--split", type=click.Choice(["train", "val", "test"]), help="Score only this split [default: all but train]"
 )
-@click.option("--sequences", help="Score only these sequences: A,B.")
+@click.option("--sequences", callback=names_given, help="Score only these sequences: A,B.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many samples of each dataset.")
 @click.option(
     "--protocol",

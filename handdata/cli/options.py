@@ -21,6 +21,7 @@ __all__ = [
     "NamingCommand",
     "data_root_option",
     "json_option",
+    "names_given",
     "page_options",
     "page_packages",
     "print_json",
@@ -148,6 +149,17 @@ def renamed_option(name: str, old: str, **settings: Any) -> Callable[[Callable[.
         return click.option(name, callback=choose, **settings)(hidden(command))
 
     return add
+
+
+def names_given(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return names A,B as typed; the callback of an option.
+
+    Raises:
+        BadParameter: one is empty: all of them would be taken.
+    """
+    if value is not None and not all(part.strip() for part in value.split(",")):
+        raise click.BadParameter(f"names, A,B, not {value!r}. Is a variable of the shell unset?")
+    return value
 
 
 def shard_folder(data_root: DataRoot, word: str) -> Path:

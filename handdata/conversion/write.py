@@ -312,8 +312,9 @@ def _check_words(hand: Hand, where: str) -> None:
             raise DataError(f"{where}[{name}]", expected="ASCII text", got=repr(text))
     if not isinstance(hand.frame, int | np.integer) or not 0 <= hand.frame <= LAST_FRAME:
         raise DataError(f"{where}[frame]", expected=f"a whole number from 0 to {LAST_FRAME}", got=repr(hand.frame))
-    if not np.isin(hand.visible, (-1, 0, 1)).all():
-        raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(hand.visible.tolist()))
+    seen = np.asarray(UNKNOWN if hand.visible is None else hand.visible)  # of a dict it is as it was given
+    if not np.isin(seen, (-1, 0, 1)).all():
+        raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(seen.tolist()))
     if hand.has_object not in (True, False, None):
         raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))
 

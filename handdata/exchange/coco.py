@@ -23,10 +23,12 @@ from handdata.exchange.coco_kinds import (
     SURE,
     UNSEEN,
     CocoKind,
+    fault_of,
     find_kind,
+    four_numbers,
     shows_published,
     unnamed,
-)
+)  # fmt: skip
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import (
     Annotations,
@@ -163,9 +165,7 @@ def read(path: Path, content: Any) -> Annotations:
         reading = _Reading(path, content)
         annotations = list(content["annotations"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = "See docs/custom.md for the parts it needs."
-        got = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-        raise DataError(path, expected="a COCO keypoint file", got=got, fix=fix) from None
+        raise fault_of(path, error, content.get("images")) from None
     rows = [row for number, given in enumerate(annotations) for row in reading.rows(given, number)]
     kind = reading.kind
     if kind is PLAIN and _never_visible(rows):
@@ -355,7 +355,7 @@ def _hand(facts: Mapping[str, Any], slots: Slots, flags: str) -> HandLabels:
     K = np.array(facts["K"], np.float64).reshape(3, 3) if facts.get("K") else nan(3, 3)
     if facts.get("K") and not np.isfinite(K).any():
         raise ValueError("intrinsics that are not 3 x 3 numbers")
-    box = np.array(facts["bbox"], np.float64).reshape(4) if facts.get("bbox") else nan(4)
+    box = four_numbers(facts["bbox"]) if facts.get("bbox") else nan(4)
     return HandLabels(
         side=side_of(facts["side"]) if facts.get("side") else side_in(facts["category"]),
         uv=uv,

@@ -8,10 +8,13 @@ of FreiHAND, OneHand10K, Panoptic HandDB and RHD. `info.description` is no relia
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from handdata.errors import DataError
 from handdata.exchange.labels import Array
 from handdata.exchange.plain import OWN, array_of
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS
@@ -178,3 +181,25 @@ def unnamed(annotations: Sequence[Any], categories: Mapping[Any, Any]) -> dict[A
     ids = {one.get("category_id") for one in numbers if len(one["keypoints"]) == 3 * NUM_KEYPOINTS}
     points = {"keypoints": list(range(NUM_KEYPOINTS))}
     return {id_: {"id": id_, "name": "hand", **categories.get(id_, {}), **points} for id_ in ids}
+
+
+def fault_of(path: Path, error: Exception, images: object) -> DataError:
+    """Return in words what a file of COCO lacks, of the error that reading it raised."""
+    are_images = [isinstance(image, dict) for image in images] if isinstance(images, list) else []
+    got = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    if not all(are_images):
+        got = f"[images][{are_images.index(False)}] that is no image"
+    fix = "See docs/custom.md for the parts it needs."
+    return DataError(path, expected="a COCO keypoint file", got=got, fix=fix)
+
+
+def four_numbers(value: Any) -> NDArray[np.float64]:
+    """Return a box, (4,).
+
+    Raises:
+        ValueError: it is none.
+    """
+    box = np.array(value, np.float64)
+    if box.shape != (4,):
+        raise ValueError("a box that is not four numbers")
+    return box

@@ -60,7 +60,7 @@ def export(
 
     Raises:
         ValueError: a limit or workers below 1.
-        DataError: an id is there twice.
+        DataError: an id is there twice in a split.
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
             `i_may_share`, or a folder that holds an export of another dataset (also one of the same name),
             somebody's own files of the names that would be written or, for YOLO, pictures in its folders, or labels
@@ -84,9 +84,8 @@ def export(
         raise ConfigError("pictures", expected=f"one of {', '.join(SHOWN)}", got=pictures)
     if not len(data):
         raise MissingError(data.folder, expected="samples", got="none", fix="Convert that dataset again.")
-    refuse_twice(data, out)
     source_of = source_of or {} if pictures == SOURCE else {}
-    parts = {split: _first(data.split(split), limit, source_of) for split in sorted(set(data["split"].tolist()))}
+    parts = {split: _first(data.split(split), limit, source_of, out) for split in sorted(set(data["split"].tolist()))}
     if not any(KNOWN[kind].holds(part).any() for part in parts.values()):
         expected, got = f"hands with {KNOWN[kind].needs}", f"none of {sum(map(len, parts.values()))}"
         raise ConfigError(f"export as {kind}", expected=expected, got=got, fix="Choose another --format.")
@@ -124,8 +123,9 @@ def export(
     return written
 
 
-def _first(part: Dataset, limit: int | None, source_of: Mapping[str, Path]) -> Dataset:
+def _first(part: Dataset, limit: int | None, source_of: Mapping[str, Path], out: Path | str) -> Dataset:
     """Return the first hands of a split, and those that their pictures as shipped show too."""
+    refuse_twice(part, out)
     chosen = part[:limit]
     if limit is None or not source_of:
         return chosen

@@ -64,6 +64,8 @@ def _check_names(data: "Dataset", name: str, values: Collection[Any]) -> None:
         if value not in known:
             near = [] if value is None else get_close_matches(str(value), sorted(known), n=1, cutoff=0.0)
             fix = f"The nearest is {near[0]!r}." if near else ""
+            if known <= {""}:
+                raise ConfigError(f"{name} of {data.name}", expected="no choice: none has a name", got=repr(value))
             listed = f" ({', '.join(sorted(known))})" if len(known) <= FEW else ""
             expected = f"a value in the dataset{listed}"
             raise ConfigError(f"{name} of {data.name}", expected=expected, got=repr(value), fix=fix)

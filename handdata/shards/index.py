@@ -71,6 +71,8 @@ def index_fault(index: dict[str, Any]) -> str:
     shards = index.get("shards")
     if not isinstance(index.get("dataset"), str) or not isinstance(shards, list):
         return "an index without them"
+    if others := [key for key in ("options", "splits") if not isinstance(index.get(key, {}), dict)]:
+        return f"[{others[0]}] that is no table"
     layouts: dict[int, bool] = {}
     for number, entry in enumerate(shards):
         if not isinstance(entry, dict) or not _names_samples(entry):

@@ -553,3 +553,11 @@ def test_no_such_folder_is_one_clear_line(tmp_path):
     result = run("verify", tmp_path / "nowhere")
 
     assert "expected a folder of shards, got no such folder" in str(result.exception)
+
+
+def test_a_scale_that_the_shards_do_not_have_is_found(tmp_path):
+    folder = make_dataset(tmp_path / "made", count=6)
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps({**index, "canvas_scale": 9.0}))
+
+    assert any("attribute canvas_scale is" in finding.what for finding in verify(folder).findings)

@@ -284,3 +284,12 @@ def test_too_little_memory_is_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("handdata: memory: expected enough, got ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("convert", "stereo"), ("evaluate", "compact")])
+@pytest.mark.parametrize("names", ["", ",", "A,,B"])
+def test_no_sequence_is_not_every_sequence(command, names):
+    result = CliRunner().invoke(group, [*command, "--sequences", names])
+
+    assert result.exit_code == 2
+    assert f"names, A,B, not {names!r}" in result.output

@@ -273,3 +273,12 @@ def test_what_would_give_no_dataset_or_change_nothing_is_refused(shards, tmp_pat
 
 def test_splits_may_be_a_list(shards, tmp_path):
     assert recut(open_dataset(shards), tmp_path / "out", split_of=["test"] * 30).splits == ("test",)
+
+
+def test_a_camera_of_hands_without_one_is_told(tmp_path):
+    import handdata as hd
+
+    hands = [{"image": np.zeros((64, 64, 3), np.uint8), "side": "left"}]
+    hd.write_dataset(tmp_path / "in", hands, name="mine")
+    with pytest.raises(ConfigError, match=r"^camera of mine: expected no choice: none has a name, got 'c'\.$"):
+        run("subset", tmp_path / "in", "--camera", "c", "--out", tmp_path / "out")

@@ -269,6 +269,13 @@ def test_labels_that_no_reader_would_take_are_refused_before_they_are_written(tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("visible", [None, [1] * 21, (0,) * 21])
+def test_visibilities_may_be_a_list_or_left_open(tmp_path, visible):
+    data = write_dataset(tmp_path, [{"image": made(0).image, "side": "left", "visible": visible}], name="mine")
+
+    assert data[0].visible.tolist() == ([-1] * 21 if visible is None else list(visible))
+
+
 def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
     data = write_dataset(tmp_path, [made(0)], name="mine", canvas=np.int64(64))
 

@@ -266,6 +266,7 @@ def test_ids_of_images_that_do_not_fit_are_named(tmp_path, refused):
         return refused(DataError, lambda: samples_of("custom", tmp_path, annotations=table))
 
     assert "image_id '2', which no image has; one has 2." in line()
+    assert "expected a COCO keypoint file, got [images][1] that is no image." in line(images=[{"id": 2}, None])
     content["annotations"][0]["image_id"] = 0
     twice = [{"id": 0, "file_name": f"{name}.png"} for name in "ab"]
     assert "expected the id of one image, got image_id 0, which a.png and b.png share" in line(images=twice)
@@ -528,6 +529,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         ({"keypoints": [1, 2]}, "got 2 numbers, not 3 for each of 1 keypoints"),
         ({"keypoints_3d": [[1, 2, -500]], "unit": "mm"}, "not in front of the camera"),
         ({"keypoints": [1, 2, 2], "bbox": [5, 5, 0, 3]}, "a box without width"),
+        ({"keypoints": [1, 2, 2], "bbox": [5, 5]}, "a box that is not four numbers"),
         ({"keypoints": [1, 2, 9]}, "visibility"),
         ({"keypoints": [float("nan"), 2, 2]}, "a labelled point that is no number"),
         ({"keypoints": [1e300, 2, 2]}, "beyond 1e+06"),
@@ -545,6 +547,7 @@ def test_a_row_that_cannot_be_read_is_named_or_skipped_alone(tmp_path, refused, 
         "too short",
         "behind",
         "flat box",
+        "half a box",
         "visibility 9",
         "nan",
         "far",

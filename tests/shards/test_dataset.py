@@ -475,3 +475,12 @@ def test_hands_are_drawn_by_whole_numbers(folder, asked):
 def test_no_side_is_none_of_the_sides_and_is_told_as_it_was_asked(folder):
     with pytest.raises(ConfigError, match=r"expected a value in the dataset \(.*\), got None\.$"):
         open_dataset(folder).where(side=None)
+
+
+@pytest.mark.parametrize("key", ["options", "splits"])
+def test_an_index_whose_parts_are_no_tables_is_refused(folder, key):
+    index = json.loads((folder / INDEX).read_text())
+    (folder / INDEX).write_text(json.dumps({**index, key: None}))
+
+    with pytest.raises(DataError, match=rf"got \[{key}\] that is no table"):
+        open_dataset(folder)
