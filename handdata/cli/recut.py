@@ -79,12 +79,12 @@ def _worst(data: Any, path: Path, count: int) -> Any:
     """Return the hands of a dataset that an evaluation got worst; say by what."""
     from handdata.conversion.other_results import read_any_predictions
     from handdata.evaluation.results import read_results
-    from handdata.evaluation.worst import predictions_of, worst
+    from handdata.evaluation.worst import labels_of, predictions_of, worst
     from handdata.progress import say
 
     results = read_results(path)
-    labels = results.options.get("annotations")  # of other programs' predictions
-    given = read_any_predictions(predictions_of(results, path), Path(labels) if labels else None)
+    scored = predictions_of(results, path)
+    given = read_any_predictions(scored, labels_of(results, scored))
     found, what = worst(data, given, count, readout=results.readout)
     say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")
     return found

@@ -6,6 +6,7 @@ COCO results (https://cocodataset.org/#format-results): a list of {"image_id", "
 which says what samples these are.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,8 @@ def read_any_predictions(path: Path, annotations: Path | None = None) -> Predict
     found = list(_from_mmpose(path) if path.suffix in PICKLES else _from_coco(path))
     if not found:
         raise DataError(path, expected="predicted hands", got="none", fix=_FIX)
-    return replace(_placed(found, _hands_of(annotations), path), options={"annotations": str(annotations)})
+    seen_from = os.path.relpath(os.path.realpath(annotations), os.path.realpath(path.parent))
+    return replace(_placed(found, _hands_of(annotations), path), options={"annotations": seen_from})
 
 
 def _is_list(path: Path) -> bool:

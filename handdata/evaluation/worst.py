@@ -22,13 +22,27 @@ def predictions_of(results: Results, path: Path) -> Path:
     """Return the file of predictions that a results.json tells of, which may have moved together with it.
 
     Raises:
-        MissingError: it is in neither place.
+        MissingError: it is in no such place.
     """
-    told = Path(results.predictions)
-    for place in (told, path.with_name(told.name)):
-        if results.predictions and place.is_file():
+    return _told_file(results.predictions, path, "the predictions behind the results")
+
+
+def labels_of(results: Results, predictions: Path) -> Path | None:
+    """Return the file of labels that another program's predictions count by; None for predictions of ours.
+
+    Raises:
+        MissingError: it is neither where it was, as seen from the predictions, nor beside them.
+    """
+    told = results.options.get("annotations")
+    return _told_file(str(told), predictions, "the labels that the predictions count by") if told else None
+
+
+def _told_file(told: str, beside: Path, expected: str) -> Path:
+    """Find a file that another one tells of: seen from there first, since here another may have its name."""
+    for place in (beside.parent / told, Path(told), beside.with_name(Path(told).name)):
+        if told and place.is_file():
             return place
-    raise MissingError(told, expected="the predictions behind the results", got="no file", fix="Evaluate again.")
+    raise MissingError(Path(told), expected=expected, got="no file", fix="Evaluate again.")
 
 
 def worst(data: Dataset, predictions: Predictions, count: int, *, readout: str = "") -> tuple[Dataset, str]:

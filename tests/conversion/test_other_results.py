@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from handdata.cli import group
 from handdata.conversion.other_results import read_any_predictions
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
-from handdata.errors import ConfigError, DataError
+from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.score import score_predictions
 from handdata.exchange.export import export
 from handdata.shards.dataset import open_dataset
@@ -61,6 +62,46 @@ def test_the_command_gives_the_precision_of_pycocotools(exported, tmp_path):
     for name, place in {"oks_ap:50_95": 0, "oks_ap:50": 1, "oks_ap:75": 2, "oks_ap:recall": 5}.items():
         assert found[name]["value"] == pytest.approx(expected[place], abs=1e-4)  # float32 shards
     assert found["epe_px:mean"]["labels"] == 10 * 21
+
+
+@pytest.mark.parametrize("elsewhere", ["", "other"], ids=["moved", "where another file has its name"])
+def test_the_worst_of_other_programs_results_are_found_from_another_folder(exported, tmp_path, monkeypatch, elsewhere):
+    """The paths were given in the folder of the results; what lies where the user is now is somebody else's."""
+    dataset, labels, results = exported
+    home = tmp_path / "first/results"
+    (home / "other").mkdir(parents=True)
+    shutil.copytree(labels.parents[1], tmp_path / "first/coco")
+    rows = json.loads(results.read_text())
+    (home / "r.json").write_text(json.dumps(rows))
+    (home / "other/r.json").write_text(json.dumps(rows[::-1][:3]))
+    monkeypatch.chdir(home)
+    named = ["--annotations", "../coco/annotations/val.json", "--shards", dataset.folder, "--split", "val"]
+    assert call("evaluate", "--predictions", "r.json", *named).exit_code == 0
+    expected = worst_of("r.results.json", dataset, tmp_path / "here")
+
+    if elsewhere:
+        monkeypatch.chdir(home / elsewhere)
+    else:
+        (tmp_path / "first").rename(tmp_path / "second")
+        home = tmp_path / "second/results"
+        monkeypatch.chdir(tmp_path)
+
+    assert worst_of(home / "r.results.json", dataset, tmp_path / "there") == expected
+    (home.parent / "coco/annotations/val.json").unlink()
+    with pytest.raises(MissingError, match="expected the labels that the predictions count by, got no file"):
+        worst_of(home / "r.results.json", dataset, tmp_path / "gone")
+
+
+def call(*words):
+    return CliRunner().invoke(group, [str(word) for word in words])
+
+
+def worst_of(scores, dataset, out):
+    run = call("subset", dataset.folder, "--errors", scores, "--worst", 5, "--out", out)
+    if isinstance(run.exception, MissingError):
+        raise run.exception
+    assert run.exit_code == 0, run.output
+    return open_dataset(out)["id"].tolist()
 
 
 def dumped(labels, *, name_the_hand=True):
