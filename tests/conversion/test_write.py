@@ -281,3 +281,19 @@ def test_whole_numbers_of_numpy_are_whole_numbers(tmp_path):
 
     assert data.canvas == 64
     assert data.torch(size=np.int64(32))[0][0].shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("asked", [{"limit": -1}, {"limit": 0}, {"workers": 0}, {"job": (1, 1)}, {"job": (-1, 2)}])
+def test_a_conversion_counts_from_one(tmp_path, asked):
+    with pytest.raises(ValueError, match=r"1 or more|one of 0 to n - 1"):
+        hd.convert("stereo", tmp_path, tmp_path / "out", **asked)
+
+
+def test_a_crop_is_numbered_and_sized_by_whole_numbers(tmp_path):
+    data = write_dataset(tmp_path, [made(0)], name="mine")
+
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        data.torch()[0.5]
+    for words in ({"size": True}, {"size": 10**6}, {"size": 64, "scale": 1e9}):
+        with pytest.raises(ValueError, match="a crop needs a whole size to 16384"):
+            data[0].crop(**words)
