@@ -168,7 +168,8 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
     licences = {part.licence for part in terms.parts}
     if word == "other":  # one name and one link are no place for several; the lines below have them all
         head += [f"license_name: {_slug(terms.licence) if len(licences) == 1 else 'several'}"]
-        head += [f"license_link: {json.dumps(terms.homepage)}"] if len(licences) == 1 and terms.homepage else []
+        link = terms.licence if _is_address(terms.licence) else terms.homepage
+        head += [f"license_link: {json.dumps(link)}"] if len(licences) == 1 and link else []
     head += [
         "task_categories: [keypoint-detection]",
         f"size_categories: [{size}]",
@@ -238,9 +239,17 @@ def _licence_word(terms: Terms) -> str:
 
 
 def _slug(words: str) -> str:
-    """Return a name as the hub takes it: words, joined by hyphens; of a text its beginning."""
-    slug = re.sub(r"[^a-z0-9]+", "-", re.split(r"[;:(]", words)[0].lower()).strip("-")
-    return slug if len(slug) <= _LONGEST_SLUG else slug[: slug.rindex("-", 0, _LONGEST_SLUG + 1)]
+    """Return a name as the hub takes it: words, joined by hyphens; of a text its beginning, of an address all."""
+    beginning = re.sub(r"^https?://", "", words) if _is_address(words) else re.split(r"[;:(]", words)[0]
+    slug = re.sub(r"[^a-z0-9]+", "-", beginning.lower()).strip("-")
+    if not re.search("[a-z]", slug):
+        return "in-words"  # that are not of these letters
+    last = slug.rfind("-", 0, _LONGEST_SLUG + 1) if len(slug) > _LONGEST_SLUG else len(slug)
+    return slug[: last if last > 0 else _LONGEST_SLUG]
+
+
+def _is_address(words: str) -> bool:
+    return re.fullmatch(r"https?://\S+", words) is not None
 
 
 def _licences(terms: Terms) -> list[str]:

@@ -26,6 +26,7 @@ from handdata.exchange.coco_kinds import (
     fault_of,
     find_kind,
     four_numbers,
+    licence_of,
     shows_published,
     unnamed,
 )  # fmt: skip
@@ -170,8 +171,6 @@ def read(path: Path, content: Any) -> Annotations:
     kind = reading.kind
     if kind is PLAIN and _never_visible(rows):
         rows = [_with_open_visibility(row) for row in rows]
-    given = content.get("licenses")
-    licences = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
     return Annotations(
         rows=tuple(rows),
         kind=kind.name,
@@ -184,7 +183,7 @@ def read(path: Path, content: Any) -> Annotations:
         provenance=tuple(parse(_recorded(content.get("info")), path)),
         is_exported=kind is OWN_KIND,
         dataset=kind.dataset if not kind.is_person or shows_published(content["images"]) else "",
-        licence="; ".join(dict.fromkeys(str(one.get("name") or one.get("url")) for one in licences)),
+        licence=licence_of(content.get("licenses")),
     )
 
 

@@ -203,3 +203,11 @@ def four_numbers(value: Any) -> NDArray[np.float64]:
     if box.shape != (4,):
         raise ValueError("a box that is not four numbers")
     return box
+
+
+def licence_of(given: Any) -> str:
+    """Return the licence of a file's pictures in words, or its address; "" without one."""
+    listed = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    named = [" ".join(str(one.get("name") or one.get("url") or "").split()) for one in listed]
+    each = [words for words in dict.fromkeys(named) if words]
+    return each[0] if len(each) == 1 else f"several: {'; '.join(each)}" if each else ""

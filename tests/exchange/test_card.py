@@ -5,9 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import handdata as hd
 from handdata import manifest
+from handdata.cli import group
 from handdata.converters.custom import CustomOptions
 from handdata.exchange.card import terms_of
 from handdata.shards.dataset import open_dataset
@@ -75,3 +77,37 @@ def test_the_door_of_python_lays_a_card_beside_the_shards(tmp_path):
     (done.out / "README.md").write_text("mine")
     hd.convert("custom", tmp_path, tmp_path / "out", options=options, canvas=32)
     assert (done.out / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("licences", "name", "line"),
+    [
+        ([{"name": "CC BY 4.0"}], "cc-by-4-0", "CC BY 4.0"),
+        ([{"name": "Ask me:\n nobody else"}], "ask-me", "Ask me: nobody else"),
+        ([{"name": "CC BY 4.0"}, {"name": "MIT"}, {}], "several", "several: CC BY 4.0; MIT"),
+        ([{"url": "https://example.org/by/4.0/"}], "example-org-by-4-0", "https://example.org/by/4.0/"),
+        ([{"name": "仅供研究使用"}], "in-words", "仅供研究使用"),
+        ([{"name": "(c) 2020"}], "in-words", "(c) 2020"),
+        ([{"name": "a" * 100}], "a" * 60, "a" * 100),
+        ([{"name": "all words " * 10}], "-".join(["all-words"] * 6), " ".join(["all words"] * 10)),
+    ],
+)
+def test_the_licence_of_a_coco_file_gives_a_name_that_the_hub_takes(tmp_path, licences, name, line):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((120, 160, 3), 90, np.uint8))
+    content = {
+        "licenses": licences,
+        "images": [{"id": 1, "file_name": "a.png", "split": "train"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "keypoints": [40, 50, 2, 80, 90, 2]}],
+        "categories": [{"id": 1, "name": "hand", "keypoints": ["wrist", "index_tip"]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+
+    words = ["import", tmp_path / "a.json", "--out", tmp_path / "out", "--workers", 1]
+    run = CliRunner().invoke(group, [str(word) for word in words])
+
+    assert run.exit_code == 0, run.output
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8").splitlines()
+    assert f"license_name: {name}" in card
+    assert f"- Licence: {line}" in card
+    link = [f'license_link: "{line}"'] if "url" in licences[0] else []
+    assert [row for row in card if row.startswith("license_link")] == link
