@@ -333,7 +333,7 @@ def _own_hand(facts: Mapping[str, Any]) -> HandLabels:
     rows = [point[:2].tolist() if point[2] > 0 else None for point in points]
     hand = hand_of_plain({**facts, "keypoints_2d": rows})
     if "bbox_source" not in facts:
-        hand = replace(hand, bbox_xyxy=xywh_to_xyxy(np.array(facts["bbox"], np.float64).reshape(4)))
+        hand = replace(hand, bbox_xyxy=xywh_to_xyxy(four_numbers(facts["bbox"])))
     return replace(hand, size=size_of(facts))
 
 

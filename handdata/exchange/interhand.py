@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from handdata.errors import DataError, MissingError
-from handdata.exchange.coco_kinds import intrinsics
+from handdata.exchange.coco_kinds import four_numbers, intrinsics
 from handdata.exchange.labels import Annotations, HandLabels, LabelRow, broken_row, make_row, size_of
 from handdata.exchange.orders import slots_of
 from handdata.exchange.plain import array_of, with_palm
@@ -105,6 +105,6 @@ def _hand(facts: Mapping[str, Any]) -> HandLabels:
         xyz=with_palm(xyz),
         unit="mm",
         K=facts["K"],
-        bbox_xyxy=xywh_to_xyxy(np.array(box, np.float64).reshape(4)),
+        bbox_xyxy=xywh_to_xyxy(four_numbers(box)),
         size=size_of(facts),
     )

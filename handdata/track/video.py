@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from handdata.errors import DataError, MissingError, WriteError
 from handdata.files.whole import whole, write_bytes
 from handdata.pictures.decode import read_image
-from handdata.pictures.picture_file import hush
+from handdata.pictures.picture_file import hush, read_bytes
 from handdata.progress import say
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -143,7 +143,7 @@ def write_frame(path: Path, image: NDArray[np.uint8]) -> None:
     coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     if not path.is_file():
         write_bytes(path, coded, sync=False)
-    elif path.read_bytes() != coded:
+    elif read_bytes(path) != coded:
         fix = "Move its folder away, or name the film, or --out, otherwise."
         raise WriteError(path, expected="no picture, or this very frame", got="another one", fix=fix)
 

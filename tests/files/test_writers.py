@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "handdata"
 OWN_WAYS = {
     "annotate/journal.py": "appends a line at a time",
     "conversion/run.py": "lock files",
+    "conversion/write.py": "moves whole shards to where they replace others",
     "files/locks.py": "lock files",
     "files/whole.py": "the one",
     "shards/writer.py": "allocates a shard, then fills it",

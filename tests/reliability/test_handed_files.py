@@ -109,7 +109,7 @@ def test_boxes_that_are_none(interhand, tmp_path, box):
 
     for path in (interhand, tmp_path / "l.json"):
         (row,) = read_annotations(path).rows
-        assert "expected a labelled hand, got cannot reshape array" in str(row.hand)
+        assert "expected a labelled hand, got a box that is not four numbers" in str(row.hand)
 
 
 @pytest.mark.parametrize("value", [[], [86, 1.5, 2]])
