@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.browse.columns import Number
-from handdata.conversion.other_results import read_any_predictions
+from handdata.conversion.other_results import predictions_behind
 from handdata.errors import ConfigError, MissingError
 from handdata.evaluation.join import match_samples
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.results import read_results
-from handdata.evaluation.worst import hand_errors, labels_of, predictions_of
+from handdata.evaluation.worst import hand_errors
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -64,8 +64,7 @@ def read_run(path: Path, parts: Sequence[Dataset]) -> RunErrors:
     """
     file = path / RESULTS if path.is_dir() else path
     results = read_results(file)
-    scored = predictions_of(results, file)
-    given = read_any_predictions(scored, labels_of(results, scored))
+    given = predictions_behind(results, file)
     if given.truth is not None:
         raise ConfigError(file, expected="results without --augmented", got="an augmented evaluation")
     readout = results.readout if results.readout in given.keypoints_2d else next(iter(given.keypoints_2d), "")

@@ -20,11 +20,13 @@ __all__ = [
     "NamedPath",
     "NamingCommand",
     "data_root_option",
+    "is_same_file",
     "json_option",
     "names_given",
     "page_options",
     "page_packages",
     "print_json",
+    "refuse_to_replace",
     "refuse_unused",
     "run_path",
     "shard_folder",
@@ -192,9 +194,14 @@ def refuse_to_replace(target: Path, **inputs: Path | None) -> None:
         WriteError: one of them is the target.
     """
     for name, path in inputs.items():
-        if path is not None and target.exists() and path.exists() and target.samefile(path):
+        if path is not None and is_same_file(target, path):
             option = f"--{name.replace('_', '-')}"
             raise WriteError(target, expected=f"another file than {option}", got="that one", fix="Give another --out.")
+
+
+def is_same_file(a: Path, b: Path) -> bool:
+    """Say whether two paths lead to one file that is there."""
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 def refuse_unused(names: Iterable[str], why: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from handdata.cli.options import print_json
+from handdata.cli.options import is_same_file, print_json
 from handdata.errors import ConfigError, DataError, Fix, HanddataError, MissingError, WriteError
 from handdata.pictures.kinds import OTHER_SUFFIXES, SUFFIXES
 from handdata.progress import meter, say
@@ -223,7 +223,7 @@ def predict_video(
 
 def _refuse_source(source: str | list[Path], target: Path) -> None:
     """Refuse to write the film of overlays over the film that is looked at."""
-    if isinstance(source, str) and target.exists() and Path(source).exists() and target.samefile(source):
+    if isinstance(source, str) and is_same_file(target, Path(source)):
         raise WriteError(target, expected="another film than is looked at", got="that one", fix="Give another --out.")
 
 

@@ -77,15 +77,13 @@ def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | 
 
 def _worst(data: Any, path: Path, count: int) -> Any:
     """Return the hands of a dataset that an evaluation got worst; say by what."""
-    from handdata.conversion.other_results import read_any_predictions
+    from handdata.conversion.other_results import predictions_behind
     from handdata.evaluation.results import read_results
-    from handdata.evaluation.worst import labels_of, predictions_of, worst
+    from handdata.evaluation.worst import worst
     from handdata.progress import say
 
     results = read_results(path)
-    scored = predictions_of(results, path)
-    given = read_any_predictions(scored, labels_of(results, scored))
-    found, what = worst(data, given, count, readout=results.readout)
+    found, what = worst(data, predictions_behind(results, path), count, readout=results.readout)
     say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")
     return found
 

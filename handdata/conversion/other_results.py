@@ -21,6 +21,8 @@ from handdata.errors import ConfigError, DataError
 from handdata.evaluation.precision import similarities
 from handdata.evaluation.predicted_values import FARTHEST
 from handdata.evaluation.predictions import FOREIGN_READOUT, FoundHands, Predictions, read_predictions
+from handdata.evaluation.results import Results
+from handdata.evaluation.worst import labels_of, predictions_of
 from handdata.exchange.labels import HandLabels
 from handdata.files.text import LARGE, Wanted, as_object, read_bytes, read_json, read_object
 from handdata.geometry import apply_affine, invert_affine
@@ -81,6 +83,17 @@ def read_any_predictions(path: Path, annotations: Path | None = None) -> Predict
         raise DataError(path, expected="predicted hands", got="none", fix=_FIX)
     seen_from = os.path.relpath(os.path.realpath(annotations), os.path.realpath(path.parent))
     return replace(_placed(found, _hands_of(annotations), path), options={"annotations": seen_from})
+
+
+def predictions_behind(results: Results, path: Path) -> Predictions:
+    """Read the predictions that a results.json was made from.
+
+    Raises:
+        MissingError: they are not where it tells, or, of another program, the labels that they count by are not.
+        DataError: they are damaged.
+    """
+    scored = predictions_of(results, path)
+    return read_any_predictions(scored, labels_of(results, scored))
 
 
 def _is_list(path: Path) -> bool:

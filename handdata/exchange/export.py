@@ -124,7 +124,11 @@ def export(
 
 
 def _first(part: Dataset, limit: int | None, source_of: Mapping[str, Path], out: Path | str) -> Dataset:
-    """Return the first hands of a split, and those that their pictures as shipped show too."""
+    """Return the first hands of a split, and those that their pictures as shipped show too.
+
+    Raises:
+        DataError: an id is there twice.
+    """
     refuse_twice(part, out)
     chosen = part[:limit]
     if limit is None or not source_of:

@@ -136,7 +136,7 @@ class ExportRecord:
             noted = facts.get("labels")
             for name, digest in noted.items() if isinstance(noted, dict) else ():
                 path = self.folder / name
-                if name in facts["files"] and path.is_file() and _digest(str(path)) != digest:
+                if name in facts["files"] and path.is_file() and _digest(path) != digest:
                     fix = "Import them to keep what was corrected; move the folder away, or choose another --out."
                     raise ConfigError(path, expected="labels as they were exported", got="changed ones", fix=fix)
 
@@ -241,7 +241,7 @@ def _are_labels(name: str, split: str) -> bool:
     return name.endswith(_LABELS) and split in re.split(r"[/.]", name)
 
 
-def _digest(path: str) -> str:
+def _digest(path: Path | str) -> str:
     return file_sha256(path)[:_DIGITS]
 
 
