@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def export(
         got = f"the licence {about.licence!r}"
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
     folder, written = Path(out), 0
-    with alone(folder, "export"), ExitStack() as kept_open:
+    with alone(folder, "export"), processes(workers, sum(map(len, parts.values())), folder) as helpers:
         record = ExportRecord(folder, kind, about.parts)
         record.refuse_other(data.name, about.parts, some_pictures(data))
         view = ExportView(data=data, split="", shown=pictures, encoding=picture, source_of=source_of, workers=workers)
@@ -108,7 +107,6 @@ def export(
             record.refuse_mixing(files)
         record.refuse_losing(data)
         record.keep_splits_of(data)
-        helpers = kept_open.enter_context(processes(workers, sum(map(len, parts.values())), folder))
         for split, part in parts.items():
             one = replace(view, data=part, split=split, helpers=helpers)
             kept = part[KNOWN[kind].holds(part)]

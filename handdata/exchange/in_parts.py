@@ -37,7 +37,7 @@ def made(make: Make[T], view: ExportView, out: Path, parts: Sequence[ExportView]
         out: folder of the export.
         parts: of `view`; None: its usual ones.
     """
-    parts = list(view.parts()) if parts is None else parts
+    parts = list(view.shares()) if parts is None else parts
     with meter(f"pictures of {view.split}", sum(len(part.data) for part in parts)) as gauge:
         for part, things in _run(make, parts, out, view):
             yield from things

@@ -35,7 +35,8 @@ _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PN
 ENCODINGS = {"png": _PNG, "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 CANVAS, CROP, SOURCE = SHOWN = ("canvas", "crop", "source")
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}  # last bytes of a file
-PART = 100  # hands whose pictures and labels are made together; of more, a process waits longer at the end
+PART, LARGE = 100, 400  # hands whose pictures and labels are made together; of more, each hand costs less
+_LAST = 1600  # hands at the end in parts of the smaller size: of large ones a process would wait longer for the others
 _DIGEST = 16  # hex digits that stand for the middle of a name that is too long
 _UNSAFE = re.compile(r"[^A-Za-z0-9_/-]|(?<=[/_])_|_(?=/)")
 
@@ -155,8 +156,22 @@ class ExportView:
         for number, labels in enumerate(labels_on_canvas(self.data)):
             yield self._canvas(self.data, number, labels)
 
-    def parts(self, size: int = PART, *, by_hand: bool = False) -> Iterator["ExportView"]:
-        """Yield the pictures a part at a time, in order: what one worker makes at once.
+    def shares(self, then: int = 0) -> Iterator["ExportView"]:
+        """Yield the pictures in parts that one process makes at once, in order, the same for any number of processes.
+
+        Args:
+            then: hands of other views that are made after these.
+        """
+        if self.shown == SOURCE:  # pictures as shipped may be large
+            yield from self.parts(PART)
+            return
+        end = len(self.data) + then
+        for part in self.parts(LARGE):
+            yield from part.parts(PART) if end <= _LAST else (part,)
+            end -= len(part.data)
+
+    def parts(self, size: int, *, by_hand: bool = False) -> Iterator["ExportView"]:
+        """Yield the pictures a part at a time, in order.
 
         Args:
             size: hands of a part, or as few more as its last picture has.

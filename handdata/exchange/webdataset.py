@@ -43,7 +43,9 @@ def write(view: ExportView, out: Path, beside: Beside | None = None) -> None:
     """
     tars = view.parts(SAMPLES_PER_TAR, by_hand=True)
     left = [tar for tar in tars if not view.is_done(out / _tar(tar))]  # the same export was killed after the others
-    samples = made(partial(_part, beside=beside), view, out, [part for tar in left for part in tar.parts()])
+    behind = [sum(len(tar.data) for tar in left[place:]) for place in range(1, len(left) + 1)]
+    parts = [part for tar, then in zip(left, behind, strict=True) for part in tar.shares(then)]
+    samples = made(partial(_part, beside=beside), view, out, parts)
     for tar in left:
         with whole(out / _tar(tar)) as file:
             for members in islice(samples, len(tar.data)):

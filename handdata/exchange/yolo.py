@@ -6,7 +6,6 @@ picture's width and height. One class: a mirrored hand would be of another, and 
 
 import json
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +18,7 @@ from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
 from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
 from handdata.exchange.plain import SLOTS, lies_in, with_palm
+from handdata.exchange.record import label_digest
 from handdata.files.simple_yaml import read_keys
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.files.whole import write_into, write_text
@@ -41,7 +41,7 @@ _ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LA
 def write(view: ExportView, out: Path) -> None:
     """Write the pictures and rows of one split, and data.yaml of all there are."""
     own = view.shown != SOURCE  # one hand per picture
-    deque(made_with_pictures(_part, view, out, "labels"), 0)
+    view.is_done.digests.update(made_with_pictures(_part, view, out, "labels"))
     there = [name for name in SPLITS if (out / "labels" / name).is_dir()]
     train = there[0] if "train" not in there else "train"
     lines = [*([OURS] if own else []), "path: .", f"train: images/{train}"]
@@ -54,13 +54,14 @@ def write(view: ExportView, out: Path) -> None:
     write_text(out / "data.yaml", "\n".join(lines) + "\n")
 
 
-def _part(view: ExportView, out: Path) -> list[None]:
-    """Write the pictures and rows of a part."""
-    folder = str(out / "labels" / view.split)
+def _part(view: ExportView, out: Path) -> list[tuple[str, str]]:
+    """Write the pictures and rows of a part; return the name and digest of each file of rows."""
+    written = []
     for picture in write_pictures(view, out):
-        text = "".join(_row(labels, picture.size) for labels in picture.labels)
-        write_into(folder, f"{picture.key}.txt", text.encode())
-    return []
+        rows = "".join(_row(labels, picture.size) for labels in picture.labels).encode()
+        write_into(str(out / "labels" / view.split), f"{picture.key}.txt", rows)
+        written.append((f"labels/{view.split}/{picture.key}.txt", label_digest(rows)))
+    return written
 
 
 def holds(data: Dataset) -> NDArray[np.bool_]:

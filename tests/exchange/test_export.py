@@ -25,6 +25,7 @@ from handdata.exchange.pictures import ExportView, file_key
 from handdata.exchange.plain import labels_on_canvas, plain_labels
 from handdata.exchange.webdataset import tar_end, tar_member
 from handdata.files.locks import alone
+from handdata.files.whole import file_sha256
 from handdata.geometry import apply_affine, project
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
@@ -414,10 +415,39 @@ def test_a_further_process_opens_no_shards_but_those_of_its_part(dataset, tmp_pa
     assert given[0].data["id"].tolist() == part.data["id"].tolist()
 
 
+def test_parts_are_large_but_for_the_last_hands_and_the_same_hands_in_order(dataset, monkeypatch):
+    monkeypatch.setattr("handdata.exchange.pictures.PART", 2)
+    monkeypatch.setattr("handdata.exchange.pictures.LARGE", 4)
+    monkeypatch.setattr("handdata.exchange.pictures._LAST", 7)
+    view = ExportView(data=dataset[:19], split="train")
+    parts = list(view.shares())
+    assert [len(part.data) for part in parts] == [4, 4, 4, 2, 2, 2, 1]
+    assert [hand for part in parts for hand in part.data["id"].tolist()] == dataset["id"][:19].tolist()
+    assert [len(part.data) for part in view.shares(then=7)] == [4, 4, 4, 4, 3]
+
+
+def test_parquet_compresses_its_labels_and_not_its_pictures_once_more(dataset, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    export(dataset, tmp_path, "parquet", limit=3)
+    group = parquet.ParquetFile(next(tmp_path.glob("*.parquet"))).metadata.row_group(0)
+    packed = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
+    assert packed.pop("image.bytes") == "UNCOMPRESSED"
+    assert set(packed.values()) == {"ZSTD"}
+
+
+def test_yolo_hands_over_the_digests_of_its_files_which_are_not_read_again(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("handdata.exchange.record._digest", None)
+    export(dataset, tmp_path, "yolo")
+    noted = json.loads((tmp_path / "handdata-export.json").read_text())["splits"]
+    told = {name: digest for facts in noted.values() for name, digest in facts["labels"].items()}
+    assert told == {name: file_sha256(tmp_path / name)[:16] for name in told}
+    assert len(told) == len(dataset)
+
+
 def with_small_parts(monkeypatch, *, kills=False):
     """Have parts of seven hands, and wait for a further process to start; return a list of the parts it is given."""
     monkeypatch.setattr(in_parts, "PROCESSES_FROM", 0)
-    monkeypatch.setattr("handdata.exchange.pictures.ExportView.parts.__defaults__", (7,))
+    monkeypatch.setattr("handdata.exchange.pictures.PART", 7)
     monkeypatch.setattr("handdata.exchange.webdataset.SAMPLES_PER_TAR", 7)
     held, give, given = in_parts.processes, in_parts._given, []
 
