@@ -10,6 +10,7 @@ Real pictures are measured on and never trained on.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -181,4 +182,7 @@ def apply(trained: Trained, images: Sequence[NDArray[np.uint8]]) -> Reading:
 
 if __name__ == "__main__":
     cv2.setNumThreads(1)
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # the training has said where it stopped
+        sys.exit("stopped; the same command goes on")
