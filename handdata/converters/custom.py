@@ -7,7 +7,7 @@ Native layout:
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -156,7 +156,7 @@ def _size_of(root: Path, row: LabelRow) -> tuple[int, int] | None:
 
 
 def _size_in(place: PictureFolder, row: LabelRow) -> tuple[int, int] | None:
-    return _size_of(place.folder, replace(row, image=place.moved.get(row.image, row.image)))
+    return _size_of(place.folder, replace(row, image=place.path_of(row.image)))
 
 
 def _frames(rows: Sequence[LabelRow]) -> Iterator[int]:
@@ -212,9 +212,8 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     for file, place, table, one in zip(files, places, tables, settled, strict=True):
         below = place.folder.absolute().relative_to(top.absolute()) if len(files) > 1 else Path()
         names += [row.image for row in one.rows]
-        rows += [_placed(row, below, place.moved, named.get(file, "")) for row in one.rows]
-        found_by_name = [("pictures", f"by name below {place.folder}")] if place.moved else []
-        for what, found in (*one.readings, *found_by_name):
+        rows += [_placed(row, below, place, named.get(file, "")) for row in one.rows]
+        for what, found in (*one.readings, *_found(place)):
             readings[what if len(files) == 1 else f"{called[file]}: {what}"] = found
         warnings += [line if len(files) == 1 else f"{called[file]}: {line}" for line in (*_notes(table), *one.warnings)]
     if named and not any(row.split for one in settled for row in one.rows):
@@ -235,9 +234,19 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     )
 
 
-def _placed(row: LabelRow, below: Path, moved: Mapping[str, str], split: str) -> LabelRow:
+def _found(place: PictureFolder) -> Iterator[tuple[str, str]]:
+    """Say which pictures were found elsewhere or under another name than the file gives."""
+    if place.moved:
+        yield "pictures", f"by name below {place.folder}"
+    if place.respelled:
+        first = next(iter(place.respelled.values()))
+        forms = "whose names the disk writes with other characters for the same letters (Unicode's normal forms)"
+        yield "names of pictures", f"{len(place.respelled)} found {forms}, the first {first}"
+
+
+def _placed(row: LabelRow, below: Path, place: PictureFolder, split: str) -> LabelRow:
     """Return a row with its picture's path from the common folder, and the split of its file if it has none."""
-    image = (below / moved.get(row.image, row.image)).as_posix() if row.image else ""
+    image = (below / place.path_of(row.image)).as_posix() if row.image else ""
     label = (below / row.label).as_posix() if row.label else ""
     return replace(row, image=image, label=label, split=row.split or split)
 

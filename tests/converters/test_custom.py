@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -404,6 +405,34 @@ def test_a_name_that_differs_in_capitals_alone_is_told(tmp_path, refused):
     )
     (tmp_path / "b.png").unlink()
     assert "has a.PNG: mind capitals" in refused(MissingError, lambda: plan_of("custom", tmp_path, annotations=table))
+
+
+@pytest.mark.parametrize(("in_file", "on_disk"), [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("folder", ["", "images/default/"], ids=["as named", "by name"])
+def test_a_picture_whose_name_is_written_in_another_normal_form_is_found(tmp_path, in_file, on_disk, folder):
+    """macOS names é as e and an accent; other systems as one character."""
+    named, there = (unicodedata.normalize(form, "café/Übung é.png") for form in (in_file, on_disk))
+    pictures(tmp_path, f"{folder}{there}", f"{folder}b.png")
+    table = labels(tmp_path, f"image,side,wrist_u,wrist_v\n{named},left,1,2\nb.png,left,1,2\n")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert [plan.root / item.image for item in plan.items] == [tmp_path / folder / name for name in (there, "b.png")]
+    assert not plan.warnings
+    if not folder:
+        assert dict(plan.readings)["names of pictures"].startswith("1 found whose names the disk writes with other")
+    assert len(samples_of("custom", tmp_path, annotations=table)) == 2
+
+
+def test_of_two_pictures_that_could_be_meant_none_is_taken(tmp_path):
+    forms = ["\u00e9\u0065\u0301.png", "\u0065\u0301\u00e9.png", "\u00e9\u00e9.png"]
+    pictures(tmp_path, *forms[:2], "b.png")
+    table = labels(tmp_path, f"image,side,wrist_u,wrist_v\n{forms[2]},left,1,2\nb.png,left,1,2\n{forms[0]},left,1,2\n")
+
+    plan = plan_of("custom", tmp_path, annotations=table)
+
+    assert [item.image for item in plan.items] == ["b.png", forms[0]]
+    assert plan.warnings[0].startswith("absent: 1 of 3 labelled pictures")
 
 
 def test_pictures_that_are_absent_are_counted_once_whatever_hands_they_have(tmp_path, refused):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handdata.exchange.packed import is_there
+from handdata.files.spelling import as_spelled, composed
 from handdata.pictures.kinds import SUFFIXES
 
 IMAGES = "images"
@@ -17,10 +18,16 @@ class PictureFolder:
     Attributes:
         folder: from which they are named.
         moved: name in the file -> path from `folder`, for pictures found by their name below it.
+        respelled: the same for pictures whose name the disk has in another normal form of Unicode.
     """
 
     folder: Path
     moved: Mapping[str, str] = field(default_factory=dict)
+    respelled: Mapping[str, str] = field(default_factory=dict)
+
+    def path_of(self, image: str) -> str:
+        """Return the path from `folder` of a picture that the file names."""
+        return self.moved.get(image) or self.respelled.get(image, image)
 
 
 def find_pictures(root: Path, file: Path, images: Sequence[str], known: Path | None = None) -> PictureFolder:
@@ -44,8 +51,8 @@ def find_pictures(root: Path, file: Path, images: Sequence[str], known: Path | N
         root / IMAGES,
     ]
     for folder in folders if images else ():
-        if any(is_there(folder, image) for image in (images[0], images[-1])):
-            return PictureFolder(folder=folder)
+        if any(is_there(folder, as_spelled(folder, image)) for image in (images[0], images[-1])):
+            return PictureFolder(folder=folder, respelled=_respelled(folder, images))
     for folder in dict.fromkeys(base / IMAGES for base in (root, *near)) if images else ():
         moved = _by_name(folder, images)
         if moved:
@@ -60,15 +67,23 @@ def other_case(folder: Path, image: str) -> str:
     return next((one.name for one in sorted(beside) if one.name.lower() == path.name.lower()), "")
 
 
+def _respelled(folder: Path, images: Sequence[str]) -> dict[str, str]:
+    """Return the path of each picture whose name the disk has in another normal form."""
+    spelled = {image: as_spelled(folder, image) for image in dict.fromkeys(images)}
+    return {image: path for image, path in spelled.items() if path != image}
+
+
 def _by_name(folder: Path, images: Sequence[str]) -> dict[str, str]:
     """Return the path of each picture that one file alone below a folder has the name of."""
     found: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.suffix.lower() in SUFFIXES:
-            found.setdefault(path.name, []).append(path.relative_to(folder).as_posix())
+            found.setdefault(composed(path.name), []).append(path.relative_to(folder).as_posix())
     moved = {}
     for image in dict.fromkeys(images):
-        ending = [name for name in found.get(Path(image).name, []) if f"/{name}".endswith(f"/{image}")]
+        alike = found.get(composed(Path(image).name), [])
+        ending = [name for name in alike if f"/{name}".endswith(f"/{image}")]
+        ending = ending or [name for name in alike if composed(f"/{name}").endswith(composed(f"/{image}"))]
         if len(ending) == 1:
             moved[image] = ending[0]
     return moved
