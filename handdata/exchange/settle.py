@@ -100,7 +100,9 @@ def _is_told(hand: HandLabels) -> bool:
 def _without_use(hands: Sequence[HandLabels], asked: Asked) -> Iterator[str]:
     """Tell of what was asked and the labels have no use for."""
     if asked.side != FROM_FILE and not any(hand.side in (UNSAID, UNKNOWN_SIDE) for hand in hands):
-        yield f"--side {asked.side} changes nothing: the file says the side of every hand"
+        counts = ", ".join(f"{sum(hand.side == n for hand in hands)} {side}" for n, side in enumerate(HAND_SIDES))
+        mend = "; --corrections mends wrong ones"
+        yield f"--side {asked.side} changes nothing: the file says the side of every hand, {counts}{mend}"
     if asked.unit in MM_PER_UNIT and not any(np.isfinite(hand.xyz).any() and not hand.unit for hand in hands):
         yield f"--unit {asked.unit} changes nothing: the file has no 3D without a unit"
     if asked.occluded == MISSING and not any((hand.visible == 0).any() for hand in hands):

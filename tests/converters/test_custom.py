@@ -705,7 +705,8 @@ def test_options_that_change_nothing_are_told(tmp_path):
     asked = {"annotations": many(tmp_path, 1), "side": "right", "unit": "cm", "occluded": "missing"}
 
     assert plan_of("custom", tmp_path, **asked).warnings == (
-        "--side right changes nothing: the file says the side of every hand",
+        "--side right changes nothing: the file says the side of every hand, 1 left, 0 right; "
+        "--corrections mends wrong ones",
         "--unit cm changes nothing: the file has no 3D without a unit",
         "--occluded missing changes nothing: the file marks no point as hidden",
     )
