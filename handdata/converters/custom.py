@@ -195,7 +195,7 @@ def _labels(root: Path, options: CustomOptions) -> _AllRows:
     files = _files(options)
     asked = Asked(side=options.side, order=options.order, unit=options.unit, occluded=options.occluded)
     named = split_in(files)
-    tables = [read_annotations(file) for file in files]
+    tables = [read_annotations(file, root) for file in files]
     places = [_pictures_of(root, file, table) for file, table in zip(files, tables, strict=True)]
     tables = [
         in_pixels(file, table, options.coordinates, partial(_size_in, place))

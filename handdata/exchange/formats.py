@@ -54,7 +54,8 @@ class Format:
         holds: of hands, (N,), those that it can hold.
         needs: what those have, in words.
         takes_folders: whether other programs take every picture in images/<split>/ for one of the data set.
-        read: (file, what `is_it` was given); None for a format that is written only.
+        read: (file, what `is_it` was given, or of YAML the folder where its pictures may be); None for a format that
+            is written only.
     """
 
     name: str

@@ -49,8 +49,12 @@ def _may_hold(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in SUFFIXES and path.name not in NOT_LABELS
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, root: Path | None = None) -> Annotations:
     """Read a file by its suffix and its content; once while it stays as it is.
+
+    Args:
+        path: of the file.
+        root: folder where a file that names others may find them.
 
     Raises:
         MissingError: no such file.
@@ -59,7 +63,7 @@ def read_annotations(path: Path) -> Annotations:
     if not path.is_file():
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
     if path.suffix.lower() in _OF_MANY:
-        return _read(path)
+        return _read(path, root)
     stats = [part.stat() for part in (path, *interhand.beside(path)) if part.is_file()]
     return _read_once(path, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
@@ -69,11 +73,11 @@ def _read_once(path: Path, _as_it_is: tuple[tuple[int, int], ...]) -> Annotation
     return _read(path)
 
 
-def _read(path: Path) -> Annotations:
+def _read(path: Path, root: Path | None = None) -> Annotations:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(path, expected=f"annotations ({_LISTED})", got=path.suffix or "no suffix")
-    content: Any = None
+    content: Any = root
     if suffix == ".json":
         content = read_json(path, _FILE, finite=False)
     elif suffix == ".csv":

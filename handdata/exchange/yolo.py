@@ -7,7 +7,7 @@ picture's width and height. One class: a mirrored hand would be of another, and 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_fi
 from handdata.exchange.plain import SLOTS, lies_in, with_palm
 from handdata.exchange.record import label_digest
 from handdata.files.simple_yaml import read_keys
+from handdata.files.spelling import as_spelled
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.files.whole import write_into, write_text
 from handdata.geometry import xyxy_to_xywh
@@ -95,8 +96,13 @@ def _row(labels: Mapping[str, Any], size: tuple[int, int]) -> str:
 # ------------------------------------------------------------------------------------------------ read
 
 
-def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
+def read(path: Path, given: Path | None) -> Annotations:
     """Read a data.yaml and the labels that it points to.
+
+    Args:
+        path: of data.yaml.
+        given: folder that holds the places it names; where it has none of them, or is None, they are looked for where
+            data.yaml says.
 
     Raises:
         DataError: it is no such file, or of other than 21 points.
@@ -106,15 +112,16 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     if shape not in ([NUM_KEYPOINTS, 2], [NUM_KEYPOINTS, 3]):
         raise DataError(f"{path}[kpt_shape]", expected="[21, 3] or [21, 2]", got=str(shape), fix="See docs/custom.md.")
     own = read_text(path, _FILE).startswith(OURS)
-    root = path.parent / str(facts.get("path") or ".")
-    root = root if root.is_dir() else path.parent
+    own_root = path.parent / str(facts.get("path") or ".")
+    own_root = own_root if own_root.is_dir() else path.parent
+    root = next((base for base in (given,) if base is not None and _holds_any(base, facts)), own_root)
     rows: list[LabelRow] = []
     empty = 0
     names = _names(facts.get("names"))
     named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(facts.get(split))]
     absent = [f"{split}: {name}" for split, name, place in named if place is None]
     if len(absent) == len(named):
-        fix = f"They are looked for in {root}: put data.yaml beside the folders it names."
+        fix = f"They are looked for in {root}: put data.yaml beside the folders it names, or name theirs with --root."
         expected = "a folder of pictures, or a .txt that lists them"
         raise MissingError(f"{path}[train]", expected=expected, got="; ".join(absent) or "none", fix=fix)
     splits_of: dict[str, list[str]] = {}
@@ -124,7 +131,8 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
     split_of = {place: _split_of(place, splits) for place, splits in splits_of.items()}
     shared = [f"{p}, named as {' and '.join(s)}, is {split_of[p]}" for p, s in splits_of.items() if len(s) > 1]
     for image, split in _images(root, split_of).items():
-        found = list(_hands(root, image, split, shape[1], own=own, names=names))
+        label = _label_of(root, own_root, image)
+        found = list(_hands(root, image, label, split, shape[1], own=own, names=names)) if label else []
         empty += not found
         rows += found
     left_out = {
@@ -157,9 +165,19 @@ def _places(named: Any) -> list[str]:
     return [str(name) for name in listed if name not in (None, "")]
 
 
+def _holds_any(root: Path, facts: Mapping[str, Any]) -> bool:
+    return any(_found(root, name) is not None for split in SPLITS for name in _places(facts.get(split)))
+
+
 def _found(root: Path, named: str) -> str | None:
-    """Return where a named place is, from the root; files made elsewhere say ../train/images of train/images."""
-    return next((place for place in (named, named.removeprefix("../")) if (root / place).exists()), None)
+    """Return where a named place is, from the root.
+
+    Files made elsewhere say ../train/images of train/images, or name it from the root of a disk of that machine.
+    """
+    parts = PureWindowsPath(named).parts  # of names with / too
+    tails = ["/".join(parts[start:]) for start in range(1, len(parts))] if PureWindowsPath(named).root else []
+    places = [named, named.removeprefix("../"), *(tail for tail in tails if tail != "images")]  # that may hold several
+    return next((place for place in places if (root / place).exists()), None)
 
 
 def _split_of(place: str, splits: Sequence[str]) -> str:
@@ -187,16 +205,20 @@ def _pictures(root: Path, place: str) -> list[str]:
     return [os.path.normpath(beside / line if line.startswith("./") else line) for line in lines]
 
 
-def _hands(
-    root: Path, image: str, split: str, width: int, *, own: bool, names: Mapping[int, str]
-) -> Iterator[LabelRow]:
+def _label_of(root: Path, own_root: Path, image: str) -> Path | None:
+    """Return the file of a picture's rows, beside it or below data.yaml; None if there is none: it shows no hand."""
     head, slash, tail = image.rpartition("images/")
-    label = (root / (f"{head}labels/{tail}" if slash else image)).with_suffix(".txt")
-    if not label.is_file():
-        return
+    name = PurePosixPath(f"{head}labels/{tail}" if slash else image).with_suffix(".txt").as_posix()
+    labels = [base / as_spelled(base, name) for base in (root, own_root)]
+    return next((label for label in labels if label.is_file()), None)
+
+
+def _hands(
+    root: Path, image: str, label: Path, split: str, width: int, *, own: bool, names: Mapping[int, str]
+) -> Iterator[LabelRow]:
     lines = [line.split() for line in read_text(label, _ROWS).split("\n") if line.strip()]
     try:
-        size = image_size(root / image) if lines else (0, 0)
+        size = image_size(root / as_spelled(root, image)) if lines else (0, 0)
     except HanddataError:  # told when the picture is read
         size = (0, 0)
     for number, cells in enumerate(lines, start=1):

@@ -136,6 +136,34 @@ def test_yolo_without_its_pictures_is_refused(tmp_path, refused):
     )
 
 
+@pytest.mark.parametrize("train", ["images/train", "/home/me/hands/images/train", "C:/hands/images/train", "list.txt"])
+@pytest.mark.parametrize("moves_rows", [True, False], ids=["with their rows", "alone"])
+def test_yolo_pictures_are_where_the_user_says(tmp_path, train, moves_rows):
+    """A data.yaml away from its pictures, as in a repository of settings; Ultralytics has the whole path in it."""
+    for name in ("settings", "moved"):
+        (tmp_path / name).mkdir()
+    table = yolo(tmp_path / "settings", [yolo_row(uv(), np.full(21, 2))], train=train, val="images/val")
+    (tmp_path / "moved/list.txt").write_text("./images/train/a.png\n")
+    for name in ("images", "labels") if moves_rows else ("images",):
+        (tmp_path / "settings" / name).rename(tmp_path / "moved" / name)
+
+    plan = plan_of("custom", tmp_path / "moved", annotations=table)
+    samples = samples_of("custom", tmp_path / "moved", annotations=table)
+
+    assert [(item.split, plan.root / item.image) for item in plan.items] == [
+        ("train", tmp_path / "moved/images/train/a.png")
+    ]
+    np.testing.assert_allclose(samples["images/train/a.png"].keypoints_2d, uv())
+
+
+def test_yolo_rows_are_found_whose_name_the_disk_writes_in_another_normal_form(tmp_path):
+    table = yolo(tmp_path, [yolo_row(uv(), np.full(21, 2))])
+    (tmp_path / "labels/train/a.txt").rename(tmp_path / "labels/train/e\u0301.txt")
+    (tmp_path / "images/train/a.png").rename(tmp_path / "images/train/\u00e9.png")
+
+    assert len(samples_of("custom", tmp_path, annotations=table)) == 1
+
+
 # ------------------------------------------------------------------------------------------------ CVAT
 
 
