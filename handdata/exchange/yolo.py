@@ -7,6 +7,7 @@ picture's width and height. One class: a mirrored hand would be of another, and 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -17,8 +18,9 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.labels import FARTHEST, Annotations, Array, HandLabels, LabelRow, make_row, nan, side_in
 from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_files, write_pictures
-from handdata.exchange.plain import SLOTS, lies_in, with_palm
+from handdata.exchange.plain import OWN, SLOTS, lies_in, with_palm
 from handdata.exchange.record import label_digest
+from handdata.exchange.row_ids import ids_file, read_ids, write_ids
 from handdata.files.simple_yaml import read_keys
 from handdata.files.spelling import as_spelled
 from handdata.files.text import LARGE, Wanted, read_text
@@ -42,7 +44,13 @@ _ROWS = Wanted(what="labels of a picture", fix="See docs/custom.md.", largest=LA
 def write(view: ExportView, out: Path) -> None:
     """Write the pictures and rows of one split, and data.yaml of all there are."""
     own = view.shown != SOURCE  # one hand per picture
-    view.is_done.digests.update(made_with_pictures(_part, view, out, "labels"))
+    ids: dict[str, list[str]] = {}
+    for name, digest, of_rows in made_with_pictures(_part, view, out, "labels"):
+        view.is_done.digests[name] = digest
+        if not own:
+            ids[PurePosixPath(name).stem] = of_rows
+    if not own:
+        write_ids(out / ids_file(f"labels/{view.split}"), ids)
     there = [name for name in SPLITS if (out / "labels" / name).is_dir()]
     train = there[0] if "train" not in there else "train"
     lines = [*([OURS] if own else []), "path: .", f"train: images/{train}"]
@@ -55,13 +63,15 @@ def write(view: ExportView, out: Path) -> None:
     write_text(out / "data.yaml", "\n".join(lines) + "\n")
 
 
-def _part(view: ExportView, out: Path) -> list[tuple[str, str]]:
-    """Write the pictures and rows of a part; return the name and digest of each file of rows."""
+def _part(view: ExportView, out: Path) -> list[tuple[str, str, list[str]]]:
+    """Write the pictures and rows of a part; return the name and digest of each file of rows, and its hands' ids."""
     written = []
     for picture in write_pictures(view, out):
-        rows = "".join(_row(labels, picture.size) for labels in picture.labels).encode()
+        row_of = {labels[OWN]: _row(labels, picture.size) for labels in picture.labels}
+        rows = "".join(row_of.values()).encode()
         write_into(str(out / "labels" / view.split), f"{picture.key}.txt", rows)
-        written.append((f"labels/{view.split}/{picture.key}.txt", label_digest(rows)))
+        ids = [sample_id for sample_id, row in row_of.items() if row]
+        written.append((f"labels/{view.split}/{picture.key}.txt", label_digest(rows), ids))
     return written
 
 
@@ -73,7 +83,8 @@ def holds(data: Dataset) -> NDArray[np.bool_]:
 def files(view: ExportView) -> list[str]:
     """Return the names of the files that `write` writes."""
     rows = [f"labels/{view.split}/{name.rpartition('.')[0]}.txt" for name in view.names()]
-    return ["data.yaml", *rows, *picture_files(view)]
+    ids = [ids_file(f"labels/{view.split}")] if view.shown == SOURCE else []
+    return ["data.yaml", *ids, *rows, *picture_files(view)]
 
 
 def _row(labels: Mapping[str, Any], size: tuple[int, int]) -> str:
@@ -116,7 +127,8 @@ def read(path: Path, given: Path | None) -> Annotations:
     own_root = own_root if own_root.is_dir() else path.parent
     root = next((base for base in (given,) if base is not None and _holds_any(base, facts)), own_root)
     rows: list[LabelRow] = []
-    empty = 0
+    empty = with_ids = changed = 0
+    known: dict[Path, dict[str, list[str]]] = {}
     names = _names(facts.get("names"))
     named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(facts.get(split))]
     absent = [f"{split}: {name}" for split, name, place in named if place is None]
@@ -132,9 +144,16 @@ def read(path: Path, given: Path | None) -> Annotations:
     shared = [f"{p}, named as {' and '.join(s)}, is {split_of[p]}" for p, s in splits_of.items() if len(s) > 1]
     for image, split in _images(root, split_of).items():
         label = _label_of(root, own_root, image)
-        found = list(_hands(root, image, label, split, shape[1], own=own, names=names)) if label else []
+        found = list(_hands(root, image, label, split, shape[1], names)) if label else []
+        if label and found:
+            ids = [id_of_key(Path(image).stem)] * len(found) if own else _ids(label, known)
+            if len(ids) == len(found):
+                with_ids += 1
+                found = [replace(row, key=key) for row, key in zip(found, ids, strict=True)]
+            changed += 0 < len(ids) != len(found)
         empty += not found
         rows += found
+    anew = [f"new ids in {changed} pictures, which have more or fewer rows than were exported"] if changed else []
     left_out = {
         "pictures without a hand": empty,
         f"places of pictures that are not there ({'; '.join(absent)})": len(absent),
@@ -142,14 +161,26 @@ def read(path: Path, given: Path | None) -> Annotations:
     return Annotations(
         rows=tuple(rows),
         kind=KIND,
-        sign="; ".join([SIGN, *shared]),
+        sign="; ".join([SIGN, *shared, *anew]),
         left_out=left_out,
         order="base-first",
         pictures=root,
         provenance=parse_texts([facts[KEY]], path) if isinstance(facts.get(KEY), list) else (),
-        is_exported=own,
+        is_exported=with_ids > 0,
         is_over_picture=True,
     )
+
+
+def _ids(label: Path, known: dict[Path, dict[str, list[str]]]) -> list[str]:
+    """Return the ids that an export noted of the rows of a picture.
+
+    Args:
+        label: its file of rows.
+        known: what was read of folders of rows so far; filled.
+    """
+    if label.parent not in known:
+        known[label.parent] = read_ids(label.parent)
+    return known[label.parent].get(label.stem, [])
 
 
 def _names(classes: Any) -> dict[int, str]:
@@ -213,9 +244,7 @@ def _label_of(root: Path, own_root: Path, image: str) -> Path | None:
     return next((label for label in labels if label.is_file()), None)
 
 
-def _hands(
-    root: Path, image: str, label: Path, split: str, width: int, *, own: bool, names: Mapping[int, str]
-) -> Iterator[LabelRow]:
+def _hands(root: Path, image: str, label: Path, split: str, width: int, names: Mapping[int, str]) -> Iterator[LabelRow]:
     lines = [line.split() for line in read_text(label, _ROWS).split("\n") if line.strip()]
     try:
         size = image_size(root / as_spelled(root, image)) if lines else (0, 0)
@@ -230,8 +259,6 @@ def _hands(
             "names": names,
             "per_point": width,
         }
-        if own:
-            facts["sample_id"] = id_of_key(Path(image).stem)
         yield make_row(image, facts, f"{label}:{number}", _hand)
 
 

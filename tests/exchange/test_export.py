@@ -31,6 +31,7 @@ from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
 from handdata.workers import Helpers
 from tests.check.made_dataset import make_dataset, rewrite
+from tests.converters.conftest import plan_of
 
 
 @pytest.fixture(scope="module")
@@ -616,6 +617,56 @@ def test_a_picture_as_shipped_holds_all_its_hands(tmp_path):
         np.testing.assert_allclose(found, np.stack(list(uv.values())), atol=1e-3)
     for exported in (False, True):
         assert compare(tmp_path / "shards", tmp_path / "coco-again", exported=exported, tolerance=1e-3).same
+    diff = compare(tmp_path / "shards", tmp_path / "yolo-again", tolerance=1e-3)
+    assert diff.common == 2
+    assert "keypoints_2d" not in diff.fields
+
+
+@pytest.fixture
+def two_pictures(tmp_path):
+    """An export for YOLO of two pictures as shipped, with two hands and with one, and the ids of these."""
+    rng, columns = np.random.default_rng(0), [f"{name}_{axis}" for name in KEYPOINTS for axis in "uv"]
+    rows = [f"image,side,split,{','.join(columns)}"]
+    for name, side, split in (("a.png", "left", "train"), ("a.png", "right", "train"), ("b.png", "left", "val")):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (240, 320, 3), np.uint8))
+        rows.append(f"{name},{side},{split},{','.join(f'{x:.1f}' for x in rng.uniform(40, 200, 42))}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    convert("custom", tmp_path, tmp_path / "shards", options=CustomOptions(annotations=tmp_path / "labels.csv"))
+    data = open_dataset(tmp_path / "shards")
+    ids = data["id"].tolist()
+    source_of = {sample_id: tmp_path / sample_id[:5] for sample_id in ids}
+    export(data, tmp_path / "yolo", "yolo", pictures="source", source_of=source_of)
+    return tmp_path / "yolo", ids
+
+
+def test_ids_come_back_from_rows_of_pictures_as_shipped(two_pictures):
+    folder, ids = two_pictures
+
+    assert [item.id for item in plan_of("custom", folder, annotations=folder).items] == ids
+    assert ids == ["a.png/0", "a.png/1", "b.png"]
+
+    for kind, ending in (("images", "png"), ("labels", "txt")):  # somebody splits anew
+        (folder / f"{kind}/val/b%2Epng.{ending}").rename(folder / f"{kind}/train/b%2Epng.{ending}")
+    assert [item.id for item in plan_of("custom", folder, annotations=folder).items] == ids
+
+
+def test_a_picture_with_another_number_of_rows_has_new_ids_which_is_said(two_pictures):
+    folder, _ = two_pictures
+    rows = folder / "labels/train/a%2Epng.txt"
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[1:]))
+
+    plan = plan_of("custom", folder, annotations=folder)
+
+    assert [item.id for item in plan.items] == ["images/train/a%252Epng.png", "b.png"]
+    assert "new ids in 1 pictures, which have more or fewer rows" in dict(plan.readings)["format"]
+
+
+@pytest.mark.parametrize("text", ['{"a%2Epng": 7}', '{"a%2Epng": [1, 2]}', "[]", "{"])
+def test_damaged_ids_of_rows_are_one_line(two_pictures, refused, text):
+    folder, _ = two_pictures
+    (folder / "labels/train.ids.json").write_text(text)
+
+    assert "train.ids.json" in refused(DataError, lambda: plan_of("custom", folder, annotations=folder))
 
 
 def test_no_hand_of_a_picture_as_shipped_is_cut_off_unsaid(dataset, tmp_path, capsys):
