@@ -33,6 +33,7 @@ _PALM_MM = (50.0, 140.0)  # from wrist to middle MCP, of a child to a large man
 _SPAN_MM = (40.0, 260.0)  # between the farthest two labelled points
 _FEW_FINGERS = 8  # fewer tell nothing yet
 _FEW_HANDS = 5  # of which paths are asked
+_SURE_HANDS = 10  # whole ones, of which no set was taken for another order; of single hands many (docs/custom.md)
 _BASE_FIRST = (
     0.25  # least share of fingers whose first bone is the longer one; of real labels of tiny hands half have it
 )
@@ -130,7 +131,8 @@ def _ordered(found: Annotations, asked: str) -> tuple[tuple[LabelRow, ...], str,
             got = "a file whose points are named, or already in a known order"
             raise ConfigError("--order", expected="a file that lists 21 points per hand", got=got)
         return found.rows, "", []
-    lengths = path_lengths(_in_file_order(listed))
+    points = _in_file_order(listed)
+    lengths = path_lengths(points)
     own = found.order or OURS
     best = best_order(lengths, own)
     name = asked if asked in ORDERS else best if asked == AUTO else own
@@ -142,7 +144,11 @@ def _ordered(found: Annotations, asked: str) -> tuple[tuple[LabelRow, ...], str,
         f"; paths along fingers + from the wrist (to the thumb), in hand sizes: {evidence(lengths)}" if is_open else ""
     )
     doubts = list(_doubts(rows))
-    if best != name and not doubts and len(listed) >= _FEW_HANDS and not found.is_exported:
+    whole = int(np.isfinite(points).all((1, 2)).sum())
+    if asked == AUTO and whole < _SURE_HANDS:
+        few = f"order: --order auto is not sure with {whole} whole hands, fewer than {_SURE_HANDS}"
+        doubts.append(f"{few}: it chose {name}. Look at the points, or name the order")
+    elif best != name and not doubts and len(listed) >= _FEW_HANDS and not found.is_exported:
         doubts.append(f"order: the points lie as in the order {best}, not {name}; see --order")
     return rows, said + shown, doubts
 

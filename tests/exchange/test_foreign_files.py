@@ -486,6 +486,24 @@ def test_paths_of_few_hands_or_of_an_export_raise_no_doubt(tmp_path):
     assert not doubts(own)
 
 
+@pytest.mark.parametrize(("count", "asked", "is_told"), [(9, "auto", True), (10, "auto", False), (9, "file", False)])
+def test_an_order_found_from_few_hands_is_said_to_be_unsure(tmp_path, count, asked, is_told):
+    """Of single hands `auto` takes some for another order; see docs/custom.md."""
+    picture(tmp_path / "a.png")
+    rows = [
+        {"image_id": 0, "category_id": 1, "keypoints": np.column_stack([hand + 120, np.full(21, 2)]).ravel().tolist()}
+        for hand in hands(count)
+    ]
+    half = dict(rows[0], keypoints=[*rows[0]["keypoints"][:-3], 0, 0, 0])  # says nothing of paths
+    head = {"images": [{"id": 0, "file_name": "a.png"}], "categories": [{"id": 1, "name": "hand"}]}
+    (tmp_path / "a.json").write_text(json.dumps(head | {"annotations": [*rows, half]}))
+
+    warnings = plan_of("custom", tmp_path, annotations=tmp_path / "a.json", order=asked).warnings
+
+    said = f"order: --order auto is not sure with {count} whole hands, fewer than 10: it chose base-first."
+    assert any(line.startswith(said) for line in warnings) == is_told
+
+
 def test_each_order_holds_every_point_once():
     for names in ORDERS.values():
         assert sorted(names) == sorted(KEYPOINTS)
