@@ -213,7 +213,7 @@ def predicted() -> bytes:
     file, asked = made_folder("labels") / "a.json", SimpleNamespace(path=Path("compact"), recipe="compact")
     labels = LabelFile(least_confidence=0.3)
     labels.add("p_0.png", (64, 48), [])
-    labels.write(file, cast(Any, asked))
+    labels.write(file, cast(Any, asked), before=None)
     return file.read_bytes()
 
 

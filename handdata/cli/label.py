@@ -90,7 +90,7 @@ def label_command(
         raise MissingError(source, expected="a folder of pictures, a picture or a video", got="nothing there")
     folder = path.with_suffix("") if is_video(source) else path if path.is_dir() else path.parent
     target = out or folder / "labels.json"
-    refuse_to_lose(target)
+    before = refuse_to_lose(target)
     _refuse_unused(detector, of_video=is_video(source))
     model = Model(find_ready(run_path(data_root, Path(run))), device)
     labels = LabelFile(least_confidence)
@@ -105,7 +105,7 @@ def label_command(
         root = target.parent if folder.resolve().is_relative_to(target.parent.resolve()) else folder
         paths = without_bad(picture_files([path])) if skip_bad else picture_files([path])
         _label_pictures(labels, paths, root, **ask)
-    labels.write(target, model.trained)
+    labels.write(target, model.trained, before)
     asked = len(labels.annotations)
     hands = "1 hand" if asked == 1 else f"{asked} hands"
     pictures = said_pictures(len(labels.images))

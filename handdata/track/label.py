@@ -80,8 +80,20 @@ class LabelFile:
         """Keypoints that are labelled."""
         return sum(annotation["num_keypoints"] for annotation in self.annotations)
 
-    def write(self, path: Path, trained: Trained) -> None:
-        """Write the file, whole or not at all."""
+    def write(self, path: Path, trained: Trained, before: str | None) -> None:
+        """Write the file, whole or not at all.
+
+        Args:
+            path: the file.
+            trained: what found the hands.
+            before: what `refuse_to_lose` returned when the work began.
+
+        Raises:
+            WriteError: somebody wrote the file since: another command, or a person who corrected labels.
+        """
+        if path.exists() and refuse_to_lose(path) != before:
+            fix = "These labels are not written: run this again, or give another --out."
+            raise WriteError(path, expected="the file as it was when this began", got="a newer one", fix=fix)
         labels = {
             "images": self.images,
             "annotations": self.annotations,
@@ -96,14 +108,17 @@ class LabelFile:
         write_bytes(path, json.dumps({"info": info, **labels}).encode())
 
 
-def refuse_to_lose(path: Path) -> None:
+def refuse_to_lose(path: Path) -> str | None:
     """Refuse to replace a file that is not as `LabelFile` wrote it: another one, or one that somebody corrected.
+
+    Returns:
+        the digest of the labels that are there, None if there are none.
 
     Raises:
         WriteError: so it is.
     """
     if not path.exists():
-        return
+        return None
     try:
         content = parse_json(read_text(path, _LABELS), path, _LABELS)
     except HanddataError:
@@ -111,8 +126,9 @@ def refuse_to_lose(path: Path) -> None:
     info = content.get("info") if isinstance(content, dict) else None
     got = "another one"
     if isinstance(info, dict) and info.get("kind") == MODEL:
-        if info.get("labels_sha256") == json_sha256({name: part for name, part in content.items() if name != "info"}):
-            return
+        digest = json_sha256({name: part for name, part in content.items() if name != "info"})
+        if info.get("labels_sha256") == digest:
+            return digest
         got = "one whose labels were changed since"
     fix = "Give another --out, or move that file away."
     raise WriteError(path, expected="no file, or one as label wrote it", got=got, fix=fix)

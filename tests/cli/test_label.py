@@ -262,3 +262,30 @@ def test_frames_of_another_film_are_not_replaced_under_their_labels(photos, tmp_
     assert {path.name: path.read_bytes() for path in (tmp_path / "out/frames").iterdir()} == before
     assert not (tmp_path / "out/b.json").exists()
     run("label", tmp_path / "a.mp4", "--out", tmp_path / "out/a.json")
+
+
+@pytest.mark.usefixtures("sure")
+@pytest.mark.parametrize("was_there", [False, True])
+@pytest.mark.parametrize("by", ["a person", "another label"])
+def test_a_file_that_was_written_while_it_worked_is_not_replaced(photos, tmp_path, monkeypatch, was_there, by):
+    from handdata.model.model import Model
+
+    target = photos / "labels.json"
+    run("label", photos / "a.png", "--device", "cpu", "--out", tmp_path / "other.json", "--hand", "right")
+    other = (tmp_path / "other.json").read_text()
+    if was_there:
+        run("label", photos, "--device", "cpu")
+    theirs = other.replace('"iscrowd": 0', '"iscrowd": 1') if by == "a person" else other
+    found = Model._find
+
+    def find(self, *arguments):
+        target.write_text(theirs)
+        return found(self, *arguments)
+
+    monkeypatch.setattr(Model, "_find", find)
+    refused = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
+
+    got = "one whose labels were changed since" if by == "a person" else "a newer one"
+    assert f"{target}: expected" in str(refused.exception)
+    assert f", got {got}." in str(refused.exception)
+    assert target.read_text() == theirs
