@@ -328,7 +328,10 @@ def separator_of(text: str) -> str:
     head = text.lstrip("\n").partition("\n")[0]
 
     def cells(mark: str) -> int:
-        return len(next(csv.reader([head], delimiter=mark), []))
+        try:
+            return len(next(csv.reader([head], delimiter=mark), []))
+        except csv.Error:  # a cell without end; who parses the text tells of it
+            return 0
 
     return max(",;\t", key=cells)
 

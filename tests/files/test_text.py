@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.exchange.label_table import columns_in
 from handdata.files.text import (
     DEEPEST,
     Wanted,
@@ -241,3 +242,11 @@ def test_a_cell_is_a_finite_number():
     assert parse_number("1e3", "t:4", TABLE) == 1000
     assert line(parse_number, "inf", "t:4[x]", TABLE) == "t:4[x]: expected a finite number, got inf."
     assert line(parse_number, "", "t:4[x]", TABLE) == "t:4[x]: expected a number, got nothing."
+
+
+def test_a_first_line_that_is_one_endless_cell_is_told_in_one_line(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("x" * 200_000)
+
+    with pytest.raises(DataError, match=r"labels\.csv:1: expected comma-separated text, got field larger than"):
+        columns_in(path)
