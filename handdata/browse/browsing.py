@@ -141,15 +141,16 @@ class Browsing:
         """Write the note of a hand; errors as of `TagFile.note`."""
         self._file(number)[0].note(self.ids(np.array([number]))[0], text)
 
-    def save_subset(self, name: str, rows: Rows) -> Path:
+    def save_subset(self, name: Any, rows: Rows) -> Path:
         """Write some hands as shards of their own under data/shards, as `handdata subset` does.
 
         Raises:
             ConfigError: a name that is none, or hands of several datasets or canvases.
             HanddataError: of `recut`.
         """
-        if not name or not set(name) <= NAME_LETTERS or name.startswith("."):
-            raise ConfigError("name", expected="letters, digits, dots and dashes", got=name[:80] or "nothing")
+        if not isinstance(name, str) or not name or not set(name) <= NAME_LETTERS or name[0] in ".-":
+            expected = "letters, digits, dots and dashes, no dot or dash first"  # a dash begins an option of commands
+            raise ConfigError("name", expected=expected, got=str(name)[:80] or "nothing")
         chosen = self.data.take(rows).compact()
         names = sorted(set(chosen["dataset"].tolist()))
         if len(names) > 1:

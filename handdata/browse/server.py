@@ -129,7 +129,7 @@ class BrowsePage:
         """Write all hands of an answer as shards of their own."""
         edit = _edit(await read_body(request, LARGEST))
         rows = await run_in_threadpool(self._rows, edit)
-        out = await run_in_threadpool(self._browsing.save_subset, str(edit.get("name", "")), rows)
+        out = await run_in_threadpool(self._browsing.save_subset, edit.get("name", ""), rows)
         return JSONResponse({"folder": str(out), "hands": len(rows)})
 
     async def mend(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ A web page elsewhere can make a browser send requests to 127.0.0.1, and a name i
 everything but the empty page itself needs the token, in a header that no foreign page can set.
 """
 
+import asyncio
 import ipaddress
 import secrets
 from urllib.parse import urlsplit
@@ -50,12 +51,20 @@ class Guard:
             await JSONResponse({"error": refusal}, status_code=403, headers=_HEADERS)(scope, receive, send)
             return
 
+        begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # the server ends, and waits no longer for the rest of this request
+            if not begun:
+                await JSONResponse({"error": "the page was ended"}, status_code=503)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from handdata.errors import BusyError, ConfigError, HanddataError, WriteError
+from handdata.errors import BusyError, ConfigError, HanddataError, WriteError, printable
 from handdata.progress import say
 from handdata.serving.access import Guard
 
@@ -134,11 +134,15 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=400)
+    line = error.without_skipping if isinstance(error, HanddataError) else str(error)  # no page has --skip-bad
+    return JSONResponse({"error": line}, status_code=400)
 
 
-async def _failed(_: Request, error: Exception) -> Response:
+async def _failed(request: Request, error: Exception) -> Response:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if request.method == "GET":
+        file = getattr(error, "filename", None)
+        return JSONResponse({"error": f"{printable(str(file))}: {reason}" if file else reason}, status_code=400)
     return JSONResponse({"error": f"not saved: {reason}. The edit was not made."}, status_code=507)
 
 

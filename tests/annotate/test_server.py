@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from starlette.routing import Route
 
 from handdata.annotate.page_state import PAGE, BoxPlace
 from handdata.annotate.pictures import list_pictures
@@ -22,7 +23,7 @@ from handdata.annotate.worker import Worker
 from handdata.boxes import read_boxes
 from handdata.errors import BusyError, DataError, HanddataError
 from handdata.serving.access import host_name
-from handdata.serving.local import listen
+from handdata.serving.local import guarded, listen, server_of
 from tests.annotate.conftest import NUM_FRAMES, place
 from tests.served import served
 
@@ -290,6 +291,43 @@ def test_a_picture_swapped_for_a_link_later_is_refused_when_served(tmp_path: Pat
     pictures.encode(0, 80)
     with pytest.raises(DataError, match="got a link to"):
         pictures.encode(1, 80)
+
+
+def test_a_picture_that_is_gone_is_told_without_options_that_no_page_has(tmp_path: Path, made_folder: Path) -> None:
+    folder = tmp_path / "sequence"
+    folder.mkdir()
+    (folder / "img_0.png").write_bytes((made_folder / "img_0.png").read_bytes())
+    session = Session(list_pictures(folder), tmp_path / "boxes.csv")
+    with opened(session) as number:
+        (folder / "img_0.png").unlink()
+        status, _, body = asker(number)("/api/frame/0")
+    session.close()
+
+    assert status == 400
+    assert json.loads(body)["error"].endswith("img_0.png: expected a picture, got no file. Unpack the archive again.")
+
+
+def test_a_fault_of_the_disk_while_looking_is_not_told_as_a_lost_edit(tmp_path: Path) -> None:
+    app = guarded([Route("/api/x", lambda _: (tmp_path / "gone.png").read_bytes())], TOKEN, "127.0.0.1")
+    with served(server_of(app)) as number:
+        status, _, body = asker(number)("/api/x")
+
+    assert (status, json.loads(body)) == (400, {"error": f"{tmp_path}/gone.png: No such file or directory"})
+
+
+def test_a_request_that_never_ends_is_dropped_in_silence_at_the_end(
+    session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with opened(session) as number:
+        client = socket.create_connection(("127.0.0.1", number), timeout=20)
+        head = f"POST /api/edit HTTP/1.1\r\nHost: 127.0.0.1:{number}\r\nx-handdata-token: {TOKEN}\r\n"
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        asker(number)("/api/state")  # so that the other one is in work
+    answer = client.recv(1000)
+    client.close()
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_edit_or_import_too_large_to_be_one_is_refused(ask: Ask) -> None:

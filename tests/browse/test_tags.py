@@ -129,6 +129,6 @@ def test_a_subset_holds_the_hands_found_in_their_order(browsing, folder):
     assert open_dataset(out)["id"].tolist() == ["S2/0009", "S1/0003"]
     with pytest.raises(ConfigError, match="expected a folder without shards"):
         browsing.save_subset("chosen", np.array([1]))
-    for name in ("", "../x", "a/b", ".hidden"):
+    for name in ("", "../x", "a/b", ".hidden", "-h", None, 5):
         with pytest.raises(ConfigError, match="name: expected letters, digits, dots and dashes"):
             browsing.save_subset(name, np.array([1]))
