@@ -13,7 +13,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from handdata.errors import ConfigError
+
 BACKGROUNDS = "backgrounds"  # the dataset that is a pool of pictures: it lies among the shards too, but holds no hands
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes: Linux has 4095 for a path, of which what lies in it needs some
 RENDERED_MARK = ".handdata-synth.json"  # lies at the root of a tree that `handdata synth` rendered
 
 
@@ -50,15 +53,38 @@ class DataRoot:
         return self.root / "runs"
 
 
+def path_of(name: Path | str) -> Path:
+    """Return a path that a caller named.
+
+    Raises:
+        ConfigError: no file can have that name, too long or with a character that no system takes.
+    """
+    path = Path(name)
+    try:
+        coded = os.fsencode(path)
+    except UnicodeEncodeError:
+        coded = b"\0"
+    if b"\0" in coded:
+        got = "a character that no file's name can have"
+    elif (length := max(map(len, coded.split(b"/")))) > _LONGEST_NAME:
+        got = f"a name of {length:,} bytes"
+    elif (length := len(coded)) > _LONGEST_PATH:
+        got = f"a path of {length:,} bytes"
+    else:
+        return path
+    raise ConfigError(ascii(str(path)[:40]), expected=f"a path of names of at most {_LONGEST_NAME} bytes", got=got)
+
+
 def run_named(name: Path | str) -> Path:
     """Return the folder that a path means, or that of the run of that name if there is no such path."""
-    named = find_root().runs / name
-    return named if named.is_dir() and not Path(name).exists() else Path(name)
+    path = path_of(name)
+    named = find_root().runs / path
+    return named if named.is_dir() and not path.exists() else path
 
 
 def shards_named(name: Path | str) -> Path:
     """Return the folder that a path means, or that of the converted dataset of that name if there is no such path."""
-    path = Path(name)
+    path = path_of(name)
     named = find_root().shards(path.name)
     return named if named.is_dir() and not path.exists() and path.name == str(name) else path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from handdata import manifest
 from handdata.errors import HanddataError
 from handdata.manifest import Manifest
-from handdata.paths import DataRoot, find_root
+from handdata.paths import DataRoot, find_root, path_of
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, NUM_KEYPOINTS, TIPS
 
@@ -81,7 +81,7 @@ def datasets(data_root: Path | str | None = None) -> "pd.DataFrame":
     """
     import pandas as pd  # noqa: PLC0415  # takes half a second, which `handdata datasets` need not
 
-    rows = [entry.as_json() for entry in overview(find_root(None if data_root is None else Path(data_root)))]
+    rows = [entry.as_json() for entry in overview(find_root(None if data_root is None else path_of(data_root)))]
     return pd.DataFrame(rows).set_index("name")
 
 

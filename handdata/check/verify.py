@@ -42,6 +42,7 @@ def verify(data: Dataset | Path | str, *, quick: bool = False) -> Report:
 
     Raises:
         DataError: there is no such folder.
+        ConfigError: no file can have that name.
         ValueError: no hands.
 
     Example:

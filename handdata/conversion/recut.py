@@ -16,6 +16,7 @@ from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, 
 from handdata.errors import ConfigError, MissingError
 from handdata.exchange.card import write_shard_card
 from handdata.files.locks import alone
+from handdata.paths import path_of
 from handdata.progress import meter
 from handdata.shards.concat import refuse_twice
 from handdata.shards.dataset import Dataset, open_dataset
@@ -64,7 +65,7 @@ def recut(
         >>> data.splits
         ('train', 'val')
     """
-    out = Path(out)
+    out = path_of(out)
     if not isinstance(data, Dataset) or not isinstance(name, str | None):
         raise TypeError(f"recut takes a Dataset and a name, got {type(data).__name__} and {name!r}")
     chosen = None if split_of is None else _checked(split_of, len(data), by)

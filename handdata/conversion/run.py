@@ -36,7 +36,7 @@ from handdata.errors import BusyError, ConfigError, DataError, HanddataError
 from handdata.files.flock import take
 from handdata.files.locks import beside, hold
 from handdata.files.text import LARGE, Wanted, parse_json, read_object
-from handdata.paths import RENDERED_MARK, find_root
+from handdata.paths import RENDERED_MARK, find_root, path_of
 from handdata.progress import Meter, meter, say
 from handdata.shards.index import read_index
 from handdata.shards.layout import unpack
@@ -113,8 +113,8 @@ def convert(
     canvas = whole_number(canvas)
     home = find_root()
     options = options or CONVERTERS[dataset].OPTIONS(boxes_default=home.boxes(dataset) if root is None else None)
-    root = home.native(dataset) if root is None else Path(root)
-    out = home.shards(dataset) if out is None else Path(out)
+    root = home.native(dataset) if root is None else path_of(root)
+    out = home.shards(dataset) if out is None else path_of(out)
     check_canvas(canvas)
     plan = make_plan(dataset, root, options, splits, limit, skip_bad=skip_bad)
     for warning in plan.warnings:

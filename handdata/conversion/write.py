@@ -18,6 +18,7 @@ from handdata.errors import ConfigError, DataError
 from handdata.evaluation.absolute import HAND_MM
 from handdata.files.locks import alone
 from handdata.geometry import in_frame, project
+from handdata.paths import path_of
 from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.hand import Hand
@@ -94,7 +95,7 @@ def write_dataset(
         >>> data[0].source.keypoints_2d[20].tolist(), data.splits
         ([147.56097412109375, 150.0], ('train',))
     """
-    path = Path(folder)
+    path = path_of(folder)
     name, licence = _words(name or path.resolve().name, licence or "")
     canvas, shard_hands = _counts(canvas, shard_hands)
     if not 1 <= canvas_scale <= 16:

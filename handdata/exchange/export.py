@@ -18,6 +18,7 @@ from handdata.exchange.pictures import CANVAS, ENCODINGS, SHOWN, SOURCE, ExportV
 from handdata.exchange.record import ExportRecord
 from handdata.exchange.same_hands import some_pictures
 from handdata.files.locks import alone
+from handdata.paths import path_of
 from handdata.progress import say
 from handdata.shards.concat import refuse_twice
 from handdata.shards.dataset import Dataset, open_dataset
@@ -93,7 +94,7 @@ def export(
         fix = "Pass --i-may-share if it allows that, or if nobody else gets the files."
         got = f"the licence {about.licence!r}"
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
-    folder, written = Path(out), 0
+    folder, written = path_of(out), 0
     with alone(folder, "export"), processes(workers, sum(map(len, parts.values())), folder) as helpers:
         record = ExportRecord(folder, kind, about.parts)
         record.refuse_other(data.name, about.parts, some_pictures(data))

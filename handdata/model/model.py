@@ -49,7 +49,7 @@ def load_model(name: Path | str, device: str = "auto") -> "Model":
     Raises:
         MissingError: there is no such run.
         DataError: its checkpoint is damaged.
-        ConfigError: the device is not here.
+        ConfigError: the device is not here, or no file can have that name.
 
     Example:
         >>> import handdata as hd

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handdata.errors import ConfigError, DataError, MissingError
-from handdata.paths import shards_named
+from handdata.paths import path_of, shards_named
 from handdata.shards.conditions import mask_of, numbers_of, order_of
 from handdata.shards.hand import Hand
 from handdata.shards.index import open_shard, read_index
@@ -308,7 +308,7 @@ class Dataset:
         """
         from handdata.shards.table import to_parquet  # noqa: PLC0415
 
-        to_parquet(self, Path(path), columns)
+        to_parquet(self, path_of(path), columns)
 
     def summary(self) -> "pd.DataFrame":
         """Return a small table, one row per dataset and split: hands, sequences, sides, objects, labelled keypoints."""
@@ -362,6 +362,7 @@ def open_dataset(folder: Path | str, split: str | None = None) -> Dataset:
     Raises:
         MissingError: no folder, or no index.json in it: the conversion did not finish. Or no such split.
         DataError: the index is damaged or of another schema, or does not list the shard.
+        ConfigError: no file can have that name.
 
     Example:
         >>> import handdata as hd

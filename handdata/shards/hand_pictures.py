@@ -10,6 +10,7 @@ from PIL import Image
 
 from handdata.errors import DataError, MissingError
 from handdata.geometry import apply_affine, compose_affine, crop_affine, invert_affine
+from handdata.paths import path_of
 from handdata.pictures.crop_window import CropView, plan_views
 from handdata.pictures.decode import read_image, resample_mask, resample_square
 from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
@@ -29,9 +30,10 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
     Raises:
         MissingError: no such file.
         DataError: not a whole PNG, JPEG or BMP file.
+        ConfigError: no file can have that name.
     """
     try:
-        return read_image(path)
+        return read_image(path_of(path))
     except MissingError as error:
         raise MissingError(path, expected=error.expected, got=error.got, fix="Check the path.") from None
     except DataError as error:
