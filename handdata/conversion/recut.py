@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handdata import __version__
+from handdata.conversion.state import note_made_of_those
 from handdata.converters.read.picture_splits import BY_PICTURES, SplitBy, draw, parse_split_by
 from handdata.errors import ConfigError, MissingError
 from handdata.exchange.card import write_shard_card
@@ -85,6 +86,7 @@ def recut(
             write_shard_card(out)  # of a run that was ended before it
             raise ConfigError(out, expected="a folder without shards", got="a dataset", fix="Choose another --out.")
         entries = _write(data, out, name or names[0], splits)
+        note_made_of_those(out, list(dict.fromkeys(data.shards.folders)))
         write_index(out, _index(data, name or names[0], splits, entries))
         write_shard_card(out)
     return open_dataset(out)

@@ -60,12 +60,12 @@ def own_partials(out: Path) -> list[Path]:
     return sorted(path for path in out.glob(f"*{PARTIAL}") if _OWN_PARTIAL.fullmatch(path.name))
 
 
-def note_made_of(out: Path, files: Sequence[Path], root: Path) -> None:
+def note_made_of(out: Path, files: Sequence[Path], root: Path | None) -> None:
     """Note the files of labels that a folder's shards are made of, and the folder of native files that was named.
 
     Both by their paths and as seen from the folder of shards.
     """
-    made_of = {"files": _named(out, files), "root": _named(out, [root])}
+    made_of = {"files": _named(out, files), "root": _named(out, [root] if root is not None else [])}
     path = out / STATE / _MADE_OF
     with suppress(HanddataError):
         if read_object(path, _STATE) == made_of:
@@ -92,6 +92,16 @@ def made_of(out: Path) -> list[Path]:
 def root_of(out: Path) -> Path | None:
     """Return the folder of native files that a folder's shards are made of, where it is now; None if not there."""
     return next((place for pair in _places(out, "root") for place in pair if place.is_dir()), None)
+
+
+def note_made_of_those(out: Path, folders: Sequence[Path]) -> None:
+    """Note of shards whose hands are from those of other folders what these are made of.
+
+    Nothing is noted where one of them does not know, or their native files lie in different folders.
+    """
+    files, roots = [made_of(folder) for folder in folders], {root_of(folder) for folder in folders}
+    if all(files) and len(roots) == 1:
+        note_made_of(out, list(dict.fromkeys(file for some in files for file in some)), roots.pop())
 
 
 def _places(out: Path, what: str) -> list[tuple[Path, Path]]:

@@ -702,6 +702,28 @@ def test_pictures_as_shipped_are_found_by_the_command(tmp_path):
         assert picture.read_bytes() == (tmp_path / "a.png").read_bytes()
 
 
+def test_pictures_as_shipped_are_found_of_shards_that_were_cut_anew(tmp_path):
+    """Of a subset, other splits, and several imports as one."""
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((240, 320, 3), 90, np.uint8))
+        table = tmp_path / f"{name}.csv"
+        table.write_text(f"image,side,split,wrist_u,wrist_v,index_tip_u,index_tip_v\n{name}.png,left,val,9,9,50,60\n")
+
+    def run(*arguments):
+        made = CliRunner().invoke(group, [str(part) for part in arguments], catch_exceptions=False)
+        assert made.exit_code == 0, made.stderr
+
+    for name in "ab":
+        run("import", tmp_path / f"{name}.csv", "--out", tmp_path / name)
+    run("subset", tmp_path / "a", "--side", "left", "--out", tmp_path / "some")
+    run("merge", tmp_path / "some", tmp_path / "b", "--out", tmp_path / "both")
+    run("split", tmp_path / "both", "--by", "train", "--out", tmp_path / "anew")
+    run("export", tmp_path / "anew", "--pictures", "source", "--out", tmp_path / "out")
+
+    names = sorted(path.name for path in (tmp_path / "out/images/train").iterdir())
+    assert names == ["a%2Epng.png", "b%2Epng.png"]
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_pictures_as_shipped_are_found_under_the_root_of_the_import(tmp_path, moved):
     """Named with --root when the labels were imported; also where all of it moved together since."""
