@@ -28,6 +28,7 @@ from handdata.conversion.state import (
     note_made_of,
     own_partials,
     own_shards,
+    was_cut,
 )
 from handdata.converters import CONVERTERS, OWN
 from handdata.converters.options import Options
@@ -278,7 +279,7 @@ def _in_turn(out: Path) -> Iterator[None]:
 
 
 def _refuse_other(out: Path, dataset: str, plan: Plan) -> None:
-    """Refuse a folder that holds another dataset, or one of other files of labels: its shards would be removed.
+    """Refuse a folder that holds another dataset, one of other files of labels, or a subset: it would be removed.
 
     Raises:
         ConfigError: so it does.
@@ -290,6 +291,9 @@ def _refuse_other(out: Path, dataset: str, plan: Plan) -> None:
     held, fix = index["dataset"], "Choose another --out, or remove that folder."
     if held != dataset:
         raise ConfigError(out, expected=f"a folder for {dataset}", got=f"the dataset {held}", fix=fix)
+    if was_cut(out):
+        expected, got = f"a folder for {dataset}", f"{index.get('num_samples')} samples that were cut of other shards"
+        raise ConfigError(out, expected=expected, got=got, fix=fix)
     if others := made_of_others(out, plan.made_of):
         expected, got = f"a folder for {plan.made_of[0]}", f"{index.get('num_samples')} samples of {others[0]}"
         raise ConfigError(out, expected=expected, got=got, fix=fix)

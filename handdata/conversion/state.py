@@ -25,7 +25,7 @@ from handdata.shards.reader import PARTIAL, STATE, ShardReader
 from handdata.shards.schema import SPLITS
 
 _STATE = Wanted(what="what a shard was made from", largest=LARGE)
-_MADE_OF = "made_of.json"
+_MADE_OF, _CUT = "made_of.json", "cut_anew"
 _ENTRY: Mapping[str, Any] = {"file": str, "split": str, "num_samples": int, "skipped": Mapping[str, str]}
 _WRITTEN: Mapping[str, Any] = {"sha256": str, "content_sha256": str}
 _OWN_PARTIAL = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}\.h5(\.\d+)?{re.escape(PARTIAL)}")
@@ -60,12 +60,15 @@ def own_partials(out: Path) -> list[Path]:
     return sorted(path for path in out.glob(f"*{PARTIAL}") if _OWN_PARTIAL.fullmatch(path.name))
 
 
-def note_made_of(out: Path, files: Sequence[Path], root: Path | None) -> None:
+def note_made_of(out: Path, files: Sequence[Path], root: Path) -> None:
     """Note the files of labels that a folder's shards are made of, and the folder of native files that was named.
 
     Both by their paths and as seen from the folder of shards.
     """
-    made_of = {"files": _named(out, files), "root": _named(out, [root] if root is not None else [])}
+    _note(out, {"files": _named(out, files), "root": _named(out, [root])})
+
+
+def _note(out: Path, made_of: Mapping[str, Any]) -> None:
     path = out / STATE / _MADE_OF
     with suppress(HanddataError):
         if read_object(path, _STATE) == made_of:
@@ -95,13 +98,23 @@ def root_of(out: Path) -> Path | None:
 
 
 def note_made_of_those(out: Path, folders: Sequence[Path]) -> None:
-    """Note of shards whose hands are from those of other folders what these are made of.
+    """Note of shards that were cut of those of other folders what these are made of.
 
-    Nothing is noted where one of them does not know, or their native files lie in different folders.
+    No files are noted where one of the folders does not know, or their native files lie in different places.
     """
     files, roots = [made_of(folder) for folder in folders], {root_of(folder) for folder in folders}
-    if all(files) and len(roots) == 1:
-        note_made_of(out, list(dict.fromkeys(file for some in files for file in some)), roots.pop())
+    are_known = all(files) and len(roots) == 1
+    known = list(dict.fromkeys(file for some in files for file in some)) if are_known else []
+    root = [folder for folder in roots if folder is not None] if are_known else []
+    _note(out, {"files": _named(out, known), "root": _named(out, root), _CUT: True})
+
+
+def was_cut(out: Path) -> bool:
+    """Say whether a folder's shards were cut of others, so that no conversion makes them again."""
+    try:
+        return read_object(out / STATE / _MADE_OF, _STATE).get(_CUT) is True
+    except HanddataError:
+        return False
 
 
 def _places(out: Path, what: str) -> list[tuple[Path, Path]]:

@@ -723,6 +723,12 @@ def test_pictures_as_shipped_are_found_of_shards_that_were_cut_anew(tmp_path):
     names = sorted(path.name for path in (tmp_path / "out/images/train").iterdir())
     assert names == ["a%2Epng.png", "b%2Epng.png"]
 
+    before = (tmp_path / "some/index.json").read_bytes()
+    result = CliRunner().invoke(group, ["import", str(tmp_path / "a.csv"), "--out", str(tmp_path / "some")])
+    assert result.exit_code == 1  # it would replace the subset
+    assert "got 1 samples that were cut of other shards. Choose another --out" in str(result.exception)
+    assert (tmp_path / "some/index.json").read_bytes() == before
+
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_pictures_as_shipped_are_found_under_the_root_of_the_import(tmp_path, moved):
