@@ -16,7 +16,8 @@ from pathlib import Path
 from handdata.errors import ConfigError
 
 BACKGROUNDS = "backgrounds"  # the dataset that is a pool of pictures: it lies among the shards too, but holds no hands
-_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes: Linux has 4095 for a path, of which what lies in it needs some
+LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
+_LONGEST_PATH = 4000  # bytes: Linux has 4095, of which what lies in it needs some
 RENDERED_MARK = ".handdata-synth.json"  # lies at the root of a tree that `handdata synth` rendered
 
 
@@ -66,13 +67,13 @@ def path_of(name: Path | str) -> Path:
         coded = b"\0"
     if b"\0" in coded:
         got = "a character that no file's name can have"
-    elif (length := max(map(len, coded.split(b"/")))) > _LONGEST_NAME:
+    elif (length := max(map(len, coded.split(b"/")))) > LONGEST_NAME:
         got = f"a name of {length:,} bytes"
     elif (length := len(coded)) > _LONGEST_PATH:
         got = f"a path of {length:,} bytes"
     else:
         return path
-    raise ConfigError(ascii(str(path)[:40]), expected=f"a path of names of at most {_LONGEST_NAME} bytes", got=got)
+    raise ConfigError(ascii(str(path)[:40]), expected=f"a path of names of at most {LONGEST_NAME} bytes", got=got)
 
 
 def run_named(name: Path | str) -> Path:

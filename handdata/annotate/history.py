@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from handdata.annotate.marks import Mark, mark_from_json, mark_to_json
+from handdata.paths import LONGEST_NAME
 
 SEEING = ("watch", "seen")  # edits made by looking: played past, stepped past
-LONGEST_NAME = 255  # of a file, on every file system in use
 M = TypeVar("M")  # what is said of one frame: a box, or its hands
 
 

@@ -69,12 +69,17 @@ def note_made_of(out: Path, files: Sequence[Path], root: Path) -> None:
 
 
 def _note(out: Path, made_of: Mapping[str, Any]) -> None:
-    path = out / STATE / _MADE_OF
-    with suppress(HanddataError):
-        if read_object(path, _STATE) == made_of:
-            return
-    with suppress(BusyError):  # another job of an array notes the same
-        write_text(path, json.dumps(made_of))
+    if _read_note(out) != made_of:
+        with suppress(BusyError):  # another job of an array notes the same
+            write_text(out / STATE / _MADE_OF, json.dumps(made_of))
+
+
+def _read_note(out: Path) -> Mapping[str, Any]:
+    """Return what is noted of a folder's shards; nothing where that is not there or damaged."""
+    try:
+        return read_object(out / STATE / _MADE_OF, _STATE)
+    except HanddataError:
+        return {}
 
 
 def made_of_others(out: Path, files: Sequence[Path]) -> list[str]:
@@ -111,10 +116,7 @@ def note_made_of_those(out: Path, folders: Sequence[Path]) -> None:
 
 def was_cut(out: Path) -> bool:
     """Say whether a folder's shards were cut of others, so that no conversion makes them again."""
-    try:
-        return read_object(out / STATE / _MADE_OF, _STATE).get(_CUT) is True
-    except HanddataError:
-        return False
+    return _read_note(out).get(_CUT) is True
 
 
 def _places(out: Path, what: str) -> list[tuple[Path, Path]]:
@@ -124,10 +126,7 @@ def _places(out: Path, what: str) -> list[tuple[Path, Path]]:
 
 def _noted(out: Path, what: str = "files") -> list[tuple[str, str]]:
     """Return the path of each noted file, and the one as seen from the folder."""
-    try:
-        noted = read_object(out / STATE / _MADE_OF, _STATE).get(what)
-    except HanddataError:
-        return []
+    noted = _read_note(out).get(what)
     pairs = [pair for pair in noted if isinstance(pair, list) and len(pair) == 2] if isinstance(noted, list) else []
     return [(str(path), str(seen)) for path, seen in pairs]
 

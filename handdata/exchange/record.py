@@ -33,8 +33,8 @@ class Finished:
 
     Attributes:
         began: when that export began, ns by the clock of the disk; None for one that begins anew.
-        digests: `label_digest` of files by name, from a writer that had their bytes: of thousands of small files,
-            reading them again takes one process as long as writing took it.
+        digests: `label_digest` of files by name, from a writer that had their bytes: thousands of small files need not
+            be read again, by one process.
     """
 
     began: int | None = None

@@ -43,8 +43,10 @@ def write(view: ExportView, out: Path, beside: Beside | None = None) -> None:
     """
     tars = view.parts(SAMPLES_PER_TAR, by_hand=True)
     left = [tar for tar in tars if not view.is_done(out / _tar(tar))]  # the same export was killed after the others
-    behind = [sum(len(tar.data) for tar in left[place:]) for place in range(1, len(left) + 1)]
-    parts = [part for tar, then in zip(left, behind, strict=True) for part in tar.shares(then)]
+    hands, parts = sum(len(tar.data) for tar in left), list[ExportView]()
+    for tar in left:
+        hands -= len(tar.data)
+        parts += tar.shares(hands)
     samples = made(partial(_part, beside=beside), view, out, parts)
     for tar in left:
         with whole(out / _tar(tar)) as file:

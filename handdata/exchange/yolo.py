@@ -125,7 +125,7 @@ def read(path: Path, given: Path | None) -> Annotations:
     own = read_text(path, _FILE).startswith(OURS)
     own_root = path.parent / str(facts.get("path") or ".")
     own_root = own_root if own_root.is_dir() else path.parent
-    root = next((base for base in (given,) if base is not None and _holds_any(base, facts)), own_root)
+    root = given if given is not None and _holds_any(given, facts) else own_root
     rows: list[LabelRow] = []
     empty = with_ids = changed = 0
     known: dict[Path, dict[str, list[str]]] = {}
