@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -231,20 +229,22 @@ class ExportRecord:
     def _note(self) -> None:
         ordered = {split: self.splits[split] for split in sorted(self.splits)}
         record = {"splits": ordered, KEY: as_json(self.provenance), _HANDS: self.hands}
-        write_text(self.folder / RECORD, json.dumps(record, indent=0) + "\n")
+        # A name on each line; `indent` would take json's encoder in Python, for five times as long.
+        write_text(self.folder / RECORD, json.dumps(record, separators=(",\n", ": ")) + "\n")
 
 
 def _there(folder: Path, files: Sequence[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield those of many names below a folder that are there: its folders are listed, and no name is looked up."""
-    for within, names in groupby(sorted(files), lambda name: name.rpartition("/")[0]):
-        wanted = {name.rpartition("/")[2]: name for name in names}
+    wanted = set(files)
+    for within in sorted({name.rpartition("/")[0] for name in wanted}):
+        start = f"{within}/" if within else ""
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder / within) as entries:
-            yield from ((wanted[entry.name], entry) for entry in entries if entry.name in wanted)
+            yield from ((name, entry) for entry in entries if (name := f"{start}{entry.name}") in wanted)
 
 
 def _are_labels(name: str, split: str) -> bool:
     """Say whether a file holds labels of a split alone, as text."""
-    return name.endswith(_LABELS) and split in re.split(r"[/.]", name)
+    return name.endswith(_LABELS) and split in name.replace("/", ".").split(".")
 
 
 def label_digest(data: bytes) -> str:

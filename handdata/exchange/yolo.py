@@ -82,9 +82,11 @@ def holds(data: Dataset) -> NDArray[np.bool_]:
 
 def files(view: ExportView) -> list[str]:
     """Return the names of the files that `write` writes."""
-    rows = [f"labels/{view.split}/{name.rpartition('.')[0]}.txt" for name in view.names()]
-    ids = [ids_file(f"labels/{view.split}")] if view.shown == SOURCE else []
-    return ["data.yaml", *ids, *rows, *picture_files(view)]
+    pictures = list(picture_files(view))
+    folder = f"labels/{view.split}"
+    rows = [f"{folder}/{name[name.rindex('/') + 1 : name.rindex('.')]}.txt" for name in pictures]
+    ids = [ids_file(folder)] if view.shown == SOURCE else []
+    return ["data.yaml", *ids, *rows, *pictures]
 
 
 def _row(labels: Mapping[str, Any], size: tuple[int, int]) -> str:
