@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from handdata.errors import HanddataError
+
 C = TypeVar("C")
 MOST_NAMED = 3  # pictures that cannot be read
 
@@ -22,7 +24,7 @@ class Told(Protocol):
         ...
 
     @property
-    def broken(self) -> Mapping[int, Exception]:
+    def broken(self) -> Mapping[int, HanddataError]:
         """Why frames cannot be read."""
         ...
 
@@ -78,5 +80,5 @@ def state_of(session: Told, version: int, frames: Mapping[int, Any], left: int) 
         "redo": session.can_redo,
         "left": left,
         "unread": len(broken),
-        "broken": [str(broken[frame]) for frame in sorted(broken)][:MOST_NAMED],
+        "broken": [broken[frame].without_skipping for frame in sorted(broken)][:MOST_NAMED],
     }

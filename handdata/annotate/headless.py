@@ -35,7 +35,7 @@ def track_sequence(
 def say_broken(broken: Mapping[int, HanddataError]) -> None:
     """Name the pictures that could not be read, each in a line; the first ones if they are many."""
     for frame in sorted(broken)[:MOST_NAMED]:
-        say(f"skipped: {broken[frame]}")
+        say(f"skipped: {broken[frame].without_skipping}")
     if len(broken) > MOST_NAMED:
         say(f"skipped: {len(broken) - MOST_NAMED} more pictures that cannot be read")
 

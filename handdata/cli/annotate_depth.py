@@ -76,10 +76,11 @@ def annotate_depth_command(
     say(f"to be clicked: {len(found.references)} of them")
     pictures = pictures_of(recording, found.centres, picture)
     if headless:
+        from handdata.annotate.depth.headless import derive_all
+
         session = DepthSession(pictures, path, found)
         try:
-            while session.work():
-                pass
+            derive_all(session)
         finally:
             session.close()
     else:

@@ -17,7 +17,6 @@ from handdata.files.whole import write_bytes, write_text
 from handdata.geometry import normalize_pose, project, transform
 from handdata.manifest import CameraFacts
 from handdata.paths import RENDERED_MARK
-from handdata.pictures.decode import image_size
 from handdata.shards.provenance import KEY, as_json, known
 from handdata.shards.schema import UNKNOWN, Flag
 from handdata.skeleton import NUM_KEYPOINTS
@@ -110,7 +109,7 @@ def _labels(
 
 
 def _depth_camera(recording: DepthRecording) -> CameraFacts:
-    return CameraFacts(K=recording.K, size=image_size(recording.depth_paths[0]), T_camera_label=np.eye(4))
+    return CameraFacts(K=recording.K, size=recording.size, T_camera_label=np.eye(4))
 
 
 def _written(path: Path, recording: DepthRecording, frame: int) -> str:

@@ -13,7 +13,7 @@ from handdata.annotate.tracker import Image
 from handdata.errors import ConfigError
 from handdata.geometry import backproject, project, transform
 from handdata.manifest import CameraFacts
-from handdata.pictures.decode import image_size, read_image
+from handdata.pictures.decode import read_image
 
 Floats = NDArray[np.float64]
 
@@ -50,8 +50,10 @@ class DepthPictures(Pictures):
             (name, camera), *_ = self.recording.cameras.items()
             image = read_image(self.recording.folder / self.recording.pictures[name][index])
             return registered(depth, self.recording.K, image, camera)
-        middle = float(self.centres[index, 2])
-        return shaded(depth, self.recording.K, middle if np.isfinite(middle) else float(np.median(depth[depth > 0])))
+        middle, surfaces = float(self.centres[index, 2]), depth[depth > 0]
+        if not np.isfinite(middle):
+            middle = float(np.median(surfaces)) if surfaces.size else 0.0  # nothing is shown then
+        return shaded(depth, self.recording.K, middle)
 
 
 def pictures_of(recording: DepthRecording, centres: Floats, look: str = "depth") -> DepthPictures:
@@ -64,7 +66,7 @@ def pictures_of(recording: DepthRecording, centres: Floats, look: str = "depth")
         expected = "depth, or a sequence with one calibrated colour camera"
         raise ConfigError("--picture", expected=expected, got=f"color of {recording.dataset}/{recording.sequence}")
     paths = recording.depth_paths
-    width, height = image_size(paths[0])
+    width, height = recording.size
     return DepthPictures(
         paths=paths,
         targets=tuple(path.resolve() for path in paths),

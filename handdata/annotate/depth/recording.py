@@ -23,6 +23,7 @@ from handdata.skeleton import TIPS
 Floats = NDArray[np.float64]
 
 DATASETS = ("dexter", "dexter1")
+_AGAIN = "Unpack the depth from the archive again."
 FARTHEST_MM = 2000.0  # beyond it no hand is labelled; 32001 stands for a pixel without depth
 
 
@@ -37,6 +38,7 @@ class DepthRecording:
         side: "left" or "right": the hand in it.
         depth_paths: F files of depth.
         K: (3, 3) of the depth camera.
+        size: (width, height) of its pictures, px, to which K belongs.
         tips: (F, 5, 3) mm labelled fingertips; NaN where a tip is not.
         cameras: the cameras whose pictures are labelled, in their frame the depth camera's points: name -> facts.
         pictures: of each camera, F names of files below `folder`; "" where there is none.
@@ -48,6 +50,7 @@ class DepthRecording:
     side: str
     depth_paths: tuple[Path, ...]
     K: Floats
+    size: tuple[int, int]
     tips: Floats
     cameras: Mapping[str, CameraFacts] = field(repr=False)
     pictures: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -59,9 +62,13 @@ class DepthRecording:
         """Return the depth picture of a frame, (H, W) mm, 0 where there is no surface.
 
         Raises:
-            MissingError, DataError: it is not there, or damaged.
+            MissingError, DataError: it is not there, damaged, or not as that camera takes them.
         """
-        raw = read_raw(self.depth_paths[frame]).astype(np.float64)
+        raw, (width, height) = read_raw(self.depth_paths[frame]), self.size
+        if raw.dtype != np.uint16 or raw.shape != (height, width):
+            expected = f"16-bit depth of {width} x {height} px, mm"
+            got = f"{raw.dtype} of {' x '.join(map(str, (raw.shape[1], raw.shape[0], *raw.shape[2:])))}"
+            raise DataError(self.depth_paths[frame], expected=expected, got=got, fix=_AGAIN)
         return np.asarray(np.where(raw < FARTHEST_MM, raw, 0.0), np.float64)
 
     def starts(self) -> Floats:
@@ -127,6 +134,7 @@ def _of_dexter(facts: Manifest, sequence: str, root: Path) -> DepthRecording:
         side=facts.hand,
         depth_paths=tuple(paths),
         K=facts.cameras["depth"].K,
+        size=facts.cameras["depth"].size,
         tips=_tips(lambda item: dexter.read_points(plan.root, facts, item)[0] * axes, items),
         cameras={dexter.CAMERA: facts.cameras[dexter.CAMERA]},
         pictures={dexter.CAMERA: tuple(names)},
@@ -155,6 +163,7 @@ def _of_dexter1(facts: Manifest, sequence: str, root: Path, calibration: Path | 
         side=facts.hand,
         depth_paths=tuple(plan.root / item.image for item in plan.items),
         K=K,
+        size=facts.cameras[dexter1.TOF].size,
         tips=_tips(tips_of, plan.items),
         cameras=cameras,
         pictures=pictures,

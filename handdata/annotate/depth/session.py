@@ -129,7 +129,8 @@ class DepthSession(PointSession):
             ConfigError: not all of them are derived yet.
         """
         if not self.derivation.whole:
-            got = f"{self.left()} steps to go" if self.marks else "no frame labelled"
+            left = self.left()
+            got = f"{left} steps to go" if left else "no accepted frame whose depth shows the hand"
             raise ConfigError("export", expected="labels of all frames", got=got, fix="Wait a moment.")
         return derived_text(self.path, self.recording, self.derived())
 

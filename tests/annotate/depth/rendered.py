@@ -74,6 +74,7 @@ def made_recording(folder: Path, *, colored: bool = True) -> DepthRecording:
         side="left",
         depth_paths=tuple(paths),
         K=K,
+        size=manifest.load("dexter").cameras["depth"].size,
         tips=truth[:, list(TIPS)],
         cameras={"color": manifest.load("dexter").cameras["color"]} if colored else {},
         pictures={"color": tuple(names)} if colored else {},

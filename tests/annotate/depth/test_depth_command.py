@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -50,6 +52,60 @@ def test_what_was_clicked_is_derived_and_written_without_a_page(
     assert (recording.folder / content["images"][0]["file_name"]).is_file()
     assert {one["flags"] for one in content["annotations"]} == {int(Flag.DERIVED)}
     assert content["info"]["provenance"][0]["origin"] == "rendered"
+
+
+def clicked_once(root: Path, out: Path) -> Path:
+    """Click the tips of the frame that tells most, end the session, and return its depth picture."""
+    recording = open_recording("dexter", "Rotate", root)
+    found = survey(recording, 1)
+    (frame,) = found.references
+    session = DepthSession(pictures_of(recording, found.centres), out, found)
+    session.begin(frame, (200.0, 100.0, 400.0, 300.0))
+    session.accept(frame, frame)
+    session.close()
+    return recording.depth_paths[frame]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda depth: np.dstack([depth] * 3), "320 x 240 px, mm, got uint16 of 320 x 240 x 3. Unpack the depth"),
+        (lambda depth: (depth // 256).astype(np.uint8), "320 x 240 px, mm, got uint8 of 320 x 240. Unpack"),
+        (lambda depth: depth[::2, ::2], "320 x 240 px, mm, got uint16 of 160 x 120. Unpack"),
+        (lambda depth: depth * 0, "clicked, but no surface lies near its fingertips: not used"),
+        (None, "got a PNG cut short at 2000 bytes. Unpack that file from the archive again."),
+    ],
+    ids=["colours", "8 bit", "half", "without depth", "cut short"],
+)
+def test_a_clicked_frame_that_tells_nothing_is_named_and_the_command_fails(
+    native_copy: Callable[[str], Path], tmp_path: Path, change: Callable[[Any], Any] | None, says: str
+) -> None:
+    root, out = native_copy("dexter"), tmp_path / "made.3d.json"
+    picture = clicked_once(root, out)
+    if change is None:
+        picture.write_bytes(picture.read_bytes()[:2000])
+    else:
+        cv2.imwrite(str(picture), change(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)))
+
+    words = ["dexter/Rotate", "--root", str(root), "--out", str(out), "--references", "1", "--headless"]
+    done = CliRunner().invoke(annotate_depth_command, words, obj=DataRoot(Path()))
+
+    assert isinstance(done.exception, MissingError)
+    assert done.exception.got == "none of 1 accepted"
+    assert picture.name in done.stderr
+    assert says in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_depth_picture_without_any_surface_is_shown(native_copy: Callable[[str], Path]) -> None:
+    recording = open_recording("dexter", "Rotate", native_copy("dexter"))
+    cv2.imwrite(str(recording.depth_paths[0]), np.zeros((240, 320), np.uint16))
+
+    shown = pictures_of(recording, np.full((len(recording), 3), np.nan)).read(0)
+
+    assert shown.shape == (480, 640, 3)
+    assert (shown == shown[0, 0]).all()
 
 
 def test_nothing_clicked_nothing_derived(native_tree: Callable[[str], Path], tmp_path: Path) -> None:
