@@ -122,7 +122,7 @@ class BrowsePage:
         """Write the note of one hand."""
         edit = _edit(await read_body(request, LARGEST))
         number = self._checked(edit.get("number"))
-        await run_in_threadpool(self._browsing.note, number, edit.get("text", ""))
+        await run_in_threadpool(self._browsing.note, number, edit.get("text"))
         return JSONResponse({})
 
     async def subset(self, request: Request) -> Response:
@@ -170,7 +170,11 @@ class BrowsePage:
         if "rows" in edit:
             listed = edit["rows"] if isinstance(edit["rows"], list) else [None]
             return np.array([self._checked(row) for row in listed], np.int64)
-        query, _, _ = parse_query(json.dumps(edit.get("query", {})).encode())
+        asked = edit.get("query")
+        if not isinstance(asked, dict) or "where" not in asked:  # a misspelt or forgotten name is not all hands
+            expected = "the hands that are meant: rows, or a query with where ({} is all)"
+            raise ConfigError("edit", expected=expected, got=str(asked)[:80] if "query" in edit else "neither")
+        query, _, _ = parse_query(json.dumps(asked).encode())
         return self._browsing.select(query)[0]
 
     def _number(self, request: Request) -> int:
