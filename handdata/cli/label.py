@@ -9,7 +9,7 @@ import click
 from handdata.cli.complete import complete_run
 from handdata.cli.options import FiniteRange, NamedPath, data_root_option, refuse_unused, run_path
 from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures, without_bad
-from handdata.errors import MissingError
+from handdata.errors import MissingError, WriteError
 from handdata.paths import DataRoot
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def label_command(
     The labels go to a COCO keypoint file with a confidence for every point, to be checked in an annotation tool or read
     by `handdata import` as they are. Points that the model is not sure of are left unlabelled, so that training takes
     the others alone. The frames of a video are written as JPEG pictures to frames/ beside the file. A label file that
-    something else wrote, or in which labels were changed, is never replaced.
+    something else wrote, or in which labels were changed, is never replaced: where that happens while this works, the
+    labels go to a file beside it, labels-2.json, and the command says so and ends with 1.
 
     \b
     Example:
@@ -105,17 +106,20 @@ def label_command(
         root = target.parent if folder.resolve().is_relative_to(target.parent.resolve()) else folder
         paths = without_bad(picture_files([path])) if skip_bad else picture_files([path])
         _label_pictures(labels, paths, root, **ask)
-    labels.write(target, model.trained, before)
+    written = labels.write(target, model.trained, before)
     asked = len(labels.annotations)
     hands = "1 hand" if asked == 1 else f"{asked} hands"
     pictures = said_pictures(len(labels.images))
-    say(f"{hands} in {pictures}, {labels.points} of {21 * asked} points labelled: {target}")
+    say(f"{hands} in {pictures}, {labels.points} of {21 * asked} points labelled: {written}")
     if labels.without_hands:
         say(f"no hand found in {labels.without_hands} of the pictures")
     if labels.left_out:
         say(f"{labels.left_out} boxes left out: the model sees no hand in them")
     if labels.points:
-        say(f"next: handdata import {quote(str(target))} --root {quote(str(root))}")
+        say(f"next: handdata import {quote(str(written))} --root {quote(str(root))}")
+    if written != target:
+        got, fix = "one that somebody wrote meanwhile", f"The labels of this run are in {written}; compare them."
+        raise WriteError(target, expected="the file as it was when this began", got=got, fix=fix)
 
 
 def _refuse_unused(detector: str, *, of_video: bool) -> None:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handdata.errors import HanddataError, WriteError
+from handdata.errors import BusyError, HanddataError, WriteError
 from handdata.exchange.coco import CATEGORY, category
 from handdata.exchange.coco_kinds import MODEL
 from handdata.files.text import LARGE, Wanted, parse_json, read_text
@@ -80,7 +81,7 @@ class LabelFile:
         """Keypoints that are labelled."""
         return sum(annotation["num_keypoints"] for annotation in self.annotations)
 
-    def write(self, path: Path, trained: Trained, before: str | None) -> None:
+    def write(self, path: Path, trained: Trained, before: str | None) -> Path:
         """Write the file, whole or not at all.
 
         Args:
@@ -88,12 +89,13 @@ class LabelFile:
             trained: what found the hands.
             before: what `refuse_to_lose` returned when the work began.
 
+        Returns:
+            The file that was written: `path`, or one of a free name beside it where somebody wrote `path` since or
+            writes it now, another command or a person who corrected labels.
+
         Raises:
-            WriteError: somebody wrote the file since: another command, or a person who corrected labels.
+            WriteError: it cannot be written there at all.
         """
-        if path.exists() and refuse_to_lose(path) != before:
-            fix = "These labels are not written: run this again, or give another --out."
-            raise WriteError(path, expected="the file as it was when this began", got="a newer one", fix=fix)
         labels = {
             "images": self.images,
             "annotations": self.annotations,
@@ -105,7 +107,28 @@ class LabelFile:
             "least_confidence": self.least_confidence,
             "labels_sha256": json_sha256(labels),
         }
-        write_bytes(path, json.dumps({"info": info, **labels}).encode())
+        data = json.dumps({"info": info, **labels}).encode()
+        free = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+        if _is_as(path, before) and _written(path, data):
+            return path
+        return next(file for file in free if not file.exists() and _written(file, data))
+
+
+def _written(path: Path, data: bytes) -> bool:
+    """Write a file unless somebody else is writing it; say whether."""
+    try:
+        write_bytes(path, data)
+    except BusyError:
+        return False
+    return True
+
+
+def _is_as(path: Path, before: str | None) -> bool:
+    """Say whether a file of labels is as it was, or not there any more."""
+    try:
+        return refuse_to_lose(path) in (None, before)
+    except WriteError:
+        return False
 
 
 def refuse_to_lose(path: Path) -> str | None:

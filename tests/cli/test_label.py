@@ -1,6 +1,7 @@
 """`handdata label`: what a model finds becomes a label file that `handdata import` reads back, point for point."""
 
 import json
+from contextlib import ExitStack
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.keypoints.sources import of_labels
 from handdata.cli import group
 from handdata.exchange.coco import category
+from handdata.files.whole import whole
 from handdata.model import detector
 from handdata.model.spots import Spot
 from handdata.shards.hand import Hand
@@ -267,7 +269,7 @@ def test_frames_of_another_film_are_not_replaced_under_their_labels(photos, tmp_
 @pytest.mark.usefixtures("sure")
 @pytest.mark.parametrize("was_there", [False, True])
 @pytest.mark.parametrize("by", ["a person", "another label"])
-def test_a_file_that_was_written_while_it_worked_is_not_replaced(photos, tmp_path, monkeypatch, was_there, by):
+def test_labels_go_beside_a_file_that_was_written_while_it_worked(photos, tmp_path, monkeypatch, was_there, by):
     from handdata.model.model import Model
 
     target = photos / "labels.json"
@@ -276,6 +278,7 @@ def test_a_file_that_was_written_while_it_worked_is_not_replaced(photos, tmp_pat
     if was_there:
         run("label", photos, "--device", "cpu")
     theirs = other.replace('"iscrowd": 0', '"iscrowd": 1') if by == "a person" else other
+    (photos / "labels-2.json").write_text("of somebody")
     found = Model._find
 
     def find(self, *arguments):
@@ -285,7 +288,31 @@ def test_a_file_that_was_written_while_it_worked_is_not_replaced(photos, tmp_pat
     monkeypatch.setattr(Model, "_find", find)
     refused = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
 
-    got = "one whose labels were changed since" if by == "a person" else "a newer one"
-    assert f"{target}: expected" in str(refused.exception)
-    assert f", got {got}." in str(refused.exception)
+    assert str(refused.exception) == (
+        f"{target}: expected the file as it was when this began, got one that somebody wrote meanwhile. "
+        f"The labels of this run are in {photos}/labels-3.json; compare them."
+    )
+    assert refused.exit_code == 1
     assert target.read_text() == theirs
+    assert (photos / "labels-2.json").read_text() == "of somebody"
+    assert len(json.loads((photos / "labels-3.json").read_text())["annotations"]) == 2
+    assert f"next: handdata import {photos}/labels-3.json" in refused.stderr
+
+
+@pytest.mark.usefixtures("sure")
+def test_labels_go_beside_a_file_that_is_being_written(photos, monkeypatch):
+    from handdata.model.model import Model
+
+    found, held = Model._find, ExitStack()
+
+    def find(self, *arguments):
+        held.pop_all().close()
+        held.enter_context(whole(photos / "labels.json"))
+        return found(self, *arguments)
+
+    monkeypatch.setattr(Model, "_find", find)
+    with held:
+        refused = CliRunner().invoke(group, ["label", str(photos), "--device", "cpu"])
+
+    assert f"The labels of this run are in {photos}/labels-2.json" in str(refused.exception)
+    assert len(json.loads((photos / "labels-2.json").read_text())["annotations"]) == 2
