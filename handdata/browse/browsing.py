@@ -137,7 +137,7 @@ class Browsing:
         """Send hands to the annotator of keypoints, those of each folder by themselves; errors as of `send`."""
         return [send(self.parts[place].folder, self.ids(mine)) for place, mine in self._by_folder(rows) or [(0, rows)]]
 
-    def note(self, number: int, text: str) -> None:
+    def note(self, number: int, text: Any) -> None:
         """Write the note of a hand; errors as of `TagFile.note`."""
         self._file(number)[0].note(self.ids(np.array([number]))[0], text)
 

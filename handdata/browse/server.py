@@ -121,8 +121,8 @@ class BrowsePage:
     async def note(self, request: Request) -> Response:
         """Write the note of one hand."""
         edit = _edit(await read_body(request, LARGEST))
-        number = self._checked(edit.get("number"))
-        await run_in_threadpool(self._browsing.note, number, edit.get("text"))
+        number, text = self._checked(edit.get("number")), edit.get("text")
+        await run_in_threadpool(self._browsing.note, number, text)
         return JSONResponse({})
 
     async def subset(self, request: Request) -> Response:

@@ -101,7 +101,7 @@ class TagFile:
 
         self._change(change)
 
-    def note(self, name: str, text: str) -> None:
+    def note(self, name: str, text: Any) -> None:
         """Write the note of a hand, "" for none, and keep it; errors as of `tag`."""
         said = _checked(text, "note", MOST_NOTE, empty=True)
 
