@@ -10,7 +10,7 @@ from typing import Any, Generic
 from handdata.annotate.history import Codec, History, M
 from handdata.annotate.journal import Journal
 from handdata.annotate.pictures import Pictures
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, HanddataError
 from handdata.files.locks import lock_of, signed
 
 
@@ -48,19 +48,33 @@ class EditedSequence(ABC, Generic[M]):
 
     @abstractmethod
     def save(self) -> None:
-        """Write the file."""
+        """Write the file.
+
+        Raises:
+            WriteError: it cannot be written.
+            DataError: another picture has the name of one that was opened.
+        """
 
     def close(self) -> None:
-        """Write the file and let go of the sequence; once is enough."""
+        """Write the file and let go of the sequence; once is enough. Errors as of `save`."""
         with self._mutex:
-            if self._open and self._history.marks:
-                self.save()
-            if self._open and not self._journal.entries and not self.path.exists():
-                with suppress(OSError):  # nothing was said: no trace is left, but where open files cannot be removed
-                    self._journal.path.unlink(missing_ok=True)
-                    lock_of(self.path).unlink(missing_ok=True)
-            self._open = False
-            self._files.close()
+            try:
+                if self._open and self._history.marks:
+                    self._save_at_last()
+                if self._open and not self._journal.entries and not self.path.exists():
+                    with suppress(OSError):  # nothing was said: no trace is left, but where open files stay
+                        self._journal.path.unlink(missing_ok=True)
+                        lock_of(self.path).unlink(missing_ok=True)
+            finally:
+                self._open = False
+                self._files.close()
+
+    def _save_at_last(self) -> None:
+        try:
+            self.save()
+        except HanddataError as error:
+            kept = f"{error.fix} Every edit is in {self._journal.path}.".strip()
+            raise type(error)(error.where, expected=error.expected, got=error.got, fix=kept) from error
 
     def undo(self) -> bool:
         """Take the last edit back; False if no edit is left."""
@@ -90,6 +104,7 @@ class EditedSequence(ABC, Generic[M]):
 
     def _commit(self, op: str, patch: Mapping[int, M | None]) -> None:
         if patch:
+            self.pictures.refuse_replaced(patch)
             self._write(self._history.entry(op, patch))
 
     def _write(self, entry: dict[str, Any] | None) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ FAR_MM = 1000  # depth pictures are shown from 0 (bright) to 1 m: hands in front
 DECODED_KEPT = 96  # pictures; 88 MB at 640 x 480
 JPEG_QUALITY = 88
 _UPRIGHT = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+Stamp = tuple[int, int]  # bytes of a file; when it was changed, ns
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: those on their side
 
 
@@ -44,6 +45,7 @@ class Pictures:
         height: px, the same for all; of the largest if `sizes` says each.
         first: the number of the first that can be read; it says the size.
         sizes: (width, height) of each picture, px, where they may differ; such pictures are upright, as EXIF says.
+        stamps: of `stamp_of` each file when they were listed; no other file is read, or anything said of it.
     """
 
     paths: tuple[Path, ...]
@@ -53,6 +55,7 @@ class Pictures:
     height: int
     first: int = 0
     sizes: tuple[tuple[int, int], ...] = ()
+    stamps: tuple[Stamp | None, ...] = ()
     _recent: _Recent = field(default_factory=_Recent, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -80,24 +83,44 @@ class Pictures:
         """Return picture `index` as (H, W, 3) uint8 BGR; treat it as read-only.
 
         Raises:
-            DataError: a broken picture, one of another size, or a link that leads elsewhere than when it was listed.
+            DataError: a broken picture, one of another size, or another file than when it was listed.
         """
         with self._recent.lock:
             if index in self._recent.images:
                 self._recent.images.move_to_end(index)
                 return self._recent.images[index]
-        image = _decode(self.paths[index], self.targets[index], _UPRIGHT if self.sizes else cv2.IMREAD_UNCHANGED)
+        path, target = self.paths[index], self.targets[index]
+        if path.resolve() != target:
+            fix = "Open the sequence again if that is meant."
+            raise DataError(path, expected=f"the picture {target}", got=f"a link to {path.resolve()}", fix=fix)
+        self.refuse_replaced([index])
+        image = _decode(path, _UPRIGHT if self.sizes else cv2.IMREAD_UNCHANGED)
         if not self.sizes and image.shape[:2] != (self.height, self.width):
             expected, got = (
                 f"{self.width} x {self.height} px as {self.names[self.first]}",
                 f"{image.shape[1]} x {image.shape[0]}",
             )
-            raise DataError(self.paths[index], expected=expected, got=got, fix="Keep one size per sequence.")
+            raise DataError(path, expected=expected, got=got, fix="Keep one size per sequence.")
         with self._recent.lock:
             self._recent.images[index] = image
             if len(self._recent.images) > DECODED_KEPT:
                 self._recent.images.popitem(last=False)
         return image
+
+    def refuse_replaced(self, indices: Iterable[int] | None = None) -> None:
+        """Refuse to go on where another file has a picture's name now: what is said of the picture would be of that.
+
+        Args:
+            indices: which; None for all. One that is gone, or was not there, is no other.
+
+        Raises:
+            DataError: there is one.
+        """
+        for index in range(len(self.stamps)) if indices is None else indices:
+            before = self.stamps[index] if self.stamps else None
+            if before is not None and stamp_of(self.paths[index]) not in (None, before):
+                got, fix = "another file in its place", "End this and open the pictures again."
+                raise DataError(self.paths[index], expected="the picture that was opened", got=got, fix=fix)
 
     def encode(self, index: int, width: int) -> bytes:
         """Return picture `index` as JPEG, shrunk to `width` px if it is wider."""
@@ -130,14 +153,24 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_siz
         kinds = ", ".join(SUFFIXES)
         raise MissingError(folder, expected=f"pictures {pattern} ({kinds})", got="none", fix="Check the path.")
     targets = tuple(path.resolve() for path in paths)
-    first, image = _first_readable(paths, targets)
+    first, image = _first_readable(paths)
     height, width = image.shape[:2]
     img_names = tuple(prefix + path.name for path in paths)
+    stamps = tuple(map(stamp_of, paths))
     if not any_size:
-        return Pictures(tuple(paths), targets, img_names, width, height, first)
+        return Pictures(tuple(paths), targets, img_names, width, height, first, stamps=stamps)
     sizes = tuple(_shown_size(path) or (width, height) for path in paths)
     width, height = (max(side) for side in zip(*sizes, strict=True))
-    return Pictures(tuple(paths), targets, img_names, width, height, first, sizes)
+    return Pictures(tuple(paths), targets, img_names, width, height, first, sizes, stamps)
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the bytes of a file and when it was changed, ns, which tell it from another; None without a file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]:
@@ -156,21 +189,18 @@ def _shown_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _first_readable(paths: Sequence[Path], targets: Sequence[Path]) -> tuple[int, Image]:
+def _first_readable(paths: Sequence[Path]) -> tuple[int, Image]:
     """Return the number and pixels of the first picture that can be read; raise the first one's fault if none can."""
     fault: HanddataError | None = None
-    for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
+    for number, path in enumerate(paths):
         try:
-            return number, _decode(path, target)
+            return number, _decode(path)
         except HanddataError as error:
             fault = fault or error
     raise fault or ValueError("no pictures")
 
 
-def _decode(path: Path, target: Path, flags: int = cv2.IMREAD_UNCHANGED) -> Image:
-    if path.resolve() != target:
-        fix = "Open the sequence again if that is meant."
-        raise DataError(path, expected=f"the picture {target}", got=f"a link to {path.resolve()}", fix=fix)
+def _decode(path: Path, flags: int = cv2.IMREAD_UNCHANGED) -> Image:
     try:
         raw = decode(path, read_bytes(path), flags)
     except DataError as error:

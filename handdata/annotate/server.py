@@ -19,7 +19,7 @@ from handdata.annotate.requests import parse_number
 from handdata.annotate.sequences import Progress
 from handdata.annotate.worker import Worker
 from handdata.annotate.workplace import Workplace
-from handdata.errors import ConfigError
+from handdata.errors import ConfigError, HanddataError
 from handdata.files.text import Wanted, decode
 from handdata.serving.local import SHARED, guarded, page_routes, read_body, run_until_ended, server_of
 
@@ -114,7 +114,15 @@ class Annotator:
         return [{**asdict(row), "here": row is mine} for row in (rows if mine in rows else [mine, *rows])]
 
     def _state(self, since: int) -> dict[str, Any]:
-        return {**self._place.changes(since, self._worker.focus), "trouble": self._worker.trouble}
+        return {**self._place.changes(since, self._worker.focus), "trouble": self._worker.trouble or self._replaced()}
+
+    def _replaced(self) -> str:
+        """Say that another file has the name of the picture in view, "" if none has."""
+        try:
+            self._place.pictures.refuse_replaced([self._worker.focus])
+        except HanddataError as error:
+            return str(error)
+        return ""
 
     def _edit(self, body: bytes) -> dict[str, Any]:
         result, since = self._place.edit(body)

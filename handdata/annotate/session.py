@@ -191,6 +191,7 @@ class Session(EditedSequence[Mark]):
     def save(self) -> None:
         """Write the table of boxes."""
         with self._saving:
+            self.pictures.refuse_replaced()
             write_boxes(self.path, self.rows())
 
     def _row(self, frame: int, cell: FrameBox) -> BoxRow:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,16 +16,19 @@ import numpy as np
 import pytest
 from starlette.routing import Route
 
+from handdata.annotate.keypoints.page_state import PointPlace
+from handdata.annotate.keypoints.session import PointSession
 from handdata.annotate.page_state import PAGE, BoxPlace
 from handdata.annotate.pictures import list_pictures
 from handdata.annotate.server import make_server
 from handdata.annotate.session import Session
 from handdata.annotate.worker import Worker
+from handdata.annotate.workplace import Workplace
 from handdata.boxes import read_boxes
 from handdata.errors import BusyError, DataError, HanddataError
 from handdata.serving.access import host_name
 from handdata.serving.local import guarded, listen, server_of
-from tests.annotate.conftest import NUM_FRAMES, place
+from tests.annotate.conftest import EXACT, NUM_FRAMES, place
 from tests.served import served
 
 TOKEN = "a-token-of-this-run"
@@ -305,6 +309,65 @@ def test_a_picture_that_is_gone_is_told_without_options_that_no_page_has(tmp_pat
 
     assert status == 400
     assert json.loads(body)["error"].endswith("img_0.png: expected a picture, got no file. Unpack the archive again.")
+
+
+ANOTHER = "expected the picture that was opened, got another file in its place. End this and open the pictures again."
+
+
+@pytest.mark.parametrize("of", ["boxes", "keypoints"])
+def test_nothing_is_said_of_other_pictures_in_the_place_of_those_opened(
+    tmp_path: Path, made_folder: Path, of: str
+) -> None:
+    folder, others = tmp_path / "sequence", tmp_path / "others"
+    shutil.copytree(made_folder, folder)
+    others.mkdir()
+    for path in folder.iterdir():  # another sequence, whose pictures have the same names and sizes
+        cv2.imwrite(str(others / path.name), 255 - cv2.imread(str(path)))  # type: ignore[operator]
+
+    def begun() -> tuple[Session | PointSession, Workplace]:
+        if of == "boxes":
+            boxes = Session(list_pictures(folder), tmp_path / "out" / "made.csv", EXACT)
+            return boxes, BoxPlace(boxes)
+        points = PointSession(list_pictures(folder, any_size=True), tmp_path / "out" / "made.json")
+        return points, PointPlace(points)
+
+    session, workplace = begun()
+    edit = KEYFRAME if of == "boxes" else {"op": "begin", "frame": 0, "box": [10, 20, 50, 60]}
+    workplace.edit(json.dumps(edit).encode())
+    journal = session.path.with_suffix(".journal")
+    said = journal.read_bytes()
+    folder.rename(tmp_path / "away")
+    others.rename(folder)
+    worker = Worker(session)
+    with served(make_server(workplace, worker, TOKEN), worker) as port:
+        ask = asker(port)
+        refused = [ask("/api/edit", {**edit, "frame": 3}), ask("/api/frame/3")]
+        trouble = _told(ask, session)
+    assert [(status, json.loads(body)["error"]) for status, _, body in refused] == [
+        (400, f"{folder}/img_3.png: {ANOTHER}")
+    ] * 2
+    assert trouble.startswith(f"{folder}/img_0.png: {ANOTHER}")
+    assert journal.read_bytes() == said
+    with pytest.raises(DataError, match=re.escape(f"{ANOTHER} Every edit is in {journal}.")):
+        session.close()
+    assert not session.path.exists()
+
+    folder.rename(others)
+    (tmp_path / "away").rename(folder)
+    session, _ = begun()
+    assert sorted(session.marks) == [0]
+    session.close()
+    assert session.path.exists()
+
+
+def _told(ask: Ask, session: Session | PointSession) -> str:
+    """What the page shows once the worker came to save."""
+    for _ in range(200):
+        trouble = json.loads(ask("/api/state")[2])["trouble"]
+        if "journal" in trouble or session.path.exists():
+            break
+        time.sleep(0.05)
+    return str(trouble)
 
 
 def test_a_fault_of_the_disk_while_looking_is_not_told_as_a_lost_edit(tmp_path: Path) -> None:

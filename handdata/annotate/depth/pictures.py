@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from handdata.annotate.depth.crops import REACH_MM
 from handdata.annotate.depth.recording import DepthRecording
-from handdata.annotate.pictures import Pictures
+from handdata.annotate.pictures import Pictures, stamp_of
 from handdata.annotate.tracker import Image
 from handdata.errors import ConfigError
 from handdata.geometry import backproject, project, transform
@@ -76,6 +76,7 @@ def pictures_of(recording: DepthRecording, centres: Floats, look: str = "depth")
         recording=recording,
         centres=centres,
         look=look,
+        stamps=tuple(map(stamp_of, paths)),
     )
 
 

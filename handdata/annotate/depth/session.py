@@ -137,6 +137,7 @@ class DepthSession(PointSession):
     def save(self) -> None:
         """Write the labels if all of them are derived; else those written before stay."""
         with self._saving:
+            self.pictures.refuse_replaced()
             if self.derivation.whole:
                 write_derived(self.path, self.recording, self.derived())
 

@@ -283,6 +283,7 @@ class PointSession(EditedSequence[FrameMark]):
     def save(self) -> None:
         """Write the file of labels."""
         with self._saving:
+            self.pictures.refuse_replaced()
             write_text(self.path, self.text())
 
     # ---- in the background

@@ -34,7 +34,7 @@ function take(news) {
     state.hands[frame] = hands.map((hand) => unpacked(hand, facts));
   }
   Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left, fit: news.fit, trouble: news.trouble });
-  bar.progress(news, "looking");
+  bar.progress(news, "looking", news.trouble);
   if (Object.keys(news.frames).length) {
     timeline.update(state.frames);
     todo.update(state.frames);
