@@ -7,7 +7,7 @@ import numpy as np
 
 import handdata as hd
 from handdata.evaluation.predictions import Predictions, write_predictions
-from handdata.evaluation.results import write_results
+from handdata.evaluation.results import results_json
 from handdata.evaluation.score import score_predictions
 from handdata.geometry import project
 from handdata.shards.schema import Flag
@@ -133,7 +133,8 @@ def made_run(
     predictions = made_predictions(datasets, seed=seed, noise_px=noise_px, options={"run": name, "recipe": recipe})
     write_predictions(run / "predictions.h5", predictions)
     folders = [dataset.folder for dataset in datasets]
-    write_results(run / "results.json", score_predictions(predictions, folders, source=str(run / "predictions.h5")))
+    results = score_predictions(predictions, folders, source=str(run / "predictions.h5"))
+    (run / "results.json").write_bytes(results_json(results))
     if mosaic:
         maps = np.zeros((NUM_KEYPOINTS, 64, 64), np.float32)
         yy, xx = np.mgrid[:64, :64]

@@ -154,9 +154,10 @@ def evaluate_command(
     refuse_unused(unused, f"goes with {other} only")
     from handdata.conversion.other_results import read_any_predictions
     from handdata.evaluation.protocols import choose_protocols
-    from handdata.evaluation.results import write_results
+    from handdata.evaluation.results import results_json
     from handdata.evaluation.score import score_predictions
     from handdata.evaluation.seen import seen_by
+    from handdata.files.whole import whole
 
     chosen = choose_protocols(protocols)
     folders = _folders(data_root, shards, split)
@@ -164,12 +165,13 @@ def evaluate_command(
     if given is not None:
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
         refuse_to_replace(target, predictions=given, annotations=annotations)
-        predictions = read_any_predictions(given, annotations)
-        results = score_predictions(
-            predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),
-            seen=seen_by(predictions.options),
-        )  # fmt: skip
-        write_results(target, results)
+        with whole(target) as file:  # held from the start: a second evaluation of these is refused at once
+            predictions = read_any_predictions(given, annotations)
+            results = score_predictions(
+                predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),
+                seen=seen_by(predictions.options),
+            )  # fmt: skip
+            file.write(results_json(results))
     else:
         from handdata.train.evaluate import evaluate_run
         from handdata.train.selection import Selection

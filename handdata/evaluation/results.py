@@ -14,7 +14,6 @@ from handdata.errors import DataError, MissingError
 from handdata.evaluation.protocol import Score
 from handdata.files.tables import read_tree
 from handdata.files.text import Wanted, read_object
-from handdata.files.whole import write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,11 +152,6 @@ def keep_other_kind(new: Results, old: Results | None) -> Results:
         return new
     kinds = {one.augmented for one in new.sets}
     return replace(new, sets=(*new.sets, *(one for one in old.sets if one.augmented not in kinds)))
-
-
-def write_results(path: Path, results: Results) -> None:
-    """Write results.json, whole or not at all."""
-    write_bytes(path, results_json(results))
 
 
 def results_json(results: Results) -> bytes:

@@ -174,6 +174,11 @@ def find(path: Path) -> Path:
         for folder in (parent, parent / BEST, parent / LAST, parent / f"{LAST}.old"):
             if (folder / STATE_FILE).is_file():
                 return folder
+    if (path / "config.json").is_file():  # written before the first step
+        fix = (
+            "The first one comes at the end of the first epoch: wait for it, or train again if the training has ended."
+        )
+        raise MissingError(path, expected="a checkpoint in this run", got="none yet", fix=fix)
     raise MissingError(
         path, expected="a run or a checkpoint", got="none", fix="Run `handdata runs` to see what is there."
     )

@@ -8,6 +8,7 @@ Shape letters: B batch, K keypoints, n side of the model's input.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from handdata.errors import HanddataError
+from handdata.errors import BusyError, HanddataError
 from handdata.evaluation.absolute import ADULT, Size
 from handdata.evaluation.predictions import (
     AugmentedTruth,
@@ -208,15 +209,15 @@ def evaluate_run(
     target, ending = run / "results.json", "-augmented" if selection.augmented else ""
     if selection.fit:
         target, ending = run / "results-fitted.json", "-fitted"
-    before = _results_before(target)
-    if selection.limit and before and not before.options.get("limit"):
+    if selection.limit and (before := _results_before(target)) and not before.options.get("limit"):
         target, ending = target.with_name(f"{target.stem}-limited.json"), f"{ending}-limited"
-        before = _results_before(target)
     path = run / f"predictions{ending}.h5"
     with whole(target) as file:  # held from the start: a second evaluation of this run is refused at once
+        before = _results_before(target)
         predictions = predict(saved, selection, device=device, batch=batch, seed=seed)
         write_predictions(path, predictions)
-        write_mosaic(run / "mosaic.npz", saved, selection)
+        with suppress(BusyError):  # another kind of evaluation of this run writes the same picture now
+            write_mosaic(run / "mosaic.npz", saved, selection)
         splits = None if selection.split is None else [selection.split]
         scored = score_predictions(
             predictions, selection.folders, splits=splits, seed=seed, source=str(path), readout=readout, whole=False,

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli.evaluate import evaluate_command
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import BusyError, ConfigError, MissingError
 from handdata.evaluation.predictions import read_predictions, write_predictions
 from handdata.evaluation.results import read_results
+from handdata.files.whole import whole
 from handdata.paths import DataRoot
 from handdata.shards.dataset import open_dataset
 from tests.made_runs import made_predictions, made_shards
@@ -105,6 +106,27 @@ def test_shards_by_name_folder_or_all_that_are_there(data, shards):
     named = [text.format(root=data.root) for text in shards]
     result = invoke(data, "--predictions", str(data.root / "theirs.h5"), "--shards", *named, "--split", "val", "--json")
     assert {score["dataset"] for score in json.loads(result.stdout)["scores"]} == {"rhd"}
+
+
+def test_a_second_evaluation_of_predictions_is_refused_before_they_are_scored(data, monkeypatch):
+    monkeypatch.setattr("handdata.evaluation.score.score_predictions", lambda *_, **__: pytest.fail("scored"))
+    with whole(data.root / "theirs.results.json"):
+        result = invoke(data, "--predictions", str(data.root / "theirs.h5"))
+
+    assert isinstance(result.exception, BusyError)
+    assert "theirs.results.json: expected a file that is not being written, got another writer" in str(result.exception)
+
+
+def test_a_run_without_a_checkpoint_says_when_there_will_be_one(data):
+    run = data.runs / "first"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    result = invoke(data, "first")
+
+    assert str(result.exception) == (
+        f"{run}: expected a checkpoint in this run, got none yet. The first one comes at the end of the first epoch: "
+        "wait for it, or train again if the training has ended."
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from handdata.errors import ConfigError, DataError
 from handdata.evaluation.predictions import AugmentedTruth, Predictions
-from handdata.evaluation.results import keep_other_kind, read_results, write_results
+from handdata.evaluation.results import keep_other_kind, read_results, results_json
 from handdata.evaluation.score import score_predictions
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS, ROOT, WRIST
@@ -283,7 +283,7 @@ def test_only_the_protocols_asked_for_are_scored(full):
 
 def test_results_round_trip(full, tips, tmp_path):
     results = score_predictions(made_predictions([full, tips]), [full.folder, tips.folder])
-    write_results(tmp_path / "results.json", results)
+    (tmp_path / "results.json").write_bytes(results_json(results))
     assert read_results(tmp_path / "results.json") == results
 
 

@@ -14,6 +14,7 @@ from handdata.errors import ConfigError, MissingError
 from handdata.evaluation.predictions import read_predictions, to_crop_fractions
 from handdata.evaluation.results import read_results
 from handdata.evaluation.score import score_predictions
+from handdata.files.whole import whole
 from handdata.geometry import apply_affine, crop_affine
 from handdata.model.families.family import Reading
 from handdata.model.read_out import READ_OUTS
@@ -118,6 +119,15 @@ def test_a_run_is_scored_into_its_folder(run):
     with np.load(run[0] / "mosaic.npz") as mosaic:
         assert mosaic["heatmaps"].shape == (21, 32, 32)
         assert mosaic["image"].dtype == np.uint8
+
+
+def test_two_kinds_of_evaluation_of_a_run_may_write_its_mosaic_at_once(run):
+    with whole(run[0] / "mosaic.npz") as file:
+        target, _ = evaluate_run(run[0], Selection(folders=[run[1]], split="val", augmented=True), device="cpu")
+        file.write(b"of the other one")
+
+    assert any(one.augmented for one in read_results(target).sets)
+    assert (run[0] / "mosaic.npz").read_bytes() == b"of the other one"
 
 
 def test_scores_agree_with_the_loops_own_validation(run, saved):
