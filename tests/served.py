@@ -18,9 +18,11 @@ def served(server: uvicorn.Server, worker: Worker | None = None) -> Iterator[int
     if worker:
         worker.start()
     thread.start()
-    yield sock.getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
-    if worker:
-        worker.stop()
-    sock.close()
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        if worker:
+            worker.stop()
+        sock.close()

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from handdata.errors import BusyError, ConfigError, HanddataError, WriteError, printable
 from handdata.progress import say
 from handdata.serving.access import Guard
+from handdata.serving.patience import Patient
 
 SHARED = {"call.js": "text/javascript"}  # files of `serving/page` that every page loads
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -65,7 +66,7 @@ def server_of(app: Starlette) -> uvicorn.Server:
         log_level="error",
         access_log=False,
         server_header=False,
-        http="h11",
+        http=Patient,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=2,

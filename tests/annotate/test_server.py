@@ -26,6 +26,7 @@ from handdata.annotate.worker import Worker
 from handdata.annotate.workplace import Workplace
 from handdata.boxes import read_boxes
 from handdata.errors import BusyError, DataError, HanddataError
+from handdata.serving import patience
 from handdata.serving.access import host_name
 from handdata.serving.local import guarded, listen, server_of
 from tests.annotate.conftest import EXACT, NUM_FRAMES, place
@@ -391,6 +392,49 @@ def test_a_request_that_never_ends_is_dropped_in_silence_at_the_end(
 
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.fixture
+def client(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A connection to a page that waits for a second only."""
+    monkeypatch.setattr(patience, "PATIENCE_S", 1.0)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        yield client
+
+
+HEAD = f"POST /api/edit HTTP/1.1\r\nHost: 127.0.0.1\r\nx-handdata-token: {TOKEN}\r\nContent-Length: 30\r\n"
+
+
+@pytest.mark.parametrize("begun", ["", "GET / HT", HEAD, f"{HEAD}\r\n{{"])
+def test_a_request_that_is_not_finished_ends_its_connection(client: socket.socket, begun: str) -> None:
+    client.sendall(begun.encode())
+    assert client.recv(1000) in (b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def test_a_head_that_comes_in_drops_ends_its_connection_too(client: socket.socket) -> None:
+    begun = time.monotonic()
+
+    def ended(byte: int) -> bool:
+        time.sleep(0.1)
+        try:
+            client.sendall(bytes([byte]))
+        except OSError:
+            return True
+        return False
+
+    assert any(map(ended, HEAD.encode()))
+    assert 0.9 < time.monotonic() - begun < 6
+
+
+def test_a_long_body_may_take_its_time_and_the_next_request_too(client: socket.socket, untouched: Session) -> None:
+    for _ in range(2):
+        client.sendall(f"{HEAD}\r\n".encode())
+        for _ in range(6):
+            time.sleep(0.3)
+            client.sendall(b"     ")
+        assert client.recv(5000).startswith(b"HTTP/1.1 400 ")  # no edit: all of it was read
+        time.sleep(1.3)
+    assert untouched.marks == {}
 
 
 def test_an_edit_or_import_too_large_to_be_one_is_refused(ask: Ask) -> None:
