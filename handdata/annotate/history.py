@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from handdata.annotate.marks import Mark, mark_from_json, mark_to_json
+from handdata.files.spelling import finder
 from handdata.paths import LONGEST_NAME
 
 SEEING = ("watch", "seen")  # edits made by looking: played past, stepped past
@@ -47,7 +48,7 @@ class History(Generic[M]):
     undone: list[Step[M]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._number_of = finder(self.names)  # a copy by way of macOS may spell them otherwise than the journal
 
     def apply(self, entry: dict[str, Any]) -> set[int]:
         """Take one entry of the journal; return the frames that it says something of.
@@ -61,7 +62,7 @@ class History(Generic[M]):
                 raise ValueError(f"{entry['op']} of {count} edits, {len(source)} there are")
             taken = [self._undo() if entry["op"] == "undo" else self._redo() for _ in range(count)]
             return {frame for patch in taken for frame in patch}
-        patch = _patch_from_json(entry.get("set"), self._numbers, self.codec)
+        patch = _patch_from_json(entry.get("set"), self._number_of, self.codec)
         self.done.append(Step(str(entry.get("op")), patch, {frame: self.marks.get(frame) for frame in patch}))
         self.undone.clear()
         self._patch(patch)
@@ -120,7 +121,7 @@ def box_history(names: tuple[str, ...]) -> History[Mark]:
     return History(names, BOX_CODEC)
 
 
-def _patch_from_json(value: Any, numbers: Mapping[str, int], codec: Codec[M]) -> dict[int, M | None]:
+def _patch_from_json(value: Any, number_of: Callable[[str], int | None], codec: Codec[M]) -> dict[int, M | None]:
     """Return the patch that the journal holds; what it says of pictures that are not there now is left out.
 
     Raises:
@@ -133,8 +134,8 @@ def _patch_from_json(value: Any, numbers: Mapping[str, int], codec: Codec[M]) ->
         if not 0 < len(key) <= LONGEST_NAME or "/" in key:
             raise ValueError(f"picture {key[:40]!r}")
         mark = None if cells is None else codec.read(cells)
-        if key in numbers:
-            patch[numbers[key]] = mark
+        if (number := number_of(key)) is not None:
+            patch[number] = mark
     return patch
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from handdata.annotate.history import History
-from handdata.annotate.pictures import Pictures
+from handdata.annotate.pictures import Pictures, numbers_of
 from handdata.errors import DataError, HanddataError
 from handdata.files.text import Wanted, as_object, decode, parse_json, read_bytes
 from handdata.files.whole import sync_folder, write_text
@@ -169,7 +169,7 @@ def require_some(entries: list[dict[str, Any]], pictures: Pictures, path: Path) 
         DataError: it is of others.
     """
     said = {name for entry in entries if isinstance(entry.get("set"), dict) for name in entry["set"]}
-    if said and said.isdisjoint(pictures.names):
+    if said and not any(number is not None for number in numbers_of(pictures, sorted(said))):
         fix = "Open the pictures it was made on, or move the journal away to start again."
         raise DataError(path, expected=f"edits of pictures such as {pictures.names[0]}", got=min(said), fix=fix)
 

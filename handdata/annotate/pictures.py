@@ -14,6 +14,7 @@ from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.plain import lies_in
+from handdata.files.spelling import finder
 from handdata.pictures.kinds import SUFFIXES
 from handdata.pictures.picture_file import decode, read_bytes
 
@@ -175,8 +176,8 @@ def stamp_of(path: Path) -> Stamp | None:
 
 def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]:
     """Return the number of each named picture, by its file name; None where there is no such picture."""
-    by_name = {path.name: index for index, path in enumerate(pictures.paths)}
-    return [by_name.get(name.rsplit("/", 1)[-1]) for name in img_names]
+    number_of = finder(pictures.names)
+    return [number_of(name.rsplit("/", 1)[-1]) for name in img_names]
 
 
 def _shown_size(path: Path) -> tuple[int, int] | None:

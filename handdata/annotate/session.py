@@ -15,6 +15,7 @@ from handdata.annotate.tracker import TrackerSettings, can_follow
 from handdata.annotate.tracking import SequenceTracks
 from handdata.boxes import Box, BoxRow, read_boxes, write_boxes
 from handdata.errors import ConfigError, DataError, HanddataError
+from handdata.files.spelling import finder
 
 
 class Session(EditedSequence[Mark]):
@@ -129,8 +130,8 @@ class Session(EditedSequence[Mark]):
 
     def _rows_of_this(self, rows: Sequence[BoxRow]) -> dict[int, BoxRow]:
         """Pick out this sequence's rows: a published table holds all sequences, with the same file names in each."""
-        names = set(self.pictures.img_names)
-        whole = [row for row in rows if row.img_name in names]
+        whole_name = finder(self.pictures.img_names)
+        whole = [row for row in rows if whole_name(row.img_name) is not None]
         chosen = whole or [row for row in rows if "/" not in row.img_name or "/" not in self.pictures.img_names[0]]
         numbers = numbers_of(self.pictures, [row.img_name for row in chosen])
         return {number: row for number, row in zip(numbers, chosen, strict=True) if number is not None}

@@ -1,6 +1,7 @@
 """Find files whose names are the same text in another normal form of Unicode: macOS writes é as e and an accent."""
 
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +32,24 @@ def as_spelled(folder: Path, name: str) -> str:
             return name
         found = f"{found}/{alike[0]}" if found else alike[0]
     return found
+
+
+def finder(names: Sequence[str]) -> Callable[[str], int | None]:
+    """Return what tells the number of a name among some: of that very name, or else of the one in another normal form.
+
+    It says None of a name that is not among them, and of one that several have in another form.
+    """
+    exact = {name: number for number, name in enumerate(names)}
+    alike: dict[str, list[int]] = {}
+    for name, number in exact.items():
+        if not name.isascii():
+            alike.setdefault(composed(name), []).append(number)
+
+    def number_of(name: str) -> int | None:
+        found = [exact[name]] if name in exact else alike.get(composed(name), [])
+        return found[0] if len(found) == 1 else None
+
+    return number_of
 
 
 def _spellings(folder: Path) -> dict[str, list[str]]:

@@ -32,6 +32,7 @@ from handdata.exchange.labels import HandLabels, LabelRow
 from handdata.exchange.plain import lies_in
 from handdata.exchange.reading import read_annotations
 from handdata.exchange.settle import Asked, settle
+from handdata.files.spelling import finder
 from handdata.files.text import LARGE, Wanted, as_object, read_json
 from handdata.files.whole import write_text
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
@@ -250,9 +251,10 @@ def _of_others(path: Path, pictures: Pictures) -> dict[int, FrameMark]:
 
 
 def _frames_of(rows: Sequence[LabelRow], pictures: Pictures) -> list[int | None]:
-    by_name = {name: frame for frame, name in enumerate(pictures.img_names)}
+    by_name = finder(pictures.img_names)
     by_file = numbers_of(pictures, [row.image for row in rows])
-    return [by_name.get(row.image, number) for row, number in zip(rows, by_file, strict=True)]
+    whole = (by_name(row.image) for row in rows)
+    return [other if number is None else number for number, other in zip(whole, by_file, strict=True)]
 
 
 def _points_of(hand: HandLabels, size: tuple[int, int]) -> tuple[PointMark | None, ...]:

@@ -9,6 +9,7 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.labels import LabelRow
 from handdata.exchange.reading import SUFFIXES as LABEL_SUFFIXES
 from handdata.exchange.reading import read_annotations
+from handdata.files.spelling import as_spelled, composed
 
 OUT = "keypoints.json"  # in the folder of the pictures, so that `handdata import` finds them
 
@@ -44,18 +45,19 @@ def of_labels(path: Path) -> PointTask:
         MissingError, DataError: no labels, or no pictures of theirs, or in several folders.
     """
     table = read_annotations(path)
-    folders = sorted({str(Path(row.image).parent) for row in table.rows if row.image})
+    named = [str(Path(row.image).parent) for row in table.rows if row.image]
+    folders = {composed(name): name for name in named}
     if len(folders) != 1:
         got = f"{len(folders)} folders" if folders else "no picture"
         raise DataError(path, expected="labels of pictures in one folder", got=got, fix="Split the file by folder.")
     near = (path.parent, *([table.pictures] if table.pictures is not None else []), path.parent.parent)
-    folder = next((base / folders[0] for base in near if _holds(base, table.rows)), None)
+    folder = next((base for base in near if _holds(base, table.rows)), None)
     if folder is None:
         expected = f"the pictures it names, such as {table.rows[0].image}"
         raise MissingError(path, expected=expected, got="none beside it", fix="Put the file beside its pictures.")
-    prefix = "" if folders[0] == "." else f"{folders[0]}/"
+    name = as_spelled(folder, named[0])
     out = path.with_name(OUT)
-    return PointTask(_listed(folder, prefix), out, None if out == path else path)
+    return PointTask(_listed(folder / name, "" if name == "." else f"{name}/"), out, None if out == path else path)
 
 
 def is_labels(path: Path) -> bool:
@@ -77,7 +79,7 @@ def accepted_in(path: Path) -> int:
 
 
 def _holds(base: Path, rows: Iterable[LabelRow]) -> bool:
-    return any((base / row.image).is_file() for row in rows if row.image)
+    return any((base / as_spelled(base, row.image)).is_file() for row in rows if row.image)
 
 
 def _listed(folder: Path, prefix: str = "") -> Pictures:
