@@ -386,15 +386,28 @@ def test_a_hand_that_is_labelled_twice_is_told(tmp_path):
     assert len(plan.items) == 3
 
 
-def test_a_split_counts_the_pictures_that_are_there(tmp_path):
-    table = many(tmp_path, 9)
-    for number in range(2, 9):
+def test_a_split_is_drawn_among_the_pictures_that_are_there(tmp_path):
+    table = many(tmp_path, 40)
+    whole = plan_of("custom", tmp_path, annotations=table, split_by="random:0.25/0")
+    for number in range(30):
         (tmp_path / f"{number}.png").unlink()
+    plan = plan_of("custom", tmp_path, annotations=table, split_by="random:0.25/0")
 
-    assert (
-        "train 7, val 2 groups with those of absent pictures; train 1, val 1 pictures"
-        in dict(plan_of("custom", tmp_path, annotations=table, split_by="random:0.2/0").readings)["split"]
-    )
+    assert sum(item.split == "val" for item in whole.items) == 10
+    assert sorted(item.split for item in plan.items) == ["train"] * 8 + ["val"] * 2
+    assert "train 8, val 2 groups; train 8, val 2 pictures that are there" in dict(plan.readings)["split"]
+
+
+def test_a_split_by_sequences_is_drawn_among_those_that_are_there(tmp_path):
+    """One sequence of ten would be val, and that one might be absent."""
+    names = [f"s{sequence}/{number}.png" for sequence in range(20) for number in range(2)]
+    table = labels(tmp_path, "image,side,wrist_u,wrist_v\n" + "".join(f"{name},left,1,2\n" for name in names))
+    for kept in range(0, 20, 10):
+        folder = tmp_path / str(kept)
+        pictures(folder, *names[2 * kept : 2 * kept + 20])
+        items = plan_of("custom", folder, annotations=table).items
+        assert len({item.sequence for item in items if item.split == "val"}) == 1
+        assert len({item.sequence for item in items if item.split == "train"}) == 9
 
 
 def test_a_name_that_differs_in_capitals_alone_is_told(tmp_path, refused):

@@ -54,8 +54,11 @@ def parse_split_by(text: str, asked: str = "--split-by", ways: Sequence[str] = W
 def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed: int) -> tuple[list[str], str]:
     """Return the split of each row, and how it was found, in words.
 
+    Shares are of what will be written: a split is drawn among the rows whose pictures are there. Those of the others
+    are of no meaning, unless the file says them.
+
     Args:
-        rows: of the file; pictures that are not there count too.
+        rows: of the file.
         root: folder of the pictures.
         asked: None keeps what the file says, and makes train and val of one that says nothing.
         seed: of the draw.
@@ -69,22 +72,26 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
         return [row.split or "test" for row in rows], words
     if asked is not None and asked.way in SPLITS:
         return [asked.way] * len(rows), f"all {asked.way}, as asked"
+    is_here = [not row.image or is_there(root, row.image) for row in rows]
+    if not any(is_here):
+        return [SPLITS[0]] * len(rows), "no picture is there"
+    here = [row for row, is_one in zip(rows, is_here, strict=True) if is_one]
     if asked is None:
-        many = len({row.sequence for row in rows if row.image}) >= MANY
+        many = len({row.sequence for row in here if row.image}) >= MANY
         asked = SplitBy("sequence" if many else "random", 0.1, 0.0)
         why = "by default, as the file says nothing; see --split-by"
     else:
         why = "as asked"
-    groups = _groups(rows, root, asked.way)
+    groups = _groups(here, root, asked.way)
     split_of = draw(set(groups), asked, seed)
-    splits = [split_of[group] for group in groups]
-    of_pictures = {row.image: split for row, split in zip(rows, splits, strict=True) if is_there(root, row.image)}
+    of_here = [split_of[group] for group in groups]
+    of_pictures = {row.image: split for row, split in zip(here, of_here, strict=True) if row.image}
     whole = {"sequence": "sequences", "subject": "subjects", "random": "groups"}[asked.way]
-    of_all = (
-        " with those of absent pictures" if len(of_pictures) < len({row.image for row in rows if row.image}) else ""
-    )
-    counts = f"{_counts(list(split_of.values()))} {whole}{of_all}; {_counts(list(of_pictures.values()))} pictures"
+    there = " that are there" if len(here) < len(rows) else ""
+    counts = f"{_counts(list(split_of.values()))} {whole}; {_counts(list(of_pictures.values()))} pictures{there}"
     how = {"sequence": "by sequences", "subject": "by subjects", "random": BY_PICTURES}[asked.way]
+    found = iter(of_here)
+    splits = [next(found) if is_one else SPLITS[0] for is_one in is_here]
     return splits, f"{how} with seed {seed}: {counts} ({why})"
 
 
