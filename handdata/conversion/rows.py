@@ -263,7 +263,11 @@ def check_sample(sample: Sample, where: str) -> None:
         if not (sample.K[0, 0] > 0 and sample.K[1, 1] > 0):
             raise DataError(f"{where}[K]", expected="positive focal lengths", got=str(sample.K[0, 0]))
     if sample.bbox_xyxy is not None and not np.all(sample.bbox_xyxy[2:] > sample.bbox_xyxy[:2]):
-        raise DataError(f"{where}[box]", expected="a box with a width and a height", got=str(list(sample.bbox_xyxy)))
+        raise DataError(
+            f"{where}[box]",
+            expected="a box with a width and a height",
+            got=f"{', '.join(f'{edge:g}' for edge in sample.bbox_xyxy)}",
+        )
     _check_crop(choose_crop(sample), sample.image.shape, where)
 
 

@@ -39,6 +39,7 @@ from handdata.shards.schema import (
 from handdata.shards.writer import ShardWriter
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
+_CORRECT = "Correct that hand, or leave it out."
 _NEW = ".new"  # folder of a write that has not ended: what is there before stays until then
 SHARD_HANDS = 1024  # kept in memory until their shard is written: 113 MB at 192 px
 CROP_RULE = "crop_box of the hand, else its box, else a square round its keypoints + 40 px"
@@ -234,7 +235,11 @@ class _Folder:
             _check_words(hand, f"hand {number} ({name})")
             _check_unit(hand, f"hand {number} ({name})")
             self.origin.add(hand, f"hand {number} ({name})")
-            check_sample(sample, f"hand {number} ({name})")
+            _check_known(hand, f"hand {number} ({name})")
+            try:
+                check_sample(sample, f"hand {number} ({name})")
+            except DataError as error:  # no archive to unpack again, and no --skip-bad
+                raise DataError(error.where, expected=error.expected, got=error.got, fix=_CORRECT) from None
             if self._optional is None:
                 has = {"foreground": hand.foreground is not None, "mask": hand.mask is not None}
                 self._optional = tuple(what for what, is_there in has.items() if is_there)
@@ -303,6 +308,19 @@ def _check_unit(hand: Hand, where: str) -> None:
         raise DataError(
             f"{where}[keypoints_3d]", expected=expected, got=f"{hand.scale_mm:.3g}", fix="Convert the unit."
         )
+
+
+def _check_known(hand: Hand, where: str) -> None:
+    """Refuse what is known in part, or infinite: it would be taken for not known.
+
+    Raises:
+        DataError: so it is.
+    """
+    for name in ("K", "box", "crop_box", "palm_center_2d", "palm_center_3d"):
+        values = np.asarray(getattr(hand, name))
+        if not np.isfinite(values).all() and not np.isnan(values).all():
+            expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
+            raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=_CORRECT)
 
 
 def _check_words(hand: Hand, where: str) -> None:

@@ -156,8 +156,19 @@ def records_of(run: Path | None) -> list[dict[str, Any]]:
         return []
     content = _read(folder / RECORD)
     with damage_told(folder / RECORD):
-        trained = content["trained"] if "trained" in content else _older(content, _read(folder / "config.json"))
-        return [dict(facts) for facts in (*trained, *content.get("before", []))]
+        return [*trained_in(folder), *(dict(facts) for facts in content.get("before", []))]
+
+
+def trained_in(run: Path) -> list[dict[str, Any]]:
+    """Return what a run's folder records of its own training sets, where it has a record.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    content = _read(run / RECORD)
+    with damage_told(run / RECORD):
+        trained = content["trained"] if "trained" in content else _older(content, _read(run / "config.json"))
+        return [dict(facts) for facts in trained]
 
 
 def _set(facts: Mapping[str, Any]) -> SeenSet:

@@ -141,7 +141,14 @@ class Clock:
 
 
 def means(names: Sequence[str], sums: Mapping[str, float], batches: int) -> dict[str, float | None]:
-    """Return an epoch's mean losses: each term over the steps in which it was present, None where there were none."""
+    """Return an epoch's mean losses: each term over the steps in which it was present, None where there were none.
+
+    Raises:
+        DataError: none of them was present in any step.
+    """
+    if not any(sums.get(name + STEPS, batches) for name in names):
+        expected, fix = "labels that this model learns from", "Train on labelled hands, or another recipe."
+        raise DataError("training", expected=expected, got="none in a whole epoch", fix=fix)
     result: dict[str, float | None] = {TOTAL: sums[TOTAL] / batches}
     for name in names:
         steps = sums.get(name + STEPS, batches)

@@ -109,7 +109,7 @@ def _unknown_sides(config: Config, train_set: Mixture) -> Iterator[str]:
     """Yield how many hands are shown both as they lie and mirrored, since nobody knows which side they are of."""
     names = train_set.names
     for name, part, augment in zip(names, train_set.datasets, config.augment.of(names), strict=True):
-        unknown = part["hand_side"] > RIGHT
-        count = int(part["annotated_2d"][unknown].any(1).sum()) if augment.mirror_right else 0
+        labelled = part["annotated_2d"].any(1) | part["annotated_3d"].any(1)
+        count = int((labelled & (part["hand_side"] > RIGHT)).sum()) if augment.mirror_right else 0
         if count:
             yield f"{name}: {count} of {len(part)} hands do not say their side: shown mirrored half of the time"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, HanddataError, MissingError
-from handdata.evaluation.seen import records_of, trained_facts
+from handdata.evaluation.seen import RECORD, records_of, trained_facts, trained_in
 from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.files.whole import sync_folder, write_bytes, write_error, write_text
@@ -73,6 +73,7 @@ class RunFolder:
         _write(self.path / "config.json", config.to_dict())
         _write(self.path / "environment.json", environment)
         trained = [trained_facts(dataset, config.data.val_sequences) for dataset in train]
+        self._say_other_shards(trained)
         before = [*before, *records_of(self.path)]  # its own where it goes on, perhaps on other shards
         facts = {
             "datasets": [shard_facts(dataset) for dataset in (*train, *val)],
@@ -80,6 +81,17 @@ class RunFolder:
             "before": [one for place, one in enumerate(before) if one not in (*trained, *before[:place])],
         }
         _write(self.path / "shards.json", facts)
+
+    def _say_other_shards(self, trained: Sequence[Mapping[str, Any]]) -> None:
+        """Say where a run goes on with other hands than it was trained on: its result is not that of one training."""
+        if not (self.is_resumable and (self.path / RECORD).is_file()):
+            return
+        old, new = ({str(one["dataset"]): one["shards"] for one in some} for some in (trained_in(self.path), trained))
+        others = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        if others:
+            what = {name: "no more" if name not in new else "new" if name not in old else "other" for name in others}
+            told = ", ".join(f"{name} ({is_now})" for name, is_now in what.items())
+            say(f"{self.path}: WARNING: goes on with other shards than it was trained on: {told}")
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one epoch; it is on the disk before the checkpoint that follows it.

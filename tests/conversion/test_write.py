@@ -13,6 +13,7 @@ from handdata.exchange.export import export
 from handdata.geometry import project
 from handdata.shards.dataset import open_dataset
 from handdata.shards.provenance import provenance_of
+from handdata.shards.schema import BoxSource
 from tests.train.made_shards import made_sample
 
 
@@ -259,6 +260,12 @@ def test_settings_that_no_dataset_can_have_leave_no_folder(tmp_path, asked, kind
     [
         ({"id": 5}, "hand 0: expected an id of text, got 5"),
         ({"sequence": "a\0b"}, r"hand 0 \(s/0000\)\[sequence\]: expected ASCII text, got 'a.*b'"),
+        ({"box": (0, 0, np.inf, 9)}, r"\[box\]: expected numbers, or NaN alone where it is not known, got \[0.*inf"),
+        ({"K": np.diag([np.nan, 90, 1])}, r"\[K\]: expected numbers, or NaN alone where it is not known, got"),
+        ({"crop_box": (0, np.nan, 9, 9)}, r"\[crop_box\]: expected numbers, or NaN alone"),
+        ({"palm_center_2d": (np.inf, 1)}, r"\[palm_center_2d\]: expected numbers, or NaN alone"),
+        ({"box": (5, 5, 5, 5), "box_source": BoxSource.PERSON}, r"\[box\]: expected .*, got 5, 5, 5, 5\. Correct that"),
+        ({"keypoints_2d": np.full((21, 2), 1e30)}, r"got 1e\+30\. Correct that hand, or leave it out\.$"),
         ({"visible": np.full(21, 2)}, r"hand 0 \(s/0000\)\[visible\]: expected 1, 0 or -1, not known, got \[2, 2"),
     ],
 )

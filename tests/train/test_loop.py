@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import handdata as hd
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.model.families import heatmaps
 from handdata.model.losses import Ratio
@@ -18,6 +20,7 @@ from handdata.train.loader import sources
 from handdata.train.optim import Average, Schedule
 from handdata.train.runs import list_runs
 from handdata.train.state import build
+from tests.train.made_shards import made_hand
 from tests.train.made_training import job_of, made_inputs, made_set, tiny
 
 
@@ -230,6 +233,20 @@ def test_nan_guard_names_the_samples_and_keeps_the_last_checkpoint(folders, tmp_
     assert all(torch.isfinite(value).all() for value in saved.weights.values())
 
 
+def test_hands_without_any_label_end_the_training_before_anything_of_it_is_saved(tmp_path):
+    bare = [
+        {"image": made_hand(i).image, "side": "left", "crop_box": made_hand(i).crop_box, "split": split}
+        for i in range(4)
+        for split in ("train", "val")
+    ]
+    hd.write_dataset(tmp_path / "bare", bare, canvas=48, name="ganerated")
+
+    with pytest.raises(DataError, match="expected labels that this model learns from, got none in a whole epoch"):
+        loop.train(job_of(tiny("lifting-smoke"), [tmp_path / "bare"], tmp_path / "run"))
+
+    assert list((tmp_path / "run/checkpoints").iterdir()) == []
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_stays_near_float32(precision, folders, finished, tmp_path):
     loop.train(
@@ -263,6 +280,20 @@ def test_validation_leaves_the_training_alone(folders, tmp_path):
     loop.train(job_of(tiny(), folders, tmp_path / "two"))
 
     assert [e["train"] for e in log_of(tmp_path / "one")] == [e["train"] for e in log_of(tmp_path / "two")]
+
+
+def test_going_on_with_other_shards_is_told_and_with_the_same_elsewhere_is_not(tmp_path, capsys):
+    sets = {name: made_set(tmp_path / name, name) for name in ("one", "two", "three")}
+    first, longer = tiny("lifting-smoke", "loop.epochs=1"), tiny("lifting-smoke", "loop.epochs=2")
+    loop.train(job_of(first, [sets["one"], sets["two"]], tmp_path / "run"))
+    shutil.move(sets["one"], tmp_path / "moved")
+    loop.train(job_of(first, [tmp_path / "moved", sets["two"]], tmp_path / "run", resume=True))
+    assert "WARNING" not in capsys.readouterr().err
+
+    loop.train(job_of(longer, [tmp_path / "moved", sets["three"]], tmp_path / "run", resume=True))
+
+    line = "run: WARNING: goes on with other shards than it was trained on: three (new), two (no more)"
+    assert line in capsys.readouterr().err
 
 
 def test_a_second_run_of_the_name_is_refused(folders, finished):

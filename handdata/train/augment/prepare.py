@@ -157,7 +157,7 @@ def prepare(
     numbers = uniforms(seed, epoch, places, _DRAWS, stream=STREAM_AUGMENT)
     right, side_known = batch.labels["hand_side"] == RIGHT, batch.labels["hand_side"] <= RIGHT
     # nobody knows which way round a hand of unknown side is to be shown: each of both half of the time
-    both = ~side_known & batch.labels["annotated_2d"].any(1) & np.array([c.mirror_right for c in configs])[which]
+    both = ~side_known & is_labelled(batch.labels) & np.array([c.mirror_right for c in configs])[which]
     share = np.where(both, 0.5, np.array([c.flip for c in configs])[which])
     flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < share
     draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
@@ -294,9 +294,14 @@ def _labels(batch: Batch, plan: CropPlan, size: int) -> dict[str, NDArray[Any]]:
         "present_3d": known,
         "side": plan.side,
         "scale": batch.labels["scale_mm"],
-        "hand": labelled.any(1),
+        "hand": is_labelled(batch.labels),
         "domain": batch.dataset,
     }
+
+
+def is_labelled(labels: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Say of (B, ...) labels whether something of a hand is labelled, in 2D or in 3D, (B,)."""
+    return np.asarray(labels["annotated_2d"].any(1) | labels["annotated_3d"].any(1))
 
 
 @dataclass(frozen=True, slots=True)

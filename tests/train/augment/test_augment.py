@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
 
+import handdata as hd
 from handdata.errors import ConfigError
 from handdata.geometry import project, rotate_about_axis
 from handdata.model.pixels import denormalize, normalize
@@ -20,7 +21,7 @@ from handdata.train.augment.prepare import prepare
 from handdata.train.augment.settings import PUBLISHED, AugmentConfig, published_configs
 from handdata.train.augment.warp import unpack_bits, warp
 from handdata.train.loader.loaders import EvalLoader, open_mixture
-from tests.train.made_shards import K, write_dataset
+from tests.train.made_shards import K, made_hand, write_dataset
 
 SIZE = 128
 CANVAS = 192
@@ -588,3 +589,15 @@ def test_bits_unpack_as_numpy_packs_them():
 def test_an_unknown_field_of_a_recipe_is_refused():
     with pytest.raises(ValueError, match="unknown augmentation of rhd"):
         published_configs(["rhd"], {"rhd": {"flop": 1}})
+
+
+def test_a_hand_labelled_in_3d_alone_is_a_hand_and_one_without_labels_is_none(tmp_path):
+    whole = made_hand(0)
+    deep = {"image": whole.image, "side": "left", "crop_box": whole.crop_box, "keypoints_3d": whole.keypoints_3d}
+    bare = {name: value for name, value in deep.items() if name != "keypoints_3d"}
+    hd.write_dataset(tmp_path, [whole, deep, bare], canvas=CANVAS)
+
+    inputs = prepare(load(tmp_path), AugmentConfig(), seed=0, epoch=0, train=False)
+
+    assert inputs.hand_B.tolist() == [True, True, False]
+    assert inputs.labelled_2d_BK.any(1).tolist() == [True, False, False]
