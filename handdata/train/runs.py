@@ -28,6 +28,7 @@ from handdata.shards.dataset import Dataset
 from handdata.train.config import Config
 
 _CONFIG = Wanted(what="the settings of a run", fix="Restore it or delete the run.")
+_ANOTHER = "Choose another --name, or move that run away: it has no checkpoint to go on from."
 _LOG = Wanted(what="a run's epochs", fix="Delete that line.", largest=500_000_000)
 
 
@@ -45,11 +46,12 @@ class RunFolder:
     @property
     def is_resumable(self) -> bool:
         """Whether there is a checkpoint to go on from."""
-        try:
-            last_of(self.path)
-        except MissingError:
-            return False
-        return True
+        return _last(self.path) is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is more than what a training leaves that died before its first checkpoint."""
+        return self.is_resumable or self.lines_logged > 1 or (self.path / "results.json").is_file()
 
     def start(
         self,
@@ -168,10 +170,9 @@ def claim(path: Path, *, resume: bool) -> RunFolder:
         ConfigError: there is a run already and it is not to be resumed.
     """
     run = RunFolder(path)
-    if not resume and (run.is_resumable or run.lines_logged > 1 or (path / "results.json").is_file()):
-        raise ConfigError(
-            path, expected="a new run", got="one that exists", fix="Go on with --resume, or choose another --name."
-        )
+    if not resume and run.is_kept:
+        fix = "Go on with --resume, or choose another --name." if run.is_resumable else _ANOTHER
+        raise ConfigError(path, expected="a new run", got="one that exists", fix=fix)
     return run
 
 
@@ -181,10 +182,17 @@ def last_of(run: Path) -> Path:
     Raises:
         MissingError: the run has none.
     """
-    for name in (LAST, f"{LAST}.old"):  # `.old` when the process died between the two renames
-        if (run / "checkpoints" / name / "state.json").is_file():
-            return run / "checkpoints" / name
-    raise MissingError(run, expected="a checkpoint to resume from", got="none", fix="Start without --resume.")
+    last = _last(run)
+    if last is not None:
+        return last
+    fix = _ANOTHER if RunFolder(run).is_kept else "Start without --resume."
+    raise MissingError(run, expected="a checkpoint to resume from", got="none", fix=fix)
+
+
+def _last(run: Path) -> Path | None:
+    names = (LAST, f"{LAST}.old")  # `.old` when the process died between the two renames
+    folders = (run / "checkpoints" / name for name in names)
+    return next((folder for folder in folders if (folder / "state.json").is_file()), None)
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:

@@ -296,6 +296,16 @@ def test_going_on_with_other_shards_is_told_and_with_the_same_elsewhere_is_not(t
     assert line in capsys.readouterr().err
 
 
+def test_a_run_that_lost_its_last_checkpoint_is_told_to_make_way_whichever_way_it_is_asked_for(folders, tmp_path):
+    config = tiny("lifting-smoke", "loop.epochs=2")
+    loop.train(job_of(config, folders, tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run/checkpoints/last")
+
+    for is_resumed, kind in ((True, MissingError), (False, ConfigError)):
+        with pytest.raises(kind, match="Choose another --name, or move that run away: it has no checkpoint to go on"):
+            loop.train(job_of(config, folders, tmp_path / "run", resume=is_resumed))
+
+
 def test_a_second_run_of_the_name_is_refused(folders, finished):
     with pytest.raises(ConfigError, match="--resume"):
         loop.train(job_of(tiny(), folders, finished))
