@@ -1,5 +1,6 @@
 """The pictures of one sequence: listed once, then reached by number only."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.plain import lies_in
 from handdata.files.spelling import finder
 from handdata.pictures.kinds import SUFFIXES
-from handdata.pictures.picture_file import decode, read_bytes
+from handdata.pictures.picture_file import check_name, decode, read_bytes
 
 FAR_MM = 1000  # depth pictures are shown from 0 (bright) to 1 m: hands in front of a close-range camera
 DECODED_KEPT = 96  # pictures; 88 MB at 640 x 480
@@ -91,9 +92,9 @@ class Pictures:
                 self._recent.images.move_to_end(index)
                 return self._recent.images[index]
         path, target = self.paths[index], self.targets[index]
-        if path.resolve() != target:
+        if target_of(path) != target:
             fix = "Open the sequence again if that is meant."
-            raise DataError(path, expected=f"the picture {target}", got=f"a link to {path.resolve()}", fix=fix)
+            raise DataError(path, expected=f"the picture {target}", got=f"a link to {target_of(path)}", fix=fix)
         self.refuse_replaced([index])
         image = _decode(path, _UPRIGHT if self.sizes else cv2.IMREAD_UNCHANGED)
         if not self.sizes and image.shape[:2] != (self.height, self.width):
@@ -144,7 +145,7 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_siz
 
     Raises:
         MissingError: no folder, or no pictures in it.
-        DataError: none of them can be read.
+        DataError: none of them can be read, or a name is no text.
     """
     if not folder.is_dir():
         raise MissingError(folder, expected="a folder of pictures", got="no such folder", fix="Check the path.")
@@ -153,7 +154,9 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_siz
     if not paths:
         kinds = ", ".join(SUFFIXES)
         raise MissingError(folder, expected=f"pictures {pattern} ({kinds})", got="none", fix="Check the path.")
-    targets = tuple(path.resolve() for path in paths)
+    for path in paths:
+        check_name(path)
+    targets = tuple(map(target_of, paths))
     first, image = _first_readable(paths)
     height, width = image.shape[:2]
     img_names = tuple(prefix + path.name for path in paths)
@@ -174,6 +177,11 @@ def stamp_of(path: Path) -> Stamp | None:
     return state.st_size, state.st_mtime_ns
 
 
+def target_of(path: Path) -> Path:
+    """Return where a picture lies, links followed; of links in a circle as far as they go."""
+    return Path(os.path.realpath(path))
+
+
 def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]:
     """Return the number of each named picture, by its file name; None where there is no such picture."""
     number_of = finder(pictures.names)
@@ -182,6 +190,8 @@ def numbers_of(pictures: Pictures, img_names: Sequence[str]) -> list[int | None]
 
 def _shown_size(path: Path) -> tuple[int, int] | None:
     """Return the width and height of a picture as it is shown, by its header; None if that cannot be read."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with PilImage.open(path) as image:
             turned = image.getexif().get(_ORIENTATION) in _TURNED

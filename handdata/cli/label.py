@@ -8,7 +8,7 @@ import click
 
 from handdata.cli.complete import complete_run
 from handdata.cli.options import FiniteRange, NamedPath, data_root_option, refuse_unused, run_path
-from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures, without_bad
+from handdata.cli.predict_job import NO_DETECTOR, damage_told, picture_files, said_pictures
 from handdata.errors import MissingError, WriteError
 from handdata.paths import DataRoot
 
@@ -104,8 +104,7 @@ def label_command(
         _label_video(labels, path, root, every, **ask)
     else:
         root = target.parent if folder.resolve().is_relative_to(target.parent.resolve()) else folder
-        paths = without_bad(picture_files([path])) if skip_bad else picture_files([path])
-        _label_pictures(labels, paths, root, **ask)
+        _label_pictures(labels, picture_files([path], skip_bad=skip_bad), root, **ask)
     written = labels.write(target, model.trained, before)
     asked = len(labels.annotations)
     hands = "1 hand" if asked == 1 else f"{asked} hands"

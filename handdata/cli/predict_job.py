@@ -110,9 +110,10 @@ def predict_pictures(job: PredictJob, given: Sequence[Path], *, as_json: bool) -
     )  # fmt: skip
     from handdata.model.place import place
 
-    paths = without_bad(picture_files(given)) if job.skip_bad else picture_files(given)
+    paths = picture_files(given, skip_bad=job.skip_bad)
     samples, pictures, lines = list[dict[str, Any]](), list[dict[str, Any]](), list[str]()
     names = iter(overlay_names(paths))
+    _refuse_among(given if job.overlay else (), job.out)
     refuse_to_lose(job.out, overlay_names(paths) if job.overlay else ())
     with damage_told(job.box), meter("predicting", len(paths)) as bar:
         for path, image, hands in job.found_in(paths):
@@ -221,6 +222,13 @@ def predict_video(
         say("interrupted: what was found until then is written")
 
 
+def _refuse_among(given: Sequence[Path], out: Path) -> None:
+    """Refuse to write overlays among the pictures of a folder: the next time they would be pictures of it."""
+    if any(one.is_dir() and is_same_file(out, one) for one in given):
+        expected, fix = "another folder than that of the pictures", "Give another --out, or --no-overlay."
+        raise WriteError(out, expected=expected, got="that one", fix=fix)
+
+
 def _refuse_source(source: str | list[Path], target: Path) -> None:
     """Refuse to write the film of overlays over the film that is looked at."""
     if isinstance(source, str) and is_same_file(target, Path(source)):
@@ -254,13 +262,19 @@ def said_pictures(count: int) -> str:
     return "1 picture" if count == 1 else f"{count} pictures"
 
 
-def picture_files(given: Sequence[Path]) -> list[Path]:
+def picture_files(given: Sequence[Path], *, skip_bad: bool = False) -> list[Path]:
     """Return the named pictures and those in the named folders.
+
+    Args:
+        given: files and folders.
+        skip_bad: leave out those that cannot be read; say how many there are, which, and what is wrong with the first.
 
     Raises:
         MissingError: no picture is there.
-        DataError: a named file is none.
+        DataError: a named file is none, a name is no text, or none can be read.
     """
+    from handdata.pictures.picture_file import check_name
+
     fix = f"Known are {', '.join(sorted(SUFFIXES))}."
     for one in given:
         if not one.is_dir() and one.suffix.lower() not in SUFFIXES:
@@ -278,20 +292,21 @@ def picture_files(given: Sequence[Path]) -> list[Path]:
         raise click.UsageError(
             f"two of the pictures have the same file name, {twice[0]}; give them in two commands, with an --out each."
         )
+    if skip_bad:
+        return _without_bad(paths)
+    for path in paths:
+        check_name(path)
     return paths
 
 
-def without_bad(paths: Sequence[Path]) -> list[Path]:
-    """Return the pictures that can be read; say how many others there are, which, and what is wrong with the first.
-
-    Raises:
-        DataError: none can be read.
-    """
+def _without_bad(paths: Sequence[Path]) -> list[Path]:
     from handdata.pictures.decode import read_image
+    from handdata.pictures.picture_file import check_name
 
     bad: dict[Path, HanddataError] = {}
     for path in paths:
         try:
+            check_name(path)
             read_image(path)
         except (DataError, MissingError) as error:
             bad[path] = error

@@ -1,6 +1,7 @@
 """Make shards of hands that are in memory: the public way to write your own dataset."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ def write_dataset(
         ([147.56097412109375, 150.0], ('train',))
     """
     path = path_of(folder)
-    name, licence = _words(name or path.resolve().name, licence or "")
+    name, licence = _words(name or Path(os.path.realpath(path)).name, licence or "")
     canvas, shard_hands = _counts(canvas, shard_hands)
     if not 1 <= canvas_scale <= 16:
         raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))

@@ -4,8 +4,10 @@ OpenCV returns what it could decode of a broken file, and tells of it on standar
 file that is cut short, fails its checksum or has damaged pixels is refused.
 """
 
+import errno
 import os
 import re
+import stat
 import struct
 import sys
 import threading
@@ -24,6 +26,7 @@ from handdata.pictures.orientation import as_held, is_on_its_side, orientation
 LARGEST = 300_000_000  # bytes of a file
 MEGAPIXELS = 64  # of a picture: twenty times the largest of any archive
 FIX = Fix("Unpack that file from the archive again", skips="it")
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)  # not of the disk or the machine
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 _CHUNK = struct.Struct(">I4s")  # length of what follows, kind
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -44,19 +47,44 @@ def read_bytes(path: Path | str) -> bytes:
 
     Raises:
         MissingError: it is not there.
-        DataError: it is a folder, or larger than any picture.
+        DataError: it is no plain file, may not be read, or is larger than any picture.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes three times as long
-            data = file.read() if os.fstat(file.fileno()).st_size <= LARGEST else b""
+        with open(path, "rb", buffering=0, opener=_at_once) as file:  # a Path's own way takes three times as long
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(path, expected="a picture", got="no plain file", fix=FIX)
+            data = file.read() if status.st_size <= LARGEST else b""
     except FileNotFoundError:
         fix = Fix("Unpack the archive again", skips="it")
         raise MissingError(path, expected="a picture", got="no file", fix=fix) from None
     except IsADirectoryError:
         raise DataError(path, expected="a picture", got="a folder") from None
+    except OSError as error:
+        if error.errno not in _OF_THE_FILE:
+            raise
+        raise DataError(path, expected="a picture that can be read", got=str(error.strerror), fix=FIX) from None
     if not data and Path(path).stat().st_size:
         raise DataError(path, expected=f"a picture of at most {LARGEST / 1e6:g} MB", got="a larger file", fix=FIX)
     return data
+
+
+def check_name(path: Path) -> None:
+    """Refuse a picture whose name no table and no file of labels can hold.
+
+    Raises:
+        DataError: its bytes are no UTF-8.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        got, fix = "one of other bytes", "Rename it."
+        raise DataError(path, expected="a picture with a name in UTF-8", got=got, fix=fix) from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting, as a pipe would for somebody who writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:

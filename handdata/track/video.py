@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 CAMERA = "camera:"
 STREAMS = ("http://", "https://", "rtsp://", "rtmp://", "udp://")
 FOLDER_FPS = 30.0
+_ONE_SIZE = "Hands are followed in pictures of one size; without --fps each picture stands for itself."
 CODECS = ("avc1", "mp4v")  # H.264 where OpenCV offers it
 
 
@@ -83,9 +84,15 @@ class Video:
         """Yield the pictures in order.
 
         Raises:
-            DataError: a file holds no picture, or a video not one.
+            DataError: a file holds no picture, or a video not one, or one of another size than the first.
         """
+        first: tuple[int, ...] = ()
         for number, (name, image) in enumerate(self._images()):
+            first = first or image.shape
+            if image.shape != first:
+                expected, got = (f"{shape[1]} x {shape[0]} px" for shape in (first, image.shape))
+                where = f"{self._name}/{name}" if name else f"{self._name}, picture {number}"
+                raise DataError(where, expected=f"{expected} as the first", got=got, fix=_ONE_SIZE)
             yield VideoFrame(number=number, name=name, seconds=number / self.fps, image=image)
 
     def _images(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:

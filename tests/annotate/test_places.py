@@ -1,5 +1,6 @@
 """Where pictures and labelled fingertips are found."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from handdata.annotate.fingertips import dexter_tips
 from handdata.annotate.pictures import DECODED_KEPT, Pictures, list_pictures
 from handdata.annotate.sequences import Progress, dataset_folder, open_sequence, progress
 from handdata.boxes import BoxRow, write_boxes
-from handdata.errors import ConfigError, DataError, MissingError
+from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 
 PICTURE = np.full((6, 8, 3), 90, np.uint8)
 
@@ -74,6 +75,26 @@ def test_folders_without_pictures_are_named(tmp_path: Path) -> None:
         list_pictures(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(MissingError, match="expected pictures"):
+        list_pictures(tmp_path)
+
+
+def test_links_in_a_circle_and_pipes_are_broken_pictures_as_others_are(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "b.png").symlink_to("b.png")
+    os.mkfifo(tmp_path / "c.png")
+
+    for any_size in (False, True):
+        pictures = list_pictures(tmp_path, any_size=any_size)
+        assert pictures.read(0).shape == (8, 8, 3)
+        for index in (1, 2):
+            with pytest.raises(HanddataError, match=rf"{pictures.names[index]}: "):
+                pictures.read(index)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"bad\xff.png")).write_bytes(b"")
+
+    with pytest.raises(DataError, match=r"expected a picture with a name in UTF-8, got one of other bytes"):
         list_pictures(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """`handdata predict` as typed: hands found by the detector, several in a picture, none, and a video."""
 
 import json
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -421,6 +422,32 @@ def test_no_overlay_goes_over_a_picture_that_is_none(pictures, tmp_path):
     for _ in range(2):  # over its own overlay it goes
         assert run(pictures, pictures / "one.png", "--out", tmp_path / "drawn").exit_code == 0
     assert cv2.imread(str(tmp_path / "drawn/one.png")).shape == (360, 480, 3)
+
+
+@pytest.mark.usefixtures("_sure")
+def test_a_name_that_is_no_text_is_refused_or_left_out(pictures):
+    bad = pictures / os.fsdecode(b"bad\xff.png")
+    bad.write_bytes((pictures / "one.png").read_bytes())
+
+    refused = run(pictures, pictures, "--out", pictures / "drawn")
+    left_out = run(pictures, pictures, "--out", pictures / "drawn", "--skip-bad")
+
+    assert "bad\\udcff.png: expected a picture with a name in UTF-8, got one of other bytes" in str(refused.exception)
+    assert left_out.exit_code == 0
+    assert len(json.loads(left_out.stdout)["pictures"]) == 3
+
+
+@pytest.mark.usefixtures("_sure")
+def test_overlays_do_not_go_among_the_pictures_of_a_folder(pictures):
+    for path in sorted(pictures.iterdir()):
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+        path.unlink()
+    before = sorted(pictures.iterdir())
+
+    refused = run(pictures, pictures, "--out", pictures)
+
+    assert "expected another folder than that of the pictures, got that one. Give another" in str(refused.exception)
+    assert sorted(pictures.iterdir()) == before
 
 
 @pytest.mark.usefixtures("_sure")

@@ -1,5 +1,6 @@
 """A picture's file is looked at before any work is done, and what decoders say of it is heard."""
 
+import errno
 import os
 import struct
 import threading
@@ -214,3 +215,39 @@ def test_a_file_larger_than_any_picture_is_not_read(tmp_path, monkeypatch, pictu
 def test_a_picture_that_is_not_there_is_missing(tmp_path):
     with pytest.raises(MissingError):
         image_size(tmp_path / "none.png")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    told = []
+
+    def read():
+        try:
+            read_image(tmp_path / "pipe.jpg")
+        except DataError as error:
+            told.append(str(error))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(20)
+    if reader.is_alive():  # let it go
+        os.close(os.open(tmp_path / "pipe.jpg", os.O_WRONLY | os.O_NONBLOCK))
+
+    assert [line.partition(": ")[2].partition(". ")[0] for line in told] == ["expected a picture, got no plain file"]
+    with pytest.raises(DataError, match="expected a picture, got a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EACCES, DataError), (errno.ELOOP, DataError), (errno.EIO, OSError)]
+)
+def test_what_is_wrong_with_the_file_is_a_fault_of_the_picture_and_what_is_with_the_disk_is_not(
+    tmp_path, monkeypatch, number, kind
+):
+    def refuse(path, flags):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(picture_file, "_at_once", refuse)
+
+    with pytest.raises(kind, match=os.strerror(number)):
+        read_image(tmp_path / "a.png")

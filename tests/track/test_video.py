@@ -50,6 +50,19 @@ def test_pictures_of_a_folder_are_a_video_too(tmp_path):
     ]  # fmt: skip
 
 
+def test_pictures_of_several_sizes_are_no_video(tmp_path):
+    for i, side in enumerate((8, 8, 16)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((8, side, 3), np.uint8))
+    video = Video(sorted(tmp_path.glob("*.png")), fps=10)
+
+    with pytest.raises(
+        DataError, match=r"2\.png: expected 8 x 8 px as the first, got 16 x 8 px\. Hands are followed in"
+    ):
+        track_video(video, lambda *_: [], tmp_path / "out", Meter("x", 3, None))
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_what_is_no_video_is_told(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match="expected a video that OpenCV can read"):

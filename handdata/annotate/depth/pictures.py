@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from handdata.annotate.depth.crops import REACH_MM
 from handdata.annotate.depth.recording import DepthRecording
-from handdata.annotate.pictures import Pictures, stamp_of
+from handdata.annotate.pictures import Pictures, stamp_of, target_of
 from handdata.annotate.tracker import Image
 from handdata.errors import ConfigError
 from handdata.geometry import backproject, project, transform
@@ -69,7 +69,7 @@ def pictures_of(recording: DepthRecording, centres: Floats, look: str = "depth")
     width, height = recording.size
     return DepthPictures(
         paths=paths,
-        targets=tuple(path.resolve() for path in paths),
+        targets=tuple(map(target_of, paths)),
         img_names=tuple(path.relative_to(recording.folder).as_posix() for path in paths),
         width=TWICE * width,
         height=TWICE * height,
