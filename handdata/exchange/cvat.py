@@ -11,10 +11,12 @@ from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
 from handdata.files.whole import whole
 from handdata.shards.provenance import KEY, as_text
+from handdata.shards.schema import BoxSource
 from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, HAND_SIDES, KEYPOINTS
 
 LABELS = {**{side: f"{side}_hand" for side in HAND_SIDES}, "unknown": "hand"}  # label by side
 ID = "sample_id"  # attribute of a skeleton
+BOX, SOURCE = "hand_box", "bbox_source"  # label of the box in a hand's group, and its attribute
 # where CVAT's form shows the points of a hand, in per cent of its field: fingers side by side
 _FORM = ((50, 92), *((10 + 20 * finger, 62 - 16 * joint) for finger in range(5) for joint in range(4)))
 
@@ -63,19 +65,26 @@ def meta_element(name: str, size: int, subset: str, origin: str = "") -> str:
             f' data-node-id="{k + 1}" data-label-name="{KEYPOINTS[k]}"></circle>'
             for k, (x, y) in enumerate(_FORM)
         )
-        attribute = f"<attribute><name>{ID}</name><mutable>False</mutable><input_type>text</input_type>"
-        attribute += "<default_value></default_value><values></values></attribute>"
         lines.append(f"        <label><name>{label}</name><color>#33ddff</color><type>skeleton</type>")
         lines.append(
-            f"          <attributes>{attribute}</attributes>\n          <svg>{escape(edges + nodes)}</svg></label>"
+            f"          <attributes>{_attribute(ID)}</attributes>\n          <svg>{escape(edges + nodes)}</svg></label>"
         )
         for k, keypoint in enumerate(KEYPOINTS):
             lines.append(f"        <label><name>{keypoint}</name><color>{_color(k)}</color><type>points</type>")
             lines.append(f"          <attributes></attributes><parent>{label}</parent></label>")
+    lines.append(f"        <label><name>{BOX}</name><color>#ffcc33</color><type>rectangle</type>")
+    lines.append(f"          <attributes>{_attribute(SOURCE)}</attributes></label>")
     lines += ["      </labels>", "    </task>"]
     lines += [f"    <{KEY}>{escape(origin)}</{KEY}>"] if origin else []
     lines += ["  </meta>", ""]
     return "\n".join(lines)
+
+
+def _attribute(name: str) -> str:
+    return (
+        f"<attribute><name>{name}</name><mutable>False</mutable><input_type>text</input_type>"
+        "<default_value></default_value><values></values></attribute>"
+    )
 
 
 def _color(keypoint: int) -> str:
@@ -87,15 +96,27 @@ def image_element(picture: ExportedPicture, split: str) -> str:
     """Return a picture as CVAT's <image> behind its number; CVAT counts from the edge: pixel u lies at u + 0.5."""
     size = f'width="{picture.size[0]}" height="{picture.size[1]}" subset={quoteattr(split)}'
     lines = [f" name={quoteattr(f'{split}/{picture.name}')} {size}>"]
-    for labels in picture.labels:
-        lines += skeleton_lines(labels)
+    for number, labels in enumerate(picture.labels, start=1):
+        lines += skeleton_lines(labels, number)
     return "\n".join([*lines, "  </image>", ""])
 
 
-def skeleton_lines(labels: dict[str, Any]) -> list[str]:
-    """Return a hand as the lines of a <skeleton>."""
+def skeleton_lines(labels: dict[str, Any], group: int = 0) -> list[str]:
+    """Return a hand as the lines of a <skeleton>; a box that does not follow from its points as a <box> of its group.
+
+    Args:
+        labels: of `plain_labels`; without a box where that is not known.
+        group: of the hand and its box, not 0 for both to have one.
+    """
     uv = labels["keypoints_2d"] or [None] * len(KEYPOINTS)
-    lines = [f'    <skeleton label="{LABELS[labels["hand_side"]]}" source="file" z_order="0">']
+    box = labels.get("bbox_xyxy") if group and labels.get(SOURCE) != BoxSource.KEYPOINTS.name.lower() else None
+    same = 'source="file" z_order="0"' + (f' group_id="{group}"' if box else "")
+    lines = []
+    if box:
+        sides = " ".join(f'{name}="{edge:.4f}"' for name, edge in zip(("xtl", "ytl", "xbr", "ybr"), box, strict=True))
+        lines.append(f'    <box label="{BOX}" occluded="0" {sides} {same}>')
+        lines += [f'      <attribute name="{SOURCE}">{labels[SOURCE]}</attribute>', "    </box>"]
+    lines.append(f'    <skeleton label="{LABELS[labels["hand_side"]]}" {same}>')
     for keypoint, point, visible in zip(KEYPOINTS, uv, labels["visible"], strict=True):
         place = "0.00,0.00" if point is None else ",".join(f"{c + 0.5:.4f}" for c in point)
         flags = f'outside="{int(point is None)}" occluded="{int(visible == 0)}"'

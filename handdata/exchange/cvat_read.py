@@ -17,8 +17,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from handdata.errors import DataError, HanddataError
-from handdata.exchange.cvat import ID
-from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, make_row, nan, side_in
+from handdata.exchange.cvat import ID, SOURCE
+from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, box_source_of, make_row, nan, side_in
 from handdata.exchange.point_names import PALM, match_names
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.pictures.kinds import SUFFIXES
@@ -68,14 +68,14 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read here
 
 
 def _read(root: ET.Element, path: Path) -> Annotations:
-    rows = list(_of_images(root, path))
+    others: Counter[str] = Counter()
+    rows = list(_of_images(root, path, others))
     folder: Path | None = None
     if root.find("track") is not None:
         tasks = _tasks(root)
         near = (path.parent, path.parent.parent)
         folder = next((f for f in near if any((f / task.name).is_dir() for task in tasks.values())), None)
         rows += _of_tracks(root, path, tasks, folder)
-    others = Counter(f"<{shape.tag}>" for shape in root.findall("image/*") if shape.tag in _OTHER_SHAPES)
     return Annotations(
         rows=tuple(rows),
         kind=KIND,
@@ -90,7 +90,8 @@ def _read(root: ET.Element, path: Path) -> Annotations:
 # ------------------------------------------------------------------------------------------------ images
 
 
-def _of_images(root: ET.Element, path: Path) -> Iterator[LabelRow]:
+def _of_images(root: ET.Element, path: Path, others: Counter[str]) -> Iterator[LabelRow]:
+    """Yield the hands of all pictures; shapes that are none, and no box of one, are counted in `others`."""
     for image in root.findall("image"):
         facts: dict[str, Any] = {"width": image.get("width", 0), "height": image.get("height", 0)}
         subset = image.get("subset", "").lower()
@@ -98,12 +99,28 @@ def _of_images(root: ET.Element, path: Path) -> Iterator[LabelRow]:
             facts["split"] = subset
         tags = " ".join(tag.get("label", "") for tag in image.findall("tag"))
         name = image.get("name", "")
-        for number, (shape, points) in enumerate(_hands(image)):
-            attributes = {a.get("name", ""): a.text or "" for a in shape.findall("attribute")}
+        hands = list(_hands(image))
+        boxes = _boxes(image, hands)
+        taken = list(boxes.values())
+        others.update(f"<{shape.tag}>" for shape in image if shape.tag in _OTHER_SHAPES and shape not in taken)
+        for number, (shape, points) in enumerate(hands):
+            attributes = _attributes(shape)
             side = _side([shape.get("label", ""), *attributes.values(), tags])
             own = {ID: attributes[ID]} if attributes.get(ID) else {}
             where = f"{path}[{name}][{number}]"
-            yield make_row(name, {**facts, **own, "side": side}, where, partial(_hand, points=points))
+            said = {**facts, **own, "side": side, "box": boxes.get(shape.get("group_id", ""))}
+            yield make_row(name, said, where, partial(_hand, points=points))
+
+
+def _boxes(image: ET.Element, hands: Sequence[tuple[ET.Element, Points]]) -> dict[str, ET.Element]:
+    """Return by group the box that is grouped with one hand: of a hand by its label, and upright."""
+    alone = {group for group, count in Counter(shape.get("group_id", "") for shape, _ in hands).items() if count == 1}
+    of_hands = [box for box in image.findall("box") if "hand" in box.get("label", "").lower()]
+    times = Counter(box.get("group_id", "") for box in of_hands)
+    found = {box.get("group_id", ""): box for box in of_hands if not float(box.get("rotation") or 0)}
+    return {
+        group: box for group, box in found.items() if group not in ("", "0") and group in alone and times[group] == 1
+    }
 
 
 def _hands(image: ET.Element) -> Iterator[tuple[ET.Element, Points]]:
@@ -192,6 +209,10 @@ _FRAMES: dict[tuple[str, str], dict[int, str]] = {}
 # ------------------------------------------------------------------------------------------------ both
 
 
+def _attributes(shape: ET.Element) -> dict[str, str]:
+    return {a.get("name", ""): a.text or "" for a in shape.findall("attribute")}
+
+
 def _side(texts: Sequence[str]) -> int:
     return next((side for side in map(side_in, texts) if side != UNSAID), UNSAID)
 
@@ -222,11 +243,16 @@ def _hand(facts: Mapping[str, Any], points: Points) -> HandLabels:
         visible[slot] = 0 if point.get("occluded") == "1" else 1
     if not np.isfinite(uv[visible >= 0]).all():
         raise ValueError("a position that is not finite")
+    box = facts.get("box")
     width, height = (int(float(facts.get(key) or 0)) for key in ("width", "height"))
     return HandLabels(
         side=facts["side"],
         uv=uv,
         visible=visible[:NUM_KEYPOINTS],
+        bbox_xyxy=nan(4)
+        if box is None
+        else np.array([float(box.attrib[edge]) for edge in ("xtl", "ytl", "xbr", "ybr")]),
+        box_source=box_source_of(None if box is None else _attributes(box).get(SOURCE)),
         size=(width, height) if width and height else None,
         slots=tuple(range(NUM_KEYPOINTS))
         if all(name.isdigit() for name in points) and len(points) == NUM_KEYPOINTS

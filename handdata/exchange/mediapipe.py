@@ -16,21 +16,23 @@ from numpy.typing import NDArray
 
 from handdata.exchange.in_parts import made_with_pictures
 from handdata.exchange.label_table import IMAGES, read_label_table
-from handdata.exchange.labels import Annotations, HandLabels, LabelRow, broken_row, make_row, side_of
+from handdata.exchange.labels import Annotations, HandLabels, LabelRow, box_source_of, broken_row, make_row, side_of
 from handdata.exchange.pictures import ExportedPicture, ExportView, picture_files, write_pictures
-from handdata.exchange.plain import SLOTS, with_palm
+from handdata.exchange.plain import SLOTS, array_of, plain, with_palm
 from handdata.exchange.plausible import BESIDE
 from handdata.files.whole import whole
 from handdata.pictures.decode import image_size
 from handdata.shards.dataset import Dataset
 from handdata.shards.hand import Hand
 from handdata.shards.provenance import KEY, as_json, parse_texts
+from handdata.shards.schema import BoxSource
 from handdata.skeleton import HAND_SIDES, NUM_KEYPOINTS, WRIST
 
 JSON_KIND, JSON_SIGN = "MediaPipe's landmarks", "records with hand_landmarks, from 0 to 1"
 CSV_KIND, CSV_SIGN = "landmarks in CSV", "21 numbered columns x and y"
 _HANDS = ("hand_landmarks", "handLandmarks", "multi_hand_landmarks", "landmarks")
 _SIDES = ("handedness", "handednesses", "multi_handedness")
+_BOXES = ("bbox_xyxy", "bbox_source")  # of ours: one for each hand, px of the picture
 _NUMBERED = re.compile(r"(?:landmark|hand|point|kp|lm)?_?(\d+)_?([xyz])|([xyz])_?(\d+)", re.IGNORECASE)
 
 
@@ -62,6 +64,7 @@ def files(view: ExportView) -> list[str]:
 def _record(picture: ExportedPicture, split: str) -> dict[str, Any]:
     """Return one picture's record; MediaPipe has no word for a missing point, nor for a side that is not known."""
     whole_hands = [hand for hand in picture.hands if np.isfinite(hand.keypoints_2d).all()]
+    made = [_box(hand) for hand in whole_hands]
     named = [[{"category_name": _mirrored(hand.side)}] if hand.side in HAND_SIDES else [] for hand in whole_hands]
     return {
         "image": f"images/{split}/{picture.name}",
@@ -69,9 +72,17 @@ def _record(picture: ExportedPicture, split: str) -> dict[str, Any]:
         "height": picture.size[1],
         "split": split,
         "ids": [hand.id for hand in whole_hands],
+        **{name: [labels[name] for labels in made] for name in _BOXES},
         "hand_landmarks": [_landmarks(hand) for hand in whole_hands],
         "handedness": named,
     }
+
+
+def _box(hand: Hand) -> dict[str, Any]:
+    """Return the box of a hand and who made it, None for one that follows from the points."""
+    follows = hand.box_source == BoxSource.KEYPOINTS
+    values = (None, None) if follows else (plain(hand.box), hand.box_source.name.lower())
+    return dict(zip(_BOXES, values, strict=True))
 
 
 def _landmarks(hand: Hand) -> list[dict[str, float]]:
@@ -126,8 +137,9 @@ def read(path: Path, content: Any) -> Annotations:
             continue
         for place, points in enumerate(hands):
             facts = _facts(record, image, path)
-            if isinstance(ids := record.get("ids"), list) and len(ids) == len(hands):
-                facts["sample_id"] = ids[place]
+            for key, fact in (("ids", "sample_id"), *zip(_BOXES, _BOXES, strict=True)):
+                if isinstance(said := record.get(key), list) and len(said) == len(hands):
+                    facts[fact] = said[place]
             facts |= {"points": points, "handed": sides[place] if place < len(sides) else None}
             rows.append(make_row(image, facts, f"{path}[{number}][{place}]", _hand))
     left_out = {"pictures without a hand": empty}
@@ -168,7 +180,14 @@ def _hand_of(rows: Any, side: int, facts: Mapping[str, Any]) -> HandLabels:
     is_share = bool(np.abs(uv).max() <= BESIDE)
     if is_share and (size := _size(facts)) is not None:
         uv, is_share = uv * size, False
-    return HandLabels(side=side, uv=with_palm(uv), is_share=is_share, slots=SLOTS)
+    return HandLabels(
+        side=side,
+        uv=with_palm(uv),
+        is_share=is_share,
+        bbox_xyxy=array_of([facts.get("bbox_xyxy")], 1, 4)[0],
+        box_source=box_source_of(facts.get("bbox_source")),
+        slots=SLOTS,
+    )
 
 
 def _size(facts: Mapping[str, Any]) -> tuple[float, ...] | None:

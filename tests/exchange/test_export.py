@@ -197,6 +197,7 @@ def test_cvat_has_a_skeleton_a_picture(dataset, tmp_path):
     assert points[3].get("occluded") == "1"
     u, v = (float(number) for number in points[4].get("points").split(","))
     np.testing.assert_allclose([u - 0.5, v - 0.5], in_canvas(dataset)[0][4], atol=0.006)
+    assert images[0].find("box") is None  # it follows from the points
 
 
 @pytest.mark.parametrize("kind", FORMATS)

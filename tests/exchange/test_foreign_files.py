@@ -10,6 +10,7 @@ from PIL import Image
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
 from handdata.exchange.pictures import file_key, id_of_key
+from handdata.exchange.reading import read_annotations
 from handdata.skeleton import INDEX, KEYPOINTS
 from tests.converters.conftest import plan_of, samples_of
 
@@ -213,6 +214,34 @@ def test_cvats_shapes_of_21_points_are_a_hand_each(tmp_path):
 
     assert [sample.hand_side for sample in samples.values()] == [1, 0]
     np.testing.assert_allclose(samples["a.png/1"].keypoints_2d, uv())
+
+
+EDGES = 'xtl="1.00" ytl="2.00" xbr="31.50" ybr="42.00"'
+
+
+@pytest.mark.parametrize(
+    ("shapes", "box"),
+    [
+        (f'{{hand}}<box label="hand_box" group_id="3" {EDGES}/>', (1, 2, 31.5, 42)),
+        (f'<box label="Hand" group_id="3" {EDGES}/>{{hand}}', (1, 2, 31.5, 42)),
+        (f'{{hand}}<box label="hand_box" {EDGES}/>', None),
+        (f'{{hand}}<box label="hand_box" group_id="4" {EDGES}/>', None),
+        (f'{{hand}}<box label="cup" group_id="3" {EDGES}/>', None),
+        (f'{{hand}}<box label="hand_box" rotation="20" group_id="3" {EDGES}/>', None),
+        (f'{{hand}}{{hand}}<box label="hand_box" group_id="3" {EDGES}/>', None),
+        (f'{{hand}}<box label="hand_box" group_id="3" {EDGES}/><box label="hand_box" group_id="3" {EDGES}/>', None),
+    ],
+    ids=["of the group", "before it", "no group", "another group", "no hand's", "turned", "of two hands", "two boxes"],
+)
+def test_a_cvat_box_is_that_of_the_one_hand_in_its_group(tmp_path, shapes, box):
+    text = ";".join(f"{u},{v}" for u, v in uv(0.5))
+    table = cvat(tmp_path, shapes.format(hand=f'<points label="hand" group_id="3" points="{text}"/>'))
+
+    found = read_annotations(table)
+
+    for row in found.rows:
+        assert np.array_equal(row.hand.bbox_xyxy, np.full(4, np.nan) if box is None else box, equal_nan=True)
+    assert found.others == ({} if box else {"<box>": shapes.count("<box")})
 
 
 def test_cvat_points_of_unknown_names_are_a_fault_of_their_hand(tmp_path, refused):
