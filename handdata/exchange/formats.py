@@ -54,8 +54,8 @@ class Format:
         holds: of hands, (N,), those that it can hold.
         needs: what those have, in words.
         takes_folders: whether other programs take every picture in images/<split>/ for one of the data set.
-        read: (file, what `is_it` was given, or of YAML the folder where its pictures may be); None for a format that
-            is written only.
+        read: (file, what `is_it` was given); None for a format that is written only, or read by `read_others`.
+        read_others: of a format whose file names others: (file, folder where those may be).
     """
 
     name: str
@@ -64,6 +64,7 @@ class Format:
     write: SplitWriter | None = None
     files: Callable[[ExportView], list[str]] = _nothing
     read: Callable[[Path, Any], Annotations] | None = None
+    read_others: Callable[[Path, Path | None], Annotations] | None = None
     holds: Callable[[Dataset], NDArray[np.bool_]] = _all
     needs: str = ""
     takes_folders: bool = False
@@ -92,7 +93,7 @@ FORMATS: Mapping[str, Format] = {
             suffixes=(".yaml", ".yml"),
             write=yolo.write,
             files=yolo.files,
-            read=yolo.read,
+            read_others=yolo.read,
             holds=yolo.holds,
             needs="a labelled point in the picture",
             takes_folders=True,

@@ -16,14 +16,14 @@ from handdata.exchange.labels import Annotations, LabelRow
 from handdata.files.text import LARGE, Wanted, kind_of, read_json
 
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
-SUFFIXES = tuple(dict.fromkeys(suffix for one in FORMATS.values() if one.read for suffix in one.suffixes))
+_READ = tuple(one for one in FORMATS.values() if one.read or one.read_others)
+SUFFIXES = tuple(dict.fromkeys(suffix for one in _READ for suffix in one.suffixes))
 _KNOWN_JSON = (
     "labels of a known format: COCO (images, annotations, categories), MediaPipe (records with hand_landmarks) or "
     "InterHand2.6M (joints by capture)"
 )
 _LISTED = ", ".join(SUFFIXES)
 _WHERE = (".", "annotations")  # folders of an export that may hold its files of labels
-_OF_MANY = (".yaml", ".yml")  # files that name others, which may change while they do not
 NOT_LABELS = ("handdata-export.json", "croissant.json")  # that an export writes beside them
 
 
@@ -62,8 +62,9 @@ def read_annotations(path: Path, root: Path | None = None) -> Annotations:
     """
     if not path.is_file():
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
-    if path.suffix.lower() in _OF_MANY:
-        return _read(path, root)
+    for one in _READ:
+        if one.read_others and path.suffix.lower() in one.suffixes:  # what it names may change while it does not
+            return _from_one_folder(one.read_others(path, root))
     stats = [part.stat() for part in (path, *interhand.beside(path)) if part.is_file()]
     return _read_once(path, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
@@ -73,16 +74,16 @@ def _read_once(path: Path, _as_it_is: tuple[tuple[int, int], ...]) -> Annotation
     return _read(path)
 
 
-def _read(path: Path, root: Path | None = None) -> Annotations:
+def _read(path: Path) -> Annotations:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(path, expected=f"annotations ({_LISTED})", got=path.suffix or "no suffix")
-    content: Any = root
+    content: Any = None
     if suffix == ".json":
         content = read_json(path, _FILE, finite=False)
     elif suffix == ".csv":
         content = columns_in(path)
-    for one in FORMATS.values():
+    for one in _READ:
         if one.read is not None and suffix in one.suffixes and one.is_it(content):
             return _from_one_folder(one.read(path, content))
     got = f"a JSON {kind_of(content)}"

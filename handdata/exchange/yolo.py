@@ -47,7 +47,7 @@ def write(view: ExportView, out: Path) -> None:
     ids: dict[str, list[str]] = {}
     for name, digest, of_rows in made_with_pictures(_part, view, out, "labels"):
         view.is_done.digests[name] = digest
-        if not own:
+        if of_rows is not None:
             ids[PurePosixPath(name).stem] = of_rows
     if not own:
         write_ids(out / ids_file(f"labels/{view.split}"), ids)
@@ -63,14 +63,18 @@ def write(view: ExportView, out: Path) -> None:
     write_text(out / "data.yaml", "\n".join(lines) + "\n")
 
 
-def _part(view: ExportView, out: Path) -> list[tuple[str, str, list[str]]]:
-    """Write the pictures and rows of a part; return the name and digest of each file of rows, and its hands' ids."""
+def _part(view: ExportView, out: Path) -> list[tuple[str, str, list[str] | None]]:
+    """Write the pictures and rows of a part.
+
+    Returns:
+        The name and digest of each file of rows, and the ids of its hands; None where the picture's name says the id.
+    """
     written = []
     for picture in write_pictures(view, out):
         row_of = {labels[OWN]: _row(labels, picture.size) for labels in picture.labels}
         rows = "".join(row_of.values()).encode()
         write_into(str(out / "labels" / view.split), f"{picture.key}.txt", rows)
-        ids = [sample_id for sample_id, row in row_of.items() if row]
+        ids = [sample_id for sample_id, row in row_of.items() if row] if view.shown == SOURCE else None
         written.append((f"labels/{view.split}/{picture.key}.txt", label_digest(rows), ids))
     return written
 
@@ -127,12 +131,11 @@ def read(path: Path, given: Path | None) -> Annotations:
     own = read_text(path, _FILE).startswith(OURS)
     own_root = path.parent / str(facts.get("path") or ".")
     own_root = own_root if own_root.is_dir() else path.parent
-    root = given if given is not None and _holds_any(given, facts) else own_root
+    root, named = _named((given or own_root, own_root), facts)
     rows: list[LabelRow] = []
     empty = with_ids = changed = 0
     known: dict[Path, dict[str, list[str]]] = {}
     names = _names(facts.get("names"))
-    named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(facts.get(split))]
     absent = [f"{split}: {name}" for split, name, place in named if place is None]
     if len(absent) == len(named):
         fix = f"They are looked for in {root}: put data.yaml beside the folders it names, or name theirs with --root."
@@ -198,8 +201,16 @@ def _places(named: Any) -> list[str]:
     return [str(name) for name in listed if name not in (None, "")]
 
 
-def _holds_any(root: Path, facts: Mapping[str, Any]) -> bool:
-    return any(_found(root, name) is not None for split in SPLITS for name in _places(facts.get(split)))
+def _named(roots: Sequence[Path], facts: Mapping[str, Any]) -> tuple[Path, list[tuple[str, str, str | None]]]:
+    """Return the first folder that holds a place which data.yaml names, else the last, and every such place.
+
+    Of a place are said its split, its name, and where it is from that folder, None for nowhere.
+    """
+    for root in roots:
+        named = [(split, name, _found(root, name)) for split in SPLITS for name in _places(facts.get(split))]
+        if any(place is not None for _, _, place in named):
+            break
+    return root, named
 
 
 def _found(root: Path, named: str) -> str | None:

@@ -165,7 +165,7 @@ def test_an_export_that_is_imported_keeps_licence_and_origin(made, tmp_path, kin
         export(data, tmp_path / "again", "csv")
 
 
-@pytest.mark.parametrize("kind", [name for name, one in FORMATS.items() if one.write and one.read])
+@pytest.mark.parametrize("kind", [name for name, one in FORMATS.items() if one.write and (one.read or one.read_others)])
 def test_a_file_alone_keeps_them_too(made, tmp_path, kind):
     export(made / "published", tmp_path / "out", kind, limit=3, i_may_share=True)
     (tmp_path / "out/handdata-export.json").unlink()
