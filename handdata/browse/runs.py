@@ -66,7 +66,8 @@ def read_run(path: Path, parts: Sequence[Dataset]) -> RunErrors:
     results = read_results(file)
     given = predictions_behind(results, file)
     if given.truth is not None:
-        raise ConfigError(file, expected="results without --augmented", got="an augmented evaluation")
+        got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
+        raise ConfigError(file, expected="results without --augmented", got=got, fix=fix)
     readout = results.readout if results.readout in given.keypoints_2d else next(iter(given.keypoints_2d), "")
     found = [hand_errors(part, given, readout) for part in parts]
     rows = np.concatenate([match_samples(part, given)[0] for part in parts])

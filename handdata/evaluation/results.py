@@ -144,14 +144,17 @@ class Results:
 def keep_other_kind(new: Results, old: Results | None) -> Results:
     """Return new results with the augmented sets of old ones, or the plain ones, if weights and limit are the same.
 
-    So a run can be scored plainly and augmented, one after the other, and Table 4.6 find both.
+    So a run can be scored plainly and augmented, one after the other, and Table 4.6 find both. The predictions that are
+    named are the plain ones, whichever came last: they are of the hands as they are stored.
     """
     if old is None or any(
         old.options.get(key) != new.options.get(key) for key in ("checkpoint", "epoch", "recipe", "limit")
     ):
         return new
     kinds = {one.augmented for one in new.sets}
-    return replace(new, sets=(*new.sets, *(one for one in old.sets if one.augmented not in kinds)))
+    kept = [one for one in old.sets if one.augmented not in kinds]
+    plain = old if any(not one.augmented for one in kept) else new
+    return replace(new, sets=(*new.sets, *kept), predictions=plain.predictions)
 
 
 def results_json(results: Results) -> bytes:

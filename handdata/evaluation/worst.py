@@ -59,7 +59,8 @@ def worst(data: Dataset, predictions: Predictions, count: int, *, readout: str =
         MissingError: none of the hands was predicted where it is labelled.
     """
     if predictions.truth is not None:
-        raise ConfigError("--errors", expected="results without --augmented", got="an augmented evaluation")
+        got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
+        raise ConfigError("--errors", expected="results without --augmented", got=got, fix=fix)
     for what, errors in hand_errors(data, predictions, readout).items():
         known = np.flatnonzero(np.isfinite(errors))
         if len(known):

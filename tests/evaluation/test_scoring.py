@@ -209,13 +209,17 @@ def test_the_thesis_protocol_and_its_tables_keep_the_published_readout(full):
 
 def test_plain_and_augmented_sets_of_the_same_weights_stand_side_by_side(full):
     plain = score_predictions(made_predictions([full], options={"epoch": 3}), [full.folder])
-    augmented = replace(plain, sets=(replace(plain.sets[0], augmented=True),))
+    plain = replace(plain, predictions="predictions.h5")
+    augmented = replace(plain, sets=(replace(plain.sets[0], augmented=True),), predictions="predictions-augmented.h5")
     later = replace(augmented, options={"epoch": 4})
 
     assert [one.augmented for one in keep_other_kind(augmented, plain).sets] == [True, False]
     assert [one.augmented for one in keep_other_kind(plain, plain).sets] == [False]
     assert [one.augmented for one in keep_other_kind(later, plain).sets] == [True]
     assert keep_other_kind(plain, None) == plain
+    for both in (keep_other_kind(augmented, plain), keep_other_kind(plain, augmented)):
+        assert both.predictions == "predictions.h5"  # of the hands as stored, which `browse --errors` shows
+    assert keep_other_kind(augmented, augmented).predictions == "predictions-augmented.h5"
 
 
 def test_the_baseline_is_the_mean_pose_of_the_set(full):
