@@ -154,7 +154,8 @@ class Browsing:
         chosen = self.data.take(rows).compact()
         names = sorted(set(chosen["dataset"].tolist()))
         if len(names) > 1:
-            raise ConfigError("subset", expected="hands of one dataset", got=" and ".join(names))
+            fix = "Filter by dataset, and save each under a name of its own."
+            raise ConfigError("subset", expected="hands of one dataset", got=" and ".join(names), fix=fix)
         out = self._root.shards(name)
         recut(chosen, out)
         return out

@@ -137,6 +137,9 @@ def _export(pictures: "Pictures", path: Path, kind: str) -> None:
     from handdata.annotate.box_formats import export_text
     from handdata.boxes import read_boxes, validate_boxes
 
+    if not path.exists():
+        fix = "Draw boxes first: the same command without --export."
+        raise MissingError(path, expected="a table of boxes to export", got="no such file", fix=fix)
     rows = read_boxes(path)
     validate_boxes(rows, pictures.img_names, path)
     sys.stdout.write(export_text(kind, rows, pictures))

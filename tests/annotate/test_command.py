@@ -135,7 +135,7 @@ def test_headless_never_writes_over_a_persons_work(run: Run, tmp_path: Path) -> 
         (["--init", INIT], 1, "expected --headless with them"),
         (["--headless", "--keyframes", "none.csv"], 1, "none.csv: expected a table of keyframes, got no such file."),
         (["--headless", "--import", "none.csv"], 1, "none.csv: expected a file of boxes, got no such file."),
-        (["--export", "csv"], 1, "made.csv: expected a table of boxes, got no such file."),
+        (["--export", "csv"], 1, "made.csv: expected a table of boxes to export, got no such file. Draw boxes first"),
         (["dexter/Grasp1"], 2, "--images DIR goes with --out FILE.csv, and without TARGET."),
         (["--export", "zip"], 2, "Invalid value for '--export'"),
         (["--port", "70000"], 2, "Invalid value for '--port'"),

@@ -3,10 +3,12 @@
 import http.client
 import json
 
+import numpy as np
 import pytest
 
 from handdata.browse.browsing import Browsing
 from handdata.browse.server import make_server
+from handdata.errors import ConfigError
 from handdata.paths import DataRoot
 from tests.made_runs import made_shards
 from tests.served import served
@@ -53,6 +55,16 @@ def test_all_hands_are_meant_where_the_query_says_so(browsing, post):
     status, answer = post("tag", {"tag": "odd", "query": {"where": {}}})
 
     assert (status, answer["changed"]) == (200, len(browsing.data))
+
+
+def test_a_subset_of_two_datasets_says_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = DataRoot(tmp_path)
+    browsing = Browsing(root, [made_shards(root.shards(name), name) for name in ("synthhands", "dexter")])
+
+    with pytest.raises(ConfigError, match=r"got dexter and synthhands\. Filter by dataset, and save each under a name"):
+        browsing.save_subset("mixed", np.arange(len(browsing.data)))
+    browsing.close()
 
 
 def test_a_note_without_its_text_leaves_the_note(browsing, post):

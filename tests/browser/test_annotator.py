@@ -536,6 +536,37 @@ def test_go_to_a_frame_by_number_or_name_and_from_drawn_frame_to_drawn_frame(ann
     assert "No picture nowhere." in page.locator("#toast").inner_text()
 
 
+def test_what_is_no_refusal_is_not_said_in_red_and_nothing_lies_on_it(annotator: Annotator, session: Session) -> None:
+    page = annotator.page
+    annotator.press("n")  # nothing is drawn, so nothing can be accepted
+    assert page.locator("#notice").inner_text() == "Nothing to look at yet."
+    annotator.draw(place(0))
+    annotator.expect(source="person")
+    annotator.until(lambda: session.left_to_track() == 0)
+    session.review(0, NUM_FRAMES - 1)
+    annotator.until(lambda: page.locator("#num-reviewed").inner_text() == str(NUM_FRAMES))
+    annotator.press("x")
+    assert page.locator("#notice").inner_text() == "Every frame is accepted."
+    assert page.locator("#toast").is_hidden()
+
+    annotator.press("g")
+    page.keyboard.type("nowhere")
+    annotator.press("Enter", "b")
+    page.wait_for_selector("#toast:not([hidden])")
+    refusal, notice = (page.locator(name).bounding_box() for name in ("#toast", "#notice"))
+    assert refusal
+    assert notice
+    assert refusal["y"] + refusal["height"] <= notice["y"]
+
+
+def test_the_list_of_formats_closes_by_its_button(annotator: Annotator) -> None:
+    page = annotator.page
+    page.click("#export")
+    page.locator("#export-dialog button", has_text="Close").click()
+    assert page.locator("#export-dialog").is_hidden()
+    assert page.locator("#toast").is_hidden()
+
+
 def test_the_picture_gets_brighter_and_the_timeline_larger(annotator: Annotator) -> None:
     page = annotator.page
     annotator.press("b")

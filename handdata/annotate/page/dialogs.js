@@ -4,6 +4,7 @@ const WINDOWS = `
 <dialog id="export-dialog" aria-labelledby="export-title">
   <h2 id="export-title"></h2>
   <form method="dialog" class="list" id="export-list"></form>
+  <form method="dialog"><button class="main" value="">Close</button></form>
 </dialog>
 <dialog id="goto" aria-labelledby="goto-title">
   <h2 id="goto-title">Go to</h2>

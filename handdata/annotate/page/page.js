@@ -235,7 +235,7 @@ function asked() {
 
 function followNewBox() {
   if (cell().disputed) edit("release", asked());
-  else toast("Nothing is asked about this frame.");
+  else notice("Nothing is asked about this frame.", 4000);
 }
 
 function review(whole) {
@@ -249,7 +249,7 @@ function review(whole) {
 }
 
 function lookAt(step) {
-  if (!todo.go(step)) notice(step > 0 ? "Every frame is accepted." : "This was the first.", 3000);
+  if (!todo.go(step)) notice(step < 0 ? "This was the first." : state.frames.every((frame) => frame?.[3]) ? "Every frame is accepted." : "Nothing to look at yet.", 3000);
 }
 
 function nextDrawn(step) {
@@ -265,7 +265,7 @@ function nextOpen() {
     const index = (state.index + away) % count;
     if (!state.frames[index]?.[3]) return go(index);
   }
-  toast("Every frame is accepted.");
+  notice("Every frame is accepted.", 4000);
 }
 
 // ---- keys

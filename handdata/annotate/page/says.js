@@ -2,11 +2,13 @@
 const $ = (id) => document.getElementById(id);
 const timers = {};
 
-for (const [id, role] of [["notice", "status"], ["toast", "alert"]]) {
+const says = Object.assign(document.createElement("div"), { className: "says" }); // one below the other
+for (const [id, role] of [["toast", "alert"], ["notice", "status"]]) {
   const box = Object.assign(document.createElement("div"), { id, className: id, hidden: true });
   box.setAttribute("role", role);
-  $("stage").append(box);
+  says.append(box);
 }
+$("stage").append(says);
 
 function say(id, words, ms) {
   $(id).textContent = words;

@@ -21,17 +21,17 @@ export class View extends PictureView {
   }
 
   drawBox([x, y, w, h]) {
-    const { context, scale } = this;
+    const { context, scale } = this, color = this.drag?.box ? getComputedStyle(document.body).getPropertyValue("--person") : this.shown.color;
     context.setLineDash([]);
     context.strokeStyle = "rgb(0 0 0 / .55)";
     context.lineWidth = 4 / scale;
     context.strokeRect(x, y, w, h);
     if (this.shown.dashed && !this.drag) context.setLineDash([7 / scale, 5 / scale]);
-    context.strokeStyle = this.shown.color;
+    context.strokeStyle = color;
     context.lineWidth = 2 / scale;
     context.strokeRect(x, y, w, h);
     context.setLineDash([]);
-    context.fillStyle = this.shown.color;
+    context.fillStyle = color;
     const half = 3.5 / scale;
     for (const [u, v] of corners([x, y, w, h])) context.fillRect(u - half, v - half, 2 * half, 2 * half);
   }

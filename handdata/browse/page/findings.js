@@ -12,7 +12,9 @@ export async function openFindings(onOpen, onMend) {
 }
 
 function list({ state, trouble, findings, checks }, onOpen, onMend) {
-  const left = checks.length ? ` Not checked: ${checks.map(({ check: name, said }) => `${name} (${said.replace("not checked: ", "")})`).join(", ")}.` : "";
+  const of = {}; // what was not checked -> in which datasets
+  for (const { dataset, check: name, said } of checks) (of[`${name} (${said.replace("not checked: ", "")})`] ??= new Set()).add(dataset);
+  const left = checks.length ? ` Not checked: ${Object.entries(of).map(([what, names]) => `${what} of ${[...names].join(" and ")}`).join(", ")}.` : "";
   const count = findings.length === 1 ? "1 finding." : `${findings.length} findings.`;
   $("findings-state").textContent = trouble || (state === "done" ? count + left : `Looking … ${findings.length} found so far.`);
   $("findings").dataset.state = state;

@@ -198,7 +198,7 @@ function nextOpen() {
 }
 
 function lookAt(by) {
-  if (!todo.go(by)) notice(by > 0 ? "Every frame is accepted." : "This was the first.", 3000);
+  if (!todo.go(by)) notice(by < 0 ? "This was the first." : state.frames.every((frame) => frame?.[3]) ? "Every frame is accepted." : "Nothing to look at yet.", 3000);
 }
 
 const pick = (change) => (verbs.flush(), change(), show());
