@@ -3,17 +3,20 @@
 Every picture has its own person, pose, object, light, background and camera; every other one is `gritty`, the rest
 `clean`. A chunk is a function of its seed and number, so that renders travel as seeds and rendering goes on where it
 was stopped. Some chunks hold signs, whose fingers are straight or folded each by itself. A second set shows
-what is no hand: backgrounds, and crops that a hand only reaches into.
+what is no hand: backgrounds, and crops that a hand only reaches into; a third what the detector takes for one.
 """
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from release_spotted import SUPPOSED, spotted
 
 from handdata.geometry import project
+from handdata.model.detector import Spotter
 from handdata.shards.index import read_index
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION, Sample, label_row
@@ -29,8 +32,8 @@ ROOM = 1.29  # crop side over the square round the keypoints
 STYLES = ("clean", "gritty")
 CHUNK = 2048
 SIGNS, MIXED = 10, 18  # of the chunks for training: from the first with signs, from the second every other one
-HANDS, EMPTY = "rendered", "nohand"
-SEEDS = {("train", HANDS): 1, ("val", HANDS): 2, ("train", EMPTY): 3, ("val", EMPTY): 4}
+HANDS, EMPTY, SPOTTED = "rendered", "nohand", "spotted"
+SEEDS = {("train", HANDS): 1, ("val", HANDS): 2, ("train", EMPTY): 3, ("val", EMPTY): 4, ("train", SPOTTED): 5}
 BARE = 0.5  # share of the empty pictures without any hand
 AWAY = (0.85, 1.5)  # of the crop side: how far off the middle of the hand is in the others
 
@@ -49,7 +52,7 @@ def render_chunk(folder: Path, split: str, name: str, number: int, count: int = 
         draw = sample_signs if split == "train" and has_signs(number) else sample_angles
         for index in range(number * CHUNK, number * CHUNK + count):
             seed = SEEDS[split, name]
-            sample, crop = hand(seed, index, draw) if name == HANDS else empty(seed, index)
+            sample, crop = hand(seed, index, draw) if name == HANDS else empty(seed, index, name == SPOTTED)
             shard.append(_row(sample, crop, index))
     return name, shard.entry()
 
@@ -92,8 +95,8 @@ def hand(seed: int, index: int, draw: Draw = sample_angles) -> tuple[Sample, NDA
     return sample, np.concatenate([center - half, center + half])
 
 
-def empty(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
-    """Render a picture in whose middle there is no hand."""
+def empty(seed: int, index: int, is_spotted: bool = False) -> tuple[Sample, NDArray[np.float64]]:
+    """Render a picture in whose middle there is no hand; one that the detector takes for a hand, if there is one."""
     style, rng = STYLES[index % 2], np.random.default_rng([seed, index])
     options = {"side": None, "small": False, "backgrounds": (), "convention": "annotated"}
     scene, camera = build_picture(seed, index, style, CANVAS, fill=FILL, **options)
@@ -103,13 +106,20 @@ def empty(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
         away = 10 * CANVAS
     K = camera.K + np.array([[0, 0, away * np.cos(angle)], [0, 0, away * np.sin(angle)], [0, 0, 0]])
     camera = replace(camera, K=K)
-    image = render_view(scene, build_surface(scene, (camera,)), camera).image
+    image = spotted(seed, index, style, CANVAS, _detector()) if is_spotted else None
+    if image is None:
+        image = render_view(scene, build_surface(scene, (camera,)), camera).image
     nothing = np.full((21, 3), np.nan)
     sample = Sample(
         id=f"{seed}/{index:07d}", image=image, hand_side=0, keypoints_2d=nothing[:, :2], keypoints_3d=nothing
     )
     low = (CANVAS - crop_side) / 2
     return sample, np.array([low, low, low + crop_side, low + crop_side])
+
+
+@cache
+def _detector() -> Spotter:
+    return Spotter(least_score=SUPPOSED)
 
 
 def _row(sample: Sample, crop: NDArray[np.float64], index: int) -> dict[str, object]:

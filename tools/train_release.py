@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from release_hands import CHUNK, EMPTY, HANDS, chunks, enter, is_there, render_chunk
+from release_hands import CHUNK, EMPTY, HANDS, SPOTTED, chunks, enter, is_there, render_chunk
 from renderers import check, renderers
 
 from handdata.errors import HanddataError
@@ -39,7 +39,8 @@ from handdata.train.loop import Job, train
 
 VAL_HANDS, VAL_EMPTY, TRAIN_EMPTY = 1024, 256, 1024
 ROUND = ("loop.batches=200", "optim.schedule=constant", "loop.val_batches=0", "data.loader_threads=0")
-MIX = (f"data.weights.{HANDS}=0.9", f"data.weights.{EMPTY}=0.1")
+SHARES = {HANDS: 0.9, EMPTY: 0.1}
+SHARES_SPOTTED = {HANDS: 0.75, EMPTY: 0.1, SPOTTED: 0.15}
 
 
 def main() -> None:
@@ -55,14 +56,14 @@ def main() -> None:
 
 def train_all(options: argparse.Namespace, shards: Path, rendering: Sequence[Future[Any]]) -> None:
     """Take round after round on what is rendered so far."""
-    while not (chunks(shards, "train", HANDS) and chunks(shards, "train", EMPTY)):
+    while not all(chunks(shards, "train", name) for name in shares(options)):
         check(rendering)
         time.sleep(1)
     run = options.home / "run"
     while (done := epochs_done(run)) * samples_of(round_config(options, 1)) < options.samples:
         resume = done > 0
         job = Job(
-            config=round_config(options, done + 1), folders=[shards / HANDS, shards / EMPTY], run=run,
+            config=round_config(options, done + 1), folders=[shards / name for name in shares(options)], run=run,
             device=options.device, init_from=None if resume else options.init_from, resume=resume,
         )  # fmt: skip
         check(rendering)
@@ -90,6 +91,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--hands", type=int, default=20 * CHUNK, help="hands to render in all")
     parser.add_argument("--empty", type=int, default=0, help="pictures without a hand, beside the first 1,024")
+    parser.add_argument("--spotted", type=int, default=0, help="pictures of what the detector takes for a hand")
     parser.add_argument("--first", type=int, default=0, help="chunk that rendering begins with: others are new hands")
     parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--samples", type=int, default=10_000_000, help="samples to train on in all; 0 renders alone")
@@ -104,14 +106,21 @@ def missing(shards: Path, options: argparse.Namespace) -> list[tuple[str, str, i
     """Return split, set, number and size of the chunks to render: first what validates, then what trains."""
     first = [("val", HANDS, 0, VAL_HANDS), ("val", EMPTY, 0, VAL_EMPTY), ("train", EMPTY, 0, TRAIN_EMPTY)]
     further = [("train", EMPTY, number, CHUNK) for number in range(1, 1 + -(-options.empty // CHUNK))]
+    further += [("train", SPOTTED, number, CHUNK) for number in range(-(-options.spotted // CHUNK))]
     hands = range(options.first, options.first + -(-options.hands // CHUNK))
     every = [*first, *further, *(("train", HANDS, number, CHUNK) for number in hands)]
     return [one for one in every if not is_there(shards, *one[:3])]
 
 
+def shares(options: argparse.Namespace) -> dict[str, float]:
+    """Return the sets that it trains on, with the share of each among the samples."""
+    return SHARES_SPOTTED if options.spotted else SHARES
+
+
 def round_config(options: argparse.Namespace, epochs: int) -> Config:
     """Return the recipe with so many rounds; an epoch of the run is a round."""
-    return load_config(options.recipe, [*ROUND, *MIX, *options.settings, f"loop.epochs={epochs}"])
+    mix = [f"data.weights.{name}={share}" for name, share in shares(options).items()]
+    return load_config(options.recipe, [*ROUND, *mix, *options.settings, f"loop.epochs={epochs}"])
 
 
 def samples_of(config: Config) -> int:
