@@ -148,7 +148,8 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_siz
         DataError: none of them can be read, or a name is no text.
     """
     if not folder.is_dir():
-        raise MissingError(folder, expected="a folder of pictures", got="no such folder", fix="Check the path.")
+        got, fix = ("a file", "Name its folder.") if folder.exists() else ("no such folder", "Check the path.")
+        raise MissingError(folder, expected="a folder of pictures", got=got, fix=fix)
     found = [path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     paths = sorted(found, key=lambda path: natural_key(path.name))
     if not paths:

@@ -98,6 +98,12 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
         list_pictures(tmp_path)
 
 
+def test_a_picture_in_place_of_a_folder_is_named_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(MissingError, match=r"expected a folder of pictures, got a file\. Name its folder\."):
+        list_pictures(tmp_path / "a.png")
+
+
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.png")
     write(tmp_path / "b.png", np.zeros((6, 9, 3), np.uint8))

@@ -1,7 +1,7 @@
 // What there is to look at, by reason, the most pressing reason first: stretches of neighbouring frames.
 export const REASONS = {
   disputed: "accepted, but a drawn box leads elsewhere",
-  tip: "miss a fingertip",
+  tip: "a fingertip lies outside the box",
   lost: "lost",
   apart: "directions apart",
   model: "unlike the model's box",
@@ -10,7 +10,7 @@ export const REASONS = {
   size: "size jump",
   outside: "partly outside",
 };
-const SHORT = { ...REASONS, disputed: "to ask about" };
+const SHORT = { ...REASONS, disputed: "to ask about", tip: "miss a fingertip" };
 const LEAST = 0.5; // doubt that is worth a look
 
 // The reason to look at a frame, or "". frame: [box, source, doubt, accepted, kind, settled, misses, disputed, reason].

@@ -7,7 +7,7 @@ export const REASONS = {
   apart: "model and flow apart",
   bones: "bone longer than this person's",
   fit: "no hand bends so",
-  unsure: "nothing sure",
+  unsure: "neither model nor flow is sure",
 };
 const SHORT = { reference: "to label", lost: "lost", apart: "apart", bones: "too long", fit: "unfit", unsure: "unsure" };
 
