@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from handdata import __version__
+from handdata.conversion.hand_checks import CORRECT, check_known, check_unit, check_words
 from handdata.conversion.origin import Origin
 from handdata.conversion.rows import canvas_row, check_sample
 from handdata.errors import ConfigError, DataError
-from handdata.evaluation.absolute import HAND_MM
 from handdata.files.locks import alone
 from handdata.geometry import in_frame, project
 from handdata.paths import path_of
@@ -28,7 +28,6 @@ from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.reader import INDEX, write_index
 from handdata.shards.schema import (
     DEFAULT_CANVAS,
-    LAST_FRAME,
     ORIGINS,
     SAMPLE_ID_BYTES,
     SPLITS,
@@ -40,7 +39,6 @@ from handdata.shards.schema import (
 from handdata.shards.writer import ShardWriter
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
 
-_CORRECT = "Correct that hand, or leave it out."
 _NEW = ".new"  # folder of a write that has not ended: what is there before stays until then
 SHARD_HANDS = 1024  # kept in memory until their shard is written: 113 MB at 192 px
 CROP_RULE = "crop_box of the hand, else its box, else a square round its keypoints + 40 px"
@@ -233,14 +231,14 @@ class _Folder:
                 raise DataError(f"hand {number}", expected="a hand to write", got=str(error)) from None
             name, where = hand.id or f"{number:06d}", split or hand.split or "train"
             self._check(name, where, f"hand {number}")
-            _check_words(hand, f"hand {number} ({name})")
-            _check_unit(hand, f"hand {number} ({name})")
+            check_words(hand, f"hand {number} ({name})")
+            check_unit(hand, f"hand {number} ({name})")
             self.origin.add(hand, f"hand {number} ({name})")
-            _check_known(hand, f"hand {number} ({name})")
+            check_known(hand, f"hand {number} ({name})")
             try:
                 check_sample(sample, f"hand {number} ({name})")
             except DataError as error:  # no archive to unpack again, and no --skip-bad
-                raise DataError(error.where, expected=error.expected, got=error.got, fix=_CORRECT) from None
+                raise DataError(error.where, expected=error.expected, got=error.got, fix=CORRECT) from None
             if self._optional is None:
                 has = {"foreground": hand.foreground is not None, "mask": hand.mask is not None}
                 self._optional = tuple(what for what, is_there in has.items() if is_there)
@@ -296,47 +294,6 @@ def _with_2d(hand: Hand) -> Hand:
     uv = np.full((NUM_KEYPOINTS, 2), np.nan)
     uv[in_front] = project(hand.keypoints_3d[in_front], hand.K)
     return replace(hand, keypoints_2d=uv, annotated_2d=in_front, in_frame=in_frame(uv, *hand.size))
-
-
-def _check_unit(hand: Hand, where: str) -> None:
-    """Refuse 3D that cannot be millimetres.
-
-    Raises:
-        DataError: the wrist would be nearer to the middle knuckle, or farther from it, than in any hand.
-    """
-    if np.isfinite(hand.scale_mm) and not HAND_MM[0] <= hand.scale_mm <= HAND_MM[1]:
-        expected = f"mm: {HAND_MM[0]:g} to {HAND_MM[1]:g} from wrist to middle MCP"
-        raise DataError(
-            f"{where}[keypoints_3d]", expected=expected, got=f"{hand.scale_mm:.3g}", fix="Convert the unit."
-        )
-
-
-def _check_known(hand: Hand, where: str) -> None:
-    """Refuse what is known in part, or infinite: it would be taken for not known.
-
-    Raises:
-        DataError: so it is.
-    """
-    for name in ("K", "box", "crop_box", "palm_center_2d", "palm_center_3d"):
-        values = np.asarray(getattr(hand, name))
-        if not np.isfinite(values).all() and not np.isnan(values).all():
-            expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
-            raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=_CORRECT)
-
-
-def _check_words(hand: Hand, where: str) -> None:
-    """Refuse what a shard's tables of names and numbers cannot hold."""
-    for name in ("sequence", "camera"):
-        text = getattr(hand, name)
-        if not isinstance(text, str) or not text.isascii() or not text.isprintable():
-            raise DataError(f"{where}[{name}]", expected="ASCII text", got=repr(text))
-    if not isinstance(hand.frame, int | np.integer) or not 0 <= hand.frame <= LAST_FRAME:
-        raise DataError(f"{where}[frame]", expected=f"a whole number from 0 to {LAST_FRAME}", got=repr(hand.frame))
-    seen = np.asarray(UNKNOWN if hand.visible is None else hand.visible)  # of a dict it is as it was given
-    if not np.isin(seen, (-1, 0, 1)).all():
-        raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(seen.tolist()))
-    if hand.has_object not in (True, False, None):
-        raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))
 
 
 def _options(canvas: int) -> dict[str, Any]:

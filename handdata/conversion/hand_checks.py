@@ -1,0 +1,51 @@
+"""What `write_dataset` refuses in a hand before it is written: units, what is known in part, words and numbers."""
+
+import numpy as np
+
+from handdata.errors import DataError
+from handdata.evaluation.absolute import HAND_MM
+from handdata.shards.hand import Hand
+from handdata.shards.schema import LAST_FRAME, UNKNOWN
+
+CORRECT = "Correct that hand, or leave it out."
+
+
+def check_unit(hand: Hand, where: str) -> None:
+    """Refuse 3D that cannot be millimetres.
+
+    Raises:
+        DataError: the wrist would be nearer to the middle knuckle, or farther from it, than in any hand.
+    """
+    if np.isfinite(hand.scale_mm) and not HAND_MM[0] <= hand.scale_mm <= HAND_MM[1]:
+        expected = f"mm: {HAND_MM[0]:g} to {HAND_MM[1]:g} from wrist to middle MCP"
+        raise DataError(
+            f"{where}[keypoints_3d]", expected=expected, got=f"{hand.scale_mm:.3g}", fix="Convert the unit."
+        )
+
+
+def check_known(hand: Hand, where: str) -> None:
+    """Refuse what is known in part, or infinite: it would be taken for not known.
+
+    Raises:
+        DataError: so it is.
+    """
+    for name in ("K", "box", "crop_box", "palm_center_2d", "palm_center_3d"):
+        values = np.asarray(getattr(hand, name))
+        if not np.isfinite(values).all() and not np.isnan(values).all():
+            expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
+            raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=CORRECT)
+
+
+def check_words(hand: Hand, where: str) -> None:
+    """Refuse what a shard's tables of names and numbers cannot hold."""
+    for name in ("sequence", "camera"):
+        text = getattr(hand, name)
+        if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+            raise DataError(f"{where}[{name}]", expected="ASCII text", got=repr(text))
+    if not isinstance(hand.frame, int | np.integer) or not 0 <= hand.frame <= LAST_FRAME:
+        raise DataError(f"{where}[frame]", expected=f"a whole number from 0 to {LAST_FRAME}", got=repr(hand.frame))
+    seen = np.asarray(UNKNOWN if hand.visible is None else hand.visible)  # of a dict it is as it was given
+    if not np.isin(seen, (-1, 0, 1)).all():
+        raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(seen.tolist()))
+    if hand.has_object not in (True, False, None):
+        raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))
