@@ -5,9 +5,20 @@ import numpy as np
 from handdata.errors import DataError
 from handdata.evaluation.absolute import HAND_MM
 from handdata.shards.hand import Hand
-from handdata.shards.schema import LAST_FRAME, UNKNOWN
+from handdata.shards.schema import (
+    LAST_FRAME,
+    MASK_BACKGROUND,
+    MASK_HAND,
+    MASK_OBJECT,
+    MASK_UNKNOWN,
+    ORIGINS,
+    SQUARE,
+    UNKNOWN,
+)
 
 CORRECT = "Correct that hand, or leave it out."
+_MASK = (MASK_BACKGROUND, MASK_HAND, MASK_OBJECT, MASK_UNKNOWN)
+_MOST_FLAGS = 2**32 - 1  # a uint32
 
 
 def check_unit(hand: Hand, where: str) -> None:
@@ -34,6 +45,13 @@ def check_known(hand: Hand, where: str) -> None:
         if not np.isfinite(values).all() and not np.isnan(values).all():
             expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
             raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=CORRECT)
+    width, height = np.ptp(hand.crop_box[::2]), np.ptp(hand.crop_box[1::2])
+    if abs(width - height) > SQUARE:
+        got = f"{width:g} x {height:g} px"
+        raise DataError(f"{where}[crop_box]", expected="a square", got=got, fix="Give it as box; a square follows.")
+    if hand.mask is not None and not np.isin(hand.mask, _MASK).all():
+        expected, got = f"labels of {', '.join(map(str, _MASK))}", str(np.setdiff1d(hand.mask, _MASK)[:5].tolist())
+        raise DataError(f"{where}[mask]", expected=expected, got=got, fix=CORRECT)
 
 
 def check_words(hand: Hand, where: str) -> None:
@@ -47,5 +65,9 @@ def check_words(hand: Hand, where: str) -> None:
     seen = np.asarray(UNKNOWN if hand.visible is None else hand.visible)  # of a dict it is as it was given
     if not np.isin(seen, (-1, 0, 1)).all():
         raise DataError(f"{where}[visible]", expected="1, 0 or -1, not known", got=str(seen.tolist()))
+    if hand.origin not in ("", None, *ORIGINS):
+        raise DataError(f"{where}[origin]", expected=f"one of {', '.join(ORIGINS)}", got=repr(hand.origin))
+    if not isinstance(hand.flags, int) or not 0 <= hand.flags <= _MOST_FLAGS:
+        raise DataError(f"{where}[flags]", expected="bits of Flag", got=repr(hand.flags))
     if hand.has_object not in (True, False, None):
         raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))

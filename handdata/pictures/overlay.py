@@ -63,7 +63,8 @@ def draw_skeleton(
 
 
 def _check(image: Any, keypoints_2d: Any, visible: Any, scale: Any) -> None:
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    is_one = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.size
+    if not is_one or image.dtype != np.uint8:
         got = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {got}")
     if np.shape(keypoints_2d) != (NUM_KEYPOINTS, 2):

@@ -56,6 +56,13 @@ def _follows() -> Any:
     return field(default=None)
 
 
+def _numbers(given: Any) -> Floats:
+    """Return numbers as float64; what a masked array hides is not known."""
+    if isinstance(given, np.ma.MaskedArray):
+        given = np.ma.filled(np.ma.asarray(given, np.float64), np.nan)
+    return np.asarray(given, np.float64)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Hand:
     """One hand in one picture. NaN marks what is not known; nothing is guessed.
@@ -146,7 +153,7 @@ class Hand:
         if self.side not in SIDE_NAMES:
             raise ValueError(f"side must be one of {', '.join(SIDE_NAMES)}, got {self.side!r}")
         for name, shape in _SHAPES.items():
-            array = np.asarray(getattr(self, name), np.float64)
+            array = _numbers(getattr(self, name))
             if array.shape != shape:
                 raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
             put(self, name, array)
@@ -172,8 +179,11 @@ class Hand:
         expected = dict.fromkeys(_BY_KEYPOINT, _POINTS) | dict.fromkeys(_BY_PIXEL, height_width)
         for name, shape in expected.items():
             value = getattr(self, name)
-            if value is not None and np.shape(value) != shape:
+            if value is None:
+                continue
+            if np.shape(value) != shape:
                 raise ValueError(f"{name} must have the shape {shape}, got {np.shape(value)}")
+            object.__setattr__(self, name, np.asarray(value))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Hand":

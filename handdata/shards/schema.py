@@ -22,6 +22,7 @@ DEFAULT_CANVAS = 192
 SHARD_SAMPLES = 4096
 SAMPLE_ID_BYTES = 96
 LAST_FRAME = 2**31 - 1  # an int32
+SQUARE = 0.01  # px by which the sides of a square may differ
 SPLITS = ("train", "val", "test")
 ORIGINS = ("rendered", "published", "own")  # whose hands: of `handdata synth`, of a published dataset, a user's
 UNKNOWN = -1  # of `visible` and `has_object`: the dataset does not say
@@ -211,7 +212,7 @@ def row_faults(labels: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.intp]]:
         "bbox_source is unknown": labels["bbox_source"] > max(BoxSource),
         "middle MCP of the normalised pose is off the origin": np.abs(normalized[:, ROOT]).max(-1) > 1e-4,
         "wrist of the normalised pose is not at distance 1": np.abs(reach - 1) > 1e-3,
-        "crop_xyxy is no square": np.abs(np.ptp(crop[:, ::2], -1) - np.ptp(crop[:, 1::2], -1)) > 0.01,
+        "crop_xyxy is no square": np.abs(np.ptp(crop[:, ::2], -1) - np.ptp(crop[:, 1::2], -1)) > SQUARE,
         "depth at or behind the camera where 2D is annotated": ((xyz[..., 2] <= 0) & labels["annotated_2d"]).any(-1),
     }  # fmt: skip
     return {fault: np.flatnonzero(rows) for fault, rows in checks.items() if rows.any()}

@@ -27,6 +27,8 @@ def to_pandas(data: Dataset, columns: Sequence[str] | None = None) -> pd.DataFra
 
 
 def _series(data: Dataset, name: str, index: pd.Index) -> Any:
+    if not isinstance(name, str):  # a number would be a hand
+        raise TypeError(f"columns are named by text, got {name!r}")
     values = data[name]
     if name in _WORDS:
         return pd.Series(pd.Categorical(values), index=index)

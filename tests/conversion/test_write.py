@@ -266,6 +266,11 @@ def test_settings_that_no_dataset_can_have_leave_no_folder(tmp_path, asked, kind
         ({"palm_center_2d": (np.inf, 1)}, r"\[palm_center_2d\]: expected numbers, or NaN alone"),
         ({"box": (5, 5, 5, 5), "box_source": BoxSource.PERSON}, r"\[box\]: expected .*, got 5, 5, 5, 5\. Correct that"),
         ({"keypoints_2d": np.full((21, 2), 1e30)}, r"got 1e\+30\. Correct that hand, or leave it out\.$"),
+        ({"crop_box": (0, 0, 90, 45)}, r"\[crop_box\]: expected a square, got 90 x 45 px\. Give it as box"),
+        ({"mask": np.full((240, 320), 7)}, r"\[mask\]: expected labels of 0, 1, 2, 255, got \[7\]"),
+        ({"origin": "mine"}, r"\[origin\]: expected one of rendered, published, own, got 'mine'"),
+        ({"flags": 2**33}, r"\[flags\]: expected bits of Flag"),
+        ({"flags": -1}, r"\[flags\]: expected bits of Flag"),
         ({"visible": np.full(21, 2)}, r"hand 0 \(s/0000\)\[visible\]: expected 1, 0 or -1, not known, got \[2, 2"),
     ],
 )
@@ -274,6 +279,17 @@ def test_labels_that_no_reader_would_take_are_refused_before_they_are_written(tm
         write_dataset(tmp_path / "out", [made(0, **changes)], name="mine")
 
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_of_keypoints_may_be_lists_and_what_a_masked_array_hides_is_not_known(tmp_path):
+    hidden = np.ma.array(made_sample(0).keypoints_2d, mask=np.repeat([[True], *[[False]] * 20], 2, axis=1))
+    hand = made(
+        0, annotated_2d=[True] * 21, in_frame=[True] * 21, keypoints_2d=hidden, keypoints_3d=np.full((21, 3), np.nan)
+    )
+
+    (found,) = write_dataset(tmp_path, [hand], name="mine")
+
+    assert found.annotated_2d.tolist() == [False] + [True] * 20
 
 
 @pytest.mark.parametrize("visible", [None, [1] * 21, (0,) * 21])

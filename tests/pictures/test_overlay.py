@@ -82,6 +82,10 @@ def test_no_pictures_make_no_sheet():
     ("asked", "line"),
     [
         ((GREY.astype(float), np.zeros((21, 2))), r"image must be \(H, W, 3\) uint8 RGB, got \(.*\) float64"),
+        (
+            (np.zeros((0, 5, 3), np.uint8), np.zeros((21, 2))),
+            r"image must be \(H, W, 3\) uint8 RGB, got \(0, 5, 3\) uint8",
+        ),
         (("photo.jpg", np.zeros((21, 2))), r"image must be \(H, W, 3\) uint8 RGB, got str"),
         ((GREY, np.zeros((5, 2))), r"keypoints_2d must have the shape \(21, 2\), got \(5, 2\)"),
         ((GREY, np.zeros((21, 2)), [1]), r"visible must have the shape \(21,\), got \(1,\)"),

@@ -326,6 +326,8 @@ def test_a_table_has_a_row_for_each_hand(folder):
     assert table.groupby("sequence", observed=True).scale_mm.median().index.tolist() == ["a", "b"]
     assert list(data.to_pandas(["side", "frame"])) == ["side", "frame"]
     assert list(data.to_pandas("side")) == ["side"]
+    with pytest.raises(TypeError, match="columns are named by text, got 3"):
+        data.to_pandas([3])
 
 
 def test_parquet_reads_back(folder, tmp_path):
