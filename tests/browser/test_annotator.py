@@ -559,6 +559,20 @@ def test_what_is_no_refusal_is_not_said_in_red_and_nothing_lies_on_it(annotator:
     assert refusal["y"] + refusal["height"] <= notice["y"]
 
 
+def test_a_box_that_nobody_took_is_not_left_on_the_picture(annotator: Annotator) -> None:
+    page = annotator.page
+    pixels = "c => c.toDataURL()"
+    before = page.locator("#canvas").evaluate(pixels)
+    page.route("**/api/edit", lambda route: route.abort())
+    page.route("**/api/state*", lambda route: route.abort())
+    annotator.draw(place(0))
+    page.wait_for_selector("#toast:not([hidden])")
+    annotator.until(lambda: page.locator("#canvas").evaluate(pixels) == before)
+    page.unroute_all()
+    page.wait_for_timeout(200)
+    annotator.problems.clear()  # the browser tells of what was cut off
+
+
 def test_the_list_of_formats_closes_by_its_button(annotator: Annotator) -> None:
     page = annotator.page
     page.click("#export")

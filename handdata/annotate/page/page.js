@@ -41,6 +41,7 @@ function take(news) {
 async function edit(op, values = {}) {
   if (op !== "seen") flushSeen();
   const changed = await talk.edit(op, values);
+  if (changed === undefined) show(); // refused: what was drawn is not there
   if (Array.isArray(changed) && changed.length) named(changed);
 }
 
