@@ -35,7 +35,7 @@ def check_unit(hand: Hand, where: str) -> None:
 
 
 def check_known(hand: Hand, where: str) -> None:
-    """Refuse what is known in part, or infinite: it would be taken for not known.
+    """Refuse what is known in part, or infinite, which would be taken for not known, and what `verify` rejects.
 
     Raises:
         DataError: so it is.
@@ -45,6 +45,10 @@ def check_known(hand: Hand, where: str) -> None:
         if not np.isfinite(values).all() and not np.isnan(values).all():
             expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
             raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=CORRECT)
+    behind = (hand.keypoints_3d[:, 2] <= 0) & np.isfinite(hand.keypoints_2d).all(1)
+    if behind.any():
+        got, fix = f"z = {hand.keypoints_3d[behind, 2].min():g} mm", "x is right, y down, z away from the camera."
+        raise DataError(f"{where}[keypoints_3d]", expected="points in front of the camera", got=got, fix=fix)
     width, height = np.ptp(hand.crop_box[::2]), np.ptp(hand.crop_box[1::2])
     if abs(width - height) > SQUARE:
         got = f"{width:g} x {height:g} px"

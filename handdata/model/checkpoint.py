@@ -161,7 +161,8 @@ def read_tensors(folder: Path, name: str, state: Mapping[str, Any]) -> dict[str,
             raise DataError(path, expected="the tensors that were saved", got=got, fix=ANOTHER)
         return load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(path, expected="the tensors that were saved", got=str(error), fix=ANOTHER) from error
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise DataError(path, expected="the tensors that were saved", got=got, fix=ANOTHER) from error
 
 
 def find(path: Path) -> Path:

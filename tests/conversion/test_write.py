@@ -266,6 +266,10 @@ def test_settings_that_no_dataset_can_have_leave_no_folder(tmp_path, asked, kind
         ({"palm_center_2d": (np.inf, 1)}, r"\[palm_center_2d\]: expected numbers, or NaN alone"),
         ({"box": (5, 5, 5, 5), "box_source": BoxSource.PERSON}, r"\[box\]: expected .*, got 5, 5, 5, 5\. Correct that"),
         ({"keypoints_2d": np.full((21, 2), 1e30)}, r"got 1e\+30\. Correct that hand, or leave it out\.$"),
+        (
+            {"keypoints_3d": -made_sample(0).keypoints_3d},
+            r"\[keypoints_3d\]: expected points in front of the camera, got z",
+        ),
         ({"crop_box": (0, 0, 90, 45)}, r"\[crop_box\]: expected a square, got 90 x 45 px\. Give it as box"),
         ({"mask": np.full((240, 320), 7)}, r"\[mask\]: expected labels of 0, 1, 2, 255, got \[7\]"),
         ({"origin": "mine"}, r"\[origin\]: expected one of rendered, published, own, got 'mine'"),

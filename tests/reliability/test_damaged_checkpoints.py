@@ -67,6 +67,13 @@ def test_tensors_that_are_not_finite_are_named(run):
     )
 
 
+def test_tensors_that_are_gone_are_named(run):
+    path = run / "checkpoints/best/average.safetensors"
+    path.unlink()
+
+    assert f"{path}: expected the tensors that were saved, got no such file. Take another" in refused_by(read, run)
+
+
 @pytest.fixture
 def small(run, tmp_path):
     """A checkpoint of four kilobytes a file."""
