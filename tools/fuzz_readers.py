@@ -148,9 +148,14 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
     coco_boxes = {**COCO, "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 30, 30]}]}
     cvat = (
         '<annotations><image id="0" name="p_0.png" width="64" height="48"><points label="wrist" points="5,6"/>'
-        '<skeleton label="hand"><points label="thumb_tip" occluded="0" outside="0" points="7,8"/></skeleton>'
-        "</image></annotations>"
+        '<box label="hand_box" xtl="1" ytl="2" xbr="40" ybr="30" rotation="0" group_id="1">'
+        '<attribute name="bbox_source">person</attribute></box>'
+        '<skeleton label="hand" group_id="1"><points label="thumb_tip" occluded="0" outside="0" '
+        'points="7,8"/></skeleton></image></annotations>'
     )
+    landmarks = [{"x": 0.1 * (number % 7), "y": 0.2, "z": 0.0} for number in range(21)]
+    found = {"image": "p_0.png", "hand_landmarks": [landmarks], "handedness": [[{"category_name": "Left"}]]}
+    found |= {"width": 64, "height": 48, "bbox_xyxy": [[1, 2, 40, 30]], "bbox_source": ["person"]}
     return {
         "json": Reader("a.json", text(COCO), lambda path: read_object(path, wanted)),
         "json stream": Reader("a.json", text(COCO), lambda path: list(stream(path))),
@@ -184,6 +189,7 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
         "labels, COCO": Reader("a.json", text(COCO), read_labels),
         "labels, CSV": Reader("a.csv", text(CSV), read_labels),
         "labels, CVAT": Reader("a.xml", text(cvat), read_labels),
+        "labels, MediaPipe": Reader("a.json", text([found]), read_labels),
         "labels, YOLO": Reader("a.yaml", text(yolo), read_labels),
         "corrections": Reader("a.json", text(mended), read_corrections),
         "predictions": Reader("a.json", text(predicted), read_predictions),
