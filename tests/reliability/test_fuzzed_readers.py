@@ -21,9 +21,10 @@ from tests.reliability.test_fuzz import some, spoiled
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/fuzz_readers.py"
 OF_JSON = (
-    "json", "json stream", "json lists", "boxes of COCO", "edits", "labels of a page", "labels, COCO", "corrections",
-    "predictions", "results", "camera", "index", "tags", "state of a conversion", "files of a conversion",
-    "state of a checkpoint", "state, sealed", "results of COCO", "labels that results count by",
+    "json", "json stream", "json lists", "boxes of COCO", "edits", "labels of a page", "labels, COCO",
+    "labels, MediaPipe", "corrections", "predictions", "results", "camera", "index", "tags", "state of a conversion",
+    "files of a conversion", "state of a checkpoint", "state, sealed", "results of COCO",
+    "labels that results count by",
     "labels of InterHand2.6M", "cameras of InterHand2.6M", "joints of InterHand2.6M", "record of an export",
     "log.jsonl of a run", "shards.json of a run", "config.json of a run", "author's results", "person",
     "labels to replace", "settings of weights", "mark of a rendering, doctor", "mark of a rendering, synth",
@@ -42,7 +43,7 @@ def readers():
 
 
 def test_every_reader_that_is_fuzzed_reads_the_whole_file(tmp_path):
-    assert len(readers()) == 67
+    assert len(readers()) == 68
     for name, reader in readers().items():
         path = tmp_path / name.replace(" ", "_") / reader.file
         path.parent.mkdir()
