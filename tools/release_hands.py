@@ -52,7 +52,7 @@ def render_chunk(folder: Path, split: str, name: str, number: int, count: int = 
         draw = sample_signs if split == "train" and has_signs(number) else sample_angles
         for index in range(number * CHUNK, number * CHUNK + count):
             seed = SEEDS[split, name]
-            sample, crop = hand(seed, index, draw) if name == HANDS else empty(seed, index, name == SPOTTED)
+            sample, crop = hand(seed, index, draw) if name == HANDS else WITHOUT[name](seed, index)
             shard.append(_row(sample, crop, index))
     return name, shard.entry()
 
@@ -95,8 +95,8 @@ def hand(seed: int, index: int, draw: Draw = sample_angles) -> tuple[Sample, NDA
     return sample, np.concatenate([center - half, center + half])
 
 
-def empty(seed: int, index: int, is_spotted: bool = False) -> tuple[Sample, NDArray[np.float64]]:
-    """Render a picture in whose middle there is no hand; one that the detector takes for a hand, if there is one."""
+def empty(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
+    """Render a picture in whose middle there is no hand."""
     style, rng = STYLES[index % 2], np.random.default_rng([seed, index])
     options = {"side": None, "small": False, "backgrounds": (), "convention": "annotated"}
     scene, camera = build_picture(seed, index, style, CANVAS, fill=FILL, **options)
@@ -106,13 +106,24 @@ def empty(seed: int, index: int, is_spotted: bool = False) -> tuple[Sample, NDAr
         away = 10 * CANVAS
     K = camera.K + np.array([[0, 0, away * np.cos(angle)], [0, 0, away * np.sin(angle)], [0, 0, 0]])
     camera = replace(camera, K=K)
-    image = spotted(seed, index, style, CANVAS, _detector()) if is_spotted else None
-    if image is None:
-        image = render_view(scene, build_surface(scene, (camera,)), camera).image
+    return _without_hand(seed, index, render_view(scene, build_surface(scene, (camera,)), camera).image)
+
+
+def mistaken(seed: int, index: int) -> tuple[Sample, NDArray[np.float64]]:
+    """Render what the detector takes for a hand by mistake; as `empty` where it is not mistaken."""
+    image = spotted(seed, index, STYLES[index % 2], CANVAS, _detector())
+    return empty(seed, index) if image is None else _without_hand(seed, index, image)
+
+
+WITHOUT = {EMPTY: empty, SPOTTED: mistaken}
+
+
+def _without_hand(seed: int, index: int, image: NDArray[np.uint8]) -> tuple[Sample, NDArray[np.float64]]:
     nothing = np.full((21, 3), np.nan)
     sample = Sample(
         id=f"{seed}/{index:07d}", image=image, hand_side=0, keypoints_2d=nothing[:, :2], keypoints_3d=nothing
     )
+    crop_side = CANVAS / 1.5
     low = (CANVAS - crop_side) / 2
     return sample, np.array([low, low, low + crop_side, low + crop_side])
 

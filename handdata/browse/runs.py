@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from handdata.browse.columns import Number
 from handdata.conversion.other_results import predictions_behind
-from handdata.errors import ConfigError, MissingError
+from handdata.errors import MissingError
 from handdata.evaluation.join import match_samples
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.results import read_results
-from handdata.evaluation.worst import hand_errors
+from handdata.evaluation.worst import hand_errors, refuse_augmented
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -65,9 +65,7 @@ def read_run(path: Path, parts: Sequence[Dataset]) -> RunErrors:
     file = path / RESULTS if path.is_dir() else path
     results = read_results(file)
     given = predictions_behind(results, file)
-    if given.truth is not None:
-        got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
-        raise ConfigError(file, expected="results without --augmented", got=got, fix=fix)
+    refuse_augmented(given, file)
     readout = results.readout if results.readout in given.keypoints_2d else next(iter(given.keypoints_2d), "")
     found = [hand_errors(part, given, readout) for part in parts]
     rows = np.concatenate([match_samples(part, given)[0] for part in parts])

@@ -266,7 +266,7 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DataError(
             f"{where}[box]",
             expected="a box with a width and a height",
-            got=f"{', '.join(f'{edge:g}' for edge in sample.bbox_xyxy)}",
+            got=", ".join(f"{edge:g}" for edge in sample.bbox_xyxy),
         )
     _check_crop(choose_crop(sample), sample.image.shape, where)
 

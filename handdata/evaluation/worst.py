@@ -58,15 +58,28 @@ def worst(data: Dataset, predictions: Predictions, count: int, *, readout: str =
         ConfigError: predictions of an augmented evaluation.
         MissingError: none of the hands was predicted where it is labelled.
     """
-    if predictions.truth is not None:
-        got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
-        raise ConfigError("--errors", expected="results without --augmented", got=got, fix=fix)
+    refuse_augmented(predictions, "--errors")
     for what, errors in hand_errors(data, predictions, readout).items():
         known = np.flatnonzero(np.isfinite(errors))
         if len(known):
             order = known[np.argsort(-errors[known], kind="stable")][:count]
             return data.take(order), what
     raise MissingError("--errors", expected=f"predictions of hands of {data.name}", got="none", fix="Name its results.")
+
+
+def refuse_augmented(predictions: Predictions, where: Path | str) -> None:
+    """Refuse predictions of augmented pictures, which say nothing of the hands as they are stored.
+
+    Args:
+        predictions: of hands.
+        where: what was named.
+
+    Raises:
+        ConfigError: these are such.
+    """
+    if predictions.truth is not None:
+        got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
+        raise ConfigError(where, expected="results without --augmented", got=got, fix=fix)
 
 
 def hand_errors(data: Dataset, predictions: Predictions, readout: str = "") -> dict[str, NDArray[np.float64]]:

@@ -65,15 +65,7 @@ def rows_of(picture: VideoFrame, found: Sequence[TrackedHand], placed: Sequence[
 
 
 def _row_of(picture: VideoFrame, one: TrackedHand, placed: Placed | None) -> list[Any]:
-    head = [
-        picture.number,
-        picture.name,
-        picture.seconds,
-        one.track,
-        one.state,
-        one.hand.side,
-        one.confidence,
-    ]
+    head = [picture.number, picture.name, picture.seconds, one.track, one.state, one.hand.side, one.confidence]
     row = [*head, *one.hand.crop_box, *one.smoothed.keypoints_2d.ravel()]
     in_mm = [] if placed is None else [*placed[0].keypoints_3d.ravel(), placed[1]]
     return [*row, *in_mm, *([None] * len(KEYPOINTS) if one.hand.peaks is None else one.hand.peaks)]

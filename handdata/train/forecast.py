@@ -10,6 +10,7 @@ from handdata.model.device import autocast
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import RIGHT
+from handdata.train.augment.prepare import is_labelled
 from handdata.train.config import Config
 from handdata.train.distributed import device_name, world
 from handdata.train.loader.loaders import Mixture
@@ -109,7 +110,7 @@ def _unknown_sides(config: Config, train_set: Mixture) -> Iterator[str]:
     """Yield how many hands are shown both as they lie and mirrored, since nobody knows which side they are of."""
     names = train_set.names
     for name, part, augment in zip(names, train_set.datasets, config.augment.of(names), strict=True):
-        labelled = part["annotated_2d"].any(1) | part["annotated_3d"].any(1)
+        labelled = is_labelled(part["annotated_2d"], part["annotated_3d"])
         count = int((labelled & (part["hand_side"] > RIGHT)).sum()) if augment.mirror_right else 0
         if count:
             yield f"{name}: {count} of {len(part)} hands do not say their side: shown mirrored half of the time"

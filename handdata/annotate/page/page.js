@@ -3,7 +3,7 @@ import * as bar from "/bar.js";
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
 import { Pictures } from "/pictures.js";
-import { Queue, REASONS } from "/queue.js";
+import { nothingMore, Queue, REASONS } from "/queue.js";
 import { named, notice, toast } from "/says.js";
 import { Talk } from "/talk.js";
 import { Timeline } from "/timeline.js";
@@ -250,7 +250,7 @@ function review(whole) {
 }
 
 function lookAt(step) {
-  if (!todo.go(step)) notice(step < 0 ? "This was the first." : state.frames.every((frame) => frame?.[3]) ? "Every frame is accepted." : "Nothing to look at yet.", 3000);
+  if (!todo.go(step)) notice(nothingMore(step, state.frames), 3000);
 }
 
 function nextDrawn(step) {

@@ -43,6 +43,12 @@ export function stretches(frames, { reasons, reasonOf } = BOXES) {
   return found.sort((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || b.doubt - a.doubt || a.first - b.first);
 }
 
+// Why `go` of a queue went nowhere.
+export function nothingMore(step, frames) {
+  if (step < 0) return "This was the first.";
+  return frames.every((frame) => frame?.[3]) ? "Every frame is accepted." : "Nothing to look at yet.";
+}
+
 export class Queue {
   // list: the element that shows the counts; onGo(frame, words, reason): show that frame; kinds: what is looked at.
   constructor(list, onGo, kinds = BOXES) {

@@ -157,7 +157,8 @@ def prepare(
     numbers = uniforms(seed, epoch, places, _DRAWS, stream=STREAM_AUGMENT)
     right, side_known = batch.labels["hand_side"] == RIGHT, batch.labels["hand_side"] <= RIGHT
     # nobody knows which way round a hand of unknown side is to be shown: each of both half of the time
-    both = ~side_known & is_labelled(batch.labels) & np.array([c.mirror_right for c in configs])[which]
+    labelled = is_labelled(batch.labels["annotated_2d"], batch.labels["annotated_3d"])
+    both = ~side_known & labelled & np.array([c.mirror_right for c in configs])[which]
     share = np.where(both, 0.5, np.array([c.flip for c in configs])[which])
     flip = uniforms(seed, epoch, places, 1, stream=STREAM_FLIP)[:, 0] < share
     draws = _draw(configs, which, numbers, right=right, flip=flip, train=train)
@@ -294,14 +295,14 @@ def _labels(batch: Batch, plan: CropPlan, size: int) -> dict[str, NDArray[Any]]:
         "present_3d": known,
         "side": plan.side,
         "scale": batch.labels["scale_mm"],
-        "hand": is_labelled(batch.labels),
+        "hand": is_labelled(labelled, batch.labels["annotated_3d"]),
         "domain": batch.dataset,
     }
 
 
-def is_labelled(labels: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Say of (B, ...) labels whether something of a hand is labelled, in 2D or in 3D, (B,)."""
-    return np.asarray(labels["annotated_2d"].any(1) | labels["annotated_3d"].any(1))
+def is_labelled(annotated_2d: NDArray[np.bool_], annotated_3d: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say of hands, by the masks (B, K) of their points, whether anything of them is labelled, (B,)."""
+    return np.asarray(annotated_2d.any(1) | annotated_3d.any(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import { HandView } from "/hand_view.js";
 import { Choice, KINDS, unpacked, untold } from "/hands.js";
 import { Pace } from "/pace.js";
 import { Pictures } from "/pictures.js";
-import { Queue } from "/queue.js";
+import { nothingMore, Queue } from "/queue.js";
 import { notice, toast } from "/says.js";
 import { Spatial } from "/spatial.js";
 import { Talk } from "/talk.js";
@@ -198,7 +198,7 @@ function nextOpen() {
 }
 
 function lookAt(by) {
-  if (!todo.go(by)) notice(by < 0 ? "This was the first." : state.frames.every((frame) => frame?.[3]) ? "Every frame is accepted." : "Nothing to look at yet.", 3000);
+  if (!todo.go(by)) notice(nothingMore(by, state.frames), 3000);
 }
 
 const pick = (change) => (verbs.flush(), change(), show());
