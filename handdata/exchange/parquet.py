@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, DataError
+from handdata.exchange.arrow import table_of
 from handdata.exchange.in_parts import made
 from handdata.exchange.labels import Annotations, make_row
 from handdata.exchange.pictures import ExportView
@@ -93,7 +94,7 @@ def _part(view: ExportView, out: Path) -> list[_Group]:
     rows = _rows(view)
     groups = []
     while some := list(islice(rows, ROWS_PER_GROUP)):
-        groups.append(_Group(pa.Table.from_pylist(some, schema=schema)))
+        groups.append(_Group(table_of(pa, some, schema)))
     return groups
 
 
@@ -123,7 +124,7 @@ def _schema(pa: Any, view: ExportView) -> Any:
 def _compression(pa: Any, schema: Any) -> dict[str, str]:
     """Return how each column of the file is compressed: the pictures, which are already, are not once more."""
     empty = BytesIO()
-    pa.parquet.write_table(schema.empty_table(), empty)
+    pa.parquet.ParquetWriter(empty, schema).close()
     return {one.path: "none" if one.path == "image.bytes" else "zstd" for one in pa.parquet.ParquetFile(empty).schema}
 
 
