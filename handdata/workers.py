@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+
+from handdata.errors import ConfigError, DataError
 
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -26,6 +29,7 @@ _LOOK_S = 1.0  # between two looks at whether the workers are alive
 _PATIENCE_S = 5.0  # with the thread of a pool whose workers are gone
 _PIPE = 2**20  # bytes that a pipe of results holds: the most that Linux gives to anybody
 _KEPT = 32 * 2**20  # bytes freed and not given back: more than the few pictures that a row takes
+_GUARD = '`if __name__ == "__main__":`'
 _counter: "Synchronized[int] | None" = None
 
 
@@ -196,6 +200,27 @@ def check_counts(limit: int | None, workers: int) -> None:
 
     Raises:
         ValueError: so one is.
+        ConfigError: as `refuse_at_the_top`.
     """
     if workers < 1 or (limit is not None and limit < 1):
         raise ValueError(f"limit and workers are 1 or more, got {limit} and {workers}")
+    refuse_at_the_top(workers)
+
+
+def refuse_at_the_top(workers: int) -> None:
+    """Refuse to start processes from what they import: a script's call that is not guarded.
+
+    Raises:
+        ConfigError: this process is being started for such a call, and comes upon it in the script that it imports.
+    """
+    if workers > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing asks
+        expected, got = f"the call with {workers} workers below {_GUARD}", "one that each of them makes anew"
+        raise ConfigError(sys.argv[0], expected=expected, got=got)
+
+
+def killed(what: Path | str, kept: str) -> DataError:
+    """Return what to raise when a worker has ended by itself; `kept` says what need not be done again."""
+    fix = f"Run the same command again, with fewer --workers; {kept}"
+    if "handdata.cli" not in sys.modules:
+        fix = f"Make the call below {_GUARD}, or run it again with fewer workers; {kept}"
+    return DataError(what, expected="running workers", got="a killed one, most often for lack of memory", fix=fix)

@@ -187,3 +187,18 @@ def test_the_count_can_be_read_though_a_worker_was_killed_while_it_counted():
     assert not counter.get_lock().acquire(block=False)
 
     assert count_of(counter) == 1
+
+
+def test_a_script_that_calls_at_its_top_is_told_so_and_by_a_guard_it_works(tmp_path):
+    call = 'on_many_cores(["one", "two"], print, workers=2, title="words")'
+    script = tmp_path / "script.py"
+
+    def run(text):
+        script.write_text(f"from handdata.synth.render_many import on_many_cores\n{text}\n")
+        return subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=60)
+
+    refused = run(call)
+    assert refused.returncode == 1
+    assert f"ConfigError: {script}: expected the call with 2 workers below `if __name__" in refused.stderr
+    assert 'Make the call below `if __name__ == "__main__":`, or run it' in refused.stderr.splitlines()[-1]
+    assert sorted(run(f'if __name__ == "__main__":\n    {call}').stdout.split()) == ["one", "two"]

@@ -44,7 +44,16 @@ from handdata.shards.layout import unpack
 from handdata.shards.provenance import KEY, as_json, origin_of_all
 from handdata.shards.reader import INDEX, PARTIAL, STATE, write_index
 from handdata.shards.schema import DEFAULT_CANVAS, SPLITS, VERSION
-from handdata.workers import check_counts, check_workers, count_of, new_counter, shielded_start, start_worker, stop
+from handdata.workers import (
+    check_counts,
+    check_workers,
+    count_of,
+    killed,
+    new_counter,
+    shielded_start,
+    start_worker,
+    stop,
+)
 
 LOCK = ".lock"
 POLL_S = 0.2
@@ -88,7 +97,8 @@ def convert(
         options: of the dataset, `CONVERTERS[dataset].OPTIONS(...)`; None takes its defaults.
         splits: those to convert; empty converts all.
         limit: stop after this many samples.
-        workers: processes of this machine.
+        workers: processes of this machine. A script that asks for several makes the call below
+            `if __name__ == "__main__":`, as each of them imports it.
         canvas: side of the canvases, px, a multiple of 8.
         skip_bad: leave out, count and name samples that cannot be read.
         check: compare every byte of the shards that are there; those that are damaged are made again.
@@ -205,8 +215,7 @@ def _run_in_pool(
             for future in sorted(done, key=lambda f: futures[f].path.name):
                 yield futures[future], future.result()
     except BrokenProcessPool as error:
-        fix = "Run the same command again, with fewer --workers; finished shards are kept."
-        raise DataError(f"convert {dataset}", expected="running workers", got="a killed one", fix=fix) from error
+        raise killed(f"convert {dataset}", "finished shards are kept.") from error
     finally:
         stop(pool)
         for task in tasks:

@@ -15,11 +15,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from handdata.errors import DataError
 from handdata.exchange.pictures import ExportView
 from handdata.files.whole import prepare_folder, sync_all
 from handdata.progress import meter
-from handdata.workers import Helpers, one_core, result_of, shielded_start, start_worker, stop, widen_results
+from handdata.workers import Helpers, killed, one_core, result_of, shielded_start, start_worker, stop, widen_results
 
 T = TypeVar("T")
 Make = Callable[[ExportView, Path], list[T]]
@@ -72,8 +71,7 @@ def processes(workers: int, hands: int, out: Path) -> Iterator[Helpers | None]:
             started = tuple(pool.submit(_start) for _ in range(workers - 1))
         yield Helpers(pool=pool, started=started)
     except BrokenProcessPool as error:
-        fix = "Run the same command again, with fewer --workers; what is finished is kept."
-        raise DataError(out, expected="running workers", got="a killed one", fix=fix) from error
+        raise killed(out, "what is finished is kept.") from error
     finally:
         stop(pool)
 

@@ -20,11 +20,10 @@ from typing import TypeVar
 
 import cv2
 
-from handdata.errors import DataError
 from handdata.progress import meter
 from handdata.synth.frame import Frame, SequenceSpec
 from handdata.synth.sequence import render_frame
-from handdata.workers import shielded_start, stop
+from handdata.workers import killed, refuse_at_the_top, shielded_start, stop
 
 T = TypeVar("T")
 Task = tuple[SequenceSpec, int]
@@ -44,6 +43,7 @@ def render_frames(tasks: Sequence[Task], write: Write, *, workers: int, title: s
 
     Raises:
         DataError: a worker was killed (out of memory, most often).
+        ConfigError: a script's call that its workers would make again.
         Exception: the first one `write` or the renderer raised, in task order of completion.
     """
     on_many_cores(tasks, partial(_render_one, write), workers=workers, title=title)
@@ -52,6 +52,7 @@ def render_frames(tasks: Sequence[Task], write: Write, *, workers: int, title: s
 def on_many_cores(tasks: Sequence[T], work: Callable[[T], None], *, workers: int, title: str) -> None:
     """Do `work` for every task, in as many processes; picklable, as of `render_frames`, with the same errors."""
     workers = min(workers, len(tasks))
+    refuse_at_the_top(workers)
     with meter(title, len(tasks)) as gauge:
         if workers <= 1:
             for task in tasks:
@@ -81,12 +82,7 @@ def _done_in_pool(tasks: Sequence[T], work: Callable[[T], None], workers: int, t
                     future.result()
                 yield len(finished)
         except BrokenProcessPool as error:
-            raise DataError(
-                title,
-                expected="running workers",
-                got="a killed one, most often for lack of memory",
-                fix="Run the same command again, with fewer --workers; finished frames are kept.",
-            ) from error
+            raise killed(title, "finished frames are kept.") from error
         finally:
             stop(pool)
 

@@ -57,7 +57,7 @@ def test_a_fault_in_a_worker_reaches_the_caller(camera, workers):
 
 
 def test_a_killed_worker_is_told_in_one_line(camera):
-    with pytest.raises(DataError, match="fewer --workers"):
+    with pytest.raises(DataError, match="expected running workers, got a killed one"):
         render_frames(tasks(camera, 4), die, workers=2, title="test")
 
 

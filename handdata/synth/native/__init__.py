@@ -54,7 +54,7 @@ def write_native(
         style: look of light, noise, skin and backgrounds.
         small: the coarse mesh, for tests.
         faults: some of `tree.FAULTS`.
-        workers: processes; they change no byte.
+        workers: processes; they change no byte. As for `convert`, a script calls it below a guard.
         backgrounds: picture files behind the hand; procedural ones when empty.
 
     Returns:
