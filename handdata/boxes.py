@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.opening import matching
 from handdata.files.text import Wanted, parse_csv, parse_number, read_text
 from handdata.files.whole import write_text
 from handdata.geometry import xywh_to_xyxy
@@ -203,7 +204,7 @@ def validate_boxes(rows: Sequence[BoxRow], img_names: Sequence[str], where: obje
 
 def has_tables(path: Path) -> bool:
     """Return whether there is a table at `path`, or in that folder: the annotator leaves other files there too."""
-    return path.is_file() or any(path.glob("*.csv"))
+    return path.is_file() or next(matching(path, "*.csv"), None) is not None
 
 
 def load_boxes(path: Path) -> BoxTable:
@@ -222,7 +223,7 @@ def load_boxes(path: Path) -> BoxTable:
             got="no such path",
             fix="Make one: handdata annotate-bbox <dataset>/<sequence>.",
         )
-    files = sorted(path.glob("*.csv"), key=lambda file: natural_key(file.name)) if path.is_dir() else [path]
+    files = sorted(matching(path, "*.csv"), key=lambda file: natural_key(file.name)) if path.is_dir() else [path]
     if not files:
         raise MissingError(path, expected="tables of boxes (*.csv)", got="none in the folder")
     found: dict[tuple[str, str], BoxRow] = {}

@@ -11,9 +11,13 @@ Every one prints as a single line, `where: expected X, got Y. Do Z.`, and ends t
 A caller's fault inside the library is a ValueError or TypeError; a bug keeps its traceback.
 """
 
+import errno
+import os
 from dataclasses import dataclass
 
 LONGEST = 480  # characters of a line; with "handdata: " before it below 500
+DENIED = os.strerror(errno.EACCES)
+MAY_READ = "Allow reading it (chmod u+rX), or ask its owner"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class HanddataError(Exception):
     """A fault in the user's data, paths or settings, told in one line.
 
     The line holds printable characters alone and is never longer than LONGEST: what is quoted is escaped and cut here,
-    once for all.
+    once for all. What may not be read is not mended by making it again, restoring or deleting it: whatever the caller
+    advises, the line of DENIED names the right that lacks.
 
     Args:
         where: `file`, `file:line`, `file[key]` or `sample.field`.
@@ -53,7 +58,7 @@ class HanddataError(Exception):
         self.where = str(where)
         self.expected = expected
         self.got = got
-        self.ways = fix
+        self.ways = fix = _right_to_read(fix) if got == DENIED and not isinstance(self, WriteError) else fix
         self.fix = str(fix)
         super().__init__(_line(*(printable(part) for part in (self.where, expected, got, self.fix))))
 
@@ -90,6 +95,10 @@ class ConfigError(HanddataError):
 
 def _rebuild(kind: type[HanddataError], where: str, expected: str, got: str, fix: str | Fix) -> HanddataError:
     return kind(where, expected=expected, got=got, fix=fix)
+
+
+def _right_to_read(fix: str | Fix) -> str | Fix:
+    return Fix(MAY_READ, skips=fix.skips) if isinstance(fix, Fix) else f"{MAY_READ}."
 
 
 def printable(text: str) -> str:

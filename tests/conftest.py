@@ -1,6 +1,8 @@
 """Fixtures every part of the tests may use."""
 
+import ctypes
 import fcntl
+import os
 import resource
 import shutil
 import signal
@@ -91,3 +93,21 @@ def file_limit() -> Iterator[Callable[[int], None]]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def not_as_root() -> Iterator[None]:
+    """Root may read everything: for a test it is denied what other users are (Linux, capabilities(7))."""
+    if os.geteuid():
+        yield
+        return
+    libc, header = (
+        ctypes.CDLL(None, use_errno=True),
+        (ctypes.c_uint32 * 2)(0x20080522, 0),
+    )  # _LINUX_CAPABILITY_VERSION_3
+    before = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, of capabilities 0 to 31, then of 32 to 63
+    assert libc.capget(header, before) == 0
+    after = (ctypes.c_uint32 * 6)(before[0] & ~0b110, *before[1:])  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    assert libc.capset(header, after) == 0
+    yield
+    assert libc.capset(header, before) == 0

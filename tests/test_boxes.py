@@ -12,6 +12,7 @@ from handdata.boxes import (
     PUBLISHED_COLUMNS,
     BoxRow,
     format_boxes,
+    has_tables,
     load_boxes,
     natural_key,
     parse_boxes,
@@ -25,6 +26,16 @@ from handdata.errors import DataError, MissingError, WriteError
 HEADER = ",".join(COLUMNS)
 # docs/datasets.md: colour images of each sequence
 DEXTER_COUNTS = {"Grasp1": 356, "Grasp2": 648, "Occlusion": 354, "Pinch": 458, "Rigid": 531, "Rotate": 798}
+
+
+@pytest.mark.usefixtures("not_as_root")
+def test_tables_that_may_not_be_read_are_not_taken_for_none(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "boxes/S.csv", [BoxRow("a.png", (1, 2, 3, 4), "person")])
+    (tmp_path / "boxes").chmod(0)
+
+    with pytest.raises(PermissionError):
+        has_tables(tmp_path / "boxes")
+    (tmp_path / "boxes").chmod(0o755)
 
 
 @pytest.fixture

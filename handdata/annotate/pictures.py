@@ -15,6 +15,7 @@ from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.plain import lies_in
+from handdata.files.opening import matching
 from handdata.files.spelling import finder
 from handdata.pictures.kinds import SUFFIXES
 from handdata.pictures.picture_file import check_name, decode, read_bytes
@@ -150,7 +151,7 @@ def list_pictures(folder: Path, pattern: str = "*", prefix: str = "", *, any_siz
     if not folder.is_dir():
         got, fix = ("a file", "Name its folder.") if folder.exists() else ("no such folder", "Check the path.")
         raise MissingError(folder, expected="a folder of pictures", got=got, fix=fix)
-    found = [path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    found = [path for path in matching(folder, pattern) if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     paths = sorted(found, key=lambda path: natural_key(path.name))
     if not paths:
         kinds = ", ".join(SUFFIXES)

@@ -8,6 +8,7 @@ from handdata.annotate.pictures import Pictures, list_pictures
 from handdata.boxes import read_boxes
 from handdata.converters import DATASETS
 from handdata.errors import ConfigError, HanddataError, MissingError
+from handdata.files.opening import matching
 from handdata.pictures.kinds import SUFFIXES
 
 
@@ -79,7 +80,10 @@ def progress(dataset: str, root: Path, tables: Path) -> list[Progress]:
 
 def _progress_of(layout: Layout, root: Path, name: str, tables: Path) -> Progress:
     folder, table = root / layout.parent / name / layout.inside, tables / f"{name}.csv"
-    frames = sum(path.suffix.lower() in SUFFIXES for path in folder.glob(layout.pattern))
+    try:
+        frames = sum(path.suffix.lower() in SUFFIXES for path in matching(folder, layout.pattern))
+    except PermissionError:
+        return Progress(name, 0, 0)
     try:
         accepted = sum(row.reviewed for row in read_boxes(table)) if table.exists() else 0
     except HanddataError:
@@ -97,4 +101,11 @@ def _sequences(layout: Layout, root: Path) -> list[str]:
     if not parent.is_dir():
         return []
     folders = sorted(path for path in parent.iterdir() if path.is_dir())
-    return [path.name for path in folders if next((path / layout.inside).glob(layout.pattern), None) is not None]
+    return [path.name for path in folders if _has_pictures(layout, path)]
+
+
+def _has_pictures(layout: Layout, sequence: Path) -> bool:
+    try:
+        return next(matching(sequence / layout.inside, layout.pattern), None) is not None
+    except PermissionError:  # told when it is opened
+        return True

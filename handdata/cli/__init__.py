@@ -130,7 +130,9 @@ def _told(error: Exception) -> str | None:
     if not isinstance(error, OSError) or error.errno not in _NO_ROOM | _WRONG_PLACE | _TOO_MANY:
         return None
     fix = "Choose another place."
-    if error.errno in _NO_ROOM:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        fix = "Allow it (chmod u+rwX), ask its owner, or choose another place."
+    elif error.errno in _NO_ROOM:
         fix = "Make room, or choose another place."
     elif error.errno in _TOO_MANY:
         fix = "Raise the limit, ulimit -n, or give fewer --workers."

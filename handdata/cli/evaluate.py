@@ -24,6 +24,7 @@ from handdata.cli.options import (
 )
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
+from handdata.files.opening import matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
@@ -232,7 +233,7 @@ def _complete(path: Path) -> list[Path]:
     """Return a folder that holds an index, or those of its folders that do, in name order."""
     if (path / INDEX).is_file():
         return [path]
-    return sorted(index.parent for index in path.glob(f"*/{INDEX}"))
+    return sorted(index.parent for index in matching(path, f"*/{INDEX}"))
 
 
 def _run_folder(data_root: DataRoot, run: str) -> Path:

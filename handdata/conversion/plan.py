@@ -37,7 +37,7 @@ def plan_all(dataset: str, root: Path, options: Options) -> Plan:
     try:
         plan = CONVERTERS[dataset].plan(root, facts, options)
     except OSError as error:
-        raise unreadable(error, root) from None
+        raise unreadable(error, root, skippable=False) from None
     boxes = require_matches(made_boxes(options), plan.items, options) if plan.items else ""
     notes = [note for note in (passed_over(plan, options, facts), boxes) if note]
     readings = (*plan.readings, *describe(plan.items, wrong_points(facts)))

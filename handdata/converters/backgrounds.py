@@ -17,6 +17,7 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.naming import ascii_id
 from handdata.converters.read.packaging import is_litter
 from handdata.errors import MissingError
+from handdata.files.opening import matching
 from handdata.manifest import Manifest
 from handdata.pictures.crops import centered_square
 from handdata.pictures.decode import read_image
@@ -33,7 +34,7 @@ OPTIONS = Options
 
 def plan(root: Path, manifest: Manifest, options: Options) -> Plan:  # noqa: ARG001 - nothing to choose
     """List the pictures by the published split: sorted, shuffled with seed 42, then 2000, 2000 and the rest."""
-    files = (p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES))
+    files = (p.relative_to(root) for p in matching(root, "**/*") if p.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES))
     found = sorted(p.as_posix() for p in files if not any(map(is_litter, p.parts)) and (root / p).is_file())
     names = [name for name in found if name.lower().endswith(SUFFIXES)]
     if not names:

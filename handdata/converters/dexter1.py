@@ -36,6 +36,7 @@ from handdata.converters.read.fingertips import (
 from handdata.converters.read.layout import choose, data_folder, locate, unique
 from handdata.converters.read.packaging import no_sequence
 from handdata.errors import ConfigError, DataError, Fix, HanddataError
+from handdata.files.opening import matching
 from handdata.files.text import Wanted, read_toml
 from handdata.geometry import project, transform
 from handdata.manifest import CameraFacts, Manifest
@@ -307,7 +308,7 @@ def _frames(
 
 
 def _depth_files(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / TOF / "depth").glob("*.png") if path.stem.isdecimal())
+    return sorted(path for path in matching(folder / TOF / "depth", "*.png") if path.stem.isdecimal())
 
 
 def _depth_pictures(root: Path, sequence: str, manifest: Manifest) -> tuple[dict[int, Path], list[str]]:
@@ -371,7 +372,7 @@ def _under(xyz: Points, depth: NDArray[Any], manifest: Manifest, origin: int = 0
 def _color_pictures(folder: Path, camera: str) -> dict[int, Path]:
     """Number the pictures of a colour camera by the six digits at the end of their stamp."""
     name = re.compile(rf"\d*(\d{{6}})_{camera}\.png")
-    found = sorted((folder / "multicam" / camera).glob(f"*_{camera}.png"))
+    found = sorted(matching(folder / "multicam" / camera, f"*_{camera}.png"))
     return dict(unique(sorted((int(match[1]), path) for path in found if (match := name.fullmatch(path.name)))))
 
 

@@ -28,6 +28,7 @@ from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.reference_split import reference_split
 from handdata.errors import DataError, Fix, HanddataError, MissingError
+from handdata.files.opening import matching
 from handdata.geometry import project
 from handdata.manifest import Manifest
 from handdata.pictures import crops
@@ -64,7 +65,7 @@ def plan(root: Path, manifest: Manifest, options: Options) -> Plan:
     base = "data/" if (root / "data").is_dir() else ""
     frames: dict[str, dict[str, set[str]]] = {}  # partition -> frame -> kinds of file
     for name in manifest.extra["classes"]:
-        for folder in sorted((root / base / name).glob("*")) if (root / base / name).is_dir() else ():
+        for folder in sorted(matching(root / base / name, "*")):
             if folder.name.isdecimal() and (found := _files(folder)):
                 frames[f"{name}/{folder.name}"] = found
     kept = choose(options.sequences, frames, "sequences")

@@ -27,6 +27,7 @@ from handdata.converters.read.layout import choose, locate, read_numbers
 from handdata.converters.read.packaging import near_names
 from handdata.converters.read.reference_split import reference_split
 from handdata.errors import DataError, MissingError
+from handdata.files.opening import matching
 from handdata.geometry import project, transform
 from handdata.manifest import Manifest
 from handdata.pictures import crops
@@ -191,7 +192,9 @@ def _folders(root: Path, manifest: Manifest) -> Iterator[str]:
     motions = sorted(motion for members in manifest.sequences.values() for motion in members)
     for place in (root / name / motion for name in sorted(manifest.extra["classes"]) for motion in motions):
         if place.is_dir():
-            yield from (part.relative_to(root).as_posix() for part in sorted(place.glob("cam*/*")) if part.is_dir())
+            yield from (
+                part.relative_to(root).as_posix() for part in sorted(matching(place, "cam*/*")) if part.is_dir()
+            )
 
 
 def _numbers(folder: Path) -> Numbers:

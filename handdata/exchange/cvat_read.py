@@ -20,6 +20,7 @@ from handdata.errors import DataError, HanddataError
 from handdata.exchange.cvat import ID, SOURCE
 from handdata.exchange.labels import UNSAID, Annotations, HandLabels, LabelRow, box_source_of, make_row, nan, side_in
 from handdata.exchange.point_names import PALM, match_names
+from handdata.files.opening import matching
 from handdata.files.text import LARGE, Wanted, read_text
 from handdata.pictures.kinds import SUFFIXES
 from handdata.shards.provenance import KEY, parse_texts
@@ -197,7 +198,7 @@ def _frame(folder: Path | None, task: str, number: int) -> str:
 def _numbered(folder: Path, task: str) -> dict[int, str]:
     key = (str(folder), task)
     if key not in _FRAMES:
-        names = sorted(p.name for p in (folder / task).glob("*") if p.suffix.lower() in SUFFIXES)
+        names = sorted(p.name for p in matching(folder / task, "*") if p.suffix.lower() in SUFFIXES)
         matches = ((re.search(r"(\d+)$", Path(name).stem), name) for name in names)
         _FRAMES[key] = {int(match[1]): f"{task}/{name}" for match, name in matches if match}
     return _FRAMES[key]

@@ -13,6 +13,7 @@ from handdata.exchange import interhand
 from handdata.exchange.formats import FORMATS
 from handdata.exchange.label_table import columns_in
 from handdata.exchange.labels import Annotations, LabelRow
+from handdata.files.opening import matching
 from handdata.files.text import LARGE, Wanted, kind_of, read_json
 
 _FILE = Wanted(what="annotations", fix="See docs/custom.md.", largest=LARGE)
@@ -38,7 +39,7 @@ def label_files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
     for name in _WHERE:
-        found = sorted(p for p in (path / name).glob("*") if _may_hold(p))
+        found = sorted(p for p in matching(path / name, "*") if _may_hold(p))
         read_with_others = {beside for one in found for beside in interhand.beside(one)}
         if found:
             return [one for one in found if one not in read_with_others]

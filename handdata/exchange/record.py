@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, HanddataError
+from handdata.files.opening import matching
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256, write_text
 from handdata.pictures.kinds import SUFFIXES
@@ -115,7 +116,7 @@ class ExportRecord:
         """
         known = self._known().union(*files.values())
         for split in sorted({*files, *(name for name in SPLITS if (self.folder / "labels" / name).is_dir())}):
-            for path in sorted((self.folder / "images" / split).rglob("*")):
+            for path in sorted(matching(self.folder / "images" / split, "**/*")):
                 if path.suffix.lower() in SUFFIXES and path.relative_to(self.folder).as_posix() not in known:
                     expected = f"only pictures of this export: {self.kind} takes every one of the folder"
                     raise ConfigError(path, expected=expected, got="somebody's own", fix=_MOVE)

@@ -21,6 +21,7 @@ from handdata.exchange.pictures import SOURCE, ExportView, id_of_key, picture_fi
 from handdata.exchange.plain import OWN, SLOTS, lies_in, with_palm
 from handdata.exchange.record import label_digest
 from handdata.exchange.row_ids import ids_file, read_ids, write_ids
+from handdata.files.opening import matching
 from handdata.files.simple_yaml import read_keys
 from handdata.files.spelling import as_spelled
 from handdata.files.text import LARGE, Wanted, read_text
@@ -242,7 +243,7 @@ def _pictures(root: Path, place: str) -> list[str]:
     """Return the pictures of a folder, or those of a list, whose lines begin with ./ beside the list."""
     path = root / place
     if path.is_dir():
-        names = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        names = sorted(str(p.relative_to(path)) for p in matching(path, "**/*") if p.suffix.lower() in SUFFIXES)
         return [os.path.normpath(f"{place}/{name}") for name in names]
     lines = [line.strip() for line in read_text(path, _LIST).split("\n") if line.strip()]
     beside = PurePosixPath(place).parent

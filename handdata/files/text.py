@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from handdata.errors import DataError, Fix, HanddataError, MissingError
+from handdata.files.opening import open_plain
 
 SMALL, LARGE = 16_000_000, 2_000_000_000  # bytes: settings and tables of one sequence; labels of a dataset
 DEEPEST = 64  # levels of lists and tables in each other
@@ -64,7 +65,7 @@ def read_bytes(path: Path, wanted: Wanted) -> bytes:
         HanddataError: it cannot be read, or is larger; of the kind that is wanted.
     """
     try:
-        with path.open("rb") as file:
+        with io.BufferedReader(open_plain(path)) as file:
             data = _read(file, wanted.largest + 1)
     except FileNotFoundError:
         raise MissingError(path, expected=wanted.what, got="no such file", fix=wanted.fix) from None

@@ -161,7 +161,8 @@ def read_tensors(folder: Path, name: str, state: Mapping[str, Any]) -> dict[str,
             raise DataError(path, expected="the tensors that were saved", got=got, fix=ANOTHER)
         return load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        said = error.strerror if isinstance(error, OSError) else None  # with neither number nor path
+        got = "no such file" if isinstance(error, FileNotFoundError) else said or str(error)
         raise DataError(path, expected="the tensors that were saved", got=got, fix=ANOTHER) from error
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from handdata.errors import DataError
+from handdata.files.opening import require_readable
 from handdata.files.text import LARGE, Wanted, parse_json, read_bytes
 from handdata.files.whole import write_bytes
 
@@ -45,6 +46,7 @@ def read_halves(path: Path, what: str) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         DataError: it is another file, or damaged, or a number in it is not finite.
     """
+    require_readable(path, what)
     try:
         with safe_open(path, framework="pt") as file:
             facts = _facts(path, file.metadata() or {}, what)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.files.opening import require_readable
 from handdata.files.tables import read_tree
 from handdata.files.text import Wanted, as_object, parse_json
 from handdata.model.checkpoint import Trained, size_noted
@@ -83,6 +84,7 @@ def _open(path: Path) -> Any:
         raise ConfigError(path, expected="onnxruntime, to ask an ONNX file", got="not installed", fix=fix) from error
     if not path.is_file():
         raise MissingError(path, expected=_WHAT, got="no such file", fix=_AGAIN)
+    require_readable(path, _WHAT)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.inter_op_num_threads = 1

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.files.opening import require_readable
 from handdata.model.encoder import Encoder
 
 OFFLINE = "Give a file of them instead, e.g. --weights resnet34.pth (torchvision's ResNet-34 state dict)."
@@ -41,6 +42,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise MissingError(path, expected="a file of weights", got="nothing there")
+    require_readable(path, "a file of tensors")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -7,7 +7,6 @@ file that is cut short, fails its checksum or has damaged pixels is refused.
 import errno
 import os
 import re
-import stat
 import struct
 import sys
 import threading
@@ -21,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, Fix, MissingError
+from handdata.files.opening import open_plain
 from handdata.pictures.orientation import as_held, is_on_its_side, orientation
 
 LARGEST = 300_000_000  # bytes of a file
 MEGAPIXELS = 64  # of a picture: twenty times the largest of any archive
 FIX = Fix("Unpack that file from the archive again", skips="it")
-_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)  # not of the disk or the machine
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # not of the disk or the machine
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 _CHUNK = struct.Struct(">I4s")  # length of what follows, kind
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -50,11 +50,8 @@ def read_bytes(path: Path | str) -> bytes:
         DataError: it is no plain file, may not be read, or is larger than any picture.
     """
     try:
-        with open(path, "rb", buffering=0, opener=_at_once) as file:  # a Path's own way takes three times as long
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(path, expected="a picture", got="no plain file", fix=FIX)
-            data = file.read() if status.st_size <= LARGEST else b""
+        with open_plain(path) as file:
+            data = file.read() if os.fstat(file.fileno()).st_size <= LARGEST else b""
     except FileNotFoundError:
         fix = Fix("Unpack the archive again", skips="it")
         raise MissingError(path, expected="a picture", got="no file", fix=fix) from None
@@ -80,11 +77,6 @@ def check_name(path: Path) -> None:
     except UnicodeEncodeError:
         got, fix = "one of other bytes", "Rename it."
         raise DataError(path, expected="a picture with a name in UTF-8", got=got, fix=fix) from None
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file without waiting, as a pipe would for somebody who writes to it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
+from handdata.files.opening import open_plain
 from handdata.files.whole import write_text
 from handdata.shards.layout import Seal, array_hash, header_sha256, pack
 from handdata.shards.mapped import map_file
@@ -228,14 +229,15 @@ class ShardReader:
     def _check_header(self) -> None:
         """Compare size and header with the seal, before anything else is read."""
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            file = open_plain(self.path)
         except FileNotFoundError:
             raise MissingError(self.path, expected="a shard", got="no file", fix=AGAIN) from None
         except OSError as error:
             got = error.strerror or str(error)
             raise DataError(self.path, expected="a shard that can be read", got=got, fix=AGAIN) from None
         try:
-            size, seal = os.fstat(handle).st_size, self.seal
+            handle, seal = file.fileno(), self.seal
+            size = os.fstat(handle).st_size
             if size != seal.size:
                 got = f"{size}: the shard is cut short" if size < seal.size else str(size)
                 raise DataError(self.path, expected=f"{seal.size} bytes, as {INDEX} says", got=got, fix=AGAIN)
@@ -248,7 +250,7 @@ class ShardReader:
             got = error.strerror or str(error)
             raise DataError(self.path, expected="a shard that can be read", got=got, fix=AGAIN) from None
         finally:
-            os.close(handle)
+            file.close()
 
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:

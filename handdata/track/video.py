@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError, WriteError
+from handdata.files.opening import require_readable
 from handdata.files.whole import whole, write_bytes
 from handdata.pictures.decode import read_image
 from handdata.pictures.picture_file import hush, read_bytes
@@ -71,6 +72,8 @@ class Video:
         live = is_live(source)
         if not live and not Path(source).is_file():
             raise MissingError(source, expected="a video", got="no such file")
+        if not live:
+            require_readable(Path(source), "a video that OpenCV can read")
         self._capture = hush(lambda: cv2.VideoCapture(_as_opencv_says(source)))
         if self._capture is None or not self._capture.isOpened():
             expected = "a camera or a stream that answers" if live else "a video that OpenCV can read"

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from handdata.conversion.plan import plan_all
+from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
 from handdata.exchange.pictures import file_key, id_of_key
@@ -41,6 +43,16 @@ def yolo(root, rows, shape="[21, 3]", names="names:\n  0: hand", **splits):
 def yolo_row(points, flags=None, kind=0):
     cells = [points / (W, H)] if flags is None else [points / (W, H), np.asarray(flags)[:, None]]
     return " ".join(map(str, [kind, 0.5, 0.5, 0.25, 0.5, *np.hstack(cells).ravel()])) + "\n"
+
+
+@pytest.mark.usefixtures("not_as_root")
+def test_yolo_pictures_that_may_not_be_read_are_not_left_out(tmp_path):
+    table = yolo(tmp_path, [yolo_row(uv())])
+    (tmp_path / "images/train").chmod(0)
+
+    with pytest.raises(DataError, match=r"images/train: expected a folder that can be read, got Permission denied\."):
+        plan_all("custom", tmp_path, CustomOptions(annotations=table))
+    (tmp_path / "images/train").chmod(0o755)
 
 
 def test_yolo_rows_of_three_numbers_per_point(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from handdata.errors import DataError, MissingError
+from handdata.files import opening
 from handdata.pictures import picture_file
 from handdata.pictures.decode import image_size, read_image, read_raw
 from handdata.pictures.orientation import as_held, orientation
@@ -233,7 +234,9 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     if reader.is_alive():  # let it go
         os.close(os.open(tmp_path / "pipe.jpg", os.O_WRONLY | os.O_NONBLOCK))
 
-    assert [line.partition(": ")[2].partition(". ")[0] for line in told] == ["expected a picture, got no plain file"]
+    assert [line.partition(": ")[2].partition(". ")[0] for line in told] == [
+        "expected a picture that can be read, got no plain file"
+    ]
     with pytest.raises(DataError, match="expected a picture, got a folder"):
         read_image(tmp_path)
 
@@ -247,7 +250,7 @@ def test_what_is_wrong_with_the_file_is_a_fault_of_the_picture_and_what_is_with_
     def refuse(path, flags):
         raise OSError(number, os.strerror(number), path)
 
-    monkeypatch.setattr(picture_file, "_at_once", refuse)
+    monkeypatch.setattr(opening, "_at_once", refuse)
 
     with pytest.raises(kind, match=os.strerror(number)):
         read_image(tmp_path / "a.png")

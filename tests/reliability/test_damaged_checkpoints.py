@@ -74,6 +74,17 @@ def test_tensors_that_are_gone_are_named(run):
     assert f"{path}: expected the tensors that were saved, got no such file. Take another" in refused_by(read, run)
 
 
+@pytest.mark.usefixtures("not_as_root")
+@pytest.mark.parametrize("name", ["average.safetensors", "state.json"])
+def test_tensors_that_may_not_be_read_are_no_reason_to_train_again(run, name):
+    path = run / "checkpoints/best" / name
+    path.chmod(0)
+
+    line = refused_by(read, run)
+    assert str(path) in line
+    assert line.endswith("got Permission denied. Allow reading it (chmod u+rX), or ask its owner.")
+
+
 @pytest.fixture
 def small(run, tmp_path):
     """A checkpoint of four kilobytes a file."""

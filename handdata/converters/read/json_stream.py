@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 from handdata.errors import DataError, MissingError
+from handdata.files.opening import open_plain
 from handdata.files.text import Wanted, check_characters, ends_early
 
 _CHUNK = 1 << 20  # characters read at a time
@@ -79,7 +81,7 @@ def stream(path: Path) -> Iterator[tuple[str, Any]]:
         DataError: it cannot be read, or is no object of lists.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with TextIOWrapper(BufferedReader(open_plain(path)), encoding="utf-8-sig") as file:
             yield from _elements(_Text(file, path))
     except FileNotFoundError:
         raise MissingError(path, expected="a JSON object of lists", got="no such file", fix=_FIX) from None

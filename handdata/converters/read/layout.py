@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import is_litter, matches, what_lies
 from handdata.errors import ConfigError, DataError, Fix, MissingError
+from handdata.files.opening import matching, open_plain
 from handdata.manifest import Manifest
 
 _BYTE_ORDER_MARK = "\xef\xbb\xbf"  # of UTF-8, read as latin-1
@@ -32,6 +33,7 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
         alternatives: further sets of patterns that are as good (zips unpacked in another way).
 
     Raises:
+        PermissionError: neither fits, and a folder on the way may not be read.
         MissingError: neither fits; the message says what lies there and what to do, or where to get the data and how to
             render some.
     """
@@ -41,6 +43,9 @@ def locate(root: Path, manifest: Manifest, *alternatives: Sequence[str]) -> Path
     for candidate in (root, *below):
         if any(matches(candidate, patterns) for patterns in layouts):
             return candidate
+    for pattern in {pattern for patterns in layouts for pattern in patterns}:
+        for candidate in (root, *below):
+            next(matching(candidate, pattern), None)  # what may not be read is no folder without them
     wanted = " or ".join(dict.fromkeys(" and ".join(patterns) for patterns in layouts))
     got = "a folder without them" if root.is_dir() else "a file: unpack it" if root.exists() else "no such folder"
     fix = f"Get the data at {manifest.homepage}, or render some with: handdata synth {manifest.name}"
@@ -99,7 +104,7 @@ def read_numbers(path: Path | str, count: int) -> NDArray[np.float64]:
     """
     fix = Fix("Unpack that file from the archive again", skips="it")
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path's own way takes twice as long
+        with open_plain(path) as file:
             text = file.read(_LARGEST).decode("latin-1").removeprefix(_BYTE_ORDER_MARK)
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=fix) from None

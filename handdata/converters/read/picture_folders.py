@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handdata.exchange.packed import is_there
+from handdata.files.opening import matching
 from handdata.files.spelling import as_spelled, composed
 from handdata.pictures.kinds import SUFFIXES
 
@@ -76,7 +77,7 @@ def _respelled(folder: Path, images: Sequence[str]) -> dict[str, str]:
 def _by_name(folder: Path, images: Sequence[str]) -> dict[str, str]:
     """Return the path of each picture that one file alone below a folder has the name of."""
     found: dict[str, list[str]] = {}
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in sorted(matching(folder, "**/*")):
         if path.suffix.lower() in SUFFIXES:
             found.setdefault(composed(path.name), []).append(path.relative_to(folder).as_posix())
     moved = {}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, MissingError
+from handdata.files.opening import matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
@@ -50,7 +51,7 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
                 raise ConfigError("--shards", expected="shards of hands", got=f"backgrounds in {path}", fix=fix)
             folders.append(path)
             continue
-        inside = sorted(child.parent for child in path.glob(f"*/{INDEX}"))
+        inside = sorted(child.parent for child in matching(path, f"*/{INDEX}"))
         hands = [folder for folder in inside if not _is_pool(folder)]
         if not hands:
             got = "none" if not inside else "backgrounds alone"
