@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handdata.cli.complete import complete_recipe, complete_shards
+from handdata.cli.complete import complete_recipe, complete_results, complete_shards
 from handdata.cli.options import NamedPath, data_root_option, page_options, page_packages, run_path, shard_folder
 from handdata.paths import DataRoot
 
@@ -24,6 +24,7 @@ SHEET_HANDS, STATIC_HANDS = 24, 120
     "runs",
     multiple=True,
     type=NamedPath(path_type=Path),
+    shell_complete=complete_results,
     help="Run, or its results.json, whose errors become columns; give it twice to compare two.",
 )
 @click.option("--transformed", is_flag=True, help="Show augmented crops as the network sees them.")

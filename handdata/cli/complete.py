@@ -39,6 +39,11 @@ def complete_run_folder(ctx: click.Context, param: click.Parameter, incomplete: 
     return _names_from(_runs(ctx), incomplete) or [CompletionItem(incomplete, type="dir")]
 
 
+def complete_results(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Complete training runs by name, else a file of results."""
+    return _names_from(_runs(ctx), incomplete) or [CompletionItem(incomplete, type="file")]
+
+
 def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Complete recipes that come along, else a file."""
     from handdata.train.config import recipe_names

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from handdata.cli.complete import complete_shards
-from handdata.cli.options import NamedPath, data_root_option, shard_folder
+from handdata.cli.complete import complete_results, complete_shards
+from handdata.cli.options import NamedPath, data_root_option, run_path, shard_folder
 from handdata.paths import DataRoot
 
 _ONE_SIZE = "Convert with one --canvas; the scale follows from the dataset. `train --shards` takes several as they are."
@@ -29,11 +29,20 @@ _SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_defau
     type=NamedPath(exists=True, dir_okay=False, path_type=Path),
     help="File with one sample id per line to keep.",
 )
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Condition on any column of Dataset.where that holds one value per hand, such as 'scale_mm<70',"
+    " 'has_object=unknown', 'frame>=100' or 'split!=test'; give it once for each, and all must hold.",
+)
 @click.option("--sample", type=click.IntRange(min=1), help="Number of hands to draw from those that are left.")
 @click.option(
     "--errors",
-    type=NamedPath(exists=True, dir_okay=False, path_type=Path),
-    help="File results.json of an evaluation: keep the hands that it got worst, by --worst.",
+    type=NamedPath(path_type=Path),
+    shell_complete=complete_results,
+    help="Run, or the results.json of an evaluation: keep the hands that it got worst, by --worst.",
 )
 @click.option("--worst", type=click.IntRange(min=1), help="Number of hands to keep, worst first, with --errors.")
 @_SEED
@@ -47,10 +56,11 @@ def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | 
     \b
     Example:
       handdata subset rhd --side left --split train --sample 500 --out data/shards/rhd-left
+      handdata subset rhd --where 'scale_mm<70' --where has_object=unknown --out data/shards/rhd-small
       handdata subset rhd --errors runs/best/results.json --worst 200 --out data/shards/rhd-worst
     """
     from handdata.conversion.recut import recut
-    from handdata.shards.conditions import read_ids
+    from handdata.shards.conditions import read_condition, read_ids
     from handdata.shards.dataset import open_dataset
 
     data = open_dataset(shard_folder(data_root, path))
@@ -66,10 +76,12 @@ def subset_command(data_root: DataRoot, /, path: str, *, out: Path, ids: Path | 
     if ids is not None:
         wanted["id"] = read_ids(ids, set(data["id"].tolist()))
     data = data.where(**wanted)
+    for condition in asked["conditions"]:
+        data = data[read_condition(data, condition)]
     if (asked["errors"] is None) != (asked["worst"] is None):
         raise click.UsageError("Give --errors and --worst together.")
     if asked["errors"] is not None:
-        data = _worst(data, asked["errors"], asked["worst"])
+        data = _worst(data, run_path(data_root, asked["errors"]), asked["worst"])
     if asked["sample"] is not None and asked["sample"] < len(data):
         data = data.sample(asked["sample"], seed=asked["seed"])
     click.echo(f"{len(recut(data, out))} samples -> {out}")
@@ -82,6 +94,7 @@ def _worst(data: Any, path: Path, count: int) -> Any:
     from handdata.evaluation.worst import worst
     from handdata.progress import say
 
+    path = path / "results.json" if path.is_dir() else path
     results = read_results(path)
     found, what = worst(data, predictions_behind(results, path), count, readout=results.readout)
     say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")

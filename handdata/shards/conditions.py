@@ -1,6 +1,8 @@
 """Which hands `Dataset[...]` and `Dataset.where` keep, and in which order `Dataset.sort` puts them."""
 
-from collections.abc import Collection
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from handdata.shards.dataset import Dataset
 
 FEW = 5  # names that are all listed
+_COMPARED: Mapping[str, Callable[[Any, float], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*(\S.*?)\s*")
+_HOW = "Write one such as scale_mm<70, has_object=unknown or sequence=A,B."
 
 
 def numbers_of(key: Any, total: int) -> NDArray[np.int64]:
@@ -54,6 +64,53 @@ def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
     if column.dtype.kind == "S":
         values = [item.encode() if isinstance(item, str) else item for item in values]
     return np.isin(column, np.array(values) if values else np.zeros(0, column.dtype))
+
+
+def read_condition(data: "Dataset", text: str) -> NDArray[np.bool_]:
+    """Return which hands meet a condition as one types it, (N,): a column, =, !=, <, <=, > or >=, and a value.
+
+    = and != take several values between commas. "unknown" is the missing value: -1, or NaN, and a side of that name.
+
+    Raises:
+        ConfigError: no such condition, column or name, or a column of arrays.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise ConfigError("--where", expected="a column, =, !=, <, <=, > or >=, and a value", got=repr(text), fix=_HOW)
+    name, sign, said = found.groups()
+    column = data.column(name)
+    if column.ndim > 1:
+        fix = f"In Python, where({name}=FUNCTION) takes a function of it."
+        raise ConfigError("--where", expected="a column of one value per hand", got=f"{name}, an array", fix=fix)
+    is_text = column.dtype.kind in "US"
+    if sign in _COMPARED:
+        if is_text:
+            raise ConfigError("--where", expected=f"= or != for {name}, which holds words", got=repr(text), fix=_HOW)
+        mask: NDArray[np.bool_] = _COMPARED[sign](column, _number(said, text))
+        return mask
+    values = said.split(",")
+    if is_text:
+        mask = mask_of(data, name, values)
+    else:
+        mask = np.zeros(len(data), bool)
+        for value in values:
+            mask |= _is_unknown(column, text) if value == "unknown" else column == _number(value, text)
+    return ~mask if sign == "!=" else mask
+
+
+def _number(said: str, text: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError("--where", expected=f"a number in {text!r}", got=repr(said), fix=_HOW) from None
+
+
+def _is_unknown(column: NDArray[Any], text: str) -> NDArray[np.bool_]:
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind != "i":
+        raise ConfigError("--where", expected="a number: that column has no unknown values", got=repr(text), fix=_HOW)
+    return np.asarray(column == UNKNOWN, bool)
 
 
 def _check_names(data: "Dataset", name: str, values: Collection[Any]) -> None:

@@ -60,7 +60,17 @@ def test_runs_and_the_weights_that_come_along_are_completed(root, words):
     assert complete(*words, "") == ["first", "compact"]
 
 
-@pytest.mark.parametrize("words", [("report",), ("report", "other"), ("train", "--resume", "--name")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report",),
+        ("report", "other"),
+        ("train", "--resume", "--name"),
+        ("browse", "rhd", "--errors"),
+        ("subset", "rhd", "--errors"),
+    ],
+    ids=" ".join,
+)
 def test_runs_are_completed(root, words):
     assert complete(*words, "") == ["first"]
 

@@ -200,6 +200,46 @@ def test_a_folder_with_shards_is_not_written_over(shards, tmp_path):
         recut(open_dataset(shards)[np.zeros(0, int)], tmp_path / "out")
 
 
+# -------------------------------------------------------------------------------------------- any condition
+
+
+@pytest.mark.parametrize(
+    ("conditions", "wanted"),
+    [
+        (["frame<3"], {"frame": lambda frame: frame < 3}),
+        (["frame >= 3", "frame<=7"], {"frame": lambda frame: (frame >= 3) & (frame <= 7)}),
+        (["scale_mm>84.7"], {"scale_mm": lambda mm: mm > 84.7}),
+        (["scale_mm!=unknown", "frame=1,3"], {"frame": [1, 3]}),
+        (["has_object=unknown,1", "sequence=a,c"], {"has_object": [None, True], "sequence": ["a", "c"]}),
+        (["split!=val", "frame!=4"], {"split": "train", "frame": lambda frame: frame != 4}),
+    ],
+)
+def test_a_condition_keeps_what_where_keeps(shards, tmp_path, conditions, wanted):
+    typed = [word for one in conditions for word in ("--where", one)]
+    kept = open_dataset(shards).where(**wanted)["id"].tolist()
+
+    assert run("subset", shards, *typed, "--out", tmp_path / "out").exit_code == 0
+    assert open_dataset(tmp_path / "out")["id"].tolist() == kept
+    assert 0 < len(kept) < 30
+
+
+@pytest.mark.parametrize(
+    ("condition", "line"),
+    [
+        ("frame", "expected a column, =, !=, <, <=, > or >=, and a value, got 'frame'"),
+        ("fram<3", r"expected a column, got 'fram'. The nearest is 'frame'"),
+        ("frame<three", "expected a number in 'frame<three', got 'three'"),
+        ("flags=unknown", "that column has no unknown values"),
+        ("side<left", "expected = or != for side, which holds words"),
+        ("side=lift", "got 'lift'. The nearest is 'left'"),
+        ("visible=1", r"expected a column of one value per hand, got visible, an array. In Python, where\(visible="),
+    ],
+)
+def test_a_condition_that_makes_no_sense_is_refused(shards, tmp_path, condition, line):
+    with pytest.raises(ConfigError, match=line):
+        run("subset", shards, "--where", condition, "--out", tmp_path / "out")
+
+
 # ------------------------------------------------------------------------------------------------ the worst
 
 
@@ -231,6 +271,19 @@ def test_the_worst_of_an_evaluation_come_first(shards, scored, tmp_path):
     assert open_dataset(tmp_path / "out")["id"].tolist() == train[:-5:-1]
     assert result.stdout == f"4 samples -> {tmp_path / 'out'}\n"
     assert "4 of 20 hands, those with the largest mean error in 2D, worst first" in result.stderr
+
+
+def test_the_worst_of_a_run_are_found_by_its_name(shards, scored, tmp_path):
+    run_folder = tmp_path / "runs/mine"
+    run_folder.mkdir(parents=True)
+    for name in ("results.json", "mine.h5"):
+        shutil.copy(tmp_path / name, run_folder / name)
+    worst = ("--worst", 4, "--data-root", tmp_path)
+
+    for number, word in enumerate(("mine", run_folder, run_folder / "results.json")):
+        assert run("subset", shards, "--errors", word, *worst, "--out", tmp_path / f"out{number}").exit_code == 0
+
+    assert len({tuple(open_dataset(tmp_path / f"out{number}")["id"]) for number in range(3)}) == 1
 
 
 def test_the_worst_are_found_where_results_and_predictions_moved_together(shards, scored, tmp_path):
