@@ -9,7 +9,8 @@ from handdata.cli.complete import complete_results, complete_shards
 from handdata.cli.options import NamedPath, data_root_option, run_path, shard_folder
 from handdata.paths import DataRoot
 
-_ONE_SIZE = "Convert with one --canvas; the scale follows from the dataset. `train --shards` takes several as they are."
+_ONE_SIZE = "Convert with one --canvas. `train --shards` takes several as they are."
+_ONE_SCALE = "The scale follows from the dataset, so these stay apart: `train --shards` takes several as they are."
 _OUT = click.option(
     "--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
 )
@@ -108,7 +109,7 @@ def _worst(data: Any, path: Path, count: int) -> Any:
 @data_root_option
 @click.pass_obj
 def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, name: str | None) -> None:
-    """Write several converted datasets as one; their canvases have one size.
+    """Write several converted datasets as one; their canvases have one size and scale.
 
     PATHS are folders of shards or names of datasets.
 
@@ -125,7 +126,8 @@ def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, nam
     if len({(part.canvas, part.index["canvas_scale"]) for part in parts}) > 1:
         scales = [f"{part.canvas} px, {part.index['canvas_scale']:g} crops wide" for part in parts]
         got = "; ".join(f"{path} {scale}" for path, scale in zip(paths, scales, strict=True))
-        raise ConfigError("merge", expected="canvases of one size and scale", got=got, fix=_ONE_SIZE)
+        fix = _ONE_SCALE if len({part.index["canvas_scale"] for part in parts}) > 1 else _ONE_SIZE
+        raise ConfigError("merge", expected="canvases of one size and scale", got=got, fix=fix)
     click.echo(f"{len(recut(concat(parts), out, name=name))} samples -> {out}")
 
 

@@ -88,9 +88,9 @@ class Terms:
         return "; ".join(dict.fromkeys(part.citation for part in self.parts if part.citation))
 
     @property
-    def is_restricted(self) -> bool:
-        """Whether somebody else says who may have some of the pictures."""
-        return any(part.is_restricted for part in self.parts)
+    def restricted(self) -> tuple[Provenance, ...]:
+        """The datasets of whose pictures somebody else says who may have them."""
+        return tuple(part for part in self.parts if part.is_restricted)
 
 
 def terms_of(data: Dataset) -> Terms:

@@ -90,9 +90,9 @@ def export(
         expected, got = f"hands with {KNOWN[kind].needs}", f"none of {sum(map(len, parts.values()))}"
         raise ConfigError(f"export as {kind}", expected=expected, got=got, fix="Choose another --format.")
     about = terms_of(data)
-    if about.is_restricted and not i_may_share:
+    if about.restricted and not i_may_share:
         fix = "Pass --i-may-share if it allows that, or if nobody else gets the files."
-        got = f"the licence {about.licence!r}"
+        got = "; ".join(dict.fromkeys(f"the licence {part.licence!r} of {part.title}" for part in about.restricted))
         raise ConfigError(f"export of {data.name}", expected="the right to share its pictures", got=got, fix=fix)
     folder, written = path_of(out), 0
     with alone(folder, "export"), processes(workers, sum(map(len, parts.values())), folder) as helpers:

@@ -24,6 +24,8 @@ _KNOWN_JSON = (
     "InterHand2.6M (joints by capture)"
 )
 _LISTED = ", ".join(SUFFIXES)
+_UNPACK = "Unpack it, and name the file of labels in it."
+_INSTEAD = {**dict.fromkeys((".zip", ".gz", ".tgz", ".7z", ".rar"), _UNPACK), ".txt": "Of YOLO, name its data.yaml."}
 _WHERE = (".", "annotations")  # folders of an export that may hold its files of labels
 NOT_LABELS = ("handdata-export.json", "croissant.json")  # that an export writes beside them
 
@@ -78,7 +80,8 @@ def _read_once(path: Path, _as_it_is: tuple[tuple[int, int], ...]) -> Annotation
 def _read(path: Path) -> Annotations:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise DataError(path, expected=f"annotations ({_LISTED})", got=path.suffix or "no suffix")
+        fix = _INSTEAD.get(suffix, "See docs/custom.md.")
+        raise DataError(path, expected=f"annotations ({_LISTED})", got=path.suffix or "no suffix", fix=fix)
     content: Any = None
     if suffix == ".json":
         content = read_json(path, _FILE, finite=False)

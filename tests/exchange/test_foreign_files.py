@@ -1,6 +1,7 @@
 """Small files in the words of other programs: YOLO pose, CVAT, landmarks."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -407,6 +408,21 @@ def test_pixels_are_not_scaled_though_the_user_says_so(tmp_path, refused):
     assert "got points up to 200, which are pixels" in refused(
         ConfigError, lambda: plan_of("custom", tmp_path, **asked)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("hands.ZIP", "Unpack it, and name the file of labels in it."),
+        ("0001.txt", "Of YOLO, name its data.yaml."),
+        ("hands.mat", "See docs/custom.md."),
+    ],
+)
+def test_a_file_that_is_not_read_says_what_to_name_instead(tmp_path, name, fix):
+    (tmp_path / name).write_bytes(b"PK")
+
+    with pytest.raises(DataError, match=re.escape(fix) + "$"):
+        read_annotations(tmp_path / name)
 
 
 # ------------------------------------------------------------------------------------------------ other tables

@@ -65,7 +65,7 @@ def test_a_merged_dataset_keeps_the_licence_and_origin_of_each_part(made, tmp_pa
     assert "license_name: research-only-non-commercial\n" in (tmp_path / "one/README.md").read_text()
     assert "- Cite: " not in (made / "own/README.md").read_text()
     run("subset", tmp_path / "both", "--sample", 4, "--out", tmp_path / "some")
-    with pytest.raises(ConfigError, match=r"the licence 'Research only.*--i-may-share"):
+    with pytest.raises(ConfigError, match=rf"the licence 'Research only.*' of {facts.title}\. .*--i-may-share"):
         export(tmp_path / "some", tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
     assert "Research only" in repr(open_dataset(tmp_path / "some"))
