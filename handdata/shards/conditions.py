@@ -95,7 +95,7 @@ def read_condition(data: "Dataset", text: str) -> NDArray[np.bool_]:
         mask = np.zeros(len(data), bool)
         for value in values:
             mask |= _is_unknown(column, text) if value == "unknown" else column == _number(value, text)
-    return ~mask if sign == "!=" else mask
+    return np.logical_not(mask) if sign == "!=" else mask
 
 
 def _number(said: str, text: str) -> float:
@@ -107,7 +107,7 @@ def _number(said: str, text: str) -> float:
 
 def _is_unknown(column: NDArray[Any], text: str) -> NDArray[np.bool_]:
     if column.dtype.kind == "f":
-        return np.isnan(column)
+        return np.asarray(np.isnan(column), bool)
     if column.dtype.kind != "i":
         raise ConfigError("--where", expected="a number: that column has no unknown values", got=repr(text), fix=_HOW)
     return np.asarray(column == UNKNOWN, bool)
