@@ -66,6 +66,33 @@ def keyframes(pictures: Pictures, init: Box | None, path: Path | None) -> dict[i
     return marks
 
 
+def refuse_to_lose(path: Path, pictures: Pictures, marks: Mapping[int, Mark]) -> None:
+    """Refuse to replace a table that holds what these keyframes do not give again.
+
+    A table that headless work wrote holds its keyframes alone, and what follows from them.
+
+    Args:
+        path: the table, there or not.
+        pictures: the sequence.
+        marks: the keyframes.
+
+    Raises:
+        ConfigError: it is another program's, or a person drew or accepted other boxes of it.
+        DataError: it is no table of boxes.
+    """
+    if not path.exists():
+        return
+    text = read_text(path, TABLE)
+    given = {pictures.img_names[frame]: (mark.box, mark.source) for frame, mark in marks.items()}
+    others = [row.img_name for row in parse_boxes(text, str(path)) if row.reviewed or row.source == "dataset"
+              if given.get(row.img_name) != (row.box, row.source)]  # fmt: skip
+    foreign = text.partition("\n")[0] == ",".join(PUBLISHED_COLUMNS)
+    if foreign or others:
+        got = "another program's" if foreign else f"{len(others)}, the first on {others[0]}"
+        fix = "Pass --overwrite to replace it, give another --out, or go on from it with --import."
+        raise ConfigError(path, expected="no boxes of a person but these keyframes", got=got, fix=fix)
+
+
 def parse_box(text: str, where: str) -> Box:
     """Return the box that an option gives as X,Y,W,H.
 

@@ -65,6 +65,7 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
     is_flag=True,
     help="Follow without the model of keypoints, and ask it for no second opinion on the boxes.",
 )
+@click.option("--overwrite", is_flag=True, help="With --headless, replace a table in which a person drew other boxes.")
 @page_options(port=8766)
 @json_option
 @data_root_option
@@ -82,6 +83,7 @@ def annotate_bbox_command(
     export_kind: str | None,
     tracker: str,
     no_model: bool,
+    overwrite: bool,
     host: str,
     port: int,
     as_json: bool,
@@ -100,13 +102,17 @@ def annotate_bbox_command(
     pictures, tips, path, others = _open(data_root, target, images, out, root)
     if (init or keyframes) and not headless:
         raise ConfigError("--init, --keyframes", expected="--headless with them", got="none", fix="Add --headless.")
+    if overwrite and (not headless or import_path):
+        raise ConfigError(
+            "--overwrite", expected="--headless with --init or --keyframes", got="none", fix="Leave it out."
+        )
     refuse_to_replace(path, keyframes=keyframes, **{"import": import_path})
     if export_kind:
         _export(pictures, path, export_kind)
         return
     ask = None if no_model else _model()
     if headless:
-        rows = _headless(pictures, path, init, keyframes, import_path, tracker, ask)
+        rows = _headless(pictures, path, init, keyframes, import_path, tracker, ask, overwrite=overwrite)
         _report(rows, path, tips, as_json)
     else:
         _serve(pictures, tips, path, import_path, tracker, (host, port), others, ask)
@@ -153,8 +159,10 @@ def _headless(
     import_path: Path | None,
     kind: str,
     ask: "AskHand | None",
+    *,
+    overwrite: bool,
 ) -> "list[BoxRow]":
-    from handdata.annotate.headless import keyframes, parse_box, track_sequence
+    from handdata.annotate.headless import keyframes, parse_box, refuse_to_lose, track_sequence
     from handdata.annotate.session import Session
     from handdata.boxes import write_boxes
 
@@ -172,6 +180,8 @@ def _headless(
         fix = "Give another --out, or move the journal away to start again."
         raise ConfigError("--headless", expected=f"no journal at {journal}", got="one with a person's work", fix=fix)
     marks = keyframes(pictures, parse_box(init, "--init") if init else None, keyframes_path)
+    if not overwrite:
+        refuse_to_lose(path, pictures, marks)
     rows = track_sequence(pictures, marks, _settings(kind), ask)
     write_boxes(path, rows)
     return rows

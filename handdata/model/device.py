@@ -26,6 +26,9 @@ def choose_device(name: str, local_rank: int | None = None) -> torch.device:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=repr(name)) from error
+    if device.type not in ("cpu", "cuda") and not _answers(device):
+        fix = "This machine, or this torch, has no such device."
+        raise ConfigError("--device", expected="cpu, cuda or cuda:N", got=name, fix=fix)
     if name == "cuda":
         device = torch.device("cuda", local_rank or 0)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -36,6 +39,15 @@ def choose_device(name: str, local_rank: int | None = None) -> torch.device:
             fix="One process takes one GPU: start as many as there are, or name one that is here.",
         )
     return device
+
+
+def _answers(device: torch.device) -> bool:
+    """Tell whether numbers can be put on a device of another maker and come back."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError):  # each maker has its own
+        return False
+    return True
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -26,7 +26,7 @@ from handdata.model.place import place, size_of
 from handdata.paths import run_named
 from handdata.pictures.crops import meets_picture, scale_about_center
 from handdata.pictures.decode import resample_square
-from handdata.shards.hand import Hand
+from handdata.shards.hand import Hand, real_numbers
 from handdata.shards.hand_pictures import read_picture
 from handdata.skeleton import HAND_SIDES
 
@@ -301,7 +301,7 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
     if box_xyxy is None:
         box, side = np.array([0.0, 0.0, width, height]), float(min(width, height))
     else:
-        box = np.asarray(box_xyxy, np.float64)
+        box = real_numbers(box_xyxy, "box_xyxy")
         if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
             raise ValueError(f"{_BOX}, right of left and below top; got {np.asarray(box_xyxy).tolist()}")
         if not meets_picture(box, width, height) or (box[2:] - box[:2]).max() > LARGEST_BOX * max(width, height):
@@ -319,7 +319,7 @@ def square_of_box(box_xyxy: Any, image: NDArray[np.uint8], where: str) -> NDArra
 def _camera(K: Any) -> NDArray[np.float64] | None:
     if K is None:
         return None
-    camera = np.asarray(K, np.float64)
+    camera = real_numbers(K, "K")
     if not is_intrinsics(camera):
         expected = "3 x 3 intrinsics in px, focal lengths above 0 and below 1e9, last row 0 0 1"
         raise ValueError(f"K must be {expected}, got {camera.tolist()}")

@@ -12,6 +12,7 @@ holds the settings by which `handdata predict FILE` asks it in place of the chec
 """
 
 import json
+import re
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,7 @@ from handdata.skeleton import KEYPOINTS
 
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
 INPUTS = ("image",)
+_OPERATION = re.compile(r"aten[.:]+_?(\w+)")  # as PyTorch names them
 
 
 class Portable(nn.Module):
@@ -118,11 +120,23 @@ def _export(portable: Portable) -> Any:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            reason = str(_innermost(error)).strip().splitlines()[0][:160]
-            expected = "a family whose operations ONNX has"
-            raise ConfigError("--onnx", expected=expected, got=f"{portable.model.kind}: {reason}") from error
+            raise _not_in_onnx(portable.model.kind, str(_innermost(error)).strip()) from error
     assert program is not None  # noqa: S101  # only None when a file is given
     return program.model_proto
+
+
+def _not_in_onnx(kind: str, said: str) -> ConfigError:
+    """Return what to say of a family that ONNX cannot hold.
+
+    Args:
+        kind: of the model.
+        said: by PyTorch, perhaps with the name of the operation.
+    """
+    operation = _OPERATION.search(said)
+    need = f"which needs {operation[1]}" if operation else said.splitlines()[0][:160] if said else "which has others"
+    rotates = operation is not None and "svd" in operation[1]
+    fix = 'Train it with --set model.rotation="6d", which needs no singular values.' if rotates else ""
+    return ConfigError("--onnx", expected="a family whose operations ONNX has", got=f"{kind}, {need}", fix=fix)
 
 
 def _innermost(error: BaseException) -> BaseException:

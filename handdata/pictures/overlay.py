@@ -69,6 +69,8 @@ def _check(image: Any, keypoints_2d: Any, visible: Any, scale: Any) -> None:
         raise ValueError(f"image must be (H, W, 3) uint8 RGB, got {got}")
     if np.shape(keypoints_2d) != (NUM_KEYPOINTS, 2):
         raise ValueError(f"keypoints_2d must have the shape ({NUM_KEYPOINTS}, 2), got {np.shape(keypoints_2d)}")
+    if np.iscomplexobj(keypoints_2d):
+        raise ValueError("keypoints_2d must hold real numbers, got complex ones")
     if visible is not None and np.shape(visible) != (NUM_KEYPOINTS,):
         raise ValueError(f"visible must have the shape ({NUM_KEYPOINTS},), got {np.shape(visible)}")
     if not isinstance(scale, int | np.integer) or scale < 1:

@@ -56,8 +56,14 @@ def _follows() -> Any:
     return field(default=None)
 
 
-def _numbers(given: Any) -> Floats:
-    """Return numbers as float64; what a masked array hides is not known."""
+def real_numbers(given: Any, name: str) -> Floats:
+    """Return numbers as float64; what a masked array hides is not known.
+
+    Raises:
+        ValueError: complex ones, of which a part would be lost.
+    """
+    if np.iscomplexobj(given):
+        raise ValueError(f"{name} must hold real numbers, got complex ones")
     if isinstance(given, np.ma.MaskedArray):
         given = np.ma.filled(np.ma.asarray(given, np.float64), np.nan)
     return np.asarray(given, np.float64)
@@ -153,7 +159,7 @@ class Hand:
         if self.side not in SIDE_NAMES:
             raise ValueError(f"side must be one of {', '.join(SIDE_NAMES)}, got {self.side!r}")
         for name, shape in _SHAPES.items():
-            array = _numbers(getattr(self, name))
+            array = real_numbers(getattr(self, name), name)
             if array.shape != shape:
                 raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
             put(self, name, array)

@@ -122,6 +122,31 @@ def test_headless_never_writes_over_a_persons_work(run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("table", "got"),
+    [
+        ("img_name,x,y,w,h\nimg_0.png,1,2,3,4\n", "another program's"),
+        (f"{','.join(COLUMNS)}\nimg_0.png,10,20,40,41,person,1,0\n", "1, the first on img_0.png"),
+        (f"{','.join(COLUMNS)}\nimg_3.png,1,2,3,4,tracker,1,0\n", "1, the first on img_3.png"),
+        (f"{','.join(COLUMNS)}\nimg_9.png,,,,,absent,1,0\n", "1, the first on img_9.png"),
+    ],
+)
+def test_headless_writes_over_no_boxes_that_it_does_not_give_again(
+    run: Run, tmp_path: Path, table: str, got: str
+) -> None:
+    (tmp_path / "made.csv").write_text(table)
+
+    done = run("--headless", "--init", INIT)
+    assert done.returncode == 1
+    assert f"made.csv: expected no boxes of a person but these keyframes, got {got}. Pass --overwrite" in done.stderr
+    assert (tmp_path / "made.csv").read_text() == table
+    assert run("--headless", "--init", INIT, "--overwrite").returncode == 0
+    (tmp_path / "keys.csv").write_text("frame,x,y,w,h\n8,34,28,40,40\n16,,,,\n")
+    for _ in range(2):  # more keyframes, and the same ones
+        done = run("--headless", "--init", INIT, "--keyframes", "keys.csv")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (
@@ -133,6 +158,7 @@ def test_headless_never_writes_over_a_persons_work(run: Run, tmp_path: Path) -> 
         (["--headless", "--init", "500,0,40,40"], 1, "--init: expected a box on the picture of 160 x 120 px"),
         (["--headless", "--init", "nan,0,40,40"], 1, "--init: expected"),
         (["--init", INIT], 1, "expected --headless with them"),
+        (["--overwrite"], 1, "--overwrite: expected --headless with --init or --keyframes, got none."),
         (["--headless", "--keyframes", "none.csv"], 1, "none.csv: expected a table of keyframes, got no such file."),
         (["--headless", "--import", "none.csv"], 1, "none.csv: expected a file of boxes, got no such file."),
         (["--export", "csv"], 1, "made.csv: expected a table of boxes to export, got no such file. Draw boxes first"),

@@ -108,6 +108,10 @@ def test_another_call_adds_a_split_and_keeps_what_is_there(tmp_path):
         ([made(0, sequence="séance")], r"hand 0 \(s/0000\)\[sequence\]: expected ASCII text, got 'séance'"),
         ([made(0, camera=None)], r"\[camera\]: expected ASCII text, got None"),
         ([made(0, frame=-1)], r"\[frame\]: expected a whole number from 0 to 2147483647, got -1"),
+        (
+            [{"image": np.zeros((9, 9, 3), np.uint8), "side": "left", "keypoints_2d": np.full((21, 2), 3 + 1j)}],
+            "hand 0: expected a hand to write, got keypoints_2d must hold real numbers, got complex ones",
+        ),
         ([made(0, has_object=3)], r"\[has_object\]: expected True, False or None, got 3"),
     ],
 )

@@ -115,3 +115,13 @@ def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch):
         loop.train(job_of(tiny("best"), [folder], tmp_path / "run"))
     assert "Tried to allocate" in str(caught.value)
     assert "long report" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "meta", "hpu"])
+def test_a_device_of_another_maker_that_does_not_answer_is_one_line(name):
+    if name == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(
+        ConfigError, match=f"expected cpu, cuda or cuda:N, got {name}. This machine, or this torch, has no"
+    ):
+        choose_device(name)
