@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from handdata.model.detector import Spotter
 from handdata.pictures.crops import scale_about_center, share_of_smaller, square_of
+from handdata.pictures.decode import resample_square
 from handdata.synth.full_frame import render_full_frame
 
 SIZE = (320, 240)  # px of a full picture
@@ -35,7 +36,9 @@ def spotted(seed: int, index: int, style: str, canvas: int, detector: Spotter) -
             _print(rng, picture)
     boxes = [scale_about_center(square_of(spot.box_xyxy), rng.uniform(0.9, 1.4)) for spot in detector(picture)]
     free = [box for box in boxes if all(share_of_smaller(box, hand) < ON_NONE for hand in full.boxes_xyxy)]
-    return _cut(picture, free[int(rng.integers(len(free)))], canvas) if free else None
+    if not free:
+        return None
+    return resample_square(picture, scale_about_center(free[int(rng.integers(len(free)))], 1.5), canvas)
 
 
 def _print(rng: np.random.Generator, picture: Image) -> None:
@@ -75,13 +78,3 @@ def _lines(rng: np.random.Generator, middle: NDArray[np.float64], extent: float)
         steps = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.15, 0.5, (len(angles), 1)) * extent
         yield np.concatenate([start[None], start + np.cumsum(steps, 0)])
         turn += rng.normal(0, 0.5)
-
-
-def _cut(picture: Image, square: NDArray[np.float64], canvas: int) -> Image:
-    """Return 1.5 times a square of a picture, scaled to the canvas; black outside."""
-    window = scale_about_center(square, 1.5)
-    scale = canvas / float(window[2] - window[0])
-    matrix = np.array(
-        [[scale, 0, -scale * window[0] + 0.5 * scale - 0.5], [0, scale, -scale * window[1] + 0.5 * scale - 0.5]]
-    )
-    return cv2.warpAffine(picture, matrix, (canvas, canvas), flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
