@@ -25,6 +25,7 @@ from handdata.track.tracker import PROPOSED, SURE, Tracker
 
 Floats = NDArray[np.float64]
 CLIPS, FRAMES = 12, 90
+CROSSINGS = 24
 BURN_IN = 10  # frames that the filters take to begin
 WIDTH, HEIGHT = 320, 240
 LENS = np.array([[237.5, 0, 159.5], [0, 237.5, 119.5], [0, 0, 1]])
@@ -200,7 +201,7 @@ def crossings(_: Path) -> list[Aim]:
     """Section 8: two rendered hands pass each other; tracks that end on the other hand."""
     detector, pose = find_detector("spotter", PROPOSED), pose_of(load_model("compact", "cpu"))
     swaps, kept = 0, 0
-    for number in range(0, CLIPS, 2):
+    for number in range(0, 2 * CROSSINGS, 2):
         tracker = Tracker(detector, pose, most_hands=2)
         first: dict[int, int] = {}
         for i, (picture, squares) in enumerate(crossing(number, number + 1)):
@@ -216,7 +217,7 @@ def crossings(_: Path) -> list[Aim]:
                 first[one.track] = nearest
                 kept += 1
     return [
-        at_most("swaps where two hands cross", swaps, 0, f"in {CLIPS // 2} videos"),
+        at_most("swaps where two hands cross", swaps, 0, f"in {CROSSINGS} videos"),
         Aim("hands that were on a track", float(kept), 1, unit="frames of hands"),
     ]
 

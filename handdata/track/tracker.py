@@ -10,6 +10,7 @@ not see on four pictures running, or on two while it is sure of a hand elsewhere
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from handdata.model.spots import Detector, Spot
 from handdata.pictures.crops import meets_picture, scale_about_center, share_of_smaller
 from handdata.shards.hand import Hand
 from handdata.track.carry import Carry, ImageTracker, image_tracker
+from handdata.track.course import Course
 from handdata.track.smooth import HandSmoother, Smoothed, Smoother
 
 Image = NDArray[np.uint8]
@@ -79,11 +81,16 @@ class _Track:
     middle: NDArray[np.float64] | None = None  # of the last keypoints
     good: tuple[Image, NDArray[np.float64]] | None = None  # the last picture that the model was confident on
     carry: Carry | None = None
-    pace: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # px per picture, over the last few
+    course: Course = field(default_factory=Course)
     hidden: int = 0  # pictures running that another hand is in front
     proven: bool = False  # the model was once sure of it
     likely: bool = False  # its spot alone does not say that it is a hand
     lost: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether it has been there for long enough to have a course."""
+        return self.middle is not None and self.age >= ASK_FIRST
 
 
 class Tracker:
@@ -274,21 +281,18 @@ class Tracker:
     def _behind(self, hands: Sequence[Hand]) -> set[int]:
         """Return the tracks that the model answers with the hand of another: the two cross, and that one is in front.
 
-        Of two the one is behind whose motion led elsewhere: where the answers agree, or lie on each other and the model
+        Of two the one is behind whose course led elsewhere: where the answers agree, or lie on each other and the model
         doubts that one. New tracks are left out: they may be of one hand.
         """
         answers = [_box_of(hand.keypoints_2d) for hand in hands]
-        settled = [(i, t, t.middle) for i, t in enumerate(self._tracks) if t.middle is not None and t.age >= ASK_FIRST]
+        settled = [i for i, track in enumerate(self._tracks) if track.is_settled]
         found = set()
-        for place, (i, one, middle) in enumerate(settled):
-            for j, other, elsewhere in settled[:place]:
-                side = float(np.mean([box[2] - box[0] for box in (answers[i][0], answers[j][0])]))
-                is_one = np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side
-                off = np.abs(answers[i][1] - middle - one.pace).max()
-                other_off = np.abs(answers[j][1] - elsewhere - other.pace).max()
-                behind = i if off >= other_off else j
-                if is_one or (confidence_of(hands[behind]) < SEEN and lie_on(answers[i][0], answers[j][0], COVERED)):
-                    found.add(self._tracks[behind].number)
+        for i, j in combinations(settled, 2):
+            side = float(np.mean([box[2] - box[0] for box in (answers[i][0], answers[j][0])]))
+            is_one = np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side
+            behind = max(j, i, key=lambda k: np.abs(answers[k][1] - self._tracks[k].course.ahead).max())
+            if is_one or (confidence_of(hands[behind]) < SEEN and lie_on(answers[i][0], answers[j][0], COVERED)):
+                found.add(self._tracks[behind].number)
         return found
 
     def _pass_behind(self, track: _Track) -> None:
@@ -296,9 +300,10 @@ class Tracker:
         track.hidden, track.carry, track.followed = track.hidden + 1, None, 0
         track.age += 1
         track.lost |= track.hidden > MOST_FOLLOWED
-        track.box = track.box + np.tile(track.pace, 2)
-        if track.middle is not None:
-            track.middle = track.middle + track.pace
+        track.course.go_on()
+        half = (track.box[2:] - track.box[:2]) / 2
+        track.middle = track.course.place
+        track.box = np.concatenate([track.middle - half, track.middle + half])
 
     def _asked(self, track: _Track) -> str:
         """Return the side that the model is told, or "auto" on the pictures where it is asked."""
@@ -315,7 +320,7 @@ class Tracker:
         if confidence >= least + (AGAIN if track.carry is not None else 0):
             box, middle = _box_of(hand.keypoints_2d)
             motion = np.zeros(2) if track.middle is None else (middle - track.middle) / (1 + track.followed)
-            track.pace = motion if track.age < 2 else (track.pace + motion) / 2
+            track.course.see(middle, 1 + track.followed)
             track.middle, track.carry, track.followed = middle, None, 0
             track.good = image, box
             track.box = box + np.tile(motion, 2)
@@ -328,10 +333,10 @@ class Tracker:
             track.box = track.box if moved is None else moved
 
     def _part(self) -> None:
-        """Let go of the younger of two that follow one hand; what passes behind another is `_pass_behind`'s."""
+        """Let go of a new hand that is one of the others; of two settled ones one passes behind the other."""
         for i, track in enumerate(self._tracks):
-            others = (older for older in self._tracks[:i] if not (older.lost or older.hidden or track.hidden))
-            track.lost |= any(iou(track.box, older.box) > SAME for older in others)
+            others = (older for older in self._tracks[:i] if not (older.lost or older.hidden))
+            track.lost |= not track.is_settled and any(iou(track.box, older.box) > SAME for older in others)
 
     def _drop(self) -> None:
         self._tracks = [track for track in self._tracks if not track.lost]

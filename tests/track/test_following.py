@@ -130,6 +130,15 @@ def test_two_hands_that_cross_keep_their_numbers(world):
         np.testing.assert_allclose(last[track], (world.middles[side] + SHAPE).mean(0))
 
 
+def test_hands_that_come_near_each_other_are_both_there_when_they_part(world):
+    """Where they should be next lies nearly on each other before the model takes the two for one."""
+    move = towards_each_other(world, 118.0, 122.0)
+    found = run(world, Tracker(world.detect, world.pose, most_hands=2), 34, move)
+    assert {one.track for hands in found for one in hands} == {0, 1}
+    first, last = ({one.track: one.hand.keypoints_2d.mean(0)[0] for one in hands} for hands in (found[0], found[-1]))
+    assert all((last[track] > first[track]) == (first[track] < 160) for track in (0, 1))
+
+
 def test_no_number_goes_over_to_the_hand_in_front_where_one_passes_behind(world):
     """Where they cover each other the model answers both boxes with the hand in front."""
     move = towards_each_other(world, 120.0, 120.0)
