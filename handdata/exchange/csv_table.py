@@ -1,4 +1,7 @@
-"""A table of hands as CSV: one row per hand, written and read; docs/custom.md tells the columns."""
+"""A table of hands as CSV: one row per hand, written and read; docs/custom.md tells the columns.
+
+Parquet of the same columns is read here too (parquet.py).
+"""
 
 import csv
 import io
@@ -113,12 +116,24 @@ def read(path: Path, content: Any = None) -> Annotations:  # noqa: ARG001 - read
     Raises:
         DataError: it is no such table.
     """
-    table = read_label_table(path)
+    return labels_of(read_label_table(path), f"{path}:1")
+
+
+def labels_of(table: LabelTable, head: str) -> Annotations:
+    """Return the labels of a table.
+
+    Args:
+        table: as read.
+        head: where its columns are named, for errors.
+
+    Raises:
+        DataError: its columns make no points.
+    """
     flat = _why_flat(table)
     axes = _FLAT if flat else _SOLID
     parts = (column.rpartition("_") for column in table.columns)
     names = list(dict.fromkeys(name for name, _, last in parts if last in _POINT_COLUMNS and name not in _NO_POINTS))
-    points = dict(zip(names, match_names(names, f"{path}:1"), strict=True))
+    points = dict(zip(names, match_names(names, head), strict=True))
     rows: list[LabelRow] = []
     origins: dict[str, str] = {}  # what the rows record of where they are from, and the first that does
     for where, said in table.rows:

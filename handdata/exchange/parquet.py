@@ -2,21 +2,26 @@
 
 The column `image` holds the encoded picture; the features are in the file's metadata, so that `load_dataset("parquet")`
 gives pictures. https://huggingface.co/docs/datasets/image_dataset
+A table of labels beside its pictures, with the columns of a CSV, is read too.
 """
 
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from itertools import accumulate, islice
+from math import isnan
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from handdata.errors import ConfigError, DataError
 from handdata.exchange.arrow import table_of
+from handdata.exchange.csv_table import labels_of
 from handdata.exchange.in_parts import made
+from handdata.exchange.label_table import IMAGES, LabelTable
 from handdata.exchange.labels import Annotations, make_row
 from handdata.exchange.pictures import ExportView
 from handdata.exchange.plain import OWN, hand_of_plain
@@ -25,6 +30,7 @@ from handdata.files.whole import whole
 from handdata.shards.provenance import KEY, as_json, parse
 
 KIND, SIGN = "Parquet as handdata exports it", "columns image and sample_id"
+_TABLE, _COLUMNS = "Parquet", "a column `image` of names and columns of points, as of a CSV"
 ROWS_PER_GROUP = 100
 _TOLD = Wanted(what="what its metadata say of handdata")
 _TEXTS = ("sample_id", "split", "sequence", "camera", "hand_side", "bbox_source")
@@ -156,9 +162,15 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pya
         DataError: it is no such file.
     """
     file = _open(path)
-    columns = [name for name in file.schema_arrow.names if name != "image"]
-    if OWN not in columns or len(columns) == len(file.schema_arrow.names):
-        raise DataError(path, expected=SIGN, got=", ".join(columns)[:120], fix="See docs/custom.md.")
+    names = file.schema_arrow.names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(path, expected="columns, each once", got=f"{', '.join(twice)[:120]} twice")
+    if table := _table(path, file):
+        return replace(labels_of(table, str(path)), kind=_TABLE, sign=_COLUMNS)
+    if OWN not in names or "image" not in names:
+        got = shorten(", ".join(names), 120, placeholder=" ...")
+        raise DataError(path, expected=f"{SIGN}, or {_COLUMNS}", got=got, fix="See docs/custom.md.")
+    columns = [name for name in names if name != "image"]
     rows = []
     for number, facts in enumerate(_told(path, lambda: file.read(columns=columns).to_pylist())):
         said = {name: value for name, value in facts.items() if value is not None}
@@ -167,6 +179,30 @@ def read(path: Path, content: Any) -> Annotations:  # noqa: ARG001 - read by pya
     recorded = parse_json(told.decode(errors="replace"), path, _TOLD)
     provenance = parse(recorded.get(KEY, ()) if isinstance(recorded, dict) else (), path)
     return Annotations(rows=tuple(rows), kind=KIND, sign=SIGN, provenance=tuple(provenance), is_exported=True)
+
+
+def _table(path: Path, file: Any) -> LabelTable | None:
+    """Return the single values of each row as a CSV would hold them; None where no column names pictures by words."""
+    types = _arrow(path).types
+    columns = tuple(field.name for field in file.schema_arrow if not types.is_nested(field.type))
+    words = (types.is_string, types.is_large_string, types.is_dictionary)
+    image = next((name for name in IMAGES if name in columns), "")
+    if not image or not any(is_it(file.schema_arrow.field(image).type) for is_it in words):
+        return None
+    rows = _told(path, lambda: file.read(columns=list(columns)).to_pylist())
+    told = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    cells = [{name: cell for name, cell in row.items() if cell} for row in told]
+    return LabelTable(
+        columns=columns, image=image, rows=tuple((f"{path}[{number}]", row) for number, row in enumerate(cells))
+    )
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a CSV holds it: "" for none and NaN, which is how pandas writes that it has no number."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return ""
+    is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
+    return str(int(value)) if is_whole else str(value)
 
 
 def picture_bytes(path: Path, row: int) -> bytes:

@@ -441,6 +441,58 @@ def test_a_table_with_semicolons_and_decimal_commas(tmp_path):
         np.testing.assert_allclose(sample.keypoints_2d, uv(0.25))
 
 
+def test_parquet_of_the_columns_of_a_csv_is_the_same_labels(tmp_path):
+    """As pandas writes it: NaN where a cell is empty, whole numbers as floats, words as categories."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = table_of(tmp_path, uv(0.25))
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    columns = {name: [float(cell) for cell in cells] for name, *cells in list(zip(*lines, strict=True))[1:]}
+    columns["wrist_u"][1] = columns["wrist_v"][1] = float("nan")
+    lines[2][3] = lines[2][4] = ""
+    table.write_text("".join(",".join(line) + "\n" for line in lines))
+    names = pa.array(["a.png", "a.png"]).dictionary_encode()
+    notes = [{"by": "me"}, None]  # is no cell
+    parquet.write_table(pa.table({"image": names, "note": notes, **columns}), tmp_path / "t.parquet")
+
+    plan = plan_of("custom", tmp_path, annotations=tmp_path / "t.parquet")
+    first, second = (samples_of("custom", tmp_path, annotations=tmp_path / name) for name in ("t.csv", "t.parquet"))
+
+    assert "Parquet (a column `image` of names" in dict(plan.readings)["format"]
+    assert list(first) == list(second)
+    for one, other in zip(first.values(), second.values(), strict=True):
+        np.testing.assert_array_equal(one.keypoints_2d, other.keypoints_2d)
+    assert [int(np.isnan(one.keypoints_2d).all(-1).sum()) for one in second.values()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (
+            {"image": [1, 2], "wrist_u": [1.0, 2.0]},
+            "expected columns image and sample_id, or a column `image` of names",
+        ),
+        ({"wrist_u": [1.0, 2.0]}, "expected columns image and sample_id, or a column `image` of names"),
+        ({"image": ["a.png", "a.png"], "wrist_u": ["x", "2"], "wrist_v": [1, 2]}, r"t\.parquet\[0\]: .*'x'"),
+    ],
+)
+def test_parquet_without_names_of_pictures_or_with_words_for_points_is_refused(tmp_path, columns, line):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    picture(tmp_path / "a.png")
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    with pytest.raises(DataError, match=line):
+        samples_of("custom", tmp_path, annotations=tmp_path / "t.parquet")
+
+
+def test_parquet_with_a_column_twice_is_refused(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    cells = [pa.array(["a.png"]), pa.array([1.0]), pa.array([2.0])]
+    parquet.write_table(pa.table(cells, names=["image", "wrist_u", "wrist_u"]), tmp_path / "t.parquet")
+
+    with pytest.raises(DataError, match="expected columns, each once, got wrist_u twice"):
+        read_annotations(tmp_path / "t.parquet")
+
+
 @pytest.mark.parametrize("column", ["image", "filename", "frame"])
 def test_columns_x_and_y_without_z_are_of_the_picture(tmp_path, column):
     table = table_of(tmp_path, uv(), "image")
