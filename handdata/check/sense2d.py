@@ -10,7 +10,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.check.beside2d import called_both, shifted_splits
+from handdata.check.beside2d import TIGHT_ROWS, called_both, shifted_splits
 from handdata.check.findings import Finding, Report, examples
 from handdata.shards.dataset import Dataset
 from handdata.shards.schema import BoxSource
@@ -48,6 +48,8 @@ def check_points(rows: Dataset, report: Report) -> None:
     report.record("points 2D", _points_that_are_none(uv, rows))
     if np.isin(rows["bbox_source"], [int(source) for source in _MADE]).any():
         report.record("boxes 2D", _far_from_box(uv, rows))
+    else:
+        report.leave_out("boxes 2D", "no box of its own: all follow from the points")
 
 
 def _compare_labels(uv: Floats, rows: Dataset, report: Report) -> None:
@@ -60,6 +62,9 @@ def _compare_labels(uv: Floats, rows: Dataset, report: Report) -> None:
     tight, shifts = shifted_splits(uv, rows)
     if tight > 1:
         report.record("shift 2D", list(shifts))
+    else:
+        why = f"fewer than 2 splits with {TIGHT_ROWS} whole hands whose boxes keep one margin round them"
+        report.leave_out("shift 2D", why)
 
 
 def reversed_fingers(uv_NK2: Floats) -> str:

@@ -95,6 +95,8 @@ def test_hands_in_2d_alone_are_judged_and_what_cannot_be_is_said(flat):
 
     assert report.checks["order 2D"] == report.checks["fingers 2D"] == report.checks["points 2D"] == "ok"
     assert report.checks["sides 2D"].startswith("not checked")
+    assert report.checks["boxes 2D"].startswith("not checked: no box of its own")
+    assert report.checks["shift 2D"].startswith("not checked: fewer than 2 splits with 10 whole hands")
 
 
 def test_reversed_fingers_in_2d_alone_are_found(flat):
