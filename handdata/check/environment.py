@@ -19,7 +19,9 @@ OPENCV_BUILDS = ("opencv-python", "opencv-python-headless", "opencv-contrib-pyth
 EXTRAS = {
     "annotate": ("starlette", "uvicorn"),
     "dask": ("dask", "distributed"),
+    "docs": ("mkdocs", "material", "mkdocstrings"),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "parquet": ("pyarrow",),
     "tensorboard": ("tensorboard",),
     "bench": ("lmdb", "webdataset", "datasets", "simplejpeg"),
 }

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -300,6 +302,12 @@ def test_a_library_that_kills_its_process_is_told():
 )
 def test_two_builds_of_opencv_at_once_are_told(installed, state):
     assert environment.opencv_builds(frozenset(installed)).state == state
+
+
+def test_every_extra_that_a_user_may_want_is_looked_for():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
+    assert {*environment.EXTRAS} == {*project["optional-dependencies"]} - {"dev", "exchange-test"}
 
 
 def test_a_missing_extra_is_a_note(monkeypatch, tmp_path):
