@@ -1,5 +1,6 @@
 """Pictures of a video one after the other, from a file, a folder, a camera or a stream; and a video of overlays."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 CAMERA = "camera:"
 STREAMS = ("http://", "https://", "rtsp://", "rtmp://", "udp://")
 FOLDER_FPS = 30.0
+ROUNDED_S = 2e-3  # by which the times in a file differ from those of its rate: Matroska has whole milliseconds
 _ONE_SIZE = "Hands are followed in pictures of one size; without --fps each picture stands for itself."
 CODECS = ("avc1", "mp4v")  # H.264 where OpenCV offers it
 
@@ -35,7 +37,7 @@ class VideoFrame:
     Attributes:
         number: from 0, counted in the video.
         name: of its file; "" in a video.
-        seconds: since the beginning.
+        seconds: since the beginning, as the file says; by the rate of what says none.
         image: (H, W, 3) uint8 RGB.
     """
 
@@ -69,7 +71,7 @@ class Video:
         if isinstance(source, list):
             self.fps, self.total = fps or FOLDER_FPS, len(source)
             return
-        live = is_live(source)
+        live = self._is_live = is_live(source)
         if not live and not Path(source).is_file():
             raise MissingError(source, expected="a video", got="no such file")
         if not live:
@@ -90,17 +92,31 @@ class Video:
             DataError: a file holds no picture, or a video not one, or one of another size than the first.
         """
         first: tuple[int, ...] = ()
-        for number, (name, image) in enumerate(self._images()):
+        seconds = -math.inf
+        for number, (name, image, shown) in enumerate(self._images()):
             first = first or image.shape
             if image.shape != first:
                 expected, got = (f"{shape[1]} x {shape[0]} px" for shape in (first, image.shape))
                 where = f"{self._name}/{name}" if name else f"{self._name}, picture {number}"
                 raise DataError(where, expected=f"{expected} as the first", got=got, fix=_ONE_SIZE)
-            yield VideoFrame(number=number, name=name, seconds=number / self.fps, image=image)
+            seconds = self._time(number, shown, seconds)
+            yield VideoFrame(number=number, name=name, seconds=seconds, image=image)
 
-    def _images(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def _time(self, number: int, shown: float, before: float) -> float:
+        """Return when a picture is shown: as the file says where its rate varies, as those of phones do.
+
+        Args:
+            number: of the picture.
+            shown: seconds as the file says, NaN if it does not.
+            before: seconds of the picture before.
+        """
+        steady = number / self.fps
+        seconds = shown if abs(shown - steady) > ROUNDED_S else steady
+        return seconds if seconds > before else before + 1 / self.fps
+
+    def _images(self) -> Iterator[tuple[str, NDArray[np.uint8], float]]:
         if self._paths is not None:
-            yield from ((path.name, read_image(path)) for path in self._paths)
+            yield from ((path.name, read_image(path), math.nan) for path in self._paths)
             return
         seen = 0
         while self._capture is not None:
@@ -108,7 +124,8 @@ class Video:
             if not found:
                 break
             seen += 1
-            yield "", np.ascontiguousarray(image[..., ::-1])
+            shown = math.nan if self._is_live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            yield "", np.ascontiguousarray(image[..., ::-1]), shown
         if self.total and 0 < seen < self.total - max(1, self.total // 50):  # some containers tell a rough number
             say(f"{self._name}: {seen} of {self.total} pictures can be read: the file is damaged or cut short")
         if not seen:
