@@ -230,7 +230,9 @@ def _asked(
     name, sources = _run_or_own(run, sources, is_alone=is_alone)
     if not sources and not writes:
         if Path(run).exists() and not (Path(run) / "checkpoints").is_dir():
-            fix = f"Pictures are {', '.join(sorted(SUFFIXES))}."
+            from handdata.track.video import VIDEO_SUFFIXES
+
+            fix = f"Pictures are {', '.join(sorted(SUFFIXES))}, videos {', '.join(VIDEO_SUFFIXES)}."
             raise MissingError(run, expected="pictures or a video", got="none", fix=fix)
         raise click.UsageError(nothing)
     return name, sources

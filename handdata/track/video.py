@@ -21,7 +21,7 @@ from handdata.pictures.decode import read_image
 from handdata.pictures.picture_file import hush, read_bytes
 from handdata.progress import say
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp", ".mts", ".m2ts", ".ts")
 CAMERA = "camera:"
 STREAMS = ("http://", "https://", "rtsp://", "rtmp://", "udp://")
 FOLDER_FPS = 30.0
