@@ -6,7 +6,8 @@
 
 One JSON object per line; a journal of keypoints says so in its first line, `"of": "keypoints"`,
 or "corrections" of labels of shards. Pictures go by their
-file names, so that some may come and others go; what is said of one that is not there stays in the journal. A last line
+file names, so that some may come and others go; what is said of one that is not there stays in the journal. The first
+edit of each picture notes by what its file is known again, `"files": {"Color_0001.bmp": "9f86d081"}`. A last line
 that was cut off by a crash was never acknowledged and is dropped.
 Journals of version 1 counted the pictures; one is written anew by name when it is opened.
 """
@@ -20,12 +21,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from handdata.annotate.history import History
-from handdata.annotate.pictures import Pictures, numbers_of
+from handdata.annotate.pictures import Pictures, numbers_of, sign_of
 from handdata.errors import DataError, HanddataError
+from handdata.files.spelling import finder
 from handdata.files.text import Wanted, as_object, decode, parse_json, read_bytes
 from handdata.files.whole import sync_folder, write_text
+from handdata.progress import say
 
 VERSION = 2
+LOOKED = 20  # pictures that are held against the journal when it is opened
 BOXES, KEYPOINTS, CORRECTIONS = "boxes", "keypoints", "corrections"
 _LINE = Wanted(
     what="an edit", fix="Restore the journal from a copy, or cut it off before this line.", largest=500_000_000
@@ -49,6 +53,8 @@ class Journal:
         self._pictures = pictures
         header = _header(pictures, of)
         self.entries = _read(path, header, pictures, mends=True) if path.exists() else []
+        self._known = set(_signs(self.entries))
+        self._number_of = finder(pictures.names)
         fresh = not path.exists() or path.stat().st_size == 0
         self._file: FileIO = path.open("ab", buffering=0)
         if fresh:
@@ -59,11 +65,20 @@ class Journal:
         """Make the edits again that the journal holds; errors as of `replayed`."""
         _replay(self.entries, history, self.path)
         require_some(self.entries, self._pictures, self.path)
+        tell_replaced(self.entries, self._pictures, self.path)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one edit and wait until it is on the disk."""
+        names = [name for name in entry.get("set", ()) if name not in self._known]
+        found = {name: sign for name in names if (sign := self._sign(name)) is not None}
+        entry = {**entry, "files": found} if found else entry
         self._write(entry)
         self.entries.append(entry)
+        self._known.update(names)
+
+    def _sign(self, name: str) -> str | None:
+        number = self._number_of(name)
+        return None if number is None else sign_of(self._pictures.paths[number])
 
     def _write(self, entry: dict[str, Any]) -> None:
         end = os.fstat(self._file.fileno()).st_size
@@ -96,6 +111,7 @@ def replayed(path: Path, pictures: Pictures, of: str, history: History[Any]) -> 
     entries = _read(path, _header(pictures, of), pictures, mends=False)
     _replay(entries, history, path)
     require_some(entries, pictures, path)
+    tell_replaced(entries, pictures, path)
 
 
 def _replay(entries: list[dict[str, Any]], history: History[Any], path: Path) -> None:
@@ -172,6 +188,34 @@ def require_some(entries: list[dict[str, Any]], pictures: Pictures, path: Path) 
     if said and not any(number is not None for number in numbers_of(pictures, sorted(said))):
         fix = "Open the pictures it was made on, or move the journal away to start again."
         raise DataError(path, expected=f"edits of pictures such as {pictures.names[0]}", got=min(said), fix=fix)
+
+
+def tell_replaced(entries: list[dict[str, Any]], pictures: Pictures, path: Path) -> None:
+    """Say so where pictures of the same names are other files than those that the edits were made on.
+
+    They may be the same pictures written anew, so this is no error; at most LOOKED of them are read.
+    """
+    signs = _signs(entries)
+    told = {number: signs[name] for name, number in zip(signs, numbers_of(pictures, list(signs)), strict=True)
+            if number is not None}  # fmt: skip
+    some = sorted(told)[:: -(-len(told) // LOOKED) or 1]
+    others = [number for number in some if sign_of(pictures.paths[number]) not in (None, told[number])]
+    if others:
+        first = f"the first {pictures.names[others[0]]}"
+        say(
+            f"{path}: {len(others)} of {len(some)} pictures that were looked at are other files than when this was "
+            f"begun, {first}. If they show something else, end this and move the journal and what it made away."
+        )
+
+
+def _signs(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Return by what the file of each picture is known again, as the edits say; a journal of before says nothing."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        files = entry.get("files")
+        if isinstance(files, dict):
+            found |= {name: sign for name, sign in files.items() if isinstance(sign, str)}
+    return found
 
 
 def names_said(path: Path) -> set[str]:

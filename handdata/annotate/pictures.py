@@ -2,6 +2,7 @@
 
 import os
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from handdata.annotate.tracker import Image
 from handdata.boxes import natural_key
 from handdata.errors import DataError, HanddataError, MissingError
 from handdata.exchange.plain import lies_in
-from handdata.files.opening import matching
+from handdata.files.opening import matching, open_plain
 from handdata.files.spelling import finder
 from handdata.pictures.kinds import SUFFIXES
 from handdata.pictures.picture_file import check_name, decode, read_bytes
@@ -23,6 +24,7 @@ from handdata.pictures.picture_file import check_name, decode, read_bytes
 FAR_MM = 1000  # depth pictures are shown from 0 (bright) to 1 m: hands in front of a close-range camera
 DECODED_KEPT = 96  # pictures; 88 MB at 640 x 480
 JPEG_QUALITY = 88
+_PIECE = 4096  # bytes of a file that are looked at in one place
 _UPRIGHT = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 Stamp = tuple[int, int]  # bytes of a file; when it was changed, ns
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: those on their side
@@ -177,6 +179,24 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return state.st_size, state.st_mtime_ns
+
+
+def sign_of(path: Path) -> str | None:
+    """Return what tells a picture's file from another by what it holds, wherever it was moved or copied.
+
+    Returns:
+        CRC-32 of its size and of three pieces of it, 8 hexadecimal digits; None where it cannot be read.
+    """
+    try:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            sign = zlib.crc32(str(size).encode())
+            for place in (0, size // 2, max(0, size - _PIECE)):
+                file.seek(place)
+                sign = zlib.crc32(file.read(_PIECE), sign)
+    except OSError:
+        return None
+    return f"{sign:08x}"
 
 
 def target_of(path: Path) -> Path:

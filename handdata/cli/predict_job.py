@@ -324,10 +324,12 @@ def _without_bad(paths: Sequence[Path]) -> list[Path]:
 @contextmanager
 def damage_told(box: Sequence[float] | None = None) -> Iterator[None]:
     """Tell of a damaged picture without what only `convert` can do, and of a box as it was given here."""
+    from handdata.shards.hand_pictures import SAVE_AGAIN
+
     try:
         yield
     except DataError as error:
-        if not isinstance(error.ways, Fix):  # of no picture: a table of boxes
+        if not isinstance(error.ways, Fix) and error.ways != SAVE_AGAIN:  # of no picture: a table of boxes
             raise
         mend = Fix(_SAVE_AGAIN.removesuffix("."))
         raise DataError(error.where, expected=error.expected, got=error.got, fix=mend) from error

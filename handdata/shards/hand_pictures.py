@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+SAVE_AGAIN = "Save it again as PNG, JPEG or BMP, or leave it out."
 SHOWN_PX = 384  # the longer side of a drawn hand is at least about this, so that thin bones can be told apart
 
 
@@ -37,8 +38,7 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
     except MissingError as error:
         raise MissingError(path, expected=error.expected, got=error.got, fix="Check the path.") from None
     except DataError as error:
-        fix = "Save it again as PNG, JPEG or BMP, or leave it out."
-        raise DataError(path, expected=error.expected, got=error.got, fix=fix) from None
+        raise DataError(path, expected=error.expected, got=error.got, fix=SAVE_AGAIN) from None
 
 
 def draw(hand: "Hand", ground: NDArray[np.uint8], *, scale: int | None, names: bool) -> Image.Image:

@@ -14,8 +14,8 @@ from handdata.model.model import BATCH, Model, square_of_box
 from handdata.model.spots import Detector, Spot
 from handdata.model.spotter import LEAST_SCORE
 from handdata.pictures.crops import scale_about_center, square_of
-from handdata.pictures.decode import read_image
 from handdata.shards.hand import Hand
+from handdata.shards.hand_pictures import read_picture
 from handdata.track.around import grown, look_around
 from handdata.track.tracker import PROPOSED, SAME, SEEN, WIDER, confidence_of, lie_on
 
@@ -133,7 +133,7 @@ def _batches(
     """Yield pictures with their boxes, as many at a time as the model is asked about at once."""
     waiting: list[tuple[Path, Image, Sequence[Any]]] = []
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        image = read_image(path)
+        image = read_picture(path)
         boxes = boxes_of(image)
         for box in boxes:
             square_of_box(box.box_xyxy if isinstance(box, Spot) else box, image, str(path))  # refuses one outside

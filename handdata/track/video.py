@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from handdata.errors import DataError, MissingError, WriteError
 from handdata.files.opening import require_readable
 from handdata.files.whole import whole, write_bytes
-from handdata.pictures.decode import read_image
 from handdata.pictures.picture_file import hush, read_bytes
 from handdata.progress import say
+from handdata.shards.hand_pictures import read_picture
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp", ".mts", ".m2ts", ".ts")
 CAMERA = "camera:"
@@ -116,7 +116,7 @@ class Video:
 
     def _images(self) -> Iterator[tuple[str, NDArray[np.uint8], float]]:
         if self._paths is not None:
-            yield from ((path.name, read_image(path), math.nan) for path in self._paths)
+            yield from ((path.name, read_picture(path), math.nan) for path in self._paths)
             return
         seen = 0
         while self._capture is not None:

@@ -239,6 +239,32 @@ def copied(made_folder: Path, folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
+def test_other_pictures_of_the_same_names_are_told_at_the_next_start_and_moved_ones_are_not(
+    tmp_path: Path, made_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"img_{frame}.png" for frame in range(NUM_FRAMES)]
+    folder, table = copied(made_folder, tmp_path / "frames", names), tmp_path / "boxes.csv"
+    session = Session(list_pictures(folder), table, EXACT)
+    for frame in (0, 8, 16):
+        session.keyframe(frame, place(frame))
+    session.keyframe(8, place(9))  # is known by now
+    session.close()
+    entries = [json.loads(line) for line in table.with_suffix(".journal").read_text().splitlines()[1:]]
+    assert [list(entry.get("files", ())) for entry in entries] == [["img_0.png"], ["img_8.png"], ["img_16.png"], []]
+
+    moved = copied(made_folder, tmp_path / "moved", names)  # at another time, in another place
+    Session(list_pictures(moved), table, EXACT).close()
+    assert "other files" not in capsys.readouterr().err
+    for frame, name in enumerate(names):
+        (moved / name).write_bytes((made_folder / names[frame - 5]).read_bytes())
+    session = Session(list_pictures(moved), table, EXACT)
+    session.keyframe(0, place(1))  # goes on: they may be the same ones, written anew
+    session.close()
+    assert "3 of 3 pictures that were looked at are other files than when this was begun, the first img_0.png. " in (
+        capsys.readouterr().err
+    )
+
+
 def test_pictures_come_and_go_and_every_edit_stays_with_its_own(
     tmp_path: Path, made_folder: Path, track_all: TrackAll
 ) -> None:

@@ -15,6 +15,7 @@ from handdata.shards.hand import Hand
 from handdata.track import tables
 from handdata.track.run import track_video
 from handdata.track.smooth import Smoothed
+from handdata.track.stills import find_hands
 from handdata.track.tracker import TrackedHand, Tracker
 from handdata.track.video import Video, is_live, is_video, video_writer
 from tests.track.made_world import World
@@ -61,6 +62,15 @@ def test_a_phones_film_is_timed_as_its_pictures_were_taken(film):
     pictures = list(Video(str(film)))
     assert [picture.number for picture in pictures] == list(range(12))
     assert [round(picture.seconds * 25, 6) for picture in pictures] == [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 13, 14]
+
+
+@pytest.mark.parametrize("name", ["none.jpg", "text.jpg"])
+def test_what_the_caller_of_the_library_names_is_no_part_of_an_archive(tmp_path, name):
+    (tmp_path / "text.jpg").write_text("no picture")
+    for look in (lambda: list(Video([tmp_path / name])), lambda: list(find_hands(tmp_path / name, None, lambda _: []))):
+        with pytest.raises((MissingError, DataError)) as caught:
+            look()
+        assert str(caught.value).endswith(("Check the path.", "Save it again as PNG, JPEG or BMP, or leave it out."))
 
 
 def test_a_video_is_read_as_it_was_written(film):
