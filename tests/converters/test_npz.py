@@ -1,6 +1,7 @@
 """Arrays of an .npz file are read by name; nothing in it is run, and no header makes us take memory."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -83,3 +84,9 @@ def test_what_unpacks_to_more_than_a_label_is_refused(stored, monkeypatch, refus
 
 def test_a_file_that_is_not_there(tmp_path, refused):
     refused(MissingError, lambda: read_arrays(tmp_path / "none.npz", ("a",)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=r"expected a file that can be read, got no plain file\. Unpack it"):
+        read_arrays(tmp_path / "a.npz", ["a"])

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from handdata.converters.read.faults import unreadable
 from handdata.errors import DataError, Fix, MissingError
+from handdata.files.opening import open_plain
 
 LARGEST = 64_000_000  # bytes of one array
 _KINDS = "biuf"
@@ -34,7 +35,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
         DataError: no .npz file, an array is absent, or something else than numbers.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with io.BufferedReader(open_plain(path)) as file, zipfile.ZipFile(file) as archive:
             return [_read(archive, path, name) for name in names]
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=_FIX) from None
