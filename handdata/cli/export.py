@@ -13,9 +13,22 @@ from handdata.paths import DataRoot
 if TYPE_CHECKING:
     from handdata.shards.dataset import Dataset
 
-FORMATS = ("coco", "webdataset", "parquet", "croissant", "yolo", "cvat", "mediapipe", "csv", "hamer")
 ENCODINGS = ("png", "jpg")
 SHOWN = ("canvas", "crop", "source")
+
+
+class _Written(click.Choice[str]):
+    """A format that can be written; the modules of all are imported when they are asked for."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # click sets it once
+        """Their names."""
+        from handdata.exchange.formats import WRITERS
+
+        return tuple(sorted(WRITERS))
 
 
 def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001
@@ -30,9 +43,7 @@ def _shown(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 
 @click.command("export")
 @click.argument("path", shell_complete=complete_shards)
-@click.option(
-    "--format", "kind", type=click.Choice(FORMATS), default="coco", show_default=True, help="Format to write."
-)
+@click.option("--format", "kind", type=_Written(), default="coco", show_default=True, help="Format to write.")
 @click.option("--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Export only this split [default: all]")
 @click.option(

@@ -44,19 +44,7 @@ _SHOWN = {
     "crop": "the squares that a model is shown",
     "source": "as shipped, each with all its hands",
 }
-_LOAD = {
-    SHARDS: 'handdata.open("FOLDER")',
-    "parquet": 'datasets.load_dataset("parquet", data_files={FILES})',
-    "croissant": 'mlcroissant.Dataset("croissant.json").records("FIRST")',
-    "webdataset": 'webdataset.WebDataset("FIRST-000000.tar")',
-    "hamer": 'webdataset.WebDataset("FIRST-000000.tar"); its labels are in data.pyd',
-    "coco": 'pycocotools.coco.COCO("annotations/FIRST.json"); the pictures lie in images/;'
-    " for Datumaro that file is coco_person_keypoints",
-    "yolo": "yolo pose train data=data.yaml",
-    "cvat": "CVAT: upload images/FIRST as a task, then FIRST.xml as annotations, format CVAT 1.1",
-    "mediapipe": "FIRST.json: a list of records, positions over the picture's size; sides as for mirrored pictures",
-    "csv": "any table program; docs/custom.md of handdata tells the columns",
-}
+_OPEN = 'handdata.open("FOLDER")'  # shards
 
 
 @dataclass(frozen=True)
@@ -114,10 +102,10 @@ def facts_of(part: Dataset) -> dict[str, Any]:
     }
 
 
-def write_card(folder: Path, data: Dataset, record: ExportRecord, terms: Terms, *, shown: str) -> None:
-    """Write the card of an export, and its contact sheet."""
+def write_card(folder: Path, data: Dataset, record: ExportRecord, terms: Terms, *, shown: str, load: str) -> None:
+    """Write the card of an export, and its contact sheet; `load` is how its format is opened, as `Format` says it."""
     _write_sheet(folder, data)
-    write_text(folder / CARD, card_text(data, record.kind, record.finished, terms, shown))
+    write_text(folder / CARD, card_text(data, record.kind, record.finished, terms, shown, load))
 
 
 def write_shard_card(folder: Path) -> None:
@@ -159,7 +147,14 @@ def _write_sheet(folder: Path, data: Dataset) -> None:
         write_bytes(folder / SHEET, sheet.tobytes())
 
 
-def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]], terms: Terms, shown: str) -> str:
+def card_text(
+    data: Dataset,
+    kind: str,
+    splits: Mapping[str, Mapping[str, Any]],
+    terms: Terms,
+    shown: str,
+    load: str = _OPEN,
+) -> str:
     """Return the text of a card."""
     hands = sum(int(facts.get("hands", 0)) for facts in splits.values())
     size = next((word for most, word in _SIZES if hands < most), "1M<n<10M")
@@ -196,7 +191,7 @@ def card_text(data: Dataset, kind: str, splits: Mapping[str, Mapping[str, Any]],
         *_licences(terms),
         f"- Keypoints, in this order: {', '.join(KEYPOINTS)}",
         "- Pixels: (0, 0) is the centre of the first pixel. Millimetres, camera axes: x right, y down, z forward.",
-        f"- To read it: `{_loading(kind, [split for split, facts in splits.items() if _kind_of(facts, kind) == kind])}`"
+        f"- To read it: `{_loading(load, [split for split, facts in splits.items() if _kind_of(facts, kind) == kind])}`"
         + ("" if kind == SHARDS else "; or `handdata import` of this folder"),
         *(
             f"- {split} is there as {_kind_of(facts, kind)}, from an earlier export"
@@ -219,13 +214,13 @@ def _kind_of(facts: Mapping[str, Any], kind: str) -> str:
     return str(facts.get("format", kind))
 
 
-def _loading(kind: str, splits: Iterable[str]) -> str:
-    """Return how to read the files of a kind, by the names of those that are there."""
+def _loading(load: str, splits: Iterable[str]) -> str:
+    """Return how to read files, by the names of those that are there."""
     ordered = [split for split in SPLITS if split in splits]
     first, files = ordered[0] if ordered else "", json.dumps({split: f"{split}.parquet" for split in ordered})
-    line = _LOAD.get(kind, "").replace("{FILES}", files).replace("FIRST", first)
+    line = load.replace("{FILES}", files).replace("FIRST", first)
     more = ", ".join(ordered[1:])
-    return line + (f"; likewise {more}" if "FIRST" in _LOAD.get(kind, "") and more else "")
+    return line + (f"; likewise {more}" if "FIRST" in load and more else "")
 
 
 def _licence_word(terms: Terms) -> str:

@@ -117,7 +117,7 @@ def export(
             written += len(kept)
             _say_left_out(kind, split, part)
             _say_unlabelled(split, part, source_of)
-        write_card(folder, data, record, about, shown=pictures)
+        write_card(folder, data, record, about, shown=pictures, load=KNOWN[kind].load)
         record.save()
     return written
 

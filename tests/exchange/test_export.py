@@ -5,6 +5,8 @@ import contextlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from xml.etree import ElementTree
 
@@ -19,7 +21,7 @@ from handdata.cli import group
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import BusyError, ConfigError, DataError, WriteError
-from handdata.exchange import in_parts
+from handdata.exchange import formats, in_parts
 from handdata.exchange.export import FORMATS, export
 from handdata.exchange.pictures import ExportView, file_key
 from handdata.exchange.plain import labels_on_canvas, plain_labels
@@ -55,6 +57,35 @@ def in_canvas(dataset):
 
 def decode(data):
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def test_a_new_format_is_a_module_and_a_line(dataset, tmp_path, monkeypatch):
+    """Its line in FORMATS is all: the command offers it, and the card says how it is opened."""
+
+    def write(view, out):
+        (out / f"{view.split}.toy").write_text("\n".join(view.data["id"].tolist()))
+
+    toy = formats.Format(name="toy", write=write, files=lambda view: [f"{view.split}.toy"], load="read(FIRST.toy)")
+    monkeypatch.setitem(formats.FORMATS, "toy", toy)
+    monkeypatch.setitem(formats.WRITERS, "toy", write)
+
+    words = ["export", str(dataset.folder), "--format", "toy", "--out", str(tmp_path / "out"), "--workers", "1"]
+    done = CliRunner().invoke(group, words, catch_exceptions=False)
+
+    assert done.stdout == f"30 samples -> {tmp_path / 'out'}\n"
+    assert "- To read it: `read(train.toy); likewise val`" in (tmp_path / "out/README.md").read_text()
+    assert "toy" in CliRunner().invoke(group, ["export", "--help"]).stdout
+
+
+def test_the_modules_of_formats_are_not_imported_for_the_list_of_commands():
+    code = "import sys, handdata.cli.export; print('handdata.exchange.formats' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_a_format_that_is_written_says_how_it_is_opened(kind):
+    assert formats.FORMATS[kind].load
 
 
 def test_coco_holds_every_sample_with_its_picture(dataset, tmp_path):
