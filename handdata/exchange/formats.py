@@ -13,7 +13,6 @@ from handdata.exchange import (
     croissant,
     csv_table,
     cvat,
-    cvat_read,
     hamer,
     interhand,
     mediapipe,
@@ -123,7 +122,7 @@ FORMATS: Mapping[str, Format] = {
             suffixes=(".xml",),
             write=cvat.write,
             files=cvat.files,
-            read=cvat_read.read,
+            read=cvat.read,
             load="CVAT: upload images/FIRST as a task, then FIRST.xml as annotations, format CVAT 1.1",
         ),
         Format(

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[2] / "handdata"
 OWN_WAYS = {
     "annotate/cvat_video.py": "XML, without declarations",
-    "exchange/cvat_read.py": "XML, without declarations",
+    "exchange/cvat.py": "XML, without declarations",
     "browse/static.py": "the page's own files",
     "conversion/plan.py": "the hash of a file",
     "exchange/record.py": "the kernel's number of this start of the machine",
