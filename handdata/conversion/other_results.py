@@ -117,7 +117,7 @@ def _from_coco(path: Path) -> Iterator[_Found]:
 
 
 def _from_mmpose(path: Path) -> Iterator[_Found]:
-    entries = pickle_numpy.load(path)
+    entries = pickle_numpy.load(path, beside=pickle_numpy.TENSORS)  # heatmaps, which are not needed
     if not isinstance(entries, list):
         raise DataError(
             path, expected="a list, as mmpose's DumpResults writes it", got=type(entries).__name__, fix=_FIX

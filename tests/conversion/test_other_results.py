@@ -135,6 +135,23 @@ def test_a_dump_of_mmpose_is_in_pixels_of_the_pictures_as_shipped(exported, tmp_
     np.testing.assert_allclose(found.score, 0.5)
 
 
+@pytest.mark.parametrize("protocol", [2, pickle.DEFAULT_PROTOCOL])
+def test_tensors_in_a_dump_are_passed_over_but_not_as_keypoints(exported, tmp_path, protocol):
+    """mmpose's heads give numpy arrays; heatmaps and what a pipeline leaves beside them are tensors."""
+    torch = pytest.importorskip("torch")
+    dump = dumped(exported[1])
+    for entry in dump:
+        entry["pred_fields"] = {"heatmaps": torch.zeros(21, 4, 4)}
+    (tmp_path / "results.pkl").write_bytes(pickle.dumps(dump, protocol))
+
+    assert len(read_any_predictions(tmp_path / "results.pkl", exported[1]).sample_id) == len(dump)
+
+    dump[0]["pred_instances"]["keypoints"] = torch.zeros(1, 21, 2)
+    (tmp_path / "results.pkl").write_bytes(pickle.dumps(dump, protocol))
+    with pytest.raises(DataError, match=r"\[0\]\[keypoints\]: expected numbers, got .*a tensor of PyTorch"):
+        read_any_predictions(tmp_path / "results.pkl", exported[1])
+
+
 def test_a_pickle_that_would_run_something_is_refused(exported, tmp_path):
     class Bad:
         def __reduce__(self):

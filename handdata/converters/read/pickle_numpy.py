@@ -10,10 +10,11 @@ import math
 import pickle
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,16 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+class _Tensor:
+    """Stands for a tensor of PyTorch and for its parts, whatever they hold: none of it is made."""
+
+    def __init__(self, *_: Any) -> None:
+        """Keep nothing."""
+
+    def set_state(self, state: Any) -> None:
+        """Keep nothing."""
+
+
 def _refuse(*_: Any) -> None:
     raise ForbiddenError("a call of numpy.ndarray")
 
@@ -103,11 +114,22 @@ _ALLOWED = {
     **{(f"numpy.{core}.numeric", "_frombuffer"): Name(_from_buffer) for core in ("core", "_core")},
 }
 
+TENSOR = "a tensor of PyTorch"
+TENSORS = {
+    ("torch._utils", "_rebuild_tensor_v2"): Name(_Tensor),
+    ("torch.storage", "_load_from_bytes"): Name(_Tensor),
+    ("collections", "OrderedDict"): Name(_Tensor),  # of the tensor's hooks, which are none
+}
 
-def load(path: Path) -> Any:
+
+def load(path: Path, *, beside: Mapping[tuple[str, str], Name] = MappingProxyType({})) -> Any:
     """Read a pickle of dicts, lists, tuples, numbers, strings and numpy arrays of numbers.
 
     Python 2 pickles are read as latin1, as their arrays need. What a pickle holds twice is one object.
+
+    Args:
+        path: of the file.
+        beside: what else it may name: TENSORS, each of which is read as the text TENSOR.
 
     Returns:
         What was pickled; arrays are read-only, numpy scalars are arrays of no dimension.
@@ -119,7 +141,7 @@ def load(path: Path) -> Any:
     data = read_bytes(path, _FILE)
     try:
         with _no_collection():
-            return _Resolver(len(data) + _SPARE).resolve(Machine(data, _ALLOWED, _plain_key).run())
+            return _Resolver(len(data) + _SPARE).resolve(Machine(data, {**_ALLOWED, **beside}, _plain_key).run())
     except ForbiddenError as error:
         fix = "Do not use this file: it is not the dataset's own. Nothing in it was run."
         raise DataError(path, expected="a pickle of numpy arrays alone", got=str(error), fix=fix) from None
@@ -174,4 +196,6 @@ class _Resolver:
             return {key: self.resolve(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return type(value)([self.resolve(item) for item in value])
+        if isinstance(value, _Tensor):
+            return TENSOR
         raise ForbiddenError(f"a bare {type(value).__name__.strip('_')}")
