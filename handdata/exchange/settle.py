@@ -166,7 +166,7 @@ def _reordered(row: LabelRow, name: str) -> LabelRow:
     given, wanted = list(hand.slots), slots_of(name)
     uv, xyz, visible = hand.uv.copy(), hand.xyz.copy(), hand.visible.copy()
     uv[wanted], xyz[wanted], visible[wanted] = hand.uv[given], hand.xyz[given], hand.visible[given]
-    return replace(row, hand=replace(hand, uv=uv, xyz=xyz, visible=visible))
+    return replace(row, hand=replace(hand, uv=uv, xyz=xyz, visible=visible, slots=tuple(wanted.tolist())))
 
 
 def _doubts(rows: Sequence[LabelRow]) -> Iterator[str]:
