@@ -153,7 +153,7 @@ def evaluate_command(
         raise click.UsageError("--augmented takes no --fit: its views have no camera.")
     unused, other = (_WITH_PREDICTIONS, "--predictions") if given is None else (_WITH_RUN, "a RUN")
     refuse_unused(unused, f"goes with {other} only")
-    from handdata.conversion.other_results import read_any_predictions
+    from handdata.conversion.other_results import as_imported, read_any_predictions
     from handdata.evaluation.protocols import choose_protocols
     from handdata.evaluation.results import results_json
     from handdata.evaluation.score import score_predictions
@@ -167,7 +167,8 @@ def evaluate_command(
         target = out or given.with_name(f"{given.stem}.{RESULTS}")
         refuse_to_replace(target, predictions=given, annotations=annotations)
         with whole(target) as file:  # held from the start: a second evaluation of these is refused at once
-            predictions = read_any_predictions(given, annotations)
+            read_as = as_imported(annotations, folders) if annotations else {}
+            predictions = read_any_predictions(given, annotations, read_as=read_as)
             results = score_predictions(
                 predictions, folders, splits=splits, readout=read_out, seed=seed, source=str(given),
                 seen=seen_by(predictions.options),

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,20 @@ from handdata.evaluation.predictions import FOREIGN_READOUT, FoundHands, Predict
 from handdata.evaluation.results import Results
 from handdata.evaluation.worst import labels_of, predictions_of
 from handdata.exchange.labels import HandLabels
+from handdata.exchange.settle import FROM_FILE
 from handdata.files.text import LARGE, Wanted, as_object, read_bytes, read_json, read_object
+from handdata.files.whole import file_sha256
 from handdata.geometry import apply_affine, invert_affine
 from handdata.progress import say
+from handdata.shards.index import read_index
 from handdata.skeleton import NUM_KEYPOINTS
 
 PICKLES = (".pkl", ".pickle")
 _FIX = "See docs/evaluation.md for the layouts of predictions."
 _RESULTS = Wanted(what="results", fix=_FIX, largest=LARGE)
 _LABELS = Wanted(what="labels", fix=_FIX, largest=LARGE)
+_ASKED = ("order", "coordinates")  # of an import, that say how predictions for its file list their points
+_AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 Array = NDArray[np.float64]
 
 
@@ -57,13 +63,16 @@ class _Hand:
     slots: tuple[int, ...]  # of the file's rows of points
 
 
-def read_any_predictions(path: Path, annotations: Path | None = None) -> Predictions:
+def read_any_predictions(
+    path: Path, annotations: Path | None = None, *, read_as: Mapping[str, str] = _AS_IT_IS
+) -> Predictions:
     """Read predictions of ours or of other programs.
 
     Args:
         path: as `read_predictions` takes it, or a JSON list of COCO results, or a pickle of mmpose.
         annotations: the COCO file that was predicted from, for the latter two: the one that was converted, or one that
             `export` wrote.
+        read_as: what was asked of that file when it was converted, as `as_imported` returns it.
 
     Raises:
         ConfigError: results of other programs without their annotations, or ours with some.
@@ -82,7 +91,22 @@ def read_any_predictions(path: Path, annotations: Path | None = None) -> Predict
     if not found:
         raise DataError(path, expected="predicted hands", got="none", fix=_FIX)
     seen_from = os.path.relpath(os.path.realpath(annotations), os.path.realpath(path.parent))
-    return replace(_placed(found, _hands_of(annotations), path), options={"annotations": seen_from})
+    options = {"annotations": seen_from, **({"read_as": dict(read_as)} if read_as else {})}
+    return replace(_placed(found, _hands_of(annotations, read_as), path), options=options)
+
+
+def as_imported(annotations: Path, folders: Sequence[Path]) -> dict[str, str]:
+    """Return the order and the coordinates that were asked for where shards were made of that very file of labels.
+
+    Predictions list their points as it does. What nobody asked for is left out.
+
+    """
+    digest = file_sha256(annotations) if annotations.is_file() else ""
+    for folder in folders:
+        options = read_index(folder).get("options", {})
+        if digest and digest in (options.get("annotations") or ()):
+            return {name: str(options[name]) for name in _ASKED if options.get(name, FROM_FILE) != FROM_FILE}
+    return {}
 
 
 def predictions_behind(results: Results, path: Path) -> Predictions:
@@ -93,7 +117,9 @@ def predictions_behind(results: Results, path: Path) -> Predictions:
         DataError: they are damaged.
     """
     scored = predictions_of(results, path)
-    return read_any_predictions(scored, labels_of(results, scored))
+    read_as = results.options.get("read_as")
+    asked = {name: str(value) for name, value in read_as.items() if name in _ASKED} if isinstance(read_as, dict) else {}
+    return read_any_predictions(scored, labels_of(results, scored), read_as=asked)
 
 
 def _is_list(path: Path) -> bool:
@@ -185,14 +211,16 @@ def _number_of(value: Any, where: str) -> int | float | str | None:
 # ------------------------------------------------------------------------------------------------ whose hands
 
 
-def _hands_of(annotations: Path) -> dict[Any, list[_Hand]]:
+def _hands_of(annotations: Path, read_as: Mapping[str, str]) -> dict[Any, list[_Hand]]:
     """Return the labelled hands of a COCO file by the number of their picture."""
     content = read_object(annotations, _LABELS, finite=False)
     listed = content.get("annotations")
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise DataError(annotations, expected="a COCO file", got="no list of annotations", fix=_FIX)
     hands: dict[Any, list[_Hand]] = {}
-    for name, row in rows_with_ids(annotations.parent, CustomOptions(annotations=(annotations,))):
+    order, coordinates = (read_as.get(name, FROM_FILE) for name in _ASKED)
+    options = CustomOptions(annotations=(annotations,), order=order, coordinates=coordinates)
+    for name, row in rows_with_ids(annotations.parent, options):
         given = listed[int(row.where.rpartition("[")[2].rstrip("]"))]
         labels = row.hand if isinstance(row.hand, HandLabels) else HandLabels(uv=np.full((22, 2), np.nan))
         hand = _Hand(

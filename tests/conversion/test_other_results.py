@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import re
 import shutil
 
 import cv2
@@ -13,15 +14,17 @@ from click.testing import CliRunner
 from pycocotools.coco import COCO
 
 from handdata.cli import group
-from handdata.conversion.other_results import read_any_predictions
+from handdata.conversion.other_results import predictions_behind, read_any_predictions
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.evaluation.results import read_results
 from handdata.evaluation.score import score_predictions
 from handdata.exchange.export import export
 from handdata.shards.dataset import open_dataset
 from handdata.skeleton import KEYPOINTS
 from tests.check.made_dataset import make_dataset
+from tests.converters import real
 from tests.evaluation.test_precision import judged
 
 
@@ -197,6 +200,53 @@ def test_two_hands_of_one_picture_are_told_apart_and_a_third_prediction_is_said(
     np.testing.assert_allclose(found.keypoints_2d["given"], made["keypoints_2d"], atol=1e-3)
     assert found.score.tolist() == [0.5, 0.9]
     assert "1 of 3 predicted hands" in capsys.readouterr().err
+
+
+def test_predictions_for_the_file_of_rhd_are_in_its_order(tmp_path):
+    """mmpose's copy names the points from the palm and lists them from the tip."""
+    folder = real.samples("rhd")
+    labels = folder / "annotations.json"
+    convert("custom", folder, tmp_path / "shards", options=CustomOptions(annotations=labels))
+    given = json.loads(labels.read_text())["annotations"]
+    found = [
+        {"image_id": one["image_id"], "category_id": 1, "keypoints": np.ravel(one["keypoints"]).tolist()}
+        for one in given
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(found))
+
+    read = read_any_predictions(tmp_path / "results.json", labels)
+
+    made = open_dataset(tmp_path / "shards").sort("id")
+    assert read.sample_id.tolist() == made["id"].tolist()
+    np.testing.assert_allclose(read.keypoints_2d["given"], made["keypoints_2d"], atol=1e-3)
+
+
+@pytest.mark.parametrize("order", ["rhd", "little-first"])
+def test_predictions_list_their_points_as_the_file_that_was_imported_with_an_order(tmp_path, order):
+    """Perfect predictions have no error, also from the command line, and when the worst are looked for."""
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 256, (240, 320, 3), np.uint8))
+    flat = np.column_stack([rng.uniform(20, 200, (21, 2)).round(2), np.full(21, 2)]).ravel().tolist()
+    labels = {
+        "images": [{"id": 7, "file_name": "a.png", "width": 320, "height": 240}],
+        "categories": [{"id": 1, "name": "hand"}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "keypoints": flat, "bbox": [0, 0, 9, 9]}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    (tmp_path / "results.json").write_text(
+        json.dumps([{"image_id": 7, "category_id": 1, "keypoints": flat, "score": 1}])
+    )
+    words = ("--order", order, "--side", "left", "--split-by", "val", "--workers", 1, "--out", tmp_path / "shards")
+    assert call("import", tmp_path / "labels.json", *words).exit_code == 0
+
+    given = ("--annotations", tmp_path / "labels.json", "--shards", tmp_path / "shards", "--out", tmp_path / "s.json")
+    scored = call("evaluate", "--predictions", tmp_path / "results.json", *given, "--protocol", "epe_px")
+
+    assert re.search(r"epe_px:mean +0\.0000", scored.stdout), scored.output
+    scores = read_results(tmp_path / "s.json")
+    behind = predictions_behind(scores, tmp_path / "s.json")
+    made = open_dataset(tmp_path / "shards")
+    np.testing.assert_allclose(behind.keypoints_2d["given"], made["keypoints_2d"], atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore")
