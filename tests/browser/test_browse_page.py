@@ -220,6 +220,20 @@ def test_no_barrier_and_nothing_sticks_out(open_page, address, axe, width, schem
     assert page.locator("#sent").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
 
 
+def test_what_is_refused_while_a_dialog_is_open_is_said_above_it(open_page, address):
+    page = open_page(address)
+    keys(page, "?")
+    page.wait_for_selector("#help[open]", timeout=WAIT_MS)
+    page.evaluate("import('/dom.js').then((dom) => dom.toast('No room on the disk.'))")
+    page.wait_for_selector("#toast:not([hidden])", timeout=WAIT_MS)
+    on_top = """() => { const r = document.getElementById("toast").getBoundingClientRect();
+        return document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2).id; }"""
+    assert page.evaluate(on_top) == "toast"
+    keys(page, "Escape")
+    assert page.locator("#help[open]").count() == 0
+    assert page.evaluate(on_top) == "toast"  # it stays when the dialog goes
+
+
 def test_without_the_token_the_page_says_what_to_do(browser, address):
     page = browser.new_page()
     page.goto(address.partition("#")[0])

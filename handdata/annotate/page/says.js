@@ -10,7 +10,16 @@ for (const [id, role] of [["toast", "alert"], ["notice", "status"]]) {
 }
 $("stage").append(says);
 
+// An open dialog lies above the whole page, so what is said meanwhile is said in it.
+function bringUp() {
+  const dialog = document.querySelector("dialog[open]");
+  if (!dialog || dialog.contains(says)) return;
+  dialog.append(says);
+  dialog.addEventListener("close", () => $("stage").append(says), { once: true });
+}
+
 function say(id, words, ms) {
+  if (words) bringUp();
   $(id).textContent = words;
   $(id).hidden = !words;
   clearTimeout(timers[id]);

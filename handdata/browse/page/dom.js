@@ -21,7 +21,17 @@ export function makeSvg(tag, attributes = {}, ...children) {
 
 const timers = {};
 
+// An open dialog lies above the whole page, so what is said meanwhile is said in it.
+function bringUp(says) {
+  const dialog = document.querySelector("dialog[open]");
+  if (!dialog || dialog.contains(says)) return;
+  const place = says.parentElement;
+  dialog.append(says);
+  dialog.addEventListener("close", () => place.append(says), { once: true });
+}
+
 function show(id, words, ms) {
+  if (words) bringUp($(id).parentElement);
   $(id).textContent = words;
   $(id).hidden = !words;
   clearTimeout(timers[id]);
