@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from handdata.errors import BusyError, WriteError
 from handdata.files.flock import take
+from handdata.files.opening import open_plain
 
 ENDING = ".handdata.partial"  # ours alone: nothing else is ever removed
 _LONGEST_NAME = 230  # bytes, with the ending: file systems take 255
@@ -122,9 +123,9 @@ def file_sha256(path: Path | str) -> str:
     """Return the hex sha256 of a file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no plain file.
     """
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as a small file
+    with open_plain(path) as file:
         digest = hashlib.sha256()
         while data := file.read(_AT_ONCE):
             digest.update(data)

@@ -1,6 +1,7 @@
 """A checkpoint with a changed byte is one line in every command that reads it, never other numbers."""
 
 import json
+import os
 import shutil
 from contextlib import suppress
 
@@ -72,6 +73,14 @@ def test_tensors_that_are_gone_are_named(run):
     path.unlink()
 
     assert f"{path}: expected the tensors that were saved, got no such file. Take another" in refused_by(read, run)
+
+
+def test_a_pipe_in_place_of_tensors_is_not_waited_for(run):
+    path = run / "checkpoints/best/average.safetensors"
+    path.unlink()
+    os.mkfifo(path)
+
+    assert f"{path}: expected the tensors that were saved, got no plain file. Take another" in refused_by(read, run)
 
 
 @pytest.mark.usefixtures("not_as_root")
