@@ -190,7 +190,9 @@ class Session(EditedSequence[Mark]):
         return [frame for frame, cell in enumerate(cells) if misses_a_tip(cell.box, self.tips[frame])]
 
     def save(self) -> None:
-        """Write the table of boxes."""
+        """Write the table of boxes; while nothing was said none is made."""
+        if not self._journal.entries and not self.path.exists():
+            return
         with self._saving:
             self.pictures.refuse_replaced()
             write_boxes(self.path, self.rows())

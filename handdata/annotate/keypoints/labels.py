@@ -172,6 +172,16 @@ def read_uploaded(name: str, text: str, pictures: Pictures) -> dict[int, FrameMa
             ) from error
 
 
+def shows_no_hand(path: Path, pictures: Pictures) -> bool:
+    """Tell whether a file says that there is no hand: one that was begun, or of a model that found none."""
+    content = read_json(path, _FILE, finite=False) if path.suffix.lower() == ".json" else None
+    if not isinstance(content, dict) or content.get("annotations") != []:
+        return False
+    images = content.get("images")
+    names = [str(one.get("file_name")) for one in images if isinstance(one, dict)] if isinstance(images, list) else []
+    return not names or any(number is not None for number in numbers_of(pictures, names))
+
+
 def own_content(path: Path) -> Mapping[str, Any] | None:
     """Return what a file of ours holds, None of another file.
 

@@ -11,7 +11,7 @@ from handdata.annotate.keypoints import edits
 from handdata.annotate.keypoints.cells import PLACES, FrameCell, HandCell
 from handdata.annotate.keypoints.found import Finder
 from handdata.annotate.keypoints.hands import SequenceHands
-from handdata.annotate.keypoints.labels import export_text, read_labels
+from handdata.annotate.keypoints.labels import export_text, read_labels, shows_no_hand
 from handdata.annotate.keypoints.marks import (
     MOST_HANDS,
     STATES,
@@ -62,7 +62,7 @@ class PointSession(EditedSequence[FrameMark]):
 
     def _begin(self) -> None:
         self._hands.take(dict(self._history.marks))
-        if not self._journal.entries and self.path.exists():
+        if not self._journal.entries and self.path.exists() and not shows_no_hand(self.path, self.pictures):
             self.import_marks(read_labels(self.path, self.pictures))
 
     def _changed(self, frames: set[int]) -> None:
@@ -281,7 +281,9 @@ class PointSession(EditedSequence[FrameMark]):
         return export_text(kind, marks, self.pictures, self.path.stem)
 
     def save(self) -> None:
-        """Write the file of labels."""
+        """Write the file of labels; while nothing was said none is made."""
+        if not self._journal.entries and not self.path.exists():
+            return
         with self._saving:
             self.pictures.refuse_replaced()
             write_text(self.path, self.text())
@@ -319,7 +321,7 @@ def read_marks(pictures: Pictures, path: Path) -> dict[int, FrameMark]:
     if not path.exists():
         fix = "Open the pictures without --export and place some."
         raise MissingError(path, expected="keypoints to export", got="no such file", fix=fix)
-    return read_labels(path, pictures)
+    return {} if shows_no_hand(path, pictures) else read_labels(path, pictures)
 
 
 def check_points(ks: Iterable[int]) -> None:

@@ -272,6 +272,25 @@ def test_the_file_is_the_start_without_a_journal(folder: Path, out: Path) -> Non
     second.close()
 
 
+def test_a_session_without_an_edit_leaves_nothing_and_the_next_one_opens(folder: Path, out: Path) -> None:
+    """The thread in the background saved an empty file, and the next start refused it."""
+    session = PointSession(list_pictures(folder), out)
+    session.save()
+    assert not out.exists()
+    session.close()
+
+    text = session.text()  # as sessions of before left it
+    named = [{"id": 1, "file_name": list_pictures(folder).names[0]}]
+    for left in (text, json.dumps({"info": {"kind": "handdata label"}, "images": named, "annotations": []})):
+        out.write_text(left)
+        session = PointSession(list_pictures(folder), out)
+        assert session.marks == {}
+        session.close()
+    out.write_text(json.dumps({"images": [{"id": 1, "file_name": "another.png"}], "annotations": []}))
+    with pytest.raises(DataError):
+        PointSession(list_pictures(folder), out)
+
+
 def test_stills_tell_nothing_of_one_another(folder: Path, out: Path) -> None:
     session = PointSession(list_pictures(folder), out, linked=False, finder=made_finder())
     finish(session)
