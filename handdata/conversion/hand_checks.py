@@ -4,6 +4,7 @@ import numpy as np
 
 from handdata.errors import DataError
 from handdata.evaluation.absolute import HAND_MM
+from handdata.exchange.labels import FARTHEST, FARTHEST_PX
 from handdata.shards.hand import Hand
 from handdata.shards.schema import (
     LAST_FRAME,
@@ -16,6 +17,9 @@ from handdata.shards.schema import (
     UNKNOWN,
 )
 
+_MOST = {  # as `convert` takes them
+    "keypoints_2d": FARTHEST_PX, **dict.fromkeys(("keypoints_3d", "K", "box", "crop_box"), FARTHEST),
+}  # fmt: skip
 CORRECT = "Correct that hand, or leave it out."
 _MASK = (MASK_BACKGROUND, MASK_HAND, MASK_OBJECT, MASK_UNKNOWN)
 _MOST_FLAGS = 2**32 - 1  # a uint32
@@ -45,6 +49,10 @@ def check_known(hand: Hand, where: str) -> None:
         if not np.isfinite(values).all() and not np.isnan(values).all():
             expected, got = "numbers, or NaN alone where it is not known", str(values.tolist())
             raise DataError(f"{where}[{name}]", expected=expected, got=got, fix=CORRECT)
+    for name, most in _MOST.items():
+        farthest = np.max(np.abs(values := np.asarray(getattr(hand, name))), initial=0.0, where=~np.isnan(values))
+        if farthest > most:
+            raise DataError(f"{where}[{name}]", expected=f"numbers up to {most:g}", got=f"{farthest:g}", fix=CORRECT)
     behind = (hand.keypoints_3d[:, 2] <= 0) & np.isfinite(hand.keypoints_2d).all(1)
     if behind.any():
         got, fix = f"z = {hand.keypoints_3d[behind, 2].min():g} mm", "x is right, y down, z away from the camera."

@@ -19,9 +19,10 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read.errata import without, wrong_points
 from handdata.converters.read.faults import unreadable
 from handdata.converters.read.made_boxes import made_boxes, with_box
-from handdata.converters.read.numbers import FARTHEST, FARTHEST_PX, check_near
+from handdata.converters.read.numbers import check_near
 from handdata.errors import DataError, Fix, HanddataError
 from handdata.exchange.corrections import MendedHand
+from handdata.exchange.labels import FARTHEST, FARTHEST_PX
 from handdata.geometry import crop_affine
 from handdata.manifest import Manifest
 from handdata.pictures.crops import (

@@ -27,9 +27,10 @@ from handdata.converters.protocol import Item, Plan, Reader
 from handdata.converters.read import pickle_numpy
 from handdata.converters.read.faults import tried
 from handdata.converters.read.layout import choose, locate, numbered
-from handdata.converters.read.numbers import FARTHEST, FARTHEST_PX, check_near
+from handdata.converters.read.numbers import check_near
 from handdata.converters.read.packaging import near_names, no_label
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
+from handdata.exchange.labels import FARTHEST, FARTHEST_PX
 from handdata.geometry import in_frame, project
 from handdata.manifest import Manifest
 from handdata.pictures import crops

@@ -20,7 +20,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from handdata.exchange.labels import FARTHEST
+from handdata.exchange.labels import FARTHEST_PX
 from handdata.files.text import LARGE, Wanted, as_object, read_object
 from handdata.files.whole import write_text
 from handdata.skeleton import KEYPOINTS, SIDE_NAMES
@@ -140,7 +140,7 @@ def _point(given: Any, where: str) -> MendedPoint:
     state, uv = facts.get("state"), facts.get("uv")
     if state not in STATES:
         raise _FILE.fault(f"{where}[state]", f"one of {', '.join(STATES)}", repr(state))
-    if uv is not None and not (_are(uv, int | float) and all(isfinite(x) and abs(x) <= FARTHEST for x in uv)):
+    if uv is not None and not (_are(uv, int | float) and all(isfinite(x) and abs(x) <= FARTHEST_PX for x in uv)):
         raise _FILE.fault(f"{where}[uv]", "two numbers, px", repr(uv))
     if state == ABSENT and uv is not None:
         raise _FILE.fault(f"{where}[uv]", "no place of an absent point", repr(uv))

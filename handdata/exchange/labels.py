@@ -24,6 +24,7 @@ MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 FIX = Fix("See docs/custom.md", skips="it")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
+FARTHEST_PX = 5e6  # of a point just before the camera's plane; RHD has one 1.2 million px away
 Array = NDArray[np.float64]
 
 
@@ -215,8 +216,8 @@ def check(hand: HandLabels) -> None:
         raise ValueError("a visibility or has_object that is not one of the allowed numbers")
     if np.any(hand.xyz[:, 2] <= 0):
         raise ValueError(f"z = {np.nanmin(hand.xyz[:, 2]):g} {hand.unit}, not in front of the camera")
-    if np.nanmax(np.abs(hand.uv), initial=0) > FARTHEST or np.nanmax(np.abs(hand.xyz), initial=0) > FARTHEST:
-        raise ValueError(f"a coordinate beyond {FARTHEST:g}")
+    if np.nanmax(np.abs(hand.uv), initial=0) > FARTHEST_PX or np.nanmax(np.abs(hand.xyz), initial=0) > FARTHEST:
+        raise ValueError(f"a coordinate beyond {FARTHEST_PX:g} px or {FARTHEST:g} mm")
     if np.isfinite(hand.K).any() and not (np.isfinite(hand.K).all() and (np.diag(hand.K) > 0).all()):
         raise ValueError("intrinsics without finite numbers and focal lengths above 0")
     if np.isfinite(hand.bbox_xyxy).any() and not (hand.bbox_xyxy[2:] > hand.bbox_xyxy[:2]).all():

@@ -7,7 +7,9 @@ import pytest
 
 import handdata as hd
 from handdata.check.verify import verify
+from handdata.conversion.run import convert
 from handdata.conversion.write import write_dataset
+from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.exchange.export import export
 from handdata.geometry import project
@@ -119,6 +121,25 @@ def test_a_hand_that_cannot_be_written_is_told_and_leaves_no_dataset(tmp_path, h
     with pytest.raises((DataError, MissingError), match=line):
         write_dataset(tmp_path / "mine", hands, name="mine")
     assert not (tmp_path / "mine" / "index.json").exists()
+
+
+def far(px):
+    points = np.full((21, 2), 30.0)
+    points[4] = px, -px  # of a tip just before the camera's plane
+    return made(0, keypoints_2d=points, keypoints_3d=np.full((21, 3), np.nan), crop_box=[0, 0, 90, 90])
+
+
+@pytest.mark.parametrize("kind", ["coco", "csv"])
+def test_what_is_written_is_not_too_far_to_be_imported_again(tmp_path, kind):
+    data = write_dataset(tmp_path / "mine", [far(2e6)], name="mine")
+    export(data, tmp_path / "out", kind)
+    options = CustomOptions(annotations=tmp_path / "out")
+    convert("custom", tmp_path / "out", tmp_path / "again", options=options, canvas=64)
+
+    (again,) = open_dataset(tmp_path / "again")
+    np.testing.assert_allclose(again.source.keypoints_2d, data[0].keypoints_2d, rtol=1e-4, atol=1e-2)
+    with pytest.raises(DataError, match=r"\[keypoints_2d\]: expected numbers up to 5e\+06, got 6e\+06\. Correct"):
+        write_dataset(tmp_path / "other", [far(6e6)], name="other")
 
 
 def test_hands_keep_their_origin_through_whatever_is_done_to_them(tmp_path):

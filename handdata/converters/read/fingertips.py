@@ -102,7 +102,7 @@ def check_in_front(xyz: Points, where: object) -> None:
         where: names the row in errors.
 
     Raises:
-        DataError: z <= 0, or a coordinate beyond `numbers.FARTHEST`.
+        DataError: z <= 0, or a coordinate beyond `check_near`.
     """
     check_near(xyz, where)
     z = xyz[:, 2]

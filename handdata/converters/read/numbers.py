@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import DataError, Fix
+from handdata.exchange.labels import FARTHEST
 
-FARTHEST = 1e6  # px or mm: no hand is labelled a kilometre away
-FARTHEST_PX = 5e6  # of a point just before the camera's plane; RHD has one 1.2 million px away
 _FIX = Fix("Unpack the labels from the archive again", skips="it")
 
 
