@@ -30,7 +30,7 @@ Pose = Callable[[Image, Sequence[NDArray[np.float64]], Sequence[str]], list[Hand
 MARGIN = 0.25  # of the extent of the keypoints, on each side of them
 SURE = 0.5  # score of a spot that begins a hand
 PROPOSED, SEEN = 0.2, 0.45  # of one that the model is asked about, and its confidence if that is to begin a hand
-SECOND = 0.55  # of one that begins beside a hand that is followed; from 0.65 on true ones are lost (docs/video.md)
+SECOND = 0.55  # of one beside or on a hand that is followed; from 0.65 on true new ones are lost (docs/video.md)
 PROVEN = 0.5  # confidence that a hand must once have reached before less than SEEN is enough for it
 TRIED = 2  # spots on a picture that are asked about beyond the hands to follow
 APART = 0.3  # overlap of boxes below which two hands are two
@@ -291,7 +291,7 @@ class Tracker:
             side = float(np.mean([box[2] - box[0] for box in (answers[i][0], answers[j][0])]))
             is_one = np.abs(answers[i][1] - answers[j][1]).max() < ONE_HAND * side
             behind = max(j, i, key=lambda k: np.abs(answers[k][1] - self._tracks[k].course.ahead).max())
-            if is_one or (confidence_of(hands[behind]) < SEEN and lie_on(answers[i][0], answers[j][0], COVERED)):
+            if is_one or (confidence_of(hands[behind]) < SECOND and lie_on(answers[i][0], answers[j][0], COVERED)):
                 found.add(self._tracks[behind].number)
         return found
 
