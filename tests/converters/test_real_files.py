@@ -28,7 +28,8 @@ def test_rhd_verify_passes_on_every_real_label(every_rhd_label, tmp_path):
 
     report = verify(tmp_path / "shards")
     assert report.findings == []
-    assert {name: state for name, state in report.checks.items() if state != "ok"} == {}
+    # one split, whose boxes all follow from the points, can be asked neither
+    assert {name for name, state in report.checks.items() if state != "ok"} == {"boxes 2D", "shift 2D"}
 
 
 @pytest.mark.slow
