@@ -46,6 +46,11 @@ class EditedSequence(ABC, Generic[M]):
     def _begin(self) -> None:
         """Take over what the journal and the file on the disk say; an error closes what was opened."""
 
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether nothing was said, now or before."""
+        return not self._journal.entries and not self.path.exists()
+
     @abstractmethod
     def save(self) -> None:
         """Write the file.
@@ -61,7 +66,7 @@ class EditedSequence(ABC, Generic[M]):
             try:
                 if self._open and self._history.marks:
                     self._save_at_last()
-                if self._open and not self._journal.entries and not self.path.exists():
+                if self._open and self._is_untouched:
                     with suppress(OSError):  # nothing was said: no trace is left, but where open files stay
                         self._journal.path.unlink(missing_ok=True)
                         lock_of(self.path).unlink(missing_ok=True)

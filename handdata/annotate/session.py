@@ -191,7 +191,7 @@ class Session(EditedSequence[Mark]):
 
     def save(self) -> None:
         """Write the table of boxes; while nothing was said none is made."""
-        if not self._journal.entries and not self.path.exists():
+        if self._is_untouched:
             return
         with self._saving:
             self.pictures.refuse_replaced()

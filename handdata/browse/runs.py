@@ -13,13 +13,12 @@ from handdata.conversion.other_results import predictions_behind
 from handdata.errors import MissingError
 from handdata.evaluation.join import match_samples
 from handdata.evaluation.predictions import Predictions
-from handdata.evaluation.results import read_results
+from handdata.evaluation.results import RESULTS, read_results, results_file
 from handdata.evaluation.worst import hand_errors, refuse_augmented
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]
-RESULTS = "results.json"
 _SHOWN = {"2D": ("2D error", "% of the crop side", 100.0), "3D": ("3D error", "of wrist to middle MCP", 1.0)}
 
 
@@ -62,7 +61,7 @@ def read_run(path: Path, parts: Sequence[Dataset]) -> RunErrors:
         MissingError: no results, or it predicted none of these hands.
         ConfigError: it was evaluated on augmented pictures.
     """
-    file = path / RESULTS if path.is_dir() else path
+    file = results_file(path)
     results = read_results(file)
     given = predictions_behind(results, file)
     refuse_augmented(given, file)

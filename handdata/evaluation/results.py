@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = "handdata-results/1"
+RESULTS = "results.json"  # of a run
 _FORM = Wanted(what="results", fix="Run `handdata evaluate` again.", largest=200_000_000)
 QUANTITIES: Mapping[str, str] = {
     "2d": "crop side",  # distance in fractions of the crop side: the thesis' 2D error
@@ -160,6 +161,11 @@ def keep_other_kind(new: Results, old: Results | None) -> Results:
 def results_json(results: Results) -> bytes:
     """Return the content of results.json."""
     return (json.dumps(_plain(asdict(results)), indent=1, allow_nan=False) + "\n").encode()
+
+
+def results_file(path: Path) -> Path:
+    """Return the results of a run, or the file itself where one was named."""
+    return path / RESULTS if path.is_dir() else path
 
 
 def read_results(path: Path) -> Results:

@@ -282,7 +282,7 @@ class PointSession(EditedSequence[FrameMark]):
 
     def save(self) -> None:
         """Write the file of labels; while nothing was said none is made."""
-        if not self._journal.entries and not self.path.exists():
+        if self._is_untouched:
             return
         with self._saving:
             self.pictures.refuse_replaced()
