@@ -167,7 +167,7 @@ def _affines_of_export(
         DataError: no export of a has pictures of these sizes.
     """
     sizes, to_canvas = b["image_size"][rows_b], np.asarray(a["source_to_canvas"][rows_a], np.float64)
-    crop = round(a.canvas / float(a.index["canvas_scale"]))
+    crop = round(a.canvas / a.canvas_scale)
     squares = square_of(_through(to_canvas, "crop_xyxy", a["crop_xyxy"][rows_a]))
     to_crop = [compose_affine(*pair) for pair in zip(crop_affine(squares, crop), to_canvas, strict=True)]
     written = (  # size, affines

@@ -146,7 +146,7 @@ def _header_faults(reader: ShardReader, entry: dict[str, Any], index: dict[str, 
         "content_sha256": entry["content_sha256"],
         "dataset": index.get("dataset"),
         "canvas_size": index.get("canvas_size"),
-        "canvas_scale": index.get("canvas_scale"),
+        "canvas_scale": entry.get("canvas_scale", index.get("canvas_scale")),  # its own where several were merged
     }
     for key, value in expected.items():
         got = reader.attributes.get(key)

@@ -1,7 +1,6 @@
 """Do the label arrays keep the schema's own rules, and do the derived ones follow from the others?"""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,9 +73,10 @@ def _flagged(rows: Dataset, flag: Flag) -> NDArray[np.bool_]:
 def _canvas_faults(rows: Dataset) -> NDArray[np.bool_]:
     """Compare source_to_canvas with the crop's own window: crop_xyxy times canvas_scale about its centre."""
     crop, stored = rows["crop_xyxy"].astype(np.float64), rows["source_to_canvas"]
-    attributes: dict[str, Any] = rows.shards.reader(0).attributes
-    centre, half = (crop[:, :2] + crop[:, 2:]) / 2, (crop[:, 2:] - crop[:, :2]) / 2 * float(attributes["canvas_scale"])
+    shard, _ = rows.locate(np.arange(len(rows)))
+    scales = np.array([float(reader.attributes["canvas_scale"]) for reader in rows.shards.readers])[shard]
+    centre, half = (crop[:, :2] + crop[:, 2:]) / 2, (crop[:, 2:] - crop[:, :2]) / 2 * scales[:, None]
     usable = (half > 0).all(-1) & np.isfinite(crop).all(-1)
     half[~usable] = 1.0
-    expected = crop_affine(np.concatenate([centre - half, centre + half], axis=1), int(attributes["canvas_size"]))
+    expected = crop_affine(np.concatenate([centre - half, centre + half], axis=1), rows.canvas)
     return np.asarray(~usable | ~(np.abs(expected - stored) < CANVAS_TOLERANCE_PX).all((1, 2)))

@@ -9,8 +9,6 @@ from handdata.cli.complete import complete_results, complete_shards
 from handdata.cli.options import NamedPath, data_root_option, run_path, shard_folder
 from handdata.paths import DataRoot
 
-_ONE_SIZE = "Convert with one --canvas. `train --shards` takes several as they are."
-_ONE_SCALE = "The scale follows from the dataset, so these stay apart: `train --shards` takes several as they are."
 _OUT = click.option(
     "--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Folder to write shards to."
 )
@@ -109,7 +107,7 @@ def _worst(data: Any, path: Path, count: int) -> Any:
 @data_root_option
 @click.pass_obj
 def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, name: str | None) -> None:
-    """Write several converted datasets as one; their canvases have one size and scale.
+    """Write several converted datasets as one; their canvases have one size.
 
     PATHS are folders of shards or names of datasets.
 
@@ -118,16 +116,10 @@ def merge_command(data_root: DataRoot, paths: tuple[str, ...], *, out: Path, nam
       handdata merge data/shards/mine-monday data/shards/mine-tuesday --out data/shards/mine
     """
     from handdata.conversion.recut import recut
-    from handdata.errors import ConfigError
     from handdata.shards.concat import concat
     from handdata.shards.dataset import open_dataset
 
     parts = [open_dataset(shard_folder(data_root, path)) for path in paths]
-    if len({(part.canvas, part.index["canvas_scale"]) for part in parts}) > 1:
-        scales = [f"{part.canvas} px, {part.index['canvas_scale']:g} crops wide" for part in parts]
-        got = "; ".join(f"{path} {scale}" for path, scale in zip(paths, scales, strict=True))
-        fix = _ONE_SCALE if len({part.index["canvas_scale"] for part in parts}) > 1 else _ONE_SIZE
-        raise ConfigError("merge", expected="canvases of one size and scale", got=got, fix=fix)
     click.echo(f"{len(recut(concat(parts), out, name=name))} samples -> {out}")
 
 

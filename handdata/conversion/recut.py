@@ -27,6 +27,7 @@ from handdata.shards.schema import SHARD_SAMPLES, SPLITS, VERSION
 from handdata.shards.writer import ShardWriter
 
 _KEPT = ("canvas_scale", "manifest_sha256", "options", "visibility_rule")  # attributes that a row's meaning rests on
+_ONE_SIZE = "Convert with one --canvas. `train --shards` takes several as they are."
 
 
 def recut(
@@ -79,6 +80,7 @@ def recut(
         raise MissingError(out, expected="hands to write", got="none", fix="Choose other ones.")
     if name is None and len(names) > 1:
         raise ConfigError("--name", expected=f"a name for {' and '.join(names)} together", got="none")
+    _refuse_two_sizes(data, out)
     refuse_twice(data, out)
     splits = data["split"] if chosen is None else chosen
     with alone(out, "writing"):
@@ -90,6 +92,20 @@ def recut(
         write_index(out, _index(data, name or names[0], splits, entries))
         write_shard_card(out)
     return open_dataset(out)
+
+
+def _refuse_two_sizes(data: Dataset, out: Path) -> None:
+    """Refuse canvases of several sizes.
+
+    Raises:
+        ConfigError: there are.
+    """
+    sides = {
+        Path(file).parent: seal.layout.canvas for file, seal in zip(data.shards.files, data.shards.seals, strict=True)
+    }
+    if len(set(sides.values())) > 1:
+        got = "; ".join(f"{folder} {side} px" for folder, side in sides.items())
+        raise ConfigError(out, expected="canvases of one size", got=got, fix=_ONE_SIZE)
 
 
 def _checked(split_of: ArrayLike, total: int, by: str | None) -> NDArray[np.str_]:
@@ -144,7 +160,7 @@ def _write(data: Dataset, out: Path, name: str, splits: NDArray[np.str_]) -> lis
         for split in SPLITS:
             for number, rows in enumerate(_chunks(data, np.flatnonzero(splits == split))):
                 path = out / f"{split}-{number:05d}.h5"
-                entries.append(_write_shard(path, rows, name, split))
+                entries.append(_write_shard(path, rows, name, split, data.canvas_scale))
                 gauge.advance(len(rows))
     return entries
 
@@ -166,7 +182,10 @@ def _kind(reader: ShardReader) -> Any:
     return (tuple(reader.sequences), tuple(reader.cameras), tuple(field.name for field in reader.fields), kept)
 
 
-def _write_shard(path: Path, rows: Sequence[tuple[ShardReader, int]], name: str, split: str) -> dict[str, Any]:
+def _write_shard(
+    path: Path, rows: Sequence[tuple[ShardReader, int]], name: str, split: str, canvas_scale: float
+) -> dict[str, Any]:
+    """Write one; its entry has the scale of its canvases where that is another than the dataset's."""
     first = rows[0][0]
     kept = {key: first.attributes[key] for key in _KEPT}
     attributes = {**kept, "dataset": name, "split": split, "handdata_version": __version__}
@@ -183,7 +202,8 @@ def _write_shard(path: Path, rows: Sequence[tuple[ShardReader, int]], name: str,
     ) as shard:
         for reader, row in rows:
             shard.append({field: reader.row(field, row) for field in fields})
-    return shard.entry()
+    scale = first.attributes["canvas_scale"]
+    return {**shard.entry(), **({} if scale == canvas_scale else {"canvas_scale": scale})}
 
 
 def _index(data: Dataset, name: str, splits: NDArray[np.str_], entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -197,7 +217,7 @@ def _index(data: Dataset, name: str, splits: NDArray[np.str_], entries: Sequence
         "dataset": name,
         "num_samples": len(data),
         "canvas_size": data.canvas,
-        "canvas_scale": before["canvas_scale"],
+        "canvas_scale": data.canvas_scale,
         "handdata_version": __version__,
         "manifest_sha256": before.get("manifest_sha256", ""),
         "options": options,

@@ -216,7 +216,7 @@ class ExportView:
 
     def _crop(self, hand: Hand) -> ExportedPicture:
         """Return the crop out of a hand's canvas."""
-        hand = hand.crop(round(hand.size[0] / float(self.data.index["canvas_scale"])))
+        hand = hand.crop(round(hand.size[0] / self.data.canvas_scale))
         image = hand.image
         if image is None:
             raise MissingError(hand.id, expected="a canvas", got="none")

@@ -97,6 +97,11 @@ class Dataset:
         """Side of the canvases, px; 0 without a sample."""
         return self.shards.reader(0).canvas if len(self.shards) else 0
 
+    @property
+    def canvas_scale(self) -> float:
+        """Side of the canvases over that of the hands' crops; the smallest where datasets of several are joined."""
+        return min(float(read_index(folder)["canvas_scale"]) for folder in self.shards.folders)
+
     def __repr__(self) -> str:
         from handdata.shards.description import describe  # noqa: PLC0415  # reads manifests, only to print
 

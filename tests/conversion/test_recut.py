@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import handdata as hd
 from handdata.check.diff import compare
 from handdata.check.verify import verify
 from handdata.cli import group
@@ -14,9 +16,11 @@ from handdata.conversion.recut import recut, resplit
 from handdata.converters.read.picture_splits import SplitBy
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation.predictions import Predictions, write_predictions
+from handdata.pictures.decode import image_size
 from handdata.shards.concat import concat
 from handdata.shards.dataset import open_dataset
 from tests.check.made_dataset import make_dataset
+from tests.train.made_shards import made_hand
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +96,50 @@ def test_parts_merged_are_the_whole(shards, tmp_path):
     assert compare(shards, tmp_path / "whole").same
 
 
-def test_canvases_of_two_scales_are_told_apart(shards, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(shards, other)
-    index = json.loads((other / "index.json").read_text())
-    (other / "index.json").write_text(json.dumps(index | {"canvas_scale": 2.5}))
+@pytest.fixture
+def two(tmp_path):
+    """Two datasets of other scales, the second one with masks."""
+    hands = [replace(made_hand(i, foreground=i > 4), id=f"made/{i}") for i in range(9)]
+    hd.write_dataset(tmp_path / "wide", hands[:5], name="wide", canvas=64, canvas_scale=2.2)
+    hd.write_dataset(tmp_path / "near", hands[5:], name="near", canvas=64)
+    return tmp_path / "wide", tmp_path / "near"
 
-    with pytest.raises(
-        ConfigError, match=r"got \S+ \d+ px, \S+ crops wide; \S+ \d+ px, 2\.5 crops.*so these stay apart"
-    ):
-        run("merge", shards, other, "--out", tmp_path / "both")
+
+def test_datasets_of_two_scales_are_merged_and_each_hand_keeps_its_own(two, tmp_path):
+    run("merge", *two, "--name", "both", "--out", tmp_path / "both")
+
+    both = open_dataset(tmp_path / "both")
+    assert hashes(both) == hashes(open_dataset(two[0])) | hashes(open_dataset(two[1]))
+    assert both.canvas_scale == both.index["canvas_scale"] == 1.5
+    assert [shard.attributes["canvas_scale"] for shard in both.shards.readers] == [2.2, 1.5]
+    told = {finding.check for finding in verify(tmp_path / "both").findings}
+    assert told <= {finding.check for folder in two for finding in verify(folder).findings}
+
+
+def test_a_shard_of_merged_ones_with_another_scale_than_its_entry_is_found(two, tmp_path):
+    recut(concat([open_dataset(folder) for folder in two]), tmp_path / "both", name="both")
+    index = json.loads((tmp_path / "both/index.json").read_text())
+    index["shards"][0].pop("canvas_scale")
+    (tmp_path / "both/index.json").write_text(json.dumps(index))
+
+    assert any(
+        "attribute canvas_scale is 2.2, the index says 1.5" in f.what for f in verify(tmp_path / "both").findings
+    )
+
+
+def test_merged_hands_are_cut_to_one_size_of_crop(two, tmp_path):
+    for number, parts in enumerate((two, two[::-1])):
+        data = concat([open_dataset(folder) for folder in parts])
+        hd.export(data, tmp_path / f"{number}", "coco", pictures="crop", picture="jpg")
+
+        sizes = {image_size(path) for path in (tmp_path / f"{number}/images/train").iterdir()}
+        assert sizes == {(43, 43)}  # 64 / 1.5
+
+
+def test_canvases_of_two_sizes_are_told_apart(shards, two, tmp_path):
+    with pytest.raises(ConfigError, match=r"expected canvases of one size, got \S+wide 64 px; \S+made \d+ px"):
+        run("merge", two[0], shards, "--name", "both", "--out", tmp_path / "both")
+    assert not (tmp_path / "both").exists()
 
 
 def test_datasets_of_two_names_need_a_new_one(shards, tmp_path):

@@ -75,6 +75,6 @@ def make_backgrounds(config: Config, mixture: Mixture, device: torch.device, *, 
         split: "train", "val" or "test"; each has pictures of its own.
     """
     folder = config.data.backgrounds
-    if folder == "none" or not mixture.has_foreground.any():
+    if folder == "none" or not mixture.has_foreground:
         return None
     return load_backgrounds(Path(folder) if folder else None, split, size=config.model.size, device=device)

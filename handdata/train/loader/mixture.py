@@ -78,7 +78,7 @@ class Mixture:
         datasets: opened by their index alone.
         slots: how often each is drawn.
         canvas: S, px.
-        has_foreground: (D,) bool, which datasets have masks.
+        has_foreground: whether any shard has masks.
     """
 
     def __init__(self, datasets: Sequence[Dataset], slots: SlotMap) -> None:
@@ -97,7 +97,10 @@ class Mixture:
                 fix="Convert them with the same --canvas.",
             )
         self.canvas = firsts[0].canvas
-        self.has_foreground = np.array([shard.has_foreground for shard in firsts])
+        layouts = [[seal.layout for seal in dataset.shards.seals] for dataset in self.datasets]
+        self._masked = np.array(["foreground" in layout.places for shards in layouts for layout in shards])
+        self._starts = np.cumsum([0, *map(len, layouts)])
+        self.has_foreground = bool(self._masked.any())
 
     def __len__(self) -> int:
         return sum(len(dataset) for dataset in self.datasets)
@@ -127,18 +130,11 @@ class Mixture:
             return found
 
     def _check(self, dataset: int, shard: int, found: OpenShard) -> None:
-        """Refuse a shard whose rows are not where, or not what, the index and the first shard make them."""
+        """Refuse a shard whose canvases have another side than those of the first."""
         shards, first = self.datasets[dataset].shards, self._shards[dataset][0]
-        if first is not None and (first.canvas, first.has_foreground) != (found.canvas, found.has_foreground):
-            expected, got = (
-                f"{one.canvas} px {'with' if one.has_foreground else 'without'} foreground" for one in (first, found)
-            )
-            raise DataError(
-                shards.path(shard),
-                expected=f"{expected}, as {shards.names[0]}",
-                got=got,
-                fix="Convert that dataset again.",
-            )
+        if first is not None and first.canvas != found.canvas:
+            expected, fix = f"canvases of {first.canvas} px, as {shards.names[0]}", "Convert that dataset again."
+            raise DataError(shards.path(shard), expected=expected, got=f"{found.canvas} px", fix=fix)
 
     def locate(self, dataset: NDArray[np.int64], sample: NDArray[np.int64]) -> Places:
         """Return where samples lie, given (B,) the number of the dataset and of the sample in it."""
@@ -147,6 +143,10 @@ class Mixture:
             here = dataset == d
             shard[here], row[here] = self.datasets[int(d)].locate(sample[here])
         return Places(dataset, shard, row)
+
+    def masked(self, places: Places) -> NDArray[np.bool_]:
+        """Return which samples have masks, (B,)."""
+        return np.asarray(self._masked[self._starts[places.dataset] + places.shard])
 
     def labels(self, places: Places, names: Sequence[str] = LABELS) -> dict[str, NDArray[Any]]:
         """Gather the labels of samples, (B, ...) each: one indexing a field and shard, so ask for many at once."""

@@ -72,7 +72,7 @@ class BatchRequest:
         return Batch(
             canvases=canvases,
             foreground=foreground,
-            has_foreground=self.chunk.mixture.has_foreground[self.dataset],
+            has_foreground=self.chunk.mixture.masked(self.places),
             labels={name: array[self.part] for name, array in self.chunk.labels().items()},
             dataset=self.dataset,
             sample=self.sample,
@@ -99,7 +99,7 @@ class ShardSource:
     def __init__(self, mixture: Mixture, batch_size: int, device: torch.device) -> None:
         self._mixture = mixture
         self._device = device
-        masks = bool(mixture.has_foreground.any())
+        masks = mixture.has_foreground
         self.ring = Ring(batch_size, mixture.canvas, foreground=masks, pinned=device.type == "cuda")
         self._of_thread = threading.local()
 
@@ -134,7 +134,7 @@ class CachedSource:
     def __init__(self, mixture: Mixture, device: torch.device) -> None:
         self._starts = np.cumsum([0, *(len(dataset) for dataset in mixture.datasets)])
         side, total = mixture.canvas, int(self._starts[-1])
-        masks = bool(mixture.has_foreground.any())
+        masks = mixture.has_foreground
         _check_room(total * side * (3 * side + (side // 8 if masks else 0)), device)
         self._images = torch.empty((total, side, side, 3), dtype=torch.uint8, device=device)
         self._bits = torch.empty((total, side, side // 8), dtype=torch.uint8, device=device) if masks else None

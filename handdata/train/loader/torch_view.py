@@ -157,6 +157,6 @@ class _Opened:
 
     def backgrounds(self, size: int) -> BackgroundPool | None:
         """Return painted backgrounds for hands with a mask; None if no hand has one."""
-        if self._pool is None and self.mixture.has_foreground.any():
+        if self._pool is None and self.mixture.has_foreground:
             self._pool = load_backgrounds(None, "train", size=size)
         return self._pool

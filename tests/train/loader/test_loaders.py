@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
+import handdata as hd
 from handdata.check.stats import collect
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.shards.dataset import open_dataset
 from handdata.shards.reader import write_index
 from handdata.shards.schema import VERSION
 from handdata.train.loader.loaders import EvalLoader, Loader, open_mixture
-from tests.train.made_shards import write_dataset
+from tests.train.made_shards import made_hand, write_dataset
 
 CANVAS = 32
 
@@ -67,6 +69,24 @@ def test_a_batch_holds_what_the_shards_hold(folders, mixture):
             assert np.array_equal(array[i], reader[name][row], equal_nan=True), name
         if reader.foreground is not None:
             assert np.array_equal(batch.foreground[i].numpy(), reader.foreground[row])
+
+
+@pytest.mark.parametrize("cache", ["none", "device"])
+def test_one_dataset_with_masks_in_some_shards(tmp_path, cache):
+    hands = [replace(made_hand(i, foreground=i > 3), id=f"made/{i}") for i in range(8)]
+    for number in range(2):
+        hd.write_dataset(tmp_path / f"{number}", hands[4 * number :][:4], name=f"part{number}", canvas=CANVAS)
+    data = hd.recut(hd.concat(hd.open(tmp_path / "0"), hd.open(tmp_path / "1")), tmp_path / "both", name="both")
+
+    with Loader(open_mixture([data.folder], None), 8, cache=cache) as loader:
+        batch = next(loader.epoch(0))
+
+    assert sorted(batch.has_foreground.tolist()) == [False] * 4 + [True] * 4
+    for bits, has, sample in zip(batch.foreground.numpy(), batch.has_foreground, batch.sample.tolist(), strict=True):
+        hand = data[sample]
+        assert has == (hand.foreground is not None)
+        if has:
+            assert np.array_equal(np.unpackbits(bits, axis=-1).astype(bool), hand.foreground)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -298,7 +318,7 @@ def test_shards_of_two_canvases_are_not_one_dataset(tmp_path):
     index["shards"][1] = open_dataset(other).index["shards"][1]
     write_index(folder, index)
 
-    line = r"train-00001\.h5: expected 32 px without foreground, as train-00000\.h5, got 40 px without foreground\."
+    line = r"train-00001\.h5: expected canvases of 32 px, as train-00000\.h5, got 40 px\."
     with pytest.raises(DataError, match=line), Loader(open_mixture([folder], None), 8) as loader:
         next(loader.epoch(0))
 
