@@ -138,7 +138,8 @@ def _sources(
 
     if dataset.name not in CONVERTERS:
         got = f"{dataset.name}, which no converter made"
-        raise ConfigError("--pictures source", expected="shards of a conversion", got=got)
+        fix = "Export each dataset that it was merged from by itself, or take --pictures canvas."
+        raise ConfigError("--pictures source", expected="shards of a conversion", got=got, fix=fix)
     kind = CONVERTERS[dataset.name].OPTIONS
     recorded = dataset.index.get("options", {})
     asked = {d.name: recorded[d.name] for d in declared(kind) if d.kind is not Path and d.name in recorded}

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from handdata.check.diff import compare
 from handdata.check.verify import verify
 from handdata.cli import group
+from handdata.conversion.recut import recut
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import BusyError, ConfigError, DataError, WriteError
@@ -875,3 +876,15 @@ def test_hands_of_one_id_would_have_one_picture(dataset, tmp_path):
 def test_counts_below_one_are_refused(dataset, tmp_path, asked):
     with pytest.raises(ValueError, match="limit and workers are 1 or more"):
         export(dataset, tmp_path / "out", "coco", **asked)
+
+
+def test_pictures_as_shipped_of_a_merged_dataset_are_to_be_had_from_its_parts(tmp_path):
+    recut(open_dataset(make_dataset(tmp_path / "made", count=6)), tmp_path / "both", name="both")
+
+    asked = ["export", str(tmp_path / "both"), "--pictures", "source", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(group, asked)
+
+    assert str(result.exception) == (
+        "--pictures source: expected shards of a conversion, got both, which no converter made. "
+        "Export each dataset that it was merged from by itself, or take --pictures canvas."
+    )
