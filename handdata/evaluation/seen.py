@@ -162,13 +162,19 @@ def records_of(run: Path | None) -> list[dict[str, Any]]:
 def trained_in(run: Path) -> list[dict[str, Any]]:
     """Return what a run's folder records of its own training sets, where it has a record.
 
+    Sets of one name, such as two folders of imported labels, know each other's other shards: they were told apart when
+    the run began, and hands without a sequence would count as trained on wherever they are.
+
     Raises:
         DataError: the record is damaged.
     """
     content = _read(run / RECORD)
     with damage_told(run / RECORD):
         trained = content["trained"] if "trained" in content else _older(content, _read(run / "config.json"))
-        return [dict(facts) for facts in trained]
+        others: dict[str, list[str]] = {}
+        for facts in trained:
+            others.setdefault(facts["dataset"], []).extend(facts["other_shards"])
+        return [{**facts, "other_shards": others[facts["dataset"]]} for facts in trained]
 
 
 def _set(facts: Mapping[str, Any]) -> SeenSet:

@@ -8,6 +8,11 @@ from handdata.errors import DataError
 from handdata.shards.dataset import Dataset
 from handdata.shards.shard_list import ShardList
 
+_OTHERS = (
+    "They are other hands: `import` label files of pictures that are called alike in one command, which tells them"
+    " apart by their folders; `train --shards` takes several datasets as they are."
+)
+
 
 def concat(*datasets: Dataset | Iterable[Dataset]) -> Dataset:
     """Join datasets, one behind the other; `a + b` does the same.
@@ -55,4 +60,6 @@ def refuse_twice(data: Dataset, where: object) -> None:
     ids, counts = np.unique(data["id"], return_counts=True)
     if (counts > 1).any():
         twice = ids[counts > 1][0]
-        raise DataError(where, expected="each id once", got=f"{twice} twice", fix="Leave out one of the two datasets.")
+        same = len(set(data[data["id"] == twice]["row_hash"].tolist())) == 1
+        fix = "Leave out one of the two datasets." if same else _OTHERS
+        raise DataError(where, expected="each id once", got=f"{twice} twice", fix=fix)

@@ -157,6 +157,16 @@ def test_a_sample_in_two_datasets_is_refused(shards, tmp_path):
         recut(concat([data, data[:1]]), tmp_path / "out")
 
 
+def test_other_hands_of_one_id_are_told_from_the_same_ones(tmp_path):
+    for number in range(2):
+        hd.write_dataset(tmp_path / f"{number}", [replace(made_hand(number), id="a.jpg")], name="custom", canvas=64)
+
+    with pytest.raises(DataError, match=r"got a\.jpg twice\. They are other hands: `import` label files"):
+        run("merge", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "out")
+    with pytest.raises(DataError, match=r"got a\.jpg twice\. Leave out one"):
+        run("merge", tmp_path / "0", tmp_path / "0", "--out", tmp_path / "out")
+
+
 def test_new_splits_hold_whole_sequences(shards, tmp_path):
     result = run("split", shards, "--by", "sequence:0.3/0.3", "--out", tmp_path / "out")
 

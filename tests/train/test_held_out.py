@@ -132,6 +132,21 @@ def test_another_conversion_of_real_pictures_is_told_by_its_sequences(folders, t
     assert {name.split("/")[1] for name in scored(tmp_path / "run", [again])} == {"B1Counting", "B3Counting"}
 
 
+def test_two_imports_of_pictures_without_sequences_keep_what_each_holds_out(tmp_path):
+    """Both are called custom, and no hand of theirs has a sequence."""
+    first, second = (write_set(tmp_path / str(seed), "custom", {"train": ("",), "val": ("",)}, seed=seed, origin="own")
+                     for seed in (1, 2))  # fmt: skip
+    second = second.rename(tmp_path / "other")
+    started(tmp_path / "run", load_config("best-smoke"), [first, second])
+
+    seen = read_seen(tmp_path / "run")
+    for folder in (first, second):
+        assert seen.rows(open_dataset(folder, "train")).all()
+        assert not seen.rows(open_dataset(folder, "val")).any()
+    again = write_set(tmp_path / "again", "custom", {"val": ("",)}, seed=5, origin="own")
+    assert seen.rows(open_dataset(again)).all()  # perhaps the same pictures with other splits
+
+
 def test_another_rendering_is_new_and_a_rendered_set_is_not_the_published_one(tmp_path):
     first, second = (write_set(tmp_path / str(seed), "stereo", {"train": ("B2Random",), "test": ("B3Random",)},
                                seed=seed, origin="rendered") for seed in (1, 2))  # fmt: skip
