@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import DataError
+from handdata.errors import DataError, HanddataError
 from handdata.files.text import Wanted, read_object
-from handdata.shards.dataset import Dataset
+from handdata.shards.dataset import Dataset, open_dataset
 
 Mask = NDArray[np.bool_]
 RECORD = "shards.json"
@@ -35,6 +35,7 @@ class SeenSet:
         sequences: that were trained on, "" of an older record.
         left_out: sequences of these shards that were not trained on.
         by_sequence: the training was told which sequences to leave out, and took all others whatever their split.
+        folder: of the shards when they were trained on; "" of weights that were given on.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class SeenSet:
     sequences: frozenset[str] = frozenset()
     left_out: frozenset[str] = frozenset()
     by_sequence: bool = False
+    folder: str = ""
 
     def covers(self, *, split: str, sequence: str, content: str) -> bool:
         """Tell whether a sample was trained on, by its split, its sequence and the content hash of its shard.
@@ -58,6 +60,23 @@ class SeenSet:
         if content in self.hashes or self.by_sequence:
             return sequence not in self.left_out
         return split in self.splits or (self.origin != "rendered" and sequence in self.sequences)
+
+    def own_ids(self) -> NDArray[np.bytes_] | None:
+        """Return the ids of somebody's own hands that were trained on, while their shards are where they were.
+
+        Another import of such hands is told by them: its name says nothing, and most have no sequence.
+        """
+        if self.origin != "own" or not self.folder:
+            return None
+        try:
+            data = open_dataset(self.folder)
+        except HanddataError:
+            return None
+        contents = [_content(entry) for entry in data.index["shards"]]
+        if not self.hashes <= set(contents):
+            return None
+        trained = np.array([content in self.hashes for content in contents])[data.locate(np.arange(len(data)))[0]]
+        return data[trained & ~np.isin(data["sequence"], sorted(self.left_out))].ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +95,14 @@ class Seen:
         contents = [hashes.get(name, "") for name in dataset.shards.names]
         shard = dataset.locate(np.arange(len(dataset)))[0]
         number, names = dataset.codes("sequence")
+        ids, own = dataset.ids, [one.own_ids() for one in mine]
         for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
-            facts = {"split": dataset.shards.splits[place], "sequence": names[sequence], "content": contents[place]}
-            if any(one.covers(**facts) for one in mine):
-                seen[(shard == place) & (number == sequence)] = True
+            here, content = (shard == place) & (number == sequence), contents[place]
+            for one, trained in zip(mine, own, strict=True):
+                if trained is not None and content not in one.hashes | one.others:
+                    seen[here] |= np.isin(ids[here], trained)
+                elif one.covers(split=dataset.shards.splits[place], sequence=names[sequence], content=content):
+                    seen[here] = True
         return seen
 
     def takes_sequences(self, dataset: str) -> bool:
@@ -187,6 +210,7 @@ def _set(facts: Mapping[str, Any]) -> SeenSet:
         sequences=frozenset(facts["sequences"]),
         left_out=frozenset(facts["left_out"]),
         by_sequence=bool(facts["left_out"]),
+        folder=str(facts.get("folder", "")),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,8 +144,19 @@ def test_two_imports_of_pictures_without_sequences_keep_what_each_holds_out(tmp_
     for folder in (first, second):
         assert seen.rows(open_dataset(folder, "train")).all()
         assert not seen.rows(open_dataset(folder, "val")).any()
-    again = write_set(tmp_path / "again", "custom", {"val": ("",)}, seed=5, origin="own")
-    assert seen.rows(open_dataset(again)).all()  # perhaps the same pictures with other splits
+
+
+def test_another_import_of_own_pictures_is_told_by_its_ids_while_the_trained_ones_are_there(tmp_path):
+    hands = [replace(made_hand(number, sequence=""), id=f"{number}.jpg") for number in range(5)]
+    for split, some in {"train": hands[:3], "val": hands[3:4]}.items():
+        hd.write_dataset(tmp_path / "trained", some, name="custom", split=split, canvas=48, origin="own")
+    hd.write_dataset(tmp_path / "again", hands[2:], name="custom", split="train", canvas=40, origin="own")
+    started(tmp_path / "run", load_config("best-smoke"), [tmp_path / "trained"])
+
+    again = open_dataset(tmp_path / "again")
+    assert read_seen(tmp_path / "run").rows(again).tolist() == [True, False, False]
+    shutil.rmtree(tmp_path / "trained")
+    assert read_seen(tmp_path / "run").rows(again).all()  # perhaps the same pictures
 
 
 def test_another_rendering_is_new_and_a_rendered_set_is_not_the_published_one(tmp_path):
