@@ -20,8 +20,9 @@ from handdata.progress import meter
 from handdata.shards.shard_list import evenly
 
 # each after those it imports; the server's calls are replaced by the page's own data
-MODULES = ("dom.js", "source.js", "skeleton.js", "poses.js", "filters.js", "findings.js", "grid.js", "large.js",
-           "work.js", "page.js")  # fmt: skip
+MODULES = ("saying.js", "dom.js", "source.js", "skeleton.js", "poses.js", "filters.js", "findings.js", "grid.js",
+           "large.js", "work.js", "page.js")  # fmt: skip
+OF_ALL_PAGES = {"saying.js": "handdata.serving"}  # module -> the package whose page holds it
 REPLACED = {"source.js": "offline.js"}
 _IMPORT = re.compile(r'^import (\{.*\}) from "/([\w.]+)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:const|class|function|async function) ([\w$]+))", re.MULTILINE)
@@ -99,4 +100,4 @@ def bundle() -> str:
 
 
 def _file(name: str) -> str:
-    return (resources.files("handdata.browse") / "page" / name).read_text(encoding="utf-8")
+    return (resources.files(OF_ALL_PAGES.get(name, "handdata.browse")) / "page" / name).read_text(encoding="utf-8")

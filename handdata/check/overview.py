@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handdata import manifest
-from handdata.errors import HanddataError
+from handdata.errors import HanddataError, MissingError
 from handdata.manifest import Manifest
 from handdata.paths import DataRoot, find_root, path_of
 from handdata.shards.dataset import open_dataset
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PALM = "palm_center"
+UNREAD = "not read: "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Entry:
         in_thesis: whether it is in Table 2.1.
         native: whether native files lie at the default place.
         converted: split -> samples of the shards at the default place; empty: none.
-        state: "", "converted", "unfinished" or what is wrong with them.
+        state: "", "converted", "unfinished", or what is wrong with them, behind UNREAD where they cannot be read.
     """
 
     name: str
@@ -143,11 +144,13 @@ def _own(name: str, data_root: DataRoot) -> Entry:
 def _converted(name: str, data_root: DataRoot) -> tuple[dict[str, int], str]:
     folder = data_root.shards(name)
     if not folder.is_dir():
-        return {}, ""
+        return {}, f"{UNREAD}a file, not a folder" if folder.exists() else ""
     try:
         dataset = open_dataset(folder)
-    except HanddataError as error:
+    except MissingError as error:
         return {}, "unfinished" if "unfinished" in error.got else error.got
+    except HanddataError as error:
+        return {}, f"{UNREAD}{error.got}"
     counts: dict[str, int] = {}
     for entry in dataset.index["shards"]:
         counts[entry["split"]] = counts.get(entry["split"], 0) + int(entry["num_samples"])

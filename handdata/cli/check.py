@@ -19,6 +19,7 @@ from handdata.cli.options import (
     shard_folder,
 )
 from handdata.paths import DataRoot
+from handdata.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,9 +240,11 @@ def datasets_command(data_root: DataRoot, *, as_json: bool) -> None:
     """
     from rich.table import Table
 
-    from handdata.check.overview import overview
+    from handdata.check.overview import UNREAD, overview
 
     entries = overview(data_root)
+    if unread := [entry.name for entry in entries if entry.state.startswith(UNREAD)]:
+        say(f"{data_root.shards('')}: {len(unread)} datasets not read: {', '.join(unread)}")
     if as_json:
         print_json([entry.as_json() for entry in entries])
         return

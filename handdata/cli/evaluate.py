@@ -24,7 +24,7 @@ from handdata.cli.options import (
 )
 from handdata.cli.train import ManyValues
 from handdata.errors import MissingError
-from handdata.files.opening import matching
+from handdata.files.opening import is_file, matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 
@@ -232,7 +232,7 @@ def _folders(data_root: DataRoot, shards: Sequence[str], split: str | None) -> l
 
 def _complete(path: Path) -> list[Path]:
     """Return a folder that holds an index, or those of its folders that do, in name order."""
-    if (path / INDEX).is_file():
+    if is_file(path / INDEX, "an index of shards"):
         return [path]
     return sorted(index.parent for index in matching(path, f"*/{INDEX}"))
 

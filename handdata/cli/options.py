@@ -12,6 +12,7 @@ import click
 
 from handdata.converters import DATASETS
 from handdata.errors import ConfigError, MissingError, WriteError
+from handdata.files.opening import is_file
 from handdata.paths import DataRoot, find_root
 
 __all__ = [
@@ -172,7 +173,7 @@ def shard_folder(data_root: DataRoot, word: str) -> Path:
     if not word:
         raise ConfigError("PATH", expected="a folder of shards or the name of a dataset", got="an empty word")
     folder, named = Path(word), data_root.shards(word)
-    if word in (".", "..") or "/" in word or (folder / INDEX).is_file():
+    if word in (".", "..") or "/" in word or is_file(folder / INDEX, "an index of shards"):
         return folder
     return folder if folder.exists() and not named.is_dir() else named
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.predicted_values import FORM, OPTIONAL, SHAPES, Floats, fault, number_of, side_of, value_of
+from handdata.files.opening import is_file
 from handdata.files.text import (
     LARGE,
     as_object,
@@ -177,7 +178,7 @@ def read_predictions(path: Path) -> Predictions:
     readers = {".h5": _read_h5, ".csv": _read_csv, ".json": _read_json}
     if path.suffix not in readers:
         raise DataError(path, expected="a .h5, .csv or .json file", got=path.suffix or "no suffix", fix="Rename it.")
-    if not path.is_file():
+    if not is_file(path, "predictions"):
         raise MissingError(path, expected="predictions", got="no file", fix="Run `handdata evaluate RUN` first.")
     predictions = readers[path.suffix](path)
     try:

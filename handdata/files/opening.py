@@ -36,6 +36,23 @@ def open_plain(path: Path | str) -> FileIO:
     return file
 
 
+def is_file(path: Path, expected: str) -> bool:
+    """Tell whether a file is there. One that nobody may look for, or that is something else, does not pass for absent.
+
+    Raises:
+        DataError: a folder on the way may not be looked into, or no plain file has that name.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in the name
+        return False
+    except OSError as error:
+        raise DataError(path, expected=expected, got=str(error.strerror)) from None
+    if not stat.S_ISREG(mode):
+        raise DataError(path, expected=expected, got="a folder" if stat.S_ISDIR(mode) else "no plain file")
+    return True
+
+
 def require_readable(path: Path, expected: str) -> None:
     """Say why a file cannot be opened, before a library opens it by itself and waits, or tells it in its own words.
 

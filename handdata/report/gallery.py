@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.errors import HanddataError
+from handdata.converters.read.npz import read_arrays
+from handdata.errors import DataError, HanddataError
 from handdata.evaluation.alignment import align_root_and_scale, true_scale
 from handdata.evaluation.predictions import Predictions, read_predictions
 from handdata.evaluation.results import GalleryItem, SetResult
@@ -35,6 +36,8 @@ AROUND_CROP = 1.2  # side of the picture shown, relative to the crop that the mo
 SHOWN_EACH = 2  # of each kind before the others, which are folded
 LEAST_PX, MOST_PX = 96, 240  # of a picture
 DRAWING_SIDE = 192  # units of a picture's drawing, whatever the canvas; an SVG's pixel edges lie at whole numbers
+MOSAIC = ("image", "heatmaps", "dataset", "sample_id")  # of mosaic.npz
+_AGAIN = "Run `handdata evaluate` again."
 _MAP_SIDE = 96  # px of one map of the mosaic
 
 
@@ -76,6 +79,7 @@ class Gallery:
         more: the others, folded.
         note: what the three views of all of them compare, "" where they differ.
         missing: why there is nothing to see, "" if there is.
+        fault: of these the file that cannot be read, "" if none.
     """
 
     title: str
@@ -86,6 +90,7 @@ class Gallery:
     more: tuple[Card, ...]
     note: str
     missing: str
+    fault: str = ""
 
 
 def galleries(sets: Mapping[str, Sequence[tuple[Run, SetResult]]]) -> list[Gallery]:
@@ -99,7 +104,11 @@ def galleries(sets: Mapping[str, Sequence[tuple[Run, SetResult]]]) -> list[Galle
 
 
 def _gallery(run: Run, one: SetResult, each: int, key: str) -> Gallery:
-    drawn, missing = cards(run, one, each)
+    fault = ""
+    try:
+        drawn, missing = cards(run, one, each)
+    except HanddataError as error:
+        drawn, missing, fault = [], str(error).removesuffix("."), str(error)
     notes = {card.views_note for card in drawn}
     note = notes.pop() if len(notes) == 1 else ""
     place: dict[str, int] = {}
@@ -110,7 +119,7 @@ def _gallery(run: Run, one: SetResult, each: int, key: str) -> Gallery:
         told = replace(card, views_note="") if note else card
         (first if place[card.kind] <= SHOWN_EACH else more).append(told)
     return Gallery(title=f"{one.dataset}: {run.column(one)}", key=key, origin=one.origin, hands=hands_of(one),
-                   first=tuple(first), more=tuple(more), note=note, missing=missing)  # fmt: skip
+                   first=tuple(first), more=tuple(more), note=note, missing=missing, fault=fault)  # fmt: skip
 
 
 def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
@@ -123,17 +132,17 @@ def cards(run: Run, result: SetResult, each: int) -> tuple[list[Card], str]:
 
     Returns:
         The cards, and what is missing ("" if nothing).
+
+    Raises:
+        HanddataError: the shards or the predictions cannot be read.
     """
     if result.augmented:
         return [], "augmented samples are not stored"
     path = run.folder / "predictions.h5"
-    if not path.is_file():
+    if not path.exists():
         return [], f"{path.name} is not in the run's folder; `handdata evaluate {run.name}` writes it"
-    try:
-        dataset = open_dataset(Path(result.shards), result.split)
-        predictions = _predictions(path, path.stat().st_mtime_ns)
-    except HanddataError as error:
-        return [], str(error).removesuffix(".")
+    dataset = open_dataset(Path(result.shards), result.split)
+    predictions = _predictions(path, path.stat().st_mtime_ns)
     ids = [value.decode() for value in dataset["sample_id"]]
     row_of = {sample_id: row for row, sample_id in enumerate(ids)}
     readout = run.results.readout if run.results else ""
@@ -162,16 +171,23 @@ def mosaic(folder: Path) -> tuple[str, str]:
 
     Returns:
         A data URI ("" if the run kept no heatmaps), and a caption or what is missing.
+
+    Raises:
+        DataError: the file cannot be read, or holds something else.
     """
     path = folder / "mosaic.npz"
-    if not path.is_file():
+    if not path.exists():
         return "", f"no heatmaps kept: {path.name} is not in the run's folder"
     try:
-        with np.load(path, allow_pickle=False) as content:
-            image, maps = content["image"], content["heatmaps"]
-            name = f"{content['dataset']} {content['sample_id']}; each map scaled by its maximum, {_range(maps)}"
-    except (OSError, KeyError, ValueError) as error:
-        return "", f"{path.name} cannot be read: {error}"
+        image, maps, dataset, sample_id = read_arrays(path, MOSAIC, kinds="biufU")
+    except HanddataError as error:
+        raise DataError(error.where, expected=error.expected, got=error.got, fix=_AGAIN) from None
+    is_picture = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
+    are_maps = maps.dtype.kind == "f" and maps.ndim == 3 and len(maps) == len(KEYPOINTS) and maps.size
+    if not is_picture or not are_maps or not np.isfinite(maps).all():
+        got = f"{image.dtype} {image.shape} and {maps.dtype} {maps.shape}"
+        raise DataError(path, expected="an RGB picture and 21 finite heatmaps", got=got, fix=_AGAIN)
+    name = f"{dataset} {sample_id}; each map scaled by its maximum, {_range(maps)}"
     gray = cv2.cvtColor(cv2.resize(image, (_MAP_SIDE, _MAP_SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     tiles = [_tile(gray, heatmap, keypoint) for heatmap, keypoint in zip(maps, KEYPOINTS, strict=True)]
     return data_uri(contact_sheet(tiles, columns=7)), name
@@ -250,7 +266,7 @@ def _views(hand: Hand, predictions: Predictions, found: NDArray[np.intp]) -> tup
 
 def _tile(gray: NDArray[Any], heatmap: NDArray[Any], keypoint: str) -> NDArray[np.uint8]:
     peak = float(heatmap.max())
-    level = cv2.resize(np.asarray(heatmap / peak if peak > 0 else heatmap, np.float32), gray.shape[::-1])
+    level = cv2.resize(np.asarray(heatmap / peak if peak > 0 else heatmap, np.float32), gray.shape[::-1]).clip(0, 1)
     heat = cv2.cvtColor(cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     weight = (0.25 + 0.75 * level)[..., None]
     tile = (gray[..., None] * 0.6 * (1 - weight) + heat * weight).clip(0, 255).astype(np.uint8)

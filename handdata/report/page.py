@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from handdata import __version__
-from handdata.errors import WriteError
+from handdata.errors import HanddataError, WriteError
 from handdata.evaluation import metrics
 from handdata.evaluation.results import QUANTITIES, SetResult
 from handdata.files.whole import write_text
@@ -87,7 +87,7 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         WriteError: a file there of one of these names is somebody's own.
     """
     thesis = [thesis_table(number, runs, reference) for number in TABLES]
-    datasets_table, datasets, unopened = summaries.datasets_table(_shard_folders(runs, data_root))
+    datasets_table, datasets, unread = summaries.datasets_table(_shard_folders(runs, data_root))
     overview = summaries.overview(runs)
     extra = [
         models_table(runs),
@@ -99,6 +99,9 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
     sets = summaries.by_dataset(runs)
     parts = [_dataset_part(name, sets[name], runs, reference) for name in sets]
     lead = summary_lines(runs, reference)
+    drawn, (mosaics, without) = gallery.galleries(sets), _mosaics(runs)
+    unread = list(dict.fromkeys([*unread, *(one.fault for one in drawn if one.fault), *without]))
+    missing = [*missing_lines(runs), *unread]
     context = {
         "title": TITLE,
         "drawing_side": gallery.DRAWING_SIDE,
@@ -107,19 +110,19 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
         "rendered": any(one.origin == "rendered" for _, one in summaries.scored_sets(runs)),
         "cards": run_cards(runs),
         "shown_sets": SHOWN_SETS,
-        "galleries": gallery.galleries(sets),
+        "galleries": drawn,
         "overview": fold(overview),
         "datasets": fold(datasets_table),
         "thesis": [fold(table) for table in thesis],
         "parts": parts,
         "learning": figures.learning_figure(runs) if any(run.log for run in runs) else "",
         "extra": [fold(table) for table in extra if table.rows],
-        "mosaics": [(run.name, *gallery.mosaic(run.folder)) for run in runs],
+        "mosaics": mosaics,
         "bones": _bones(datasets),
         "definitions": fold(summaries.protocols_explained()),
         "caveats": CAVEATS,
         "provenance": [_provenance(run) for run in runs],
-        "missing": [*missing_lines(runs), *unopened],
+        "missing": missing,
         "version": __version__,
     }
     all_tables = [
@@ -131,7 +134,7 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
     ]
     filled = [table for table in all_tables if table.rows]
     texts = {
-        "report.md": to_markdown(TITLE, [*lead, *missing_lines(runs)], filled),
+        "report.md": to_markdown(TITLE, [*lead, *missing], filled),
         "tables.csv": to_tidy_csv(tidy_rows(runs, reference)),
         "tables.tex": to_latex(filled),
         "index.html": render(context),
@@ -141,6 +144,10 @@ def write_report(runs: Sequence[Run], data_root: DataRoot, out: Path, reference:
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         _write(out / name, text)
+    for line in unread:
+        say(line)
+    if unread:
+        say(f"left out: {_counted(len(unread), 'part')} that cannot be read, named above and on the page")
     return out / "index.html"
 
 
@@ -269,6 +276,18 @@ def _some_poses(dataset: Dataset) -> NDArray[np.float64]:
     some = dataset.few_shards(BONE_SHARDS).spread(BONE_SAMPLES)
     millimetres, normalized = some["keypoints_3d"], some["keypoints_3d_normalized"]
     return np.where(np.isfinite(millimetres), millimetres, normalized).astype(np.float64)
+
+
+def _mosaics(runs: Sequence[Run]) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Return name, drawing and caption of every run's heatmaps, and what cannot be read."""
+    found, faults = [], []
+    for run in runs:
+        try:
+            found.append((run.name, *gallery.mosaic(run.folder)))
+        except HanddataError as error:
+            found.append((run.name, "", str(error).removesuffix(".")))
+            faults.append(str(error))
+    return found, faults
 
 
 def _provenance(run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from handdata import manifest
 from handdata.errors import DataError, MissingError
 from handdata.evaluation.results import Results, SetResult, read_results
 from handdata.evaluation.seen import Seen, read_seen
+from handdata.files.opening import is_file
 from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.paths import DataRoot
@@ -116,7 +117,7 @@ def find_runs(data_root: DataRoot, names: Sequence[str], *, needed: bool = True)
 
     Raises:
         MissingError: no such run, or none at all.
-        DataError: a file of a run is damaged.
+        DataError: a file of a run is damaged, or may not be looked for.
     """
     if not names:
         folders = _all_runs(data_root)
@@ -159,7 +160,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "config.json").is_file() or (folder / "results.json").is_file()
+    return any(is_file(folder / name, _FILE.what) for name in ("config.json", "results.json"))
 
 
 def _all_runs(data_root: DataRoot) -> list[Path]:

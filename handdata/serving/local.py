@@ -23,7 +23,7 @@ from handdata.progress import say
 from handdata.serving.access import Guard
 from handdata.serving.patience import Patient
 
-SHARED = {"call.js": "text/javascript"}  # files of `serving/page` that every page loads
+SHARED = dict.fromkeys(("call.js", "saying.js"), "text/javascript")  # files of `serving/page` that every page loads
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

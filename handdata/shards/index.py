@@ -1,5 +1,6 @@
 """index.json: what a folder of shards holds. It is written last, so its presence means that the dataset is complete."""
 
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import DataError, MissingError
+from handdata.files.opening import is_file
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.paths import find_root
 from handdata.shards.layout import is_sealed, layout_of, seal_of, unpack
@@ -23,7 +25,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         DataError: the index is damaged or of another schema.
     """
     path = folder / INDEX
-    if not path.is_file():
+    if not is_file(path, "an index of shards"):
         raise _not_converted(folder)
     index = unpack(read_object(path, Wanted(what="an index of shards", fix=AGAIN, largest=LARGE)))
     if index.get("schema") != VERSION:
@@ -53,7 +55,9 @@ def _not_converted(folder: Path) -> MissingError:
     if not folder.is_dir():
         got = "a file" if folder.exists() else "no such folder"
         there = {
-            path.name for path in (*find_root().all_shards(), *folder.parent.glob("*/")) if (path / INDEX).is_file()
+            path.name
+            for path in (*find_root().all_shards(), *folder.parent.glob("*/"))
+            if os.access(path / INDEX, os.R_OK)
         }
         if near := get_close_matches(folder.name, sorted(there), n=1):
             fix = f"The nearest is {near[0]!r}. {fix}"

@@ -19,6 +19,7 @@ from typing import Any
 
 from handdata.errors import ConfigError, HanddataError, MissingError
 from handdata.evaluation.seen import RECORD, records_of, trained_facts, trained_in
+from handdata.files.opening import is_file
 from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
 from handdata.files.whole import sync_folder, write_bytes, write_error, write_text
@@ -198,15 +199,23 @@ def _last(run: Path) -> Path | None:
 def list_runs(folder: Path) -> list[dict[str, Any]]:
     """Return one row per run: name, recipe, model, epochs done, best and last validation totals, scored or not.
 
-    A run whose files are damaged is said and left out.
+    A run whose files are damaged, or that may not be looked into, is said, left out and counted.
+
+    Raises:
+        ConfigError: it is no folder.
     """
-    rows = []
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(folder, expected="the folder of runs", got="a file", fix="Move it away.")
+    rows, unread = [], []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if (path / "config.json").is_file():
-            try:
+        try:
+            if is_file(path / "config.json", _CONFIG.what):
                 rows.append(_row(path))
-            except HanddataError as error:
-                say(str(error))
+        except HanddataError as error:
+            say(str(error))
+            unread.append(path.name)
+    if unread:
+        say(f"{folder}: {len(unread)} of {len(rows) + len(unread)} runs not read: {', '.join(unread)}")
     return rows
 
 

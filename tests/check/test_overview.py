@@ -62,3 +62,19 @@ def test_the_table_names_every_dataset(tmp_path):
 
     assert result.exit_code == 0
     assert all(name in result.stdout for name in DATASETS)
+
+
+@pytest.mark.usefixtures("not_as_root")
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_shards_that_may_not_be_read_do_not_hide_the_others(entries, tmp_path, mode):
+    shards = tmp_path / "data" / "shards"
+    (shards / "dexter").touch()
+    (shards / "mine").chmod(mode)
+    result = run("datasets", "--json", "--data-root", tmp_path)
+    (shards / "mine").chmod(0o755)
+    found = {entry["name"]: entry["state"] for entry in json.loads(result.stdout)}
+
+    assert found["stereo"] == entries["stereo"]["state"] == "converted"
+    assert found["mine"] == "not read: Permission denied"
+    assert found["dexter"] == "not read: a file, not a folder"
+    assert result.stderr == f"{shards}: 2 datasets not read: dexter, mine\n"

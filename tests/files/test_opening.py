@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from handdata.errors import DataError
-from handdata.files.opening import matching, open_plain, require_readable
+from handdata.files.opening import is_file, matching, open_plain, require_readable
 
 PATTERNS = ["*", "*.txt", "a/*", "*/x.txt", "a/x.txt", "**/*", "**/*.txt", "none/*", "a/x.txt/*", "*/*/*", "b*"]
 
@@ -68,3 +68,22 @@ def test_what_may_not_be_read_is_mended_by_the_right_to_it(tmp_path):
     ):
         require_readable(tmp_path / "weights", "weights")
     assert "again" not in str(DataError("w", expected="x", got="Permission denied", fix="Train it again."))
+
+
+def test_a_folder_and_a_pipe_are_no_absent_files(tree):
+    os.mkfifo(tree / "pipe")
+
+    assert is_file(tree / "x.txt", "text")
+    assert not any(is_file(tree / name, "text") for name in ("none", "none/x", "x.txt/x", "dangling.txt", "\0"))
+    for name, got in (("a", "a folder"), ("pipe", "no plain file")):
+        with pytest.raises(DataError, match=f"{name}: expected text, got {got}"):
+            is_file(tree / name, "text")
+
+
+@pytest.mark.usefixtures("not_as_root")
+def test_a_file_that_nobody_may_look_for_is_not_absent(tree):
+    (tree / "a").chmod(0)
+
+    with pytest.raises(DataError, match=r"a/x\.txt: expected text, got Permission denied\. Allow reading it"):
+        is_file(tree / "a/x.txt", "text")
+    (tree / "a").chmod(0o755)

@@ -118,7 +118,25 @@ def test_a_damaged_run_does_not_hide_the_others(trained, tmp_path, capsys):
     (tmp_path / "a/config.json").write_bytes((tmp_path / "a/config.json").read_bytes()[:300])
 
     assert [row["name"] for row in list_runs(tmp_path)] == ["b"]
-    assert "a/config.json:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "a/config.json:" in err
+    assert "1 of 2 runs not read: a" in err
+
+
+@pytest.mark.usefixtures("not_as_root")
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_a_run_that_may_not_be_read_does_not_hide_the_others(trained, tmp_path, capsys, mode):
+    shutil.copytree(trained.run, tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/config.json").touch()
+    (tmp_path / "a").chmod(mode)
+    (tmp_path / "c/config.json").mkdir(parents=True)
+
+    assert [row["name"] for row in list_runs(tmp_path)] == ["b"]
+    err = capsys.readouterr().err
+    assert "a/config.json: expected the settings of a run, got Permission denied. Allow reading it" in err
+    assert "2 of 3 runs not read: a, c" in err
+    (tmp_path / "a").chmod(0o755)
 
 
 RESULTS = b'{"schema": "handdata-results/1", '

@@ -1,5 +1,6 @@
 """What the page opens with: cards, curves and hands that say what they are of, and what is missing with its command."""
 
+import os
 import re
 import subprocess
 import sys
@@ -165,7 +166,7 @@ def test_a_report_without_predictions_says_which_command_writes_them(data, tmp_p
     assert 'class="shot"' not in page
 
 
-def test_damaged_predictions_are_told_in_one_line_and_the_rest_is_shown(data, tmp_path):
+def test_damaged_predictions_are_told_in_one_line_and_the_rest_is_shown(data, tmp_path, capsys):
     path = data.runs / "own" / "predictions.h5"
     kept = path.read_bytes()
     path.write_bytes(kept[:2000])
@@ -177,6 +178,39 @@ def test_damaged_predictions_are_told_in_one_line_and_the_rest_is_shown(data, tm
     (line,) = re.findall(r"No pictures: .*", page)
     assert "predictions.h5" in line
     assert not line.endswith("..</p>")
+    (missing,) = re.findall(r'id="missing".*?</section>', page, re.DOTALL)
+    told = f"{path}: expected a file of handdata-predictions/1, got a damaged file"
+    assert missing.count(told) == 1
+    assert told in (tmp_path / "out" / "report.md").read_text()
+    err = capsys.readouterr().err
+    assert err.count(told) == 1
+    assert err.endswith("left out: 1 part that cannot be read, named above and on the page\n")
+
+
+@pytest.mark.parametrize("kind", ["cut", "pipe", "folder", "other arrays", "complex", "NaN"])
+def test_damaged_heatmaps_are_told_in_one_line_and_the_rest_is_shown(data, tmp_path, capsys, kind):
+    path, kept = data.runs / "first" / "mosaic.npz", tmp_path / "kept.npz"
+    path.rename(kept)
+    arrays = dict(np.load(kept))
+    try:
+        if kind == "cut":
+            path.write_bytes(kept.read_bytes()[:1000])
+        elif kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            others = {"other arrays": np.ones((3, 4)), "complex": arrays["heatmaps"] * 1j,
+                      "NaN": arrays["heatmaps"] * np.nan}  # fmt: skip
+            np.savez(path, **arrays | {"heatmaps": others[kind]})
+        page = page_of(data, tmp_path, "first")
+    finally:
+        path.rmdir() if path.is_dir() else path.unlink()
+        kept.rename(path)
+
+    assert page.count(f"first: {path}") == 1
+    assert f"{path}" in capsys.readouterr().err
+    assert 'class="shot"' in page
 
 
 def test_the_report_needs_no_torch(data, tmp_path):

@@ -1,4 +1,6 @@
 // Making elements, and what the page says: refusals in red, what else there is to know in quiet.
+import { show } from "/saying.js";
+
 export const $ = (id) => document.getElementById(id);
 
 // make("p", { className: "dim" }, "text", child): an element with properties, aria-* and data-* attributes, children.
@@ -17,25 +19,6 @@ export function makeSvg(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
   return element;
-}
-
-const timers = {};
-
-// An open dialog lies above the whole page, so what is said meanwhile is said in it.
-function bringUp(says) {
-  const dialog = document.querySelector("dialog[open]");
-  if (!dialog || dialog.contains(says)) return;
-  const place = says.parentElement;
-  dialog.append(says);
-  dialog.addEventListener("close", () => place.append(says), { once: true });
-}
-
-function show(id, words, ms) {
-  if (words) bringUp($(id).parentElement);
-  $(id).textContent = words;
-  $(id).hidden = !words;
-  clearTimeout(timers[id]);
-  timers[id] = setTimeout(() => ($(id).hidden = true), ms);
 }
 
 export const toast = (words) => show("toast", words, 8000);

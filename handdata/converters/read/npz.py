@@ -27,8 +27,13 @@ _FIX = Fix("Unpack that file from the archive again", skips="it")
 _DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError)
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+def read_arrays(path: Path, names: Sequence[str], kinds: str = _KINDS) -> list[NDArray[Any]]:
     """Read some arrays of an .npz file.
+
+    Args:
+        path: of it.
+        names: of the arrays.
+        kinds: of NumPy that they may have.
 
     Raises:
         MissingError: no such file.
@@ -36,7 +41,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
     """
     try:
         with io.BufferedReader(open_plain(path)) as file, zipfile.ZipFile(file) as archive:
-            return [_read(archive, path, name) for name in names]
+            return [_read(archive, path, name, kinds) for name in names]
     except FileNotFoundError:
         raise MissingError(path, expected="the label of a picture", got="no file", fix=_FIX) from None
     except OSError as error:  # the disk, or a member that would begin before the file
@@ -46,7 +51,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
         raise DataError(path, expected="an .npz file of numbers", got=got, fix=_FIX) from None
 
 
-def _read(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
+def _read(archive: zipfile.ZipFile, path: Path, name: str, kinds: str) -> NDArray[Any]:
     where = f"{path}[{name}]"
     info = archive.NameToInfo.get(f"{name}.npy")
     if info is None:
@@ -58,7 +63,7 @@ def _read(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
         10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else 12 + int.from_bytes(data[8:12], "little")
     )
     shape, fortran, dtype = _header(data[:size])
-    if dtype.kind not in _KINDS or min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != len(data) - size:
+    if dtype.kind not in kinds or min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != len(data) - size:
         got = f"{dtype} of shape {shape}"
         raise DataError(where, expected=f"numbers in {len(data) - size} bytes", got=got, fix=_FIX)
     values = np.frombuffer(data, dtype, offset=size)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, MissingError
-from handdata.files.opening import matching
+from handdata.files.opening import is_file, matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
@@ -21,6 +21,7 @@ from handdata.train.loader.mixture import check_apart, names_of
 from handdata.train.loader.proportions import absent_members, half_for, mix_weights, slot_map
 
 Rows = NDArray[np.int64]
+_WHAT = "an index of shards"
 
 
 def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
@@ -30,10 +31,11 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
 
     Raises:
         MissingError: no converted dataset is there.
+        DataError: one of them may not be looked into.
         ConfigError: one that was given is a pool of backgrounds.
     """
     if not given:
-        complete = [path for path in data_root.all_shards() if (path / INDEX).is_file()]
+        complete = [path for path in data_root.all_shards() if is_file(path / INDEX, _WHAT)]
         found = [path for path in complete if not _is_pool(path)]
         if not found:
             raise MissingError(
@@ -45,7 +47,7 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
         return found
     folders: list[Path] = []
     for path in given:
-        if (path / INDEX).is_file():
+        if is_file(path / INDEX, _WHAT):
             if _is_pool(path):
                 fix = f"Name it as --set data.backgrounds={path} to put it behind hands."
                 raise ConfigError("--shards", expected="shards of hands", got=f"backgrounds in {path}", fix=fix)
