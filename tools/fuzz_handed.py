@@ -7,6 +7,7 @@ Weights come as files without a hash, which are still read: whoever wants to do 
 import json
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -128,13 +129,24 @@ def exported() -> Path:
 
 def read_exported(folder: Path) -> None:
     """Read the record as another export into that folder does, and as an import from it."""
+    from handdata.errors import ConfigError
+    from handdata.exchange.card import card_text, terms_of
     from handdata.exchange.carried import carried
     from handdata.exchange.reading import read_annotations
     from handdata.exchange.record import RECORD, ExportRecord
+    from handdata.exchange.same_hands import some_pictures
+    from handdata.shards.dataset import open_dataset
 
+    data = open_dataset(shards())
+    about = terms_of(data)
     (file,) = (path for path in folder.rglob("*.json") if path.name != RECORD)
-    record = ExportRecord(folder, "coco")
-    repr(record.finished), carried([file], [read_annotations(file)], [file.parent])
+    carried([file], [read_annotations(file)], [file.parent])
+    record = ExportRecord(folder, "csv", about.parts)
+    card_text(data, "csv", record.finished, about, "canvas")
+    with suppress(ConfigError):  # of another dataset
+        record.refuse_other(data.name, about.parts, some_pictures(data))
+    with suppress(ConfigError):  # corrected labels
+        record.refuse_losing(data)
 
 
 # ------------------------------------------------------------------------------------------------ runs

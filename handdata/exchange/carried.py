@@ -15,7 +15,11 @@ from handdata.paths import RENDERED_MARK
 from handdata.shards.provenance import KEY, UNKNOWN_LICENCE, Provenance, known, parse
 
 _DEEPEST = 3  # folders of an export that its files may lie in: images/train/...
-_RECORD = Wanted(what="the record of an export", largest=LARGE)
+_RECORD = Wanted(
+    what="the record of an export",
+    fix="Restore it, or move it away: the origin is then what the labels say themselves.",
+    largest=LARGE,
+)
 _OWN = "custom"
 _UNSAID = Provenance(_OWN, "Exported by handdata, of a dataset that is not said", UNKNOWN_LICENCE)
 

@@ -60,7 +60,7 @@ def export(
 
     Raises:
         ValueError: a limit or workers below 1.
-        DataError: an id is there twice in a split.
+        DataError: an id is there twice in a split, or the record of what was exported to `out` cannot be read.
         ConfigError: no such format, one that can hold none of the hands, pictures of a published dataset without
             `i_may_share`, or a folder that holds an export of another dataset (also one of the same name),
             somebody's own files of the names that would be written or, for YOLO, pictures in its folders, or labels

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handdata.errors import ConfigError, HanddataError
-from handdata.files.opening import matching
+from handdata.errors import ConfigError, DataError
+from handdata.files.opening import is_file, matching
+from handdata.files.tables import value_at
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256, write_text
 from handdata.pictures.kinds import SUFFIXES
@@ -23,7 +24,20 @@ RECORD, CARD, SHEET = "handdata-export.json", "README.md", "contact_sheet.jpg"
 _HANDS = "some_pictures"  # of the dataset, see same_hands.py
 _LABELS, _DIGITS = (".json", ".xml", ".csv", ".txt"), 16  # endings of what people correct; hex digits of a hash
 _MOVE = "Choose another --out, or move what is there away."
-_WANTED = Wanted(what="the record of an export", largest=LARGE)
+_WANTED = Wanted(
+    what="the record of an export",
+    fix="Restore it, or move the folder away or choose another --out: it tells an export's files from somebody's own.",
+    largest=LARGE,
+)
+
+
+_KINDS: Mapping[str, Any] = {  # of what is read of a split's facts, here and for the card
+    "format": str,
+    "hands": int,
+    "sides": Mapping[str, int],
+    "left_out": int,
+    "labels": Mapping[str, str],
+}
 
 
 @dataclass(frozen=True)
@@ -45,24 +59,26 @@ class Finished:
 
 
 class ExportRecord:
-    """The files of each split in a folder, and facts of it for the card."""
+    """The files of each split in a folder, and facts of it for the card.
+
+    Raises:
+        DataError: there is a record that cannot be read, or that does not list the files.
+    """
 
     def __init__(self, folder: Path, kind: str, provenance: Sequence[Provenance] = ()) -> None:
         self.folder, self.kind, self.provenance = folder, kind, list(provenance)
         self.datasets: set[str] = set()
         self.hands: list[str] = []
         self.splits: dict[str, dict[str, Any]] = {}
-        try:
-            before = read_object(folder / RECORD, _WANTED)
-        except HanddataError:  # the first export into that folder
+        if not is_file(folder / RECORD, _WANTED.what):  # the first export into that folder
             return
+        before = read_object(folder / RECORD, _WANTED)
         self.datasets = {part.dataset for part in parse(before.get(KEY, ()), folder / RECORD)}
         hands = before.get(_HANDS)
         self.hands = [one for one in hands if isinstance(one, str)] if isinstance(hands, list) else []
         splits = before.get("splits")
-        for split, facts in splits.items() if isinstance(splits, dict) else ():
-            if isinstance(facts, dict) and _are_below(facts.get("files")):
-                self.splits[split] = facts
+        for split, facts in splits.items() if isinstance(splits, dict) else [("", splits)]:
+            self.splits[split] = _checked(facts, f"{folder / RECORD}[splits.{split}]")
 
     def refuse_other(self, name: str, parts: Sequence[Provenance], hands: Sequence[str]) -> None:
         """Refuse a folder with files of others, or of another dataset; say what of an earlier export is replaced.
@@ -234,6 +250,22 @@ class ExportRecord:
         write_text(self.folder / RECORD, json.dumps(record, separators=(",\n", ": ")) + "\n")
 
 
+def _checked(facts: Any, where: str) -> dict[str, Any]:
+    """Return what a record says of a split.
+
+    Raises:
+        DataError: it is something else, or names files elsewhere, of which none is ever removed.
+    """
+    if not isinstance(facts, dict) or not _are_below(facts.get("files")):
+        raise _WANTED.fault(where, "the files of a split, below that folder", "something else")
+    for name, kind in _KINDS.items():
+        try:
+            value_at(facts, name, kind, where=where)
+        except DataError as error:
+            raise _WANTED.fault(error.where, error.expected, error.got) from None
+    return facts
+
+
 def _there(folder: Path, files: Sequence[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield those of many names below a folder that are there: its folders are listed, and no name is looked up."""
     wanted = set(files)
@@ -270,7 +302,7 @@ def boot() -> str:
 
 
 def _are_below(files: Any) -> bool:
-    """Say whether names are of files below the folder: nothing else is ever removed."""
+    """Say whether names are of files below the folder."""
     return isinstance(files, list) and all(
         isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts for name in files
     )

@@ -405,7 +405,8 @@ def test_a_record_that_names_foreign_files_removes_none(dataset, tmp_path):
     record = {"splits": {"train": {"files": ["../mine.txt"]}, "gone": {"files": ["/etc/hosts"]}}}
     (tmp_path / "out" / "handdata-export.json").write_text(json.dumps(record))
 
-    export(dataset, tmp_path / "out", "csv", limit=2)
+    with pytest.raises(DataError, match=r"expected the files of a split, below that folder, got something else"):
+        export(dataset, tmp_path / "out", "csv", limit=2)
 
     assert (tmp_path / "mine.txt").is_file()
 

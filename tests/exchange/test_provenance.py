@@ -232,6 +232,37 @@ def test_an_export_overwrites_nobodys_labels(made, tmp_path, kind, name):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."] == [Path(name).name]
 
 
+NO_COUNT = b'{"splits": {"val": {"files": [], "format": "csv", "hands": "x"}}}'
+NO_FILES = b'{"splits": {"train": {"files": ["../a"]}}}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"splits": 3}', b'{"splits": {"train": 3}}', NO_FILES, NO_COUNT])
+@pytest.mark.parametrize("kind", ["csv", "coco"])
+def test_an_export_whose_record_is_damaged_is_not_called_somebodys_own(made, tmp_path, kind, content):
+    """Nor is another one laid over it, which would forget its files and what was corrected of them."""
+    export(made / "own", tmp_path, "csv", limit=2)
+    (tmp_path / "handdata-export.json").write_bytes(content)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."}
+
+    with pytest.raises(
+        DataError, match=r"handdata-export\.json.*: expected .*Restore it, or move the folder away or cho"
+    ):
+        export(made / "own", tmp_path, kind, limit=1)
+
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."} == before
+
+
+@pytest.mark.usefixtures("not_as_root")
+def test_an_export_whose_record_may_not_be_read_is_not_called_somebodys_own(made, tmp_path):
+    export(made / "own", tmp_path, "csv", limit=2)
+    (tmp_path / "handdata-export.json").chmod(0)
+
+    with pytest.raises(
+        DataError, match=r"handdata-export\.json: expected the record of an export, got Permission denied"
+    ):
+        export(made / "own", tmp_path, "csv", limit=2)
+
+
 @pytest.mark.parametrize("place", ["images/train/mine.JPG", "images/train/deeper/mine.png", "images/val/mine.png"])
 def test_pictures_of_ones_own_do_not_get_into_a_data_set_of_yolo(made, tmp_path, place):
     """YOLO takes every picture of the folders that data.yaml names; one without labels is one without a hand."""
