@@ -81,5 +81,3 @@ def check_words(hand: Hand, where: str) -> None:
         raise DataError(f"{where}[origin]", expected=f"one of {', '.join(ORIGINS)}", got=repr(hand.origin))
     if not isinstance(hand.flags, int) or not 0 <= hand.flags <= _MOST_FLAGS:
         raise DataError(f"{where}[flags]", expected="bits of Flag", got=repr(hand.flags))
-    if hand.has_object not in (True, False, None):
-        raise DataError(f"{where}[has_object]", expected="True, False or None", got=repr(hand.has_object))

@@ -22,7 +22,7 @@ from handdata.geometry import in_frame, project
 from handdata.paths import path_of
 from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.hand import Hand
+from handdata.shards.hand import Hand, real_number
 from handdata.shards.index import read_index
 from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.reader import INDEX, write_index
@@ -98,6 +98,10 @@ def write_dataset(
     path = path_of(folder)
     name, licence = _words(name or Path(os.path.realpath(path)).name, licence or "")
     canvas, shard_hands = _counts(canvas, shard_hands)
+    try:
+        canvas_scale = real_number(canvas_scale, "canvas_scale")
+    except ValueError as error:
+        raise TypeError(str(error)) from None
     if not 1 <= canvas_scale <= 16:
         raise ConfigError("canvas_scale", expected="1 to 16", got=str(canvas_scale))
     if origin not in (None, *ORIGINS):
@@ -160,10 +164,13 @@ def to_sample(hand: Hand) -> Sample:
     """Return a hand as the engine of conversion takes it.
 
     Raises:
-        ValueError: the hand has no picture.
+        ValueError: the hand has no picture, or no such `has_object`.
     """
     if hand.image is None:
         raise ValueError("no picture")
+    object_there: Any = hand.has_object
+    if np.iscomplexobj(object_there) or np.ndim(object_there) or object_there not in (True, False, None):
+        raise ValueError(f"has_object must be True, False or None, got {object_there!r}")
     has_box, has_crop = (bool(np.isfinite(box).all()) for box in (hand.box, hand.crop_box))
     source = hand.box_source if hand.box_source is not BoxSource.NONE else BoxSource.DATASET
     keeps_box = has_box and source is not BoxSource.KEYPOINTS  # that one follows from the points again

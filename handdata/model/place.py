@@ -93,8 +93,8 @@ def size_of(hand_size: float | str | None, trained: Size | None = None) -> Size:
     if hand_size == "adult":
         return ADULT
     try:
-        mm = float(hand_size)
-    except ValueError:
+        mm = math.nan if np.iscomplexobj(hand_size) else float(hand_size)
+    except (ValueError, TypeError, OverflowError):
         mm = math.nan
     if not (math.isfinite(mm) and HAND_MM[0] <= mm <= HAND_MM[1]):
         raise ValueError(f"hand_size must be {HAND_MM[0]:g} to {HAND_MM[1]:g} mm, adult or trained, got {hand_size!r}")

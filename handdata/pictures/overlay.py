@@ -11,6 +11,7 @@ from handdata.skeleton import BONES, FINGER_COLORS, FINGER_OF, KEYPOINTS, NUM_KE
 
 _SHIFT = 4  # OpenCV draws at 1/16 px
 _ONE = 1 << _SHIFT
+LARGEST_SIDE = 16384  # px of what is drawn on
 CAPTION_PX = 16  # height of a line below a picture
 
 
@@ -73,8 +74,19 @@ def _check(image: Any, keypoints_2d: Any, visible: Any, scale: Any) -> None:
         raise ValueError("keypoints_2d must hold real numbers, got complex ones")
     if visible is not None and np.shape(visible) != (NUM_KEYPOINTS,):
         raise ValueError(f"visible must have the shape ({NUM_KEYPOINTS},), got {np.shape(visible)}")
-    if not isinstance(scale, int | np.integer) or scale < 1:
+    check_scale(image, scale)
+
+
+def check_scale(image: NDArray[np.uint8], scale: Any) -> None:
+    """Refuse to enlarge a picture by what is no whole number, or beyond what OpenCV draws on.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if not isinstance(scale, int | np.integer) or isinstance(scale, bool) or scale < 1:
         raise ValueError(f"scale must be a whole number, 1 or more, got {scale!r}")
+    if max(image.shape[:2]) * int(scale) > LARGEST_SIDE:
+        raise ValueError(f"scale must keep the picture within {LARGEST_SIDE} px, got {scale} times {image.shape[:2]}")
 
 
 def draw_box(

@@ -61,6 +61,8 @@ def mask_of(data: "Dataset", name: str, value: Any) -> NDArray[np.bool_]:
     elif any(isinstance(item, str) for item in values) and column.dtype.kind not in "US":
         hint = "; `side` holds words" if name == "hand_side" else ""
         raise ValueError(f"{name} holds numbers{hint}, got {value!r}")
+    if any(np.iscomplexobj(item) for item in values):  # no hand has one
+        raise ValueError(f"{name} holds no complex numbers, got {value!r}")
     if column.dtype.kind == "S":
         values = [item.encode() if isinstance(item, str) else item for item in values]
     return np.isin(column, np.array(values) if values else np.zeros(0, column.dtype))

@@ -345,6 +345,7 @@ class Dataset:
         return (Dataset, (self.shards, self.rows))
 
     def _position(self, number: int) -> int:
+        number = index(number)
         if not -len(self) <= number < len(self):
             raise IndexError(f"sample {number} of {len(self)}")
         return number % len(self)

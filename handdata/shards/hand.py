@@ -69,6 +69,20 @@ def real_numbers(given: Any, name: str) -> Floats:
     return np.asarray(given, np.float64)
 
 
+def real_number(given: Any, name: str) -> float:
+    """Return a number as a float; NumPy's and fractions are taken.
+
+    Raises:
+        ValueError: a complex number, of which a part would be lost, text, a truth value, or several numbers.
+    """
+    try:
+        if not np.iscomplexobj(given) and np.ndim(given) == 0 and not isinstance(given, bool | np.bool_ | str | bytes):
+            return float(given)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a real number, got {str(given)[:60]!r}")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Hand:
     """One hand in one picture. NaN marks what is not known; nothing is guessed.
@@ -158,6 +172,7 @@ class Hand:
         put = object.__setattr__
         if self.side not in SIDE_NAMES:
             raise ValueError(f"side must be one of {', '.join(SIDE_NAMES)}, got {self.side!r}")
+        self._check_numbers()
         for name, shape in _SHAPES.items():
             array = real_numbers(getattr(self, name), name)
             if array.shape != shape:
@@ -179,6 +194,10 @@ class Hand:
             if getattr(self, name) is None:
                 put(self, name, value)
         self._check_masks()
+
+    def _check_numbers(self) -> None:
+        for name in ("scale_mm", "presence"):
+            object.__setattr__(self, name, real_number(getattr(self, name), name))
 
     def _check_masks(self) -> None:
         height_width = (self.size[1], self.size[0])
@@ -253,12 +272,10 @@ class Hand:
             A PIL image, RGB.
 
         Raises:
-            ValueError: there is no picture to draw on.
+            ValueError: there is no picture to draw on, or no such scale.
         """
         from handdata.shards.hand_pictures import draw  # noqa: PLC0415  # OpenCV is slow to load
 
-        if scale is not None and (not isinstance(scale, int | np.integer) or scale < 1):
-            raise ValueError(f"scale must be a whole number, 1 or more, got {scale}")
         ground = self.image if image is None else _checked_image(_read_if_file(image))
         if ground is None:
             raise ValueError("the picture as shipped is not kept in shards: give one with image=, or draw the hand")
@@ -273,11 +290,12 @@ class Hand:
             scale: side of the window over that of the hand's own square (`crop_box`, else its box or keypoints).
 
         Raises:
-            ValueError: there is no picture, or no size.
+            ValueError: there is no picture, no size, or no real number.
         """
         if self.image is None:
             raise ValueError("a crop needs a picture; that as shipped is not kept in shards: crop the hand itself")
         sized = isinstance(size, int | np.integer) and not isinstance(size, bool) and 0 < size <= LARGEST_CROP
+        scale, rotate = real_number(scale, "scale"), real_number(rotate, "rotate")
         if not sized or not 0 < scale <= LARGEST_SCALE or not np.isfinite(rotate):
             got = f"size {size!r}, rotate {rotate!r}, scale {scale!r}"
             ranges = f"size to {LARGEST_CROP}, a finite rotate and a scale above 0 to {LARGEST_SCALE}"

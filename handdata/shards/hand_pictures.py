@@ -13,7 +13,7 @@ from handdata.geometry import apply_affine, compose_affine, crop_affine, invert_
 from handdata.paths import path_of
 from handdata.pictures.crop_window import CropView, plan_views
 from handdata.pictures.decode import read_image, resample_mask, resample_square
-from handdata.pictures.overlay import draw_box, draw_names, draw_skeleton
+from handdata.pictures.overlay import check_scale, draw_box, draw_names, draw_skeleton
 from handdata.shards.schema import MASK_UNKNOWN
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
 
 def draw(hand: "Hand", ground: NDArray[np.uint8], *, scale: int | None, names: bool) -> Image.Image:
     """Draw a hand on a picture; see `Hand.draw`."""
+    if scale is not None:
+        check_scale(ground, scale)
     times = scale if scale is not None else max(1, round(SHOWN_PX / max(ground.shape[:2])))
     canvas = draw_box(ground, hand.box) if np.isfinite(hand.box).all() else ground
     canvas = draw_skeleton(canvas, hand.keypoints_2d, hand.visible, scale=times)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -223,5 +224,10 @@ class ShardList:
 
 
 def evenly(count: int, limit: int) -> list[int]:
-    """Return up to `limit` of 0 .. count - 1, evenly spaced, the first and the last among them."""
+    """Return up to `limit` of 0 .. count - 1, evenly spaced, the first and the last among them.
+
+    Raises:
+        TypeError: no whole number.
+    """
+    limit = index(limit)
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, limit)).round())]

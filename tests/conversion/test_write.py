@@ -114,7 +114,13 @@ def test_another_call_adds_a_split_and_keeps_what_is_there(tmp_path):
             [{"image": np.zeros((9, 9, 3), np.uint8), "side": "left", "keypoints_2d": np.full((21, 2), 3 + 1j)}],
             "hand 0: expected a hand to write, got keypoints_2d must hold real numbers, got complex ones",
         ),
-        ([made(0, has_object=3)], r"\[has_object\]: expected True, False or None, got 3"),
+        ([made(0, has_object=3)], "has_object must be True, False or None, got 3"),
+        ([made(0, has_object=float("inf"))], "has_object must be True, False or None, got inf"),
+        ([made(0, has_object=1j)], "has_object must be True, False or None, got 1j"),
+        (
+            [{"image": np.zeros((9, 9, 3), np.uint8), "side": "left", "scale_mm": 60 + 1j}],
+            r"hand 0: expected a hand to write, got scale_mm must be a real number, got '\(60\+1j\)'",
+        ),
     ],
 )
 def test_a_hand_that_cannot_be_written_is_told_and_leaves_no_dataset(tmp_path, hands, line):

@@ -348,6 +348,14 @@ def test_a_summary_counts_by_split(folder):
     assert (table.left + table.right).tolist() == [5, 4]
 
 
+@pytest.mark.parametrize("value", [1.5, 1j, np.complex128(2), "1", None, np.array(1.0)])
+def test_hands_are_counted_by_whole_numbers(folder, value):
+    data = open_dataset(folder)
+    for ask in (data.image, data.spread, data.few_shards, lambda number: data.pixels("mask", number)):
+        with pytest.raises(TypeError, match="integer"):
+            ask(value)
+
+
 def test_its_text_says_what_it_is(folder):
     assert repr(open_dataset(folder)[:6]) == "<Dataset made: 6 hands (train 5, val 1); canvas 32 px>"
     assert repr(open_dataset(folder)[:1]) == "<Dataset made: 1 hand (train 1); canvas 32 px>"
@@ -358,6 +366,8 @@ def test_words_for_a_column_of_numbers_are_told(folder):
         open_dataset(folder).where(hand_side="left")
     with pytest.raises(ValueError, match="scale_mm holds numbers, got 'big'"):
         open_dataset(folder).where(scale_mm="big")
+    with pytest.raises(ValueError, match=r"scale_mm holds no complex numbers, got \(60\+1j\)"):
+        open_dataset(folder).where(scale_mm=60 + 1j)
 
 
 def test_a_name_stands_for_its_folder_under_the_data_root(folder, tmp_path, monkeypatch):

@@ -1,6 +1,9 @@
 """A hand as an object: every pixel counts in its own picture, whatever is done to it."""
 
 import io
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -195,11 +198,33 @@ def test_a_crop_of_nothing_is_refused(how):
         whole().crop("64")
 
 
+@pytest.mark.parametrize(
+    "value", [3j, np.complex128(60 + 1j), np.array(60 + 0j), "60", True, [60.0], None, np.datetime64(60, "D")]
+)
+def test_a_number_that_is_none_is_refused(value):
+    """Of a complex one NumPy would lose a part with a warning alone."""
+    for name in ("scale_mm", "presence"):
+        with pytest.raises(ValueError, match=f"{name} must be a real number, got "):
+            whole(**{name: value})
+    for name in ("scale", "rotate"):
+        with pytest.raises(ValueError, match=f"{name} must be a real number, got "):
+            whole().crop(64, **{name: value})
+
+
+@pytest.mark.parametrize("value", [60, np.float32(60), np.array(60.0), Fraction(60), Decimal(60)])
+def test_any_real_number_is_one(value):
+    hand = replace(whole(), scale_mm=value)  # where nothing follows from points any more
+
+    assert (hand.scale_mm, type(hand.scale_mm)) == (60.0, float)
+
+
 def test_a_crop_or_drawing_that_cannot_be_says_why(data):
     with pytest.raises(ValueError, match="a crop needs a picture; that as shipped is not kept in shards"):
         data[0].source.crop(64)
     with pytest.raises(ValueError, match=r"scale must be a whole number, 1 or more, got 1\.5"):
         data[0].draw(scale=1.5)
+    with pytest.raises(ValueError, match=r"scale must keep the picture within 16384 px, got 1000000 times"):
+        data[0].draw(scale=10**6)
 
 
 def test_a_hand_made_of_a_file_knows_its_path_and_draws_on_another(data, tmp_path):

@@ -13,7 +13,7 @@ from handdata.cli import group
 from handdata.evaluation.absolute import Size
 from handdata.evaluation.predictions import read_predictions
 from handdata.model.checkpoint import read_size
-from handdata.model.place import Lens, place
+from handdata.model.place import Lens, place, size_of
 from handdata.report.fits import fits_table
 from handdata.report.runs import read_run
 from handdata.shards.dataset import open_dataset
@@ -198,3 +198,11 @@ def test_a_training_without_millimetres_keeps_the_size_of_what_it_starts_from(ru
 
     assert state.size == read_size(root / "runs/one")
     assert size_trained_on([hd.open(folder)], left_out=["rhd"]) is None
+
+
+@pytest.mark.parametrize(
+    "value", [60 + 1j, np.complex128(60 + 1j), np.array(60 + 0j), np.datetime64(60, "D"), [60, 70]]
+)
+def test_a_hand_size_that_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="hand_size must be 20 to 300 mm, adult or trained"):
+        size_of(value)
