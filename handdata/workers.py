@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
+from operator import index
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -200,9 +201,10 @@ def check_counts(limit: int | None, workers: int) -> None:
 
     Raises:
         ValueError: so one is.
+        TypeError: one is no whole number.
         ConfigError: as `refuse_at_the_top`.
     """
-    if workers < 1 or (limit is not None and limit < 1):
+    if index(workers) < 1 or (limit is not None and index(limit) < 1):
         raise ValueError(f"limit and workers are 1 or more, got {limit} and {workers}")
     refuse_at_the_top(workers)
 

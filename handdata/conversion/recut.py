@@ -5,6 +5,7 @@ A row keeps its bytes and so its hash: every shard that is written keeps the tab
 
 import re
 from collections.abc import Iterator, Sequence
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def recut(
 
     Raises:
         ValueError: `split_of` beside `by`, of another length, or with what is no split; `subject` without a need.
-        TypeError: hands that are no Dataset, or a name that is no text.
+        TypeError: hands that are no Dataset, a name that is no text, or a seed that is no whole number.
         ConfigError: `out` holds a dataset, hands of several datasets without a name, or canvases that differ.
         DataError: an id is there twice.
         MissingError: no hands.
@@ -70,6 +71,7 @@ def recut(
     out = path_of(out)
     if not isinstance(data, Dataset) or not isinstance(name, str | None):
         raise TypeError(f"recut takes a Dataset and a name, got {type(data).__name__} and {name!r}")
+    seed = index(seed)
     chosen = None if split_of is None else _checked(split_of, len(data), by)
     if subject and not (by or "").startswith("subject"):
         raise ValueError("subject goes with by='subject'")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def evaluate(
 
     Raises:
         HanddataError: no such run, file, shards, split or protocol, or no samples.
-        TypeError: some of the hands of a dataset: whole splits are scored.
+        TypeError: some of the hands of a dataset: whole splits are scored; or a seed that is no whole number.
         ValueError: no such hand size, or one for a file of predictions, or a fit of them.
 
     Example:
@@ -120,6 +121,7 @@ def evaluate(
         >>> [(one.dataset, one.split) for one in results.sets]
         [('rhd', 'val')]
     """
+    seed = index(seed)
     chosen = {protocol.name for protocol in choose_protocols(protocols)}
     folders, split = _folders_of([shards] if isinstance(shards, Path | str | Dataset) else shards, split)
     path = run_named(what) if isinstance(what, Path | str) else None

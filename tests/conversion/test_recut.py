@@ -364,6 +364,8 @@ def test_the_worst_need_both_options_and_the_predictions(shards, scored, tmp_pat
         ({"split_of": ["train"] * 3}, ValueError, "one of train, val, test for each of 30 hands"),
         ({"split_of": ["train"] * 30, "by": "sequence"}, ValueError, "no `by` beside it"),
         ({"subject": "s"}, ValueError, "subject goes with by='subject'"),
+        ({"seed": 1.5}, TypeError, "cannot be interpreted as an integer"),
+        ({"seed": None}, TypeError, "cannot be interpreted as an integer"),
         ({"name": 5}, TypeError, "recut takes a Dataset and a name, got Dataset and 5"),
     ],
 )

@@ -889,3 +889,11 @@ def test_pictures_as_shipped_of_a_merged_dataset_are_to_be_had_from_its_parts(tm
         "--pictures source: expected shards of a conversion, got both, which no converter made. "
         "Export each dataset that it was merged from by itself, or take --pictures canvas."
     )
+
+
+@pytest.mark.parametrize("asked", [{"limit": 1.5}, {"workers": 1.5}, {"workers": np.array(2.0)}])
+def test_counts_that_are_no_whole_numbers_are_refused(dataset, tmp_path, asked):
+    with pytest.raises(TypeError, match="integer"):
+        export(dataset, tmp_path / "out", "coco", **asked)
+
+    assert not (tmp_path / "out").exists()

@@ -135,6 +135,8 @@ def test_python_asks_for_millimetres_and_a_fit_as_the_command_does(run):
         hd.evaluate(root / "runs/one/predictions.h5", folder, hand_size=80)
     with pytest.raises(ValueError, match="20 to 300 mm"):
         hd.evaluate(root / "runs" / "one", folder, hand_size="big")
+    with pytest.raises(TypeError, match="integer"):
+        hd.evaluate(root / "runs" / "one", folder, seed=None)  # NumPy would draw another one each time
 
 
 def test_without_a_size_or_a_camera_no_millimetres_are_made_up(run):
