@@ -22,7 +22,8 @@ from handdata.geometry import in_frame, project
 from handdata.paths import path_of
 from handdata.pictures.crops import CANVAS_SCALE
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.hand import Hand, real_number
+from handdata.shards.given import real_number
+from handdata.shards.hand import Hand
 from handdata.shards.index import read_index
 from handdata.shards.provenance import KEY, as_json, parse
 from handdata.shards.reader import INDEX, write_index

@@ -26,7 +26,8 @@ from handdata.model.place import place, size_of
 from handdata.paths import run_named
 from handdata.pictures.crops import meets_picture, scale_about_center
 from handdata.pictures.decode import resample_square
-from handdata.shards.hand import Hand, real_numbers
+from handdata.shards.given import real_numbers
+from handdata.shards.hand import Hand
 from handdata.shards.hand_pictures import read_picture
 from handdata.skeleton import HAND_SIDES
 

@@ -26,6 +26,7 @@ from handdata.geometry import (
     normalize_pose,
 )
 from handdata.pictures.crops import centered_square, keypoint_square, square_of
+from handdata.shards.given import real_number, real_numbers
 from handdata.shards.provenance import Provenance
 from handdata.shards.schema import UNKNOWN, BoxSource, Flag
 from handdata.skeleton import NUM_KEYPOINTS, SIDE_NAMES
@@ -54,33 +55,6 @@ def _nan(*shape: int) -> Any:
 def _follows() -> Any:
     """Return a field that `__post_init__` derives from the points."""
     return field(default=None)
-
-
-def real_numbers(given: Any, name: str) -> Floats:
-    """Return numbers as float64; what a masked array hides is not known.
-
-    Raises:
-        ValueError: complex ones, of which a part would be lost.
-    """
-    if np.iscomplexobj(given):
-        raise ValueError(f"{name} must hold real numbers, got complex ones")
-    if isinstance(given, np.ma.MaskedArray):
-        given = np.ma.filled(np.ma.asarray(given, np.float64), np.nan)
-    return np.asarray(given, np.float64)
-
-
-def real_number(given: Any, name: str) -> float:
-    """Return a number as a float; NumPy's and fractions are taken.
-
-    Raises:
-        ValueError: a complex number, of which a part would be lost, text, a truth value, or several numbers.
-    """
-    try:
-        if not np.iscomplexobj(given) and np.ndim(given) == 0 and not isinstance(given, bool | np.bool_ | str | bytes):
-            return float(given)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise ValueError(f"{name} must be a real number, got {str(given)[:60]!r}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
