@@ -95,6 +95,7 @@ def test_by_mouse_drag_states_side_hands_accept_undo(points: Points, session: Po
     points.expect(hands="2", hand="1")
     page.click('button[data-key="backspace"]')
     points.expect(hands="1")
+    assert page.locator("#take-back").is_disabled()  # there is nothing to take back
     page.click("#accept")
     points.expect(index="1")
     assert session.cell(0).accepted
@@ -139,6 +140,13 @@ def test_by_keyboard_alone(points: Points, session: PointSession, tmp_path: Path
     points.expect(side="unknown")
     points.press("h", "Backspace")
     points.expect(hands="1")
+    points.press("a")
+    points.expect(hands="2")
+    points.press("h", "Backspace")
+    points.expect(hands="1", hand="1")
+    assert points.page.locator("#hand").inner_text() == "Hand 1 of 1"
+    points.press("z", "z")
+    points.expect(hands="1", hand="0")
     points.press("Enter")
     points.expect(index="1", accepted="0")
     points.press("p")
@@ -162,6 +170,15 @@ def test_by_keyboard_alone(points: Points, session: PointSession, tmp_path: Path
     download.value.save_as(tmp_path / "kept.json")
     kept = json.loads((tmp_path / "kept.json").read_text())
     assert len(kept["annotations"]) == NUM_FRAMES - 1  # the frame taken back holds proposals alone
+
+
+def test_accepting_a_stretch_says_how_many_and_which_are_left(points: Points, session: PointSession, monkeypatch) -> None:
+    points.press("f", "f", "f", "r")
+    points.expect(index="3", accepted="1")
+    monkeypatch.setattr(session, "left", lambda: 1)  # something goes on in the background
+    points.press("Home", "Shift+Enter")
+    points.expect(index="4")
+    assert points.page.locator("#notice").inner_text() == "3 accepted."
 
 
 def test_escape_leaves_a_point_as_it_was_and_the_queue_is_walked(points: Points, session: PointSession) -> None:

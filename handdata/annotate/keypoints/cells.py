@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handdata.annotate.keypoints.marks import MADE_BY_PERSON, PointMark, PointSource, PointState
+from handdata.annotate.keypoints.marks import PUT_THERE, PointMark, PointSource, PointState
 from handdata.skeleton import NUM_KEYPOINTS
 
 Floats = NDArray[np.float64]
@@ -38,8 +38,8 @@ class HandCell:
 
     @property
     def drawn(self) -> bool:
-        """Whether a person placed a point of it."""
-        return any(source in MADE_BY_PERSON for source in self.sources)
+        """Whether a person placed a point of it, on this very frame."""
+        return any(source in PUT_THERE for source in self.sources)
 
     @property
     def size(self) -> float:

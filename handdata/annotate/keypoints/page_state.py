@@ -30,6 +30,7 @@ OWN = {
 _SHOWN_AS = {
     "flow": "tracker",
     "straight": "interpolated",
+    "interpolated": "interpolated",
     "model": "dataset",
     "imported": "dataset",
     "stored": "dataset",

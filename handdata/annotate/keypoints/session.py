@@ -215,11 +215,15 @@ class PointSession(EditedSequence[FrameMark]):
             return len(marks)
 
     def _worked_on(self, frame: int, hand: int, way: int) -> int | None:
-        """Return the nearest other frame before or after where a person fixed points of a hand."""
+        """Return the nearest other frame before or after where a person placed points of a hand, or accepted it.
+
+        What was interpolated before is laid anew with the frames that it came from.
+        """
         frames = range(frame - 1, -1, -1) if way < 0 else range(frame + 1, len(self.pictures))
         for other in frames:
             mark = self._history.marks.get(other)
-            if mark is not None and hand in mark.hands and mark.hands[hand].fixed(accepted=mark.accepted):
+            fixed = mark.hands[hand].fixed(accepted=mark.accepted) if mark is not None and hand in mark.hands else {}
+            if mark is not None and any(mark.accepted or point.source != "interpolated" for point in fixed.values()):
                 return other
         return None
 

@@ -217,6 +217,32 @@ def test_copy_and_interpolate(session: PointSession) -> None:
         session.interpolate(8, 0)
 
 
+def test_what_was_interpolated_follows_its_ends_when_it_is_asked_for_again(session: PointSession) -> None:
+    finish(session)
+    place_all(session, 0)
+    place_all(session, 4)
+    session.interpolate(2, 0)
+    u, v = session.cell(4).hands[0].uv[TIP]
+    session.place(4, 0, {TIP: (u + 8, v)})
+    before = session.cell(2).hands[0].uv[TIP]
+
+    assert list(session.interpolate(2, 0)) == [1, 2, 3]
+    np.testing.assert_allclose(session.cell(2).hands[0].uv[TIP], before + np.array([4.0, 0.0]), atol=0.002)
+    session.accept(2, 2)
+    assert list(session.interpolate(3, 0)) == [3]  # an accepted frame is an end of its own
+
+
+def test_the_timeline_tells_interpolated_frames_from_those_a_person_worked_on(session: PointSession) -> None:
+    finish(session)
+    place_all(session, 0)
+    place_all(session, 4)
+    session.interpolate(2, 0)
+
+    shown = {int(frame): head for frame, (head, _) in PointPlace(session).changes(0, 0)["frames"].items()}
+    assert [shown[frame][1] for frame in range(5)] == ["person", *["interpolated"] * 3, "person"]
+    assert [shown[frame][4] for frame in range(5)] == ["person", "", "", "", "person"]
+
+
 def test_what_is_only_estimated_is_nobodys_point(folder: Path, out: Path) -> None:
     session = PointSession(list_pictures(folder), out, follows=False)
     session.begin(0, (20, 20, 120, 120), "right")

@@ -84,7 +84,7 @@ function show() {
   timeline.seek(state.index);
   const xyz = state.fit.frame === state.index ? state.fit.hands[choice.number] : null;
   spatial.show(xyz?.length ? xyz : null);
-  words(hand);
+  words(hand, all);
   $("picture").textContent = facts.names[state.index];
   $("counter").textContent = `${state.index + 1} / ${facts.names.length}`;
   $("undo").disabled = !state.undo;
@@ -92,6 +92,7 @@ function show() {
   const accepted = Boolean(state.frames[state.index]?.[3]);
   const count = state.frames.filter((frame) => frame?.[3]).length;
   $("num-accepted").textContent = `${count} of ${facts.names.length}`;
+  $("take-back").disabled = !accepted;
   pace.note(count, Date.now());
   $("pace").textContent = pace.words(facts.names.length - count);
   saved();
@@ -102,7 +103,7 @@ function show() {
   });
 }
 
-function words(hand) {
+function words(hand, all) {
   const point = hand?.points[choice.k], accepted = state.frames[state.index]?.[3];
   $("point").innerHTML = "<i></i>";
   $("point").firstChild.style.background = `rgb(${facts.colors[choice.k].join(" ")})`;
@@ -111,7 +112,7 @@ function words(hand) {
     button.setAttribute("aria-pressed", String(button.dataset.state === point?.state));
     button.disabled = !hand;
   }
-  $("hand").textContent = hand ? `Hand ${hand.number + 1} of ${hands().length}` : "No hand";
+  $("hand").textContent = hand ? `Hand ${all.indexOf(hand) + 1} of ${all.length}` : "No hand";
   $("side").textContent = hand ? hand.side : "Side";
   const doubt = point && point.doubt >= 0.05 ? `doubt ${point.doubt.toFixed(2)}${point.reason ? ` (${point.reason})` : ""}` : "";
   const bone = point?.end ? `${point.end > 0 ? "farther" : "nearer"} than ${facts.keypoints[parentOf(choice.k)].replace("_", " ")}` : "";
@@ -182,8 +183,9 @@ function step(now) {
 
 async function acceptAndGo(shift) {
   const many = shift && !facts.depth; // a frame that is accepted tells of the others: each is looked at
-  const done = await verbs.accept(many);
-  if (many) notice(`${done} accepted.${state.left ? " The others are still looked at." : ""}`, 4000);
+  const { done, asked } = await verbs.accept(many);
+  if (done === undefined) return;
+  if (many) notice(`${done} accepted.${done < asked ? ` ${asked - done} are not looked at yet: press it again then.` : ""}`, 4000);
   if (facts.depth) return void (todo.go(1, "reference") || notice("Every frame that was asked for is labelled.", 8000));
   nextOpen();
 }

@@ -116,12 +116,14 @@ export class Verbs {
     if (on) this.send("interpolate", { hand: on.hand, ...(alone ? { points: [on.k] } : {}) });
   }
 
-  // Accept the frame in view; `many`: all up to the next one that is accepted.
-  accept(many) {
+  // Accept the frame in view; `many`: all up to the next one that is accepted. Returns { done, asked }; done: how many
+  // were accepted, nothing where it was refused.
+  async accept(many) {
     const first = this.page.index();
     let last = first;
     while (many && last + 1 < this.page.count && !this.page.accepted(last + 1)) last++;
-    return this.send("accept", { first, last });
+    const asked = last - first + (this.page.accepted(first) ? 0 : 1);
+    return { done: await this.send("accept", { first, last }), asked };
   }
 
   review() {
