@@ -51,7 +51,7 @@ class Depth(Stage):
     PATIENCE_S = 60.0
 
     def __init__(self, page: Any, address: str) -> None:
-        super().__init__(page, address, hands="0", drawn="0")
+        super().__init__(page, address, hands="0", asked="reference")
 
 
 @pytest.fixture
@@ -69,8 +69,7 @@ def test_by_mouse_a_box_a_point_the_ends_and_the_next_frame_with_a_proposal(
 ) -> None:
     page, first = depth.page, session.survey.references[0]
     assert page.locator("#num-reference").inner_text() == "3"
-    page.click("#queue button")
-    depth.expect(index=str(first), asked="reference")
+    depth.expect(index=str(first), drawn=str(first))  # what is asked for first is in view
     uv = to_shown(clicked([first]).uv[0])
     depth.drag(uv.min(0) - 10, uv.mean(0), uv.max(0) + 10)
     depth.expect(hands="1", side="left")
@@ -104,9 +103,21 @@ def test_by_mouse_a_box_a_point_the_ends_and_the_next_frame_with_a_proposal(
     depth.expect(asked="reference")
 
 
+def test_the_last_frame_that_was_asked_for_is_told(depth: Depth, session: DepthSession) -> None:
+    for frame in session.survey.references:
+        click_frame(session, frame)
+        session.release(frame, frame)
+        if frame != int(depth.shown("index")):
+            session.accept(frame, frame)
+    depth.until(lambda: depth.page.locator("#num-reference").inner_text() == "1")
+    depth.press("Enter")
+    depth.until(lambda: "Every frame that was asked for is labelled" in depth.page.locator("#notice").inner_text())
+
+
 def test_by_keyboard_alone(depth: Depth, session: DepthSession, tmp_path: Path) -> None:
-    depth.until(lambda: depth.page.locator("#num-reference").inner_text() == "3")  # before that there is no next one
+    first = int(depth.shown("index"))
     depth.press("n")
+    depth.until(lambda: int(depth.shown("index")) != first)
     depth.expect(asked="reference")
     frame = int(depth.shown("index"))
     depth.press("a")
@@ -148,7 +159,9 @@ def test_no_barrier_and_nothing_hangs_over(
     session.set_state(0, 0, [7, 8], "occluded")
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
-    opened = Stage(page, address, hands="1", drawn="0")
+    opened = Stage(page, address, asked="reference")
+    opened.press("Home")
+    opened.expect(hands="1", drawn="0")
     page.evaluate(axe)
 
     assert not page.locator("#hint").is_hidden()

@@ -75,15 +75,15 @@ export class Queue {
     }));
   }
 
-  // Go on (1) or back (-1) through the queue, or to the next of one reason.
+  // Go on (1) or back (-1) through the queue, or to the next of one reason. Says whether there is one.
   go(step, reason = "") {
     if (step < 0) {
       this.trail.pop();
       if (this.trail.length) this.onGo(this.trail.at(-1), "");
       return this.trail.length > 0;
     }
-    if (!this.found.length) return this.goDoubtful();
     const wanted = this.found.filter((one) => !reason || one.reason === reason);
+    if (!wanted.length) return !reason && this.goDoubtful();
     let fresh = wanted.filter((one) => !this.visited.has(one.worst));
     if (!fresh.length) {
       this.visited.clear();

@@ -123,7 +123,8 @@ function words(hand, all) {
   $("tag").textContent = [hand ? (facts.depth && point.source === "model" ? "derived" : point.source) : "no hand", bone, accepted ? "accepted" : "", doubt].filter(Boolean).join(" · ");
   const begun = hands().length || state.left, open = facts.depth && hand && !accepted ? untold(hand, facts.bones) : [];
   const asks = open.length ? `Hidden ends: nearer (,) or farther (.) than the joint before? ${open.length} not told; next: ${facts.keypoints[open[0]].replace("_", " ")} (K)` : "";
-  const text = begun || accepted ? asks : "No hand found. Drag a box over it, or accept the frame without one (Enter).";
+  const none = `${facts.depth ? "No hand is labelled here." : "No hand found."} Drag a box over it, or accept the frame without one (Enter).`;
+  const text = begun || accepted ? asks : none;
   $("hint").hidden = !text || play.on;
   $("hint").textContent = text;
 }
@@ -280,6 +281,7 @@ async function main() {
   });
   listen();
   talk.take(await server.getState(0, 0));
+  if (facts.depth) todo.go(1, "reference"); // what is asked for first
   talk.poll(BUSY_MS);
   $("canvas").focus();
 }
