@@ -14,6 +14,16 @@ export function progress(news, doing, trouble = "") {
   if (!problem) $("tracking").prepend(Object.assign(document.createElement("span"), { className: "doing", textContent: `${doing}, ` }));
 }
 
+// Say whether every edit is on the disk. waits: whether one is on its way; trouble: why a file could not be written.
+export function saved(waits, trouble, file) {
+  const words = waits ? "saving" : trouble ? "file not written" : "saved";
+  $("saved").textContent = words;
+  $("saved").title = trouble || `Every edit is on the disk: ${file ?? ""}`;
+  $("saved").classList.toggle("good", words === "saved");
+  $("saved").classList.toggle("bad", Boolean(trouble));
+  $("stage").dataset.saved = words;
+}
+
 export async function listSequences() {
   try {
     dialogs.sequences(await server.getSequences());

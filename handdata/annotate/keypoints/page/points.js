@@ -53,14 +53,7 @@ async function edit(op, values = {}) {
 const lacksFit = () => hands().length > 0 && (state.fit.frame !== state.index || !Object.keys(state.fit.hands).length) && state.left === 0 && waits-- > 0;
 let waits = 120; // looks that wait for the fit of one frame
 
-function saved() {
-  const words = talk.unsaved || verbs?.nudged ? "saving" : state.trouble ? "file not written" : "saved";
-  $("saved").textContent = words;
-  $("saved").title = state.trouble || `Every edit is on the disk: ${facts?.file ?? ""}`;
-  $("saved").classList.toggle("good", words === "saved");
-  $("saved").classList.toggle("bad", Boolean(state.trouble));
-  $("stage").dataset.saved = words;
-}
+const saved = () => bar.saved(talk.unsaved || verbs?.nudged, state.trouble, facts?.file);
 
 // ---- showing a frame
 
