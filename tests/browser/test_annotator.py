@@ -238,7 +238,33 @@ def test_wheel_zooms_about_the_pointer_and_0_shows_the_whole(annotator: Annotato
     assert near(annotator.box(), [250, 150, 40, 40], 1)
 
 
+def test_the_page_says_that_all_is_saved_and_what_the_button_of_accepting_does(annotator: Annotator) -> None:
+    page = annotator.page
+    annotator.expect(saved="saved")
+    assert page.locator("#saved").is_visible()
+    annotator.draw(place(0))
+    annotator.expect(source="person", saved="saved")
+    assert page.locator("#accept").is_disabled()  # a drawn box is accepted as it is
+    annotator.press("ArrowRight")
+    annotator.expect(saved="saving")
+    annotator.expect(saved="saved")
+    annotator.all_tracked()
+    annotator.press("f")
+    page.click("#accept")
+    annotator.expect(accepted="reviewed")
+    assert page.locator("#accept").inner_text() == "Take back"
+    page.click("#accept")
+    annotator.expect(accepted="")
+    assert page.locator("#accept").inner_text() == "Accept"
+
+
+PAINTED = """heights => { const strip = document.getElementById("timeline"), context = strip.getContext("2d");
+    return heights.map(y => String(context.getImageData(0.75 * strip.width, y * devicePixelRatio, 1, 1).data)); }"""
+
+
 def test_a_box_that_misses_a_fingertip_is_counted(annotator: Annotator) -> None:
+    miss, ground = annotator.page.evaluate(PAINTED, [20, 40])
+    assert miss == ground  # where no box is, none misses a fingertip
     annotator.draw(place(0))
     annotator.expect(source="person")
     annotator.all_tracked()
@@ -529,6 +555,11 @@ def test_go_to_a_frame_by_number_or_name_and_from_drawn_frame_to_drawn_frame(ann
     annotator.expect(index="30")
     annotator.press(",")
     annotator.expect(index="0")
+    for said, index in (("03", "2"), ("0", "0")):  # no number of a frame begins with 0: a name, if there is one
+        annotator.press("g")
+        page.keyboard.type(said)
+        annotator.press("Enter")
+        annotator.expect(index=index)
     annotator.press("g")
     page.keyboard.type("nowhere")
     annotator.press("Enter")

@@ -172,7 +172,9 @@ def test_by_keyboard_alone(points: Points, session: PointSession, tmp_path: Path
     assert len(kept["annotations"]) == NUM_FRAMES - 1  # the frame taken back holds proposals alone
 
 
-def test_accepting_a_stretch_says_how_many_and_which_are_left(points: Points, session: PointSession, monkeypatch) -> None:
+def test_accepting_a_stretch_says_how_many_and_which_are_left(
+    points: Points, session: PointSession, monkeypatch
+) -> None:
     points.press("f", "f", "f", "r")
     points.expect(index="3", accepted="1")
     monkeypatch.setattr(session, "left", lambda: 1)  # something goes on in the background

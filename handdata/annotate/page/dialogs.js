@@ -59,7 +59,9 @@ export function listenGoto(names, onGo, onUnknown) {
     const said = $("goto-frame").value.trim(), chosen = event.target.returnValue === "go";
     event.target.returnValue = "";
     if (!chosen || !said) return;
-    const index = /^\d+$/.test(said) ? Number(said) - 1 : names.findIndex((name) => name.includes(said));
+    const number = /^\d+$/.test(said) ? Number(said) - 1 : -1;
+    const named = number >= 0 && !said.startsWith("0") ? -1 : names.findIndex((name) => name.includes(said)); // 0031 is a name
+    const index = named >= 0 ? named : number;
     if (index >= 0 && index < names.length) onGo(index);
     else onUnknown(said);
   });

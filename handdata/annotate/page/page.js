@@ -17,7 +17,7 @@ const REACTION_MS = 400; // from seeing a mistake to the key: playing goes back 
 const SEEN_MS = 400; // frames stepped past within this time are one edit
 const BUSY_MS = 200, IDLE_MS = 2000; // between looks at what the tracker has done
 
-const state = { index: 0, direction: 1, frames: [], left: 0, undo: false, redo: false };
+const state = { index: 0, direction: 1, frames: [], left: 0, undo: false, redo: false, trouble: "" };
 const play = { on: false, from: 0, began: 0, times: [], due: 0, sent: 0 }; // times: when each frame from `began` on came into view
 const nudge = { frame: -1, box: null, timer: 0 };
 const seen = { frames: [], timer: 0 }; // stepped past, not yet sent
@@ -29,7 +29,7 @@ const talk = new Talk(take, () => state.index, () => (state.left ? BUSY_MS : IDL
 
 function take(news) {
   for (const [frame, packed] of Object.entries(news.frames)) state.frames[frame] = packed;
-  Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left });
+  Object.assign(state, { undo: news.undo, redo: news.redo, left: news.left, trouble: news.trouble });
   bar.progress(news, "tracking", news.trouble);
   if (Object.keys(news.frames).length) {
     timeline.update(state.frames);
@@ -40,10 +40,15 @@ function take(news) {
 
 async function edit(op, values = {}) {
   if (op !== "seen") flushSeen();
-  const changed = await talk.edit(op, values);
+  const done = talk.edit(op, values);
+  saved();
+  const changed = await done;
+  saved();
   if (changed === undefined) show(); // refused: what was drawn is not there
   if (Array.isArray(changed) && changed.length) named(changed);
 }
+
+const saved = () => bar.saved(talk.unsaved || nudge.frame >= 0 || seen.frames.length, state.trouble, sequence.file);
 
 // ---- showing a frame
 
@@ -67,6 +72,10 @@ function show() {
   $("undo").disabled = !state.undo;
   $("redo").disabled = !state.redo;
   $("follow").hidden = !disputed;
+  const fixed = kind === "person" || kind === "absent"; // accepted as it is
+  $("accept").textContent = accepted && !fixed && !disputed ? "Take back" : "Accept";
+  $("accept").disabled = fixed && !disputed;
+  saved();
   count();
   hint();
   Object.assign($("stage").dataset, { index: state.index, source, accepted, kind, settled, doubt, disputed, box: box ?? "", drawn: bitmap ? state.index : "" });
@@ -111,6 +120,7 @@ function pass(index) {
   seen.frames.push(index);
   clearTimeout(seen.timer);
   seen.timer = setTimeout(flushSeen, SEEN_MS);
+  saved();
 }
 
 function flushSeen() {

@@ -101,7 +101,7 @@ export class Timeline {
         context.fillStyle = color(accepted === "watched" ? "watched" : "accepted");
         context.fillRect(x, 6 + BAND + DOUBT + 2, wide, LINE);
       }
-      if (misses) {
+      if (misses && box) {
         context.fillStyle = color("miss");
         context.fillRect(x, 6 + BAND, wide, 4);
       }
