@@ -28,6 +28,7 @@ def passed_over(plan: Plan, options: Options, facts: Manifest) -> str:
         *facts.cameras
     }
     folders, pictures = _used(plan)
+    own = facts.name in OWN
     found = [
         f"{folder}/{name}".lstrip("/")
         for folder, used in sorted(folders.items())
@@ -35,15 +36,15 @@ def passed_over(plan: Plan, options: Options, facts: Manifest) -> str:
     ]
     chosen = sorted(pictures)[:: max(1, len(pictures) // MAX_FOLDERS)]
     found += [
-        f"{folder}/{name}"
+        f"{folder}/{name}".lstrip("/")
         for folder in chosen
         if (plan.root / folder).is_dir()  # else a file that pictures are packed in
-        for name in ignored(pictures[folder], _names(plan.root / folder, folders=False), folders=False)
+        for name in ignored(pictures[folder], _names(plan.root / folder, folders=False), folders=False, own=own)
     ]
     if not found:
         return ""
     some = ", ".join(found[:MAX_NAMED]) + (", ..." if len(found) > MAX_NAMED else "")
-    those = "labelled pictures and their folders" if facts.name in OWN else "the archive"
+    those = "labelled pictures and their folders" if own else "the archive"
     return f"ignored: {len(found)} names that are nearly those of {those}: {some}"
 
 

@@ -162,7 +162,7 @@ def _recorded(options: Options, plan: Plan, crop_rule: str, canvas: int) -> dict
 def _recorded_value(value: Any) -> Any:
     """Return an option's value as it is recorded: a file as the hash of its content."""
     if isinstance(value, tuple) and value and all(isinstance(part, Path) for part in value):
-        return [_content(file) for part in value for file in label_files(part)]
+        return [_content(file) for file in label_files(value)]
     return _content(value) if isinstance(value, Path) else value
 
 

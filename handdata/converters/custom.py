@@ -319,7 +319,7 @@ def _files(options: CustomOptions) -> Sequence[Path]:
     if not options.annotations:
         fix = "Name a file as docs/custom.md describes it."
         raise ConfigError("--annotations", expected="a file of labels", got="nothing", fix=fix)
-    files = [file for path in options.annotations for file in label_files(path)]
+    files = label_files(options.annotations)
     count = Counter(file.resolve() for file in files)
     if twice := next((file for file in files if count[file.resolve()] > 1), None):
         raise ConfigError("--annotations", expected="each file of labels once", got=f"{twice} twice")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -30,21 +30,28 @@ _WHERE = (".", "annotations")  # folders of an export that may hold its files of
 NOT_LABELS = ("handdata-export.json", "croissant.json")  # that an export writes beside them
 
 
-def label_files(path: Path) -> list[Path]:
-    """Return the files of labels that a name stands for: itself, or those in the folder that an export wrote.
+def label_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files of labels that names stand for: themselves, or those in the folder that an export wrote.
+
+    Files that are read with another one of them, beside which they lie, are left out.
 
     Raises:
         MissingError: no such file, or none in the folder.
     """
+    files = [file for path in paths for file in _files_of(path)]
+    read_with_others = {beside for one in files for beside in interhand.beside(one)}
+    return [one for one in files if one not in read_with_others]
+
+
+def _files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise MissingError(path, expected=f"annotations ({_LISTED})", got="no such file")
     for name in _WHERE:
         found = sorted(p for p in matching(path / name, "*") if _may_hold(p))
-        read_with_others = {beside for one in found for beside in interhand.beside(one)}
         if found:
-            return [one for one in found if one not in read_with_others]
+            return found
     raise MissingError(path, expected=f"a file of labels in it ({_LISTED})", got="none", fix="Name the file itself.")
 
 

@@ -12,6 +12,7 @@ from handdata.evaluation.seen import Seen, read_seen
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.train.loader.loaders import Mixture
+from handdata.train.loader.mixture import names_of
 from handdata.train.loader.proportions import slot_map
 from handdata.train.placing import Placing
 
@@ -117,11 +118,11 @@ def has_held_out(run: Path, selection: Selection) -> bool:
 
 def say_left_out(selection: Selection) -> None:
     """Name what is left out because the weights were trained on it."""
-    for folder in selection.folders if selection.leaves_out else ():
-        whole = open_dataset(folder)
+    wholes = [open_dataset(folder) for folder in selection.folders] if selection.leaves_out else []
+    for name, whole in zip(names_of(wholes), wholes, strict=True):
         known = selection.seen.rows(whole)
         if known.any():
-            names = sorted(set(whole["sequence"][known].tolist()))
-            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-            listed = f"{', '.join(names[:LISTED])}{more}"
-            say(f"{whole.name}: {known.sum()} of {len(whole)} samples were trained on and are left out: {listed}")
+            sequences = [one for one in sorted(set(whole["sequence"][known].tolist())) if one]  # "" of hands without
+            more = f" and {len(sequences) - LISTED} more" if len(sequences) > LISTED else ""
+            listed = f": {', '.join(sequences[:LISTED])}{more}" if sequences else ""
+            say(f"{name}: {known.sum()} of {len(whole)} samples were trained on and are left out{listed}")

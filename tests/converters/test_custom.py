@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from handdata.cli import group
+from handdata.conversion.plan import plan_all
 from handdata.conversion.run import convert
 from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError, MissingError
@@ -457,6 +458,16 @@ def test_pictures_that_are_absent_are_counted_once_whatever_hands_they_have(tmp_
     pictures(tmp_path, "b.png")
     plan = plan_of("custom", tmp_path, annotations=table)
     assert plan.warnings == ("absent: 1 of 2 labelled pictures, the first a.png",)
+
+
+def test_copies_of_labelled_pictures_are_named_and_other_numbers_are_no_copies(tmp_path):
+    table = labels(tmp_path, f"{HEADER}\nIMG_9.png,left,1,2,3,4\n")
+    pictures(tmp_path, "IMG_9.png", "IMG_10.png", "IMG_9 (1).png")
+
+    plan = plan_all("custom", tmp_path, CustomOptions(annotations=table))
+
+    told = "ignored: 1 names that are nearly those of labelled pictures and their folders: IMG_9 (1).png"
+    assert plan.warnings == (told,)
 
 
 def test_a_side_that_is_said_to_be_unknown_is_no_fault(tmp_path, refused):

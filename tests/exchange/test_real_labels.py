@@ -54,11 +54,13 @@ def test_a_real_file_is_known_and_every_hand_is_read(name):
 
 
 @pytest.mark.parametrize("name", ["interhand", "freihand"])
-def test_a_folder_of_real_files_is_its_labels(name):
+@pytest.mark.parametrize("given", ["the folder", "every file of it"])
+def test_a_folder_of_real_files_is_its_labels(name, given):
     """InterHand2.6M's cameras and joints lie beside its labels, and are no labels of their own."""
     root, options = taken(name)
+    named = root if given == "the folder" else tuple(sorted(root.glob("*.json")))
 
-    samples = samples_of("custom", root, annotations=root)
+    samples = samples_of("custom", root, annotations=named)
 
     assert list(samples) == list(samples_of("custom", root, **options))
 

@@ -180,7 +180,7 @@ def test_your_own_labels(pictures, name, text):
 @pytest.mark.parametrize("kind", sorted(WRITERS))
 def test_labels_of_other_programs(trained, tmp_path, kind):
     export(open_dataset(trained.shards), tmp_path, kind, limit=2)
-    options = CustomOptions(annotations=(label_files(tmp_path)[0],))
+    options = CustomOptions(annotations=(label_files([tmp_path])[0],))
     files = sorted(p for p in tmp_path.rglob("*") if p.is_file() and p.suffix not in {*PICTURES, ".md"})
 
     for path in [path for path in files if path.name not in NOT_LABELS][:3]:

@@ -21,7 +21,7 @@ from handdata.train.evaluate import evaluate_run
 from handdata.train.loader.sources import open_sources
 from handdata.train.loop import train
 from handdata.train.runs import RunFolder
-from handdata.train.selection import Selection, has_held_out, select
+from handdata.train.selection import Selection, has_held_out, say_left_out, select
 from tests.train.made_shards import made_hand
 from tests.train.made_training import job_of, tiny
 
@@ -205,6 +205,19 @@ def test_evaluate_leaves_out_what_was_trained_on_and_names_it(run):
     assert "dexter: 12 of 16 samples were trained on and are left out: Grasp1, Occlusion, Rotate" in result.stderr
     assert (one.counts["samples"], one.trained_on, one.left_out) == (4, 0, 12)
     assert "  left out: 12 samples that were trained on" in result.stdout.splitlines()
+
+
+def test_two_imports_without_sequences_are_named_by_their_folders(tmp_path, capsys):
+    hands = [replace(made_hand(number, sequence=""), id=f"{number}.jpg") for number in range(4)]
+    for name, some in {"monday": hands[:2], "tuesday": hands[2:]}.items():
+        hd.write_dataset(tmp_path / name, some, name="custom", split="train", canvas=48, origin="own")
+    folders = [tmp_path / "monday", tmp_path / "tuesday"]
+    started(tmp_path / "run", load_config("best-smoke"), folders)
+
+    say_left_out(Selection(folders=folders, held_out=True, seen=read_seen(tmp_path / "run")))
+
+    told = "2 of 2 samples were trained on and are left out"
+    assert capsys.readouterr().err.splitlines() == [f"monday: {told}", f"tuesday: {told}"]
 
 
 @pytest.mark.parametrize("asked", [("--split", "test"), ("--sequences", "Grasp1,Grasp2")])

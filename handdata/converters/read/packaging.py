@@ -84,31 +84,29 @@ def no_sequence(folder: Path, names: Sequence[str], expected: str) -> MissingErr
     return MissingError(folder, expected=expected, got=got, fix=fix)
 
 
-def ignored(used: Iterable[str], there: Iterable[str], *, folders: bool) -> list[str]:
+def ignored(used: Iterable[str], there: Iterable[str], *, folders: bool, own: bool = False) -> list[str]:
     """Return the names that are nearly those that are used, and so are passed over: another number, case, or a copy.
 
     Args:
         used: names that were read.
         there: all names of the same folder.
         folders: whether a folder of another number is one of them; of files it may be one without a label.
+        own: labels of somebody's own: of files a number of more or fewer digits is none of them either.
     """
     known = set(used)
     shapes = {_shape(name) for name in known}
-    exact = {_digits(name) for name in known}
+    numbers = r"\d+" if own else r"\d"
+    exact = {re.sub(numbers, "0", name) for name in known}
     return sorted(
         name
         for name in set(there) - known
-        if _shape(name) in shapes and not is_litter(name) and (folders or _digits(name) not in exact)
+        if _shape(name) in shapes and not is_litter(name) and (folders or re.sub(numbers, "0", name) not in exact)
     )
 
 
 def _shape(name: str) -> str:
     """Return a name without its number, case and marks of a copy."""
     return re.sub(r"\d+", "0", re.sub(r"\s", "", _COPY.sub("", name).casefold()))
-
-
-def _digits(name: str) -> str:
-    return re.sub(r"\d", "0", name)
 
 
 # ------------------------------------------------------------------------------------------------ finders
