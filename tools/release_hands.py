@@ -66,7 +66,7 @@ def enter(folder: Path, name: str, entry: dict[str, Any]) -> None:
     """Enter a chunk in the index of its set."""
     others = [other for other in _entries(folder, name) if other["file"] != entry["file"]]
     shards = sorted([*others, entry], key=lambda one: str(one["file"]))
-    write_index(folder / name, {"schema": VERSION, "dataset": name, "shards": shards})
+    write_index(folder / name, {"schema": VERSION, "dataset": name, "origin": "rendered", "shards": shards})
 
 
 def chunks(folder: Path, split: str, name: str) -> int:

@@ -48,8 +48,8 @@ class SeenSet:
     by_sequence: bool = False
     folder: str = ""
 
-    def covers(self, *, split: str, sequence: str, content: str) -> bool:
-        """Tell whether a sample was trained on, by its split, its sequence and the content hash of its shard.
+    def covers(self, *, split: str, sequence: str, content: str, origin: str) -> bool:
+        """Tell whether a sample was trained on, by its split, its sequence, and its shard's content and origin.
 
         A shard that the training did not know is another conversion or another rendering of the dataset: real pictures
         are the same ones then, so they are told by their sequence; rendered ones are new, but for those of the splits
@@ -59,7 +59,8 @@ class SeenSet:
             return False
         if content in self.hashes or self.by_sequence:
             return sequence not in self.left_out
-        return split in self.splits or (self.origin != "rendered" and sequence in self.sequences)
+        is_new = (self.origin or origin) == "rendered"  # where no origin is recorded, by what the sample says
+        return split in self.splits or (not is_new and sequence in self.sequences)
 
     def own_ids(self) -> NDArray[np.bytes_] | None:
         """Return the ids of somebody's own hands that were trained on, while their shards are where they were.
@@ -95,13 +96,15 @@ class Seen:
         contents = [hashes.get(name, "") for name in dataset.shards.names]
         shard = dataset.locate(np.arange(len(dataset)))[0]
         number, names = dataset.codes("sequence")
-        ids, own = dataset.ids, [one.own_ids() for one in mine]
+        ids, own, origin = dataset.ids, [one.own_ids() for one in mine], dataset.origin
         for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
             here, content = (shard == place) & (number == sequence), contents[place]
             for one, trained in zip(mine, own, strict=True):
                 if trained is not None and content not in one.hashes | one.others:
                     seen[here] |= np.isin(ids[here], trained)
-                elif one.covers(split=dataset.shards.splits[place], sequence=names[sequence], content=content):
+                elif one.covers(
+                    split=dataset.shards.splits[place], sequence=names[sequence], content=content, origin=origin
+                ):
                     seen[here] = True
         return seen
 

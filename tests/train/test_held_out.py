@@ -169,6 +169,21 @@ def test_another_rendering_is_new_and_a_rendered_set_is_not_the_published_one(tm
     assert not read_seen(tmp_path / "run").rows(open_dataset(real)).any()
 
 
+@pytest.mark.parametrize(("origin", "is_seen"), [("rendered", False), ("own", True)])
+def test_a_new_rendering_is_told_by_itself_where_the_record_does_not_say_what_was_trained_on(tmp_path, origin, is_seen):
+    """The weights that come along record no origin, and every rendered hand is of the sequence "still"."""
+    first = write_set(tmp_path / "1", "rendered", {"train": ("still",)}, seed=1, origin="rendered")
+    started(tmp_path / "run", load_config("best-smoke"), [first])
+    record = json.loads((tmp_path / "run/shards.json").read_text())
+    record["trained"][0] |= {"origin": "", "folder": ""}
+    (tmp_path / "run/shards.json").write_text(json.dumps(record))
+    second = write_set(tmp_path / "2", "rendered", {"train": ("still",), "val": ("still",)}, seed=2, origin=origin)
+
+    seen = read_seen(tmp_path / "run")
+    assert seen.rows(open_dataset(second, "train")).all()
+    assert seen.rows(open_dataset(second, "val")).any() == is_seen
+
+
 def test_records_of_older_runs_are_understood(folders, tmp_path):
     """They held training and validation sets in one list, without the sequences."""
     stereo = next(folder for folder in folders if folder.name == "stereo")
