@@ -15,7 +15,7 @@ from handdata.errors import DataError, HanddataError, MissingError
 from handdata.files.text import LARGE, Wanted, read_object
 from handdata.files.whole import file_sha256
 from handdata.progress import meter
-from handdata.shards.index import index_fault
+from handdata.shards.index import index_fault, nearest
 from handdata.shards.layout import ShardLayout, layout_of, seal_of, unpack
 from handdata.shards.reader import INDEX, PARTIAL, ShardReader
 from handdata.shards.schema import VERSION
@@ -210,4 +210,4 @@ def require_folder(path: Path) -> None:
     """
     if not path.is_dir():
         fix = "Name a folder of shards or a dataset that is converted; handdata datasets lists them."
-        raise DataError(path, expected="a folder of shards", got="no such folder", fix=fix)
+        raise DataError(path, expected="a folder of shards", got="no such folder", fix=nearest(path) + fix)

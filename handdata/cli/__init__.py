@@ -4,6 +4,7 @@ import errno
 import importlib
 import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -57,6 +58,19 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the command names, in the order of the main job."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command and its arguments; of an unknown one the nearest is named.
+
+        Raises:
+            UsageError: no such command.
+        """
+        near = get_close_matches(args[0].lower(), COMMANDS, n=1) if args[0] not in COMMANDS else []
+        if near and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return one command, None for an unknown name."""

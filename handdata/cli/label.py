@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     help="Run, checkpoint or weights to ask.",
 )
 @click.option(
-    "--out", type=NamedPath(dir_okay=False, path_type=Path), help="Label file [default: SOURCE/labels.json, or beside]"
+    "--out",
+    type=NamedPath(dir_okay=False, endings=[".json"], path_type=Path),
+    help="Label file [default: SOURCE/labels.json, or beside]",
 )
 @click.option(
     "--least-confidence",

@@ -227,7 +227,7 @@ def _asked(
             raise click.UsageError(nothing)
         return OWN, sources
     is_alone = not sources and not writes and not run_path(data_root, Path(run)).exists()
-    name, sources = _run_or_own(run, sources, is_alone=is_alone)
+    name, sources = _run_or_own(run, sources, data_root.runs, is_alone=is_alone)
     if not sources and not writes:
         if Path(run).exists() and not (Path(run) / "checkpoints").is_dir():
             from handdata.track.video import VIDEO_SUFFIXES
@@ -299,7 +299,7 @@ def _check_boxes(box: tuple[float, float, float, float] | None, boxes: Path | No
         raise click.BadParameter(f"X Y W H with W and H above 0, not {' '.join(map(str, box))}", param_hint="--box")
 
 
-def _run_or_own(run: str, sources: tuple[str, ...], *, is_alone: bool) -> tuple[str, tuple[str, ...]]:
+def _run_or_own(run: str, sources: tuple[str, ...], runs: Path, *, is_alone: bool) -> tuple[str, tuple[str, ...]]:
     """Take a first word that is a picture or a video for one, and the weights that come with the package for the run.
 
     Also one that looks like it and is not there: by its suffix or, where it `is_alone` and no run, by a slash.
@@ -316,7 +316,10 @@ def _run_or_own(run: str, sources: tuple[str, ...], *, is_alone: bool) -> tuple[
         run, sources = OWN, (run, *sources)
     for source in sources:
         if not is_live(source) and not Path(source).exists():
-            raise MissingError(source, expected="a picture, a folder of pictures or a video", got="nothing there")
+            expected = "a picture, a folder of pictures or a video"
+            is_run = (runs / source).is_dir() or source == OWN
+            fix = f"Name the run first: handdata predict {source} {sources[0]}." if is_run else ""
+            raise MissingError(source, expected=expected, got="a run" if is_run else "nothing there", fix=fix)
     return run, sources
 
 

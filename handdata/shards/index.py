@@ -54,13 +54,7 @@ def _not_converted(folder: Path) -> MissingError:
     fix = "`handdata datasets` shows what is converted, `handdata convert NAME` converts."
     if not folder.is_dir():
         got = "a file" if folder.exists() else "no such folder"
-        there = {
-            path.name
-            for path in (*find_root().all_shards(), *folder.parent.glob("*/"))
-            if os.access(path / INDEX, os.R_OK)
-        }
-        if near := get_close_matches(folder.name, sorted(there), n=1):
-            fix = f"The nearest is {near[0]!r}. {fix}"
+        fix = nearest(folder) + fix
     elif any(folder.glob("*.h5")) or (folder / STATE).is_dir():
         got, fix = "an unfinished conversion: shards but no index", "Run the same conversion again: it goes on."
     else:
@@ -68,6 +62,15 @@ def _not_converted(folder: Path) -> MissingError:
         if within := sorted(path.parent.name for path in folder.glob(f"*/{INDEX}")):
             fix = f"Name one of the datasets in it: {', '.join(within[:8])}."
     return MissingError(folder / INDEX, expected="a converted dataset", got=got, fix=fix)
+
+
+def nearest(folder: Path) -> str:
+    """Name the converted dataset that may be meant by a folder that is not there, as the begin of an advice, or ""."""
+    there = {
+        path.name for path in (*find_root().all_shards(), *folder.parent.glob("*/")) if os.access(path / INDEX, os.R_OK)
+    }
+    near = get_close_matches(folder.name, sorted(there), n=1)
+    return f"The nearest is {near[0]!r}. " if near else ""
 
 
 def index_fault(index: dict[str, Any]) -> str:

@@ -550,9 +550,11 @@ def test_nothing_converted_is_one_clear_line(tmp_path):
 
 
 def test_no_such_folder_is_one_clear_line(tmp_path):
+    make_dataset(tmp_path / "somewhere", count=3)
     result = run("verify", tmp_path / "nowhere")
 
-    assert "expected a folder of shards, got no such folder" in str(result.exception)
+    line = "expected a folder of shards, got no such folder. The nearest is 'somewhere'. Name a folder of shards"
+    assert line in str(result.exception)
 
 
 def test_a_scale_that_the_shards_do_not_have_is_found(tmp_path):

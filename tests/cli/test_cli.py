@@ -61,6 +61,7 @@ def test_an_unknown_command_is_a_mistake_of_usage():
 
     assert result.returncode == 2
     assert "No such command 'nothing'" in result.stderr
+    assert "No such command 'Convert'. Did you mean 'convert'?" in run("Convert", "rhd").stderr
 
 
 def test_an_unknown_option_is_a_mistake_of_usage():

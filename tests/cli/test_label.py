@@ -316,3 +316,12 @@ def test_labels_go_beside_a_file_that_is_being_written(photos, monkeypatch):
 
     assert f"The labels of this run are in {photos}/labels-2.json" in str(refused.exception)
     assert len(json.loads((photos / "labels-2.json").read_text())["annotations"]) == 2
+
+
+def test_labels_do_not_get_another_ending(photos, tmp_path):
+    """They are COCO's JSON, which nothing reads as a CSV."""
+    result = CliRunner().invoke(group, ["label", str(photos), "--out", str(tmp_path / "labels.csv")])
+
+    assert result.exit_code == 2
+    assert "labels.csv does not end in .json." in result.output
+    assert not (tmp_path / "labels.csv").exists()

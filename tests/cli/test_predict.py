@@ -407,6 +407,10 @@ def test_what_is_not_there_and_an_unknown_detector_are_told_in_one_line(pictures
 
     assert "none.png: expected a picture, a folder of pictures or a video, got nothing there" in str(gone.exception)
     assert "--detector: expected one of spotter, none, got 'other'" in str(unknown.exception)
+    turned_round = run(pictures, "one.png", "compact")
+    assert str(turned_round.exception).endswith(
+        "video, got a run. Name the run first: handdata predict compact one.png."
+    )
     for word, result in zip(("nofile.jpg", "film.MP4", "photos/monday"), alone, strict=True):
         assert (
             str(result.exception) == f"{word}: expected a picture, a folder of pictures or a video, got nothing there."

@@ -328,6 +328,8 @@ def test_bare_shards_take_every_complete_dataset(folders, tmp_path):
 
     assert [path.name for path in sources.shard_folders((), root)] == ["rhd", "stereo"]
     assert [path.name for path in sources.shard_folders((tmp_path / "data/shards",), root)] == ["rhd", "stereo"]
+    with pytest.raises(MissingError, match=r"got none\. The nearest is 'stereo'\. Run `handdata convert` first\."):
+        sources.shard_folders((tmp_path / "data/shards/sterio",), root)
     with pytest.raises(MissingError, match=r"index\.json"):
         sources.shard_folders((root.shards("dexter"),), root)
     with pytest.raises(ConfigError, match=r"--shards.*data\.backgrounds="):

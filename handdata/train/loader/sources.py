@@ -14,6 +14,7 @@ from handdata.files.opening import is_file, matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.index import nearest
 from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.loader.loaders import Mixture, open_mixture
@@ -57,7 +58,7 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
         hands = [folder for folder in inside if not _is_pool(folder)]
         if not hands:
             got = "none" if not inside else "backgrounds alone"
-            fix = "Run `handdata convert` first."
+            fix = ("" if path.is_dir() else nearest(path)) + "Run `handdata convert` first."
             raise MissingError(path, expected="a folder of shards with its index.json", got=got, fix=fix)
         folders += hands
     return folders
