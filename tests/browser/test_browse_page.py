@@ -2,11 +2,13 @@
 
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
 
 from handdata.browse.browsing import Browsing
+from handdata.browse.drawing import small_picture
 from handdata.browse.server import make_server
 from handdata.browse.static import write_static
 from handdata.paths import DataRoot
@@ -131,6 +133,11 @@ def test_sorting_by_the_difference_of_two_runs_shows_where_the_first_is_worse(op
     values = browsing.columns.numbers["difference_2D"].values
     first = int(values.argmax())
     assert shown(page)[0] == browsing.data["id"][first]
+    errors = [browsing.columns.numbers[f"error_2D_{run}"].values[first] for run in ("first", "second")]
+    caption = page.locator("#grid .cell .dim").first.inner_text()
+    assert [float(part) for part in re.findall(r"[\d.]+$|[\d.]+(?= against)", caption)] == pytest.approx(
+        errors, abs=0.006
+    )
     page.locator("#grid .cell").first.click()
     page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
 
@@ -162,6 +169,48 @@ def test_filters_subset_and_findings_by_mouse(open_page, address, browsing, root
     page.wait_for_selector("#found:has-text(':')", timeout=WAIT_MS)
     rows = browsing.findings.as_json()["findings"][0]["rows"]
     assert shown(page) == browsing.ids(np.array(rows[:60]))
+
+
+def test_findings_are_opened_by_keyboard_alone(open_page, address, browsing):
+    page = open_page(address)
+    keys(page, "f")
+    page.wait_for_selector('#findings[data-state="done"]', timeout=60_000)
+    page.wait_for_selector("#findings-list button:focus", timeout=WAIT_MS)
+    keys(page, "Enter")
+    page.wait_for_selector("#found:has-text(':')", timeout=WAIT_MS)
+    assert shown(page) == browsing.ids(np.array(browsing.findings.as_json()["findings"][0]["rows"][:60]))
+
+
+def test_a_hand_opens_while_the_small_pictures_are_slow_and_what_is_waited_for_is_said(open_page, address, monkeypatch):
+    drawn = threading.Event()
+    monkeypatch.setattr(
+        "handdata.browse.server.small_picture", lambda hand, **how: drawn.wait(60) and small_picture(hand, **how)
+    )
+    page = open_page(address)
+    page.wait_for_selector("#notice:has-text('Drawing hands')", timeout=WAIT_MS)
+    keys(page, "Enter")
+    page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
+    keys(page, "Escape")
+    drawn.set()
+    page.wait_for_selector("#notice", state="hidden", timeout=WAIT_MS)
+    done = "all => Promise.all(all.map(e => e.decode().then(() => true)))"
+    page.wait_for_selector("#grid li:last-child img[src]", timeout=WAIT_MS)
+    assert all(page.locator("#grid img").evaluate_all(done))
+
+
+def test_what_the_picture_as_shipped_is_not_shown_with_cannot_be_chosen(open_page, address):
+    page = open_page(address)
+    told = {"x-handdata-picture": json.dumps({"path": "a.png", "width": 9, "height": 9})}
+    page.route("**/api/picture/shipped/*", lambda route: route.fulfill(headers=told, body=b""))
+    keys(page, "Enter")
+    page.wait_for_selector("#large[data-drawn]", timeout=WAIT_MS)
+    keys(page, "p")
+    page.wait_for_selector('#large[data-drawn^="shipped"]', timeout=WAIT_MS)
+    assert page.locator('[data-show="run0"]').is_disabled()
+    keys(page, "1", "p")
+    page.wait_for_selector('#large:not([data-drawn^="shipped"])', timeout=WAIT_MS)
+    assert page.locator('[data-show="run0"]').is_enabled()
+    assert page.locator('[data-show="run0"]').is_checked()
 
 
 def sent(page, root):
@@ -231,6 +280,8 @@ def test_what_is_refused_while_a_dialog_is_open_is_said_above_it(open_page, addr
     assert page.evaluate(on_top) == "toast"
     keys(page, "Escape")
     assert page.locator("#help[open]").count() == 0
+    # the end of a dialog is told a moment later
+    page.wait_for_selector("body > .says #toast:not([hidden])", timeout=WAIT_MS)
     assert page.evaluate(on_top) == "toast"  # it stays when the dialog goes
 
 

@@ -18,6 +18,7 @@ function list({ state, trouble, findings, checks }, onOpen, onMend) {
   const count = findings.length === 1 ? "1 finding." : `${findings.length} findings.`;
   $("findings-state").textContent = trouble || (state === "done" ? count + left : `Looking … ${findings.length} found so far.`);
   $("findings").dataset.state = state;
+  const buttons = () => [...$("findings-list").querySelectorAll("button:enabled")], was = buttons(), at = was.indexOf(document.activeElement);
   $("findings-list").replaceChildren(...findings.map((finding) => {
     const words = finding.what.startsWith(finding.check) ? finding.what : `${finding.check}: ${finding.what}`, total = finding.total ? `${finding.count} of ${finding.total}` : "";
     const button = make("button", { disabled: !finding.rows.length }, words);
@@ -26,6 +27,7 @@ function list({ state, trouble, findings, checks }, onOpen, onMend) {
     mend.addEventListener("click", () => ($("findings").close(), onMend(finding)));
     return make("li", {}, button, mend, make("span", { className: "dim" }, [finding.where, total].filter(Boolean).join(", ")));
   }));
+  if (at >= 0 || !was.length) buttons()[Math.max(at, 0)]?.focus(); // the focus stays where it was; the first finding has it at first
   if (state === "running" && $("findings").open) {
     setTimeout(async () => {
       const answer = await tried(getFindings);

@@ -3,11 +3,12 @@ import { make, written } from "/dom.js";
 import { getPicture } from "/source.js";
 
 const PADDED = "image padded"; // says nothing of the labels
+const AT_ONCE = 4; // pictures asked for at a time: a browser has six connections to a server, and a verb must not wait
 
 export class Grid {
   // onOpen(index): one is to be shown large; onEdge(step): an arrow leads beyond this page.
   constructor(host, onOpen, onEdge) {
-    Object.assign(this, { host, onOpen, onEdge, rows: [], cells: [], index: 0, turn: 0 });
+    Object.assign(this, { host, onOpen, onEdge, rows: [], cells: [], index: 0, waiting: [], loading: 0, came: () => {} });
     host.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -15,9 +16,11 @@ export class Grid {
     return this.rows[this.index] ?? null;
   }
 
-  // rows: of the server; kind: of pictures; describe(row): a second line below each.
+  // rows: of the server; kind: of pictures; describe(row): a second line below each. Returns a promise of the first picture.
   show(rows, kind, describe, index = 0) {
-    const turn = ++this.turn;
+    this.came();
+    const first = new Promise((done) => (this.came = done)), came = this.came;
+    this.waiting = [];
     this.rows = rows;
     this.cells = rows.map((row, place) => {
       const picture = make("img", { alt: "", width: 192, height: 192 });
@@ -29,17 +32,26 @@ export class Grid {
         make("span", { className: "marks" }, flagged, ...tags, row.note ? make("span", { className: "tagged", title: row.note }, "note") : null));
       cell.addEventListener("click", () => (this.focus(place), this.onOpen(place)));
       cell.addEventListener("focus", () => this.mark(place));
-      this.load(picture, kind, row.number, turn);
+      this.waiting.push(() => this.load(picture, kind, row.number).then(came));
       return cell;
     });
     this.host.replaceChildren(...this.cells.map((cell) => make("li", {}, cell)));
     this.mark(Math.min(index, Math.max(0, rows.length - 1)));
+    while (this.loading < AT_ONCE && this.loading < rows.length) this.loadOn();
+    if (!rows.length) came();
+    return first;
   }
 
-  async load(picture, kind, number, turn) {
+  // Load what waits, one after the other.
+  async loadOn() {
+    this.loading++;
+    while (this.waiting.length) await this.waiting.shift()();
+    this.loading--;
+  }
+
+  async load(picture, kind, number) {
     try {
-      const url = await getPicture(kind, number);
-      if (turn === this.turn) picture.src = url;
+      picture.src = await getPicture(kind, number);
     } catch (error) {
       picture.alt = error.message;
     }
@@ -76,10 +88,11 @@ export class Grid {
 
 // The second line of a caption: what hands differ in, and what they are sorted by.
 export function describer(table, sort) {
-  const number = table.numbers[sort];
+  const number = table.numbers[sort], [, compared] = sort.match(/^difference_(.+)$/) ?? [];
   return (row) => {
     if (!number) return [row.split, row.side].filter(Boolean).join(" · ");
     const short = number.title.split(",")[0];
+    if (compared) return `${short} ${table.runs.map((name) => written(row[`error_${compared}_${name}`], number.digits)).join(" against ")}`;
     return `${short} ${written(row[sort], number.digits)}`;
   };
 }

@@ -5,6 +5,7 @@ import { drawBox, drawHand } from "/skeleton.js";
 import { canEdit, getHand, getPicture, getShipped, postNote } from "/source.js";
 
 const RUN_COLORS = ["#ff9f1c", "#b388ff"];
+const ON_SHIPPED = ["labels", "names", "shipped"]; // what the picture as shipped is shown with
 
 export class Large {
   // table: of the server; onStep(step): the next or previous hand; onClose(); onNote(): a note was written; onMend(): mend its labels.
@@ -65,13 +66,14 @@ export class Large {
 
   toggle(name, on = !this.shown[name]) {
     const box = this.host.querySelector(`[data-show="${name}"]`);
-    if (!box) return;
+    if (!box || box.disabled) return;
     this.shown[name] = box.checked = on;
     this.draw();
   }
 
   async draw() {
     const { hand, shown } = this, skeleton = this.table.skeleton;
+    for (const box of this.host.querySelectorAll("[data-show]")) box.disabled = shown.shipped && !ON_SHIPPED.includes(box.dataset.show);
     if (shown.shipped) return this.drawShipped();
     $("shipped-path").textContent = "";
     const size = hand.canvas, svg = this.frame(size, size, await tried(() => getPicture("canvas", hand.number)));

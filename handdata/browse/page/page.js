@@ -1,5 +1,5 @@
 // The page over shards: filters ask, the grid shows, one hand opens large. The server holds all columns and tags.
-import { $, make, toast, tried, written } from "/dom.js";
+import { $, make, notice, toast, tried, written } from "/dom.js";
 import { Filters } from "/filters.js";
 import { openFindings } from "/findings.js";
 import { describer, Grid } from "/grid.js";
@@ -9,6 +9,7 @@ import { Work } from "/work.js";
 
 const PAGE = 60; // hands of one page
 const POLL_MS = 1000; // between looks at columns that are in work
+const PATIENCE_MS = 700; // without a picture, before it is said what is waited for
 const KINDS = { labels: "Labels", plain: "Picture alone", training: "As training sees it" };
 
 const asked = { offset: 0, found: 0, finding: null, turn: 0 };
@@ -32,9 +33,18 @@ async function load(index = 0, rows = null) {
   $("back").disabled = asked.offset === 0;
   $("on").disabled = asked.offset + PAGE >= answer.found;
   $("empty").hidden = answer.found > 0;
-  grid.show(answer.rows, $("kind").value, describer(table, $("sort").value), index);
+  say(grid.show(answer.rows, $("kind").value, describer(table, $("sort").value), index));
   filters.update(answer.counts, {});
   Object.assign($("stage").dataset, { found: answer.found, offset: asked.offset, turn, ms: Math.round(performance.now() - begun) });
+}
+
+// Say what is waited for while no picture of a page is there.
+async function say(first) {
+  const words = $("kind").value === "training" ? "Loading what draws hands as training sees them: some seconds, once." : "Drawing hands …";
+  const timer = setTimeout(() => notice(words, 60_000), PATIENCE_MS);
+  await first;
+  clearTimeout(timer);
+  if ($("notice").textContent === words) notice("");
 }
 
 const ask = () => ((asked.offset = 0), load());
