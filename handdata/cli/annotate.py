@@ -132,11 +132,11 @@ def _open(
     if not target:
         raise click.UsageError("Give TARGET such as dexter/Grasp2, or --images DIR --out FILE.csv.")
     dataset, _, sequence = target.partition("/")
-    folder = dataset_folder(dataset, root or data_root.native(dataset))
+    folder = dataset_folder(dataset, root or data_root.native(dataset), most_levels=1)
     pictures = open_sequence(dataset, sequence, folder)
     tips = dexter_tips(folder, sequence, pictures) if dataset == "dexter" else []
     path = out or data_root.boxes(dataset) / f"{sequence}.csv"
-    return pictures, tips, path, lambda: progress(dataset, folder, path.parent)
+    return pictures, tips, path, lambda: progress(dataset, folder, sequence, path.parent)
 
 
 def _export(pictures: "Pictures", path: Path, kind: str) -> None:

@@ -169,15 +169,17 @@ def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTa
     if path.is_absolute() or path.suffix:
         raise MissingError(source, expected="a folder, a video, a file of labels or a sequence", got="nothing there")
     folder = dataset_folder(dataset, root or data_root.native(dataset))
-    tables = data_root.keypoints(dataset)
+    pictures, sequence = open_sequence(dataset, sequence, folder), sequence.strip("/")
+    out = data_root.keypoints(dataset) / f"{sequence}.json"
 
     def others() -> list[Progress]:
-        rows = progress(dataset, folder, tables)
+        rows = progress(dataset, folder, sequence, out.parent)
         return [
-            Progress(row.name, row.frames, min(row.frames, accepted_in(tables / f"{row.name}.json"))) for row in rows
+            Progress(row.name, row.frames, min(row.frames, accepted_in(out.with_name(f"{row.name}.json"))))
+            for row in rows
         ]
 
-    return PointTask(open_sequence(dataset, sequence, folder), tables / f"{sequence}.json"), others
+    return PointTask(pictures, out), others
 
 
 def _frames_of(film: Path) -> Path:

@@ -22,13 +22,36 @@ def write(path: Path, image: np.ndarray = PICTURE) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "files", "names"),
+    ("dataset", "sequence", "files", "names"),
     [
-        ("dexter", ["data/Grasp2/color/Color_0001.bmp"], ["Grasp2/color/Color_0001.bmp"]),
-        ("egodexter", ["data/Desk/color/image_00000_color.png"], ["Desk/color/image_00000_color.png"]),
-        ("dexter1", ["data/pinch/tof/depth/525438341940.png"], ["pinch/tof/depth/525438341940.png"]),
+        ("dexter", "Grasp2", ["data/Grasp2/color/Color_0001.bmp"], ["Grasp2/color/Color_0001.bmp"]),
+        ("egodexter", "Desk", ["data/Desk/color/image_00000_color.png"], ["Desk/color/image_00000_color.png"]),
+        ("dexter1", "pinch", ["data/pinch/tof/depth/525438341940.png"], ["pinch/tof/depth/525438341940.png"]),
+        (
+            "dexycb",
+            "20200709-subject-01/20200709_141754/836212060125",
+            [
+                "20200709-subject-01/20200709_141754/836212060125/color_000000.jpg",
+                "20200709-subject-01/20200709_141754/836212060125/aligned_depth_to_color_000000.png",
+            ],
+            ["20200709-subject-01/20200709_141754/836212060125/color_000000.jpg"],
+        ),
+        ("ho3d", "train/MC1", ["train/MC1/rgb/0000.jpg", "train/MC1/depth/0000.png"], ["train/MC1/rgb/0000.jpg"]),
+        (
+            "interhand",
+            "train/Capture0/0266_dh_pray/cam400026",
+            ["images/train/Capture0/0266_dh_pray/cam400026/image2000.jpg"],
+            ["train/Capture0/0266_dh_pray/cam400026/image2000.jpg"],
+        ),
+        (
+            "synthhands",
+            "male_object/seq01/cam02/01",
+            ["male_object/seq01/cam02/01/00000000_color.png", "male_object/seq01/cam02/01/00000000_color_on_depth.png"],
+            ["male_object/seq01/cam02/01/00000000_color.png"],
+        ),
         (
             "stereo",
+            "B1Random",
             ["images/B1Random/SK_color_10.png", "images/B1Random/SK_color_2.png", "images/B1Random/BB_left_0.png"],
             ["B1Random/SK_color_2.png", "B1Random/SK_color_10.png"],
         ),
@@ -36,14 +59,15 @@ def write(path: Path, image: np.ndarray = PICTURE) -> None:
 )
 @pytest.mark.parametrize("above", ["", "unpacked"])
 def test_each_datasets_pictures_are_found_from_its_folder_or_one_above(
-    tmp_path: Path, dataset: str, files: list[str], names: list[str], above: str
+    tmp_path: Path, dataset: str, sequence: str, files: list[str], names: list[str], above: str
 ) -> None:
     for file in files:
         write(tmp_path / above / file)
 
     root = dataset_folder(dataset, tmp_path)
     assert root == tmp_path / above
-    assert list(open_sequence(dataset, names[0].split("/")[0], root).img_names) == names
+    assert list(open_sequence(dataset, sequence, root).img_names) == names
+    assert [row.name for row in progress(dataset, root, sequence, tmp_path)] == [sequence.rpartition("/")[2]]
 
 
 def test_unknown_sequences_and_datasets_are_named(tmp_path: Path) -> None:
@@ -53,10 +77,29 @@ def test_unknown_sequences_and_datasets_are_named(tmp_path: Path) -> None:
         open_sequence("dexter", "Grasp9", tmp_path)
     with pytest.raises(MissingError, match="got no sequence"):
         open_sequence("dexter", "", tmp_path)
+    with pytest.raises(MissingError, match=r"expected one of Grasp2, got \.\."):
+        open_sequence("dexter", "../data/Grasp2", tmp_path)
+    with pytest.raises(MissingError, match="expected Grasp2, got Grasp2/color"):
+        open_sequence("dexter", "Grasp2/color", tmp_path)
     with pytest.raises(ConfigError, match="expected a dataset with sequences"):
         dataset_folder("rhd", tmp_path)
     with pytest.raises(MissingError, match="handdata synth stereo"):
         dataset_folder("stereo", tmp_path)
+
+
+def test_what_leads_to_a_sequence_is_named_folder_by_folder(tmp_path: Path) -> None:
+    for i in range(22):
+        write(tmp_path / "train" / f"MC{i:02}" / "rgb" / "0000.jpg")
+    (tmp_path / "train" / "notes").mkdir()
+
+    with pytest.raises(MissingError, match="expected one of train, got no sequence"):
+        open_sequence("ho3d", "", tmp_path)
+    with pytest.raises(MissingError, match=r"train: expected one of MC00, .*, MC19, \.\.\., got train alone"):
+        open_sequence("ho3d", "train", tmp_path)
+    with pytest.raises(MissingError, match="got train/notes"):
+        open_sequence("ho3d", "train/notes", tmp_path)
+    with pytest.raises(ConfigError, match=r"\(stereo, dexter, dexter1, egodexter\), got ho3d"):
+        dataset_folder("ho3d", tmp_path, most_levels=1)
 
 
 def test_the_progress_of_each_sequence_is_read_off_its_table(tmp_path: Path) -> None:
@@ -67,7 +110,7 @@ def test_the_progress_of_each_sequence_is_read_off_its_table(tmp_path: Path) -> 
     write_boxes(tmp_path / "Grasp1.csv", rows)
     (tmp_path / "Rigid.csv").write_text("no table")
 
-    assert progress("dexter", tmp_path, tmp_path) == [Progress("Grasp1", 3, 2), Progress("Rigid", 3, 0)]
+    assert progress("dexter", tmp_path, "Rigid", tmp_path) == [Progress("Grasp1", 3, 2), Progress("Rigid", 3, 0)]
 
 
 def test_folders_without_pictures_are_named(tmp_path: Path) -> None:
