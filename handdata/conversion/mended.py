@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.converters import CONVERTERS
 from handdata.converters.options import Options
 from handdata.converters.protocol import Item
 from handdata.errors import ConfigError, DataError
@@ -31,32 +32,35 @@ def corrections_of(options: Options, dataset: str, items: Sequence[Item]) -> Cor
 
     Raises:
         HanddataError: the file cannot be read.
-        ConfigError: it is of another dataset, or corrects a sample that is not there; with `--sequences`, only if it
-            corrects none that is.
+        ConfigError: it is of another dataset, or corrects a sample that is not there; with `--sequences`, and of
+            shards that were merged or renamed, only if it corrects none that is.
     """
     path = options.corrections
     if path is None:
         return Corrections()
     said = read_corrections(path)
-    if said.dataset not in ("", dataset):
+    is_cut = said.dataset not in ("", *CONVERTERS)  # a name of somebody's own, of several datasets or of a part
+    if said.dataset not in ("", dataset) and not is_cut:
         got, fix = f"those of {said.dataset!r}", f"Give corrections of {dataset}, or convert the dataset they are of."
         raise ConfigError(f"--corrections {path}", expected=f"corrections of {dataset}", got=got, fix=fix)
     known = {item.id for item in items}
     unknown = [sample_id for sample_id in said.samples if sample_id not in known]
-    if unknown and (not options.sequences or len(unknown) == len(said.samples)):
+    if unknown and (not (options.sequences or is_cut) or len(unknown) == len(said.samples)):
         near = get_close_matches(unknown[0], known if len(known) <= 100_000 else (), n=1, cutoff=0.0)
         got = repr(unknown[0]) + (f" and {len(unknown) - 1} others" if len(unknown) > 1 else "")
         fix = f"The nearest is {near[0]}." if near else "Take that entry out, or convert what it is of."
         raise ConfigError(f"--corrections {path}", expected=f"ids of samples of {dataset}", got=got, fix=fix)
     if not said.samples:
         raise ConfigError(f"--corrections {path}", expected="a corrected sample", got="none")
-    return said.of(known)
+    return replace(said.of(known), others=len(unknown) if is_cut else 0)
 
 
 def told_of(corrections: Corrections) -> tuple[tuple[str, str], ...]:
     """Return what a conversion says of its corrections, as its plan's readings are said."""
     facts = corrections.facts
     line = f"{facts['points']} points and {facts['sides']} sides of {facts['samples']} samples, mended by a person"
+    if corrections.others:
+        line += f"; {corrections.others} others of {corrections.dataset} are of samples that are not in this dataset"
     return (("corrections", line),) if corrections.samples else ()
 
 

@@ -14,7 +14,7 @@ pixel; `size`, its width and height, may be left out, and so may `points` or `si
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -60,14 +60,21 @@ class MendedHand:
 
 @dataclass(frozen=True, kw_only=True)
 class Corrections:
-    """Mended hands of one dataset by sample id."""
+    """Mended hands of one dataset by sample id.
+
+    Attributes:
+        dataset: its name; "" is any.
+        samples: the hands.
+        others: hands of the file that were left out, as the dataset was merged of others too.
+    """
 
     dataset: str = ""
     samples: Mapping[str, MendedHand] = field(default_factory=dict)
+    others: int = 0
 
     def of(self, ids: Iterable[str]) -> "Corrections":
         """Return those of some samples."""
-        return Corrections(dataset=self.dataset, samples={one: self.samples[one] for one in ids if one in self.samples})
+        return replace(self, samples={one: self.samples[one] for one in ids if one in self.samples})
 
     @property
     def sha256(self) -> str:

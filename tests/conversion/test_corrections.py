@@ -219,6 +219,23 @@ def test_corrections_of_another_dataset_are_refused(native, plain, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_corrections_of_merged_shards_are_laid_over_each_dataset_that_they_are_of(native, plain, tmp_path, capsys):
+    path = tmp_path / "c.json"
+    samples = {plain["id"][0]: MendedHand(side="right"), "training/00000/left": MendedHand(side="right")}
+    write_corrections(path, Corrections(dataset="merged", samples=samples))
+
+    mended = open_dataset(convert_with(native, tmp_path / "out", path).out)
+
+    assert (mended["side"] != plain["side"]).tolist() == [True, False, False]
+    told = "1 samples, mended by a person; 1 others of merged are of samples that are not in this dataset"
+    assert told in capsys.readouterr().err
+    assert mended.index["corrections"]["samples"] == 1
+
+    write_corrections(path, Corrections(dataset="merged", samples={"training/00000/left": MendedHand(side="right")}))
+    with pytest.raises(ConfigError, match="expected ids of samples of custom"):
+        convert_with(native, tmp_path / "other", path)
+
+
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(DataError, match="expected one of visible"):
         written(tmp_path / "c.json", {"a": MendedHand(points={"wrist": MendedPoint("seen", (1.0, 2.0))})})
