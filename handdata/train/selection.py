@@ -117,7 +117,7 @@ def has_held_out(run: Path, selection: Selection) -> bool:
 
 
 def say_left_out(selection: Selection) -> None:
-    """Name what is left out because the weights were trained on it."""
+    """Name what is left out: what the weights were trained on, and what else is called train."""
     wholes = [open_dataset(folder) for folder in selection.folders] if selection.leaves_out else []
     for name, whole in zip(names_of(wholes), wholes, strict=True):
         known = selection.seen.rows(whole)
@@ -126,3 +126,7 @@ def say_left_out(selection: Selection) -> None:
             more = f" and {len(sequences) - LISTED} more" if len(sequences) > LISTED else ""
             listed = f": {', '.join(sequences[:LISTED])}{more}" if sequences else ""
             say(f"{name}: {known.sum()} of {len(whole)} samples were trained on and are left out{listed}")
+        if "train" not in {split for part in _splits(whole.folder, selection) for split in part.splits}:
+            others = int((~known & (whole["split"] == "train")).sum())
+            if others:
+                say(f"{name}: {others} of {len(whole)} samples are of its split train: --split train scores them")

@@ -235,6 +235,15 @@ def test_two_imports_without_sequences_are_named_by_their_folders(tmp_path, caps
     assert capsys.readouterr().err.splitlines() == [f"monday: {told}", f"tuesday: {told}"]
 
 
+def test_a_train_split_that_nobody_trained_on_is_named_where_it_is_not_scored(tmp_path, capsys):
+    stereo = write_set(tmp_path, "stereo", SETS["stereo"])
+
+    say_left_out(Selection(folders=[stereo], held_out=True))
+    assert capsys.readouterr().err == "stereo: 8 of 16 samples are of its split train: --split train scores them\n"
+    say_left_out(Selection(folders=[stereo], held_out=True, split="val"))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("asked", [("--split", "test"), ("--sequences", "Grasp1,Grasp2")])
 def test_what_is_asked_for_by_name_is_scored_and_called_trained_on(run, asked, tmp_path):
     root, dexter = run
