@@ -33,7 +33,9 @@ EXPORTS = ("csv", "csv5", "cvat", "coco", "mot")
 
 @click.command("annotate-bbox")
 @click.argument("target", required=False)
-@click.option("--images", type=NamedPath(path_type=Path), help="Folder of pictures to use in place of TARGET.")
+@click.option(
+    "--images", type=NamedPath(path_type=Path), help="Folder of pictures, or video, to use in place of TARGET."
+)
 @click.option(
     "--out",
     type=NamedPath(dir_okay=False, endings=[".csv"], path_type=Path),
@@ -91,11 +93,13 @@ def annotate_bbox_command(
     """Draw one hand box per frame of TARGET, a sequence of a dataset such as dexter/Grasp2.
 
     Opens a page: draw a box, watch the tracker follow the hand, and redraw where it is wrong. Press ? to see the keys.
+    The pictures of a video are written beside it first, to a folder of its name.
 
     \b
     Examples:
       handdata annotate-bbox dexter/Grasp2
       handdata annotate-bbox --images frames --out boxes.csv
+      handdata annotate-bbox --images film.mp4 --out boxes.csv
       handdata annotate-bbox --images frames --out boxes.csv --init 275,126,248,248 --headless
       handdata annotate-bbox dexter/Grasp2 --export cvat > Grasp2.xml
     """
@@ -124,11 +128,14 @@ def _open(
     from handdata.annotate.fingertips import dexter_tips
     from handdata.annotate.pictures import list_pictures
     from handdata.annotate.sequences import dataset_folder, open_sequence, progress
+    from handdata.cli.annotate_points import frames_of  # which imports this module
+    from handdata.track.video import is_video
 
     if images is not None:
         if target or out is None:
             raise click.UsageError("--images DIR goes with --out FILE.csv, and without TARGET.")
-        return list_pictures(images), [], out, None
+        is_film = images.is_file() and is_video(str(images))
+        return list_pictures(frames_of(images) if is_film else images), [], out, None
     if not target:
         raise click.UsageError("Give TARGET such as dexter/Grasp2, or --images DIR --out FILE.csv.")
     dataset, _, sequence = target.partition("/")

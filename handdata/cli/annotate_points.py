@@ -162,7 +162,7 @@ def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTa
     if path.is_dir():
         return of_folder(path), None
     if path.is_file() and is_video(source):
-        return of_folder(_frames_of(path)), None
+        return of_folder(frames_of(path)), None
     if is_labels(path):
         return of_labels(path), None
     dataset, _, sequence = source.partition("/")
@@ -182,7 +182,7 @@ def _open(data_root: DataRoot, source: str, root: Path | None) -> "tuple[PointTa
     return PointTask(pictures, out), others
 
 
-def _frames_of(film: Path) -> Path:
+def frames_of(film: Path) -> Path:
     """Write the frames of a video as pictures to frames/ in a folder beside it, those that are not there yet."""
     from handdata.progress import meter
     from handdata.track.video import Video, write_frame

@@ -27,6 +27,9 @@ STREAMS = ("http://", "https://", "rtsp://", "rtmp://", "udp://")
 FOLDER_FPS = 30.0
 ROUNDED_S = 2e-3  # by which the times in a file differ from those of its rate: Matroska has whole milliseconds
 _ONE_SIZE = "Hands are followed in pictures of one size; without --fps each picture stands for itself."
+_REWRITE = (
+    "Write it as H.264, as with ffmpeg -i FILE -c:v libx264 -pix_fmt yuv420p NEW.mp4: AV1 is not decoded everywhere."
+)
 CODECS = ("avc1", "mp4v")  # H.264 where OpenCV offers it
 
 
@@ -120,8 +123,9 @@ class Video:
             return
         seen = 0
         while self._capture is not None:
-            found, image = self._capture.read()
-            if not found:
+            read = self._capture.read if seen else partial(hush, self._capture.read)  # a decoder that fails tells of it
+            found, image = read() or (False, None)
+            if not found or image is None:
                 break
             seen += 1
             shown = math.nan if self._is_live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -129,7 +133,8 @@ class Video:
         if self.total and 0 < seen < self.total - max(1, self.total // 50):  # some containers tell a rough number
             say(f"{self._name}: {seen} of {self.total} pictures can be read: the file is damaged or cut short")
         if not seen:
-            raise DataError(self._name, expected="a video with pictures", got="not one that can be read")
+            expected, got = "a video with pictures", "not one that OpenCV can decode"
+            raise DataError(self._name, expected=expected, got=got, fix=_REWRITE)
 
     def close(self) -> None:
         """Let go of the file or the camera."""

@@ -245,3 +245,18 @@ def test_the_table_is_not_written_over_a_picture(run: Run, made_folder: Path) ->
 
     assert (done.returncode, picture.read_bytes()) == (2, before)
     assert f"Invalid value for '--out': {picture} does not end in .csv." in done.stderr
+
+
+def test_a_video_is_taken_apart_beside_itself(run: Run, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    ground = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    for number in range(4):
+        writer.write(np.roll(cv2.blur(ground, (5, 5)), 2 * number, 1))
+    writer.release()
+
+    done = run("--images", "film.avi", "--out", "made.csv", "--headless", "--init", "10,10,20,20", images=None)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "4 frames (1 person, 3 tracker) -> made.csv\n"
+    assert [row.img_name for row in read_boxes(tmp_path / "made.csv")] == [f"{number:06d}.jpg" for number in range(4)]
+    assert len(list((tmp_path / "film/frames").glob("*.jpg"))) == 4
