@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_handed import handed
+from fuzz_packed import packed
 from fuzz_stores import Reader, anew, stores
 
 from handdata.skeleton import KEYPOINTS
@@ -201,6 +202,7 @@ def readers() -> dict[str, Reader]:  # noqa: PLR0915 - a table
         "video": Reader("a.mp4", film, lambda path: list(Video(str(path)))),
         **stores(),
         **handed(),
+        **packed(),
     }  # fmt: skip
 
 
