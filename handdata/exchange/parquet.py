@@ -221,8 +221,12 @@ def picture_bytes(path: Path, row: int) -> bytes:
 @lru_cache(maxsize=2)
 def _pictures(path: Path, _changed: int, group: int) -> list[Any]:
     file = _open(path)
-    pictures: list[Any] = _told(path, lambda: file.read_row_group(group, columns=["image"])).column("image").to_pylist()
-    return pictures
+
+    def read() -> list[Any]:
+        pictures: list[Any] = file.read_row_group(group, columns=["image"]).column("image").to_pylist()
+        return pictures
+
+    return list(_told(path, read))
 
 
 @lru_cache(maxsize=8)

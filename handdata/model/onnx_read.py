@@ -15,6 +15,7 @@ from handdata.model.checkpoint import Trained, size_noted
 from handdata.model.config import ModelConfig
 from handdata.model.families.family import Reading
 from handdata.model.released import find_trained
+from handdata.skeleton import NUM_KEYPOINTS
 
 ENDING = ".onnx"
 SETTINGS = "settings"  # of the file's metadata: JSON of what applying the network needs
@@ -26,6 +27,7 @@ OUTPUTS = {  # of the file -> of a reading
     "right": "right_B",
     "confidence": "confidence_BK",
 }
+_SHAPES = {"uv_BK2": (NUM_KEYPOINTS, 2), "xyz_BK3": (NUM_KEYPOINTS, 3), "confidence_BK": (NUM_KEYPOINTS,)}
 _WHAT = "a file that `handdata predict --onnx` wrote"
 _AGAIN = "Write it again: handdata predict RUN --onnx FILE."
 _WANTED = Wanted(what=_WHAT, fix=_AGAIN)
@@ -52,7 +54,8 @@ class OnnxNetwork:
         self._session = _open(path)
         facts = self._session.get_modelmeta().custom_metadata_map
         self._names = [output.name for output in self._session.get_outputs()]
-        if SETTINGS not in facts or "confidence" not in self._names:
+        is_read = {"keypoints_2d", "keypoints_3d", "confidence"} <= set(self._names) <= OUTPUTS.keys()
+        if SETTINGS not in facts or not is_read:
             raise DataError(path, expected=_WHAT, got="another one, or one of an older handdata", fix=_AGAIN)
         try:
             settings = as_object(parse_json(facts[SETTINGS], path, _WANTED), path, _WANTED)
@@ -70,10 +73,25 @@ class OnnxNetwork:
             raise DataError(path, expected=_WHAT, got=str(error), fix=_AGAIN) from error
 
     def __call__(self, shown_BHW3: NDArray[np.uint8]) -> Reading:
-        """Return the reading of (B, n, n, 3) uint8 RGB crops of left hands."""
-        values = self._session.run(None, {"image": np.ascontiguousarray(shown_BHW3)})
+        """Return the reading of (B, n, n, 3) uint8 RGB crops of left hands.
+
+        Raises:
+            DataError: the network in the file cannot be run, or says something else.
+        """
+        try:
+            values = self._session.run(None, {"image": np.ascontiguousarray(shown_BHW3)})
+        except Exception as error:  # as of `_open`
+            raise _not_ours(self.path, error) from error
         read = {OUTPUTS[name]: torch.from_numpy(value) for name, value in zip(self._names, values, strict=True)}
+        for name, shape in _SHAPES.items():
+            if read[name].shape != (len(shown_BHW3), *shape):
+                got = f"{name} of shape {tuple(read[name].shape)}"
+                raise DataError(self.path, expected=f"keypoints of {len(shown_BHW3)} hands", got=got, fix=_AGAIN)
         return Reading(**read)
+
+
+def _not_ours(path: Path, error: Exception) -> DataError:
+    return DataError(path, expected=_WHAT, got=str(error).splitlines()[0].rstrip("."), fix=_AGAIN)
 
 
 def _open(path: Path) -> Any:
@@ -92,7 +110,7 @@ def _open(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has ten kinds of its own, without a common base
-        raise DataError(path, expected=_WHAT, got=str(error).splitlines()[0].rstrip("."), fix=_AGAIN) from error
+        raise _not_ours(path, error) from error
 
 
 def find_ready(name: Path | str) -> "Trained | OnnxNetwork":

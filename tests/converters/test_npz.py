@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import zipfile
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_what_unpacks_to_more_than_a_label_is_refused(stored, monkeypatch, refus
     monkeypatch.setattr(npz, "LARGEST", 1000)
 
     assert "at most 0.001 MB" in refused(DataError, lambda: read_arrays(stored(packed(a=np.zeros(1000))), ("a",)))
+
+
+def test_what_says_to_be_packed_into_more_than_a_label_takes_no_memory(stored, refused):
+    """Python takes room for as much as the table of contents says: 2.9 GB of a file of 6 kB, found by the fuzzer."""
+    file = io.BytesIO()
+    np.savez_compressed(file, a=np.zeros(1000))
+    data = bytearray(file.getvalue())
+    at = data.index(b"PK\x01\x02") + 20  # of the first member, its packed size: APPNOTE 4.3.12
+    data[at : at + 4] = struct.pack("<I", 2_897_360_640)
+
+    assert "at most 64 MB, got 2897 MB" in refused(DataError, lambda: read_arrays(stored(bytes(data)), ("a",)))
 
 
 def test_a_file_that_is_not_there(tmp_path, refused):

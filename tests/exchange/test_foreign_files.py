@@ -12,6 +12,7 @@ from handdata.conversion.plan import plan_all
 from handdata.converters.custom import CustomOptions
 from handdata.errors import ConfigError, DataError, HanddataError, MissingError
 from handdata.exchange.orders import ORDERS, best_order, path_lengths, slots_of
+from handdata.exchange.parquet import picture_bytes
 from handdata.exchange.pictures import file_key, id_of_key
 from handdata.exchange.reading import read_annotations
 from handdata.skeleton import INDEX, KEYPOINTS
@@ -681,3 +682,13 @@ def test_a_spoiled_file_is_read_or_refused_in_one_line(tmp_path, content):
 
     assert len(lines) > 5
     assert not [line for line in lines if "\n" in line]
+
+
+def test_names_of_pictures_in_parquet_that_are_no_text_are_told_in_a_line(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    names = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 5], np.int32)), pa.py_buffer(b"\xab.png"))
+    images = pa.StructArray.from_arrays([pa.array([b"x"]), names], ["bytes", "path"])
+    parquet.write_table(pa.table({"image": images, "sample_id": ["a"]}), tmp_path / "t.parquet")
+
+    with pytest.raises(DataError, match=r"t\.parquet: expected a Parquet file, got 'utf-8' codec can't decode"):
+        picture_bytes(tmp_path / "t.parquet", 0)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,12 @@ from click.testing import CliRunner
 from handdata.cli import group
 from handdata.cli.annotate_points import _finder
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.model.config import ModelConfig
 from handdata.model.families import family_of
 from handdata.model.model import load_model
 from handdata.model.networks import PLAIN
 from handdata.model.onnx import Portable, write_onnx
+from handdata.model.onnx_read import OnnxNetwork
 from handdata.model.read_out import READ_OUT_OF
 from handdata.model.released import read_released
 from handdata.paths import DataRoot
@@ -125,6 +128,34 @@ def written(tmp_path_factory):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     return write_onnx(tmp_path_factory.mktemp("onnx") / "compact.onnx", read_released("compact"))
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([1, 1024, 3], r"expected keypoints of 1 hands, got uv_BK2 of shape \(1, 1024, 3\)"),
+        ([1, 21, 2], r"expected a file that .* wrote, got \[ONNXRuntimeError\]"),  # 3,072 numbers do not become 42
+    ],
+)
+def test_a_network_that_answers_something_else_is_told_in_a_line(tmp_path, points, said):
+    """Changed bytes of a file may leave a network that is opened and cannot be run, found by the fuzzer."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make, real, whole = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    names = ("keypoints_2d", "keypoints_3d", "confidence")
+    nodes = [make.make_node("Cast", ["image"], ["numbers"], to=real)]
+    nodes += [make.make_node("Reshape", ["numbers", "shape"], [name]) for name in names]
+    image = make.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["B", 32, 32, 3])
+    results = [make.make_tensor_value_info(name, real, None) for name in names]
+    graph = make.make_graph(nodes, "ours", [image], results, [make.make_tensor("shape", whole, [3], points)])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    settings = {"model": asdict(ModelConfig(kind="compact", size=32)), "recipe": "compact", "epoch": 1, "turn": False}
+    make.set_model_props(model, {"settings": json.dumps(settings), "read_out": "expectation"})
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+
+    network = OnnxNetwork(tmp_path / "a.onnx")
+    with pytest.raises(DataError, match=rf"a\.onnx: {said}"):
+        network(np.zeros((1, 32, 32, 3), np.uint8))
 
 
 @pytest.mark.slow
