@@ -59,6 +59,7 @@ NEEDS = {  # modules that a command imports when it runs
     "browse": ("check.canvases", "browse.server"),
     "annotate-bbox": ("annotate.session", "annotate.headless", "annotate.server"),
     "annotate": ("annotate.keypoints.session", "annotate.server"),
+    "annotate-depth": ("annotate.depth.session", "annotate.depth.headless", "annotate.server"),
 }
 STEP_FAULTS = "kill,ENOSPC,EIO,EACCES"
 MANNERS = "group,parent,workers"

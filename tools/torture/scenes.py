@@ -3,13 +3,23 @@
 Paths in `words` are below the folder of the trial, where `begin` puts what the command changes.
 """
 
+import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from handdata.annotate.depth.derive import survey
+from handdata.annotate.depth.pictures import pictures_of, to_shown
+from handdata.annotate.depth.recording import open_recording
+from handdata.annotate.depth.session import DepthSession
+from handdata.geometry import project
+from handdata.shards.dataset import open_dataset
+from handdata.skeleton import TIPS
 
 FRAMES = 8
 MANY = 2400  # hands, of which an export has begun half when its second process is there
@@ -96,11 +106,18 @@ SCENES = (
     *_workers("convert", "convert", "rhd", "--root", "../inputs/native/rhd", inputs=("native",)),
     *_workers("synth", "synth", "rhd", "--frames", "3", "--size", "small", grows="handdata-synth", reads=()),
     *_workers("import", "import", "../inputs/coco", inputs=("coco",)),
+    Scene(name="import parquet", words=("import", "../inputs/parquet", "--out", "out", "--workers", "1"),
+          inputs=("parquet",), grows=(".lock",), reads=(VERIFY,)),
+    Scene(name="convert with corrections", inputs=("native", "corrections"), grows=(".lock",), reads=(VERIFY,),
+          words=("convert", "rhd", "--root", "../inputs/native/rhd", "--out", "out", "--workers", "1", "--corrections",
+                 "../inputs/corrections/c.json")),
     *(_export(kind) for kind in ("coco", "webdataset", "csv", "parquet", "mediapipe", "cvat", "hamer")),
     _export("yolo", grows=("data.yaml",)),  # it names the splits that are there by now
     _export("croissant", grows=("croissant.json",)),  # likewise
     _export("coco", workers="2", inputs="many"),
     _recut("subset", "../inputs/shards", "--sample", "6"),
+    replace(_recut("subset", "../inputs/shards", "--where", "scale_mm<1000", "--errors", "../inputs/scored/runs/r",
+                   "--worst", "4", inputs=("shards", "scored")), name="subset of the worst"),
     _recut("merge", "../inputs/train", "../inputs/test", "--name", "both", inputs=("train", "test")),
     _recut("split", "../inputs/shards", "--by", "random:0.2/0.2"),
     Scene(name="train", words=TRAIN, inputs=("shards", "pictures"), again=(*TRAIN, "--resume"), grows=("runs/",),
@@ -111,6 +128,11 @@ SCENES = (
           inputs=("shards", "run"), changes=(("runs/r", "run/runs/r"),),
           reads=(("evaluate", "--predictions", "runs/r/predictions.h5", "--shards", "../inputs/shards",
                   "--out", "../read.json"),)),
+    Scene(name="evaluate compact", words=("evaluate", "compact", "--shards", "../inputs/shards", "--device", "cpu"),
+          inputs=("shards",)),
+    Scene(name="predict --onnx", words=("predict", "compact", "--onnx", "out/c.onnx"), inputs=()),
+    Scene(name="predict by onnx", inputs=("pictures", "onnx"), is_synced=False,
+          words=("predict", "../inputs/onnx/c.onnx", "../inputs/pictures", "--out", "out", "--detector", "none")),
     Scene(name="predict", words=("predict", "../inputs/run/runs/r", "../inputs/pictures", "--out", "out", "--device", "cpu"),  # noqa: E501
           inputs=("shards", "run", "pictures"), is_synced=False),
     Scene(name="predict a video", words=("predict", "../inputs/film/film.mp4", "--out", "out", "--device", "cpu"),
@@ -123,6 +145,10 @@ SCENES = (
           changes=(("runs/r", "run/runs/r"),)),
     Scene(name="stats", words=("stats", "../inputs/shards", "--html", "out/stats.html"), inputs=("shards",)),
     Scene(name="browse", words=("browse", "../inputs/shards", "--out", "out/sheet.png"), inputs=("shards",)),
+    Scene(name="browse --static", inputs=("shards",), words=("browse", "../inputs/shards", "--static", "out/l.html")),
+    Scene(name="annotate-depth", inputs=("depth",), changes=(("d.journal", "depth/d.journal"),), grows=("d.",),
+          words=("annotate-depth", "dexter/Rotate", "--root", "../inputs/depth/dexter", "--out", "d.json",
+                 "--references", "1", "--headless")),
     Scene(name="annotate-bbox", inputs=("pictures",), grows=(".journal", ".lock", "boxes.csv"),
           words=("annotate-bbox", "--images", "../inputs/pictures", "--out", "out/boxes.csv", "--init", "20,20,40,40",
                  "--headless")),
@@ -188,6 +214,36 @@ def _scored(inputs: Path, run: Callable[..., None]) -> None:
     run("evaluate", inputs / "scored/runs/r", "--shards", inputs / "shards", "--device", "cpu")
 
 
+def _parquet(inputs: Path, run: Callable[..., None]) -> None:
+    run("export", inputs / "shards", "--format", "parquet", "--out", inputs / "parquet", "--i-may-share")
+
+
+def _onnx(inputs: Path, run: Callable[..., None]) -> None:
+    run("predict", "compact", "--onnx", inputs / "onnx/c.onnx")
+
+
+def _corrections(inputs: Path, run: Callable[..., None]) -> None:  # noqa: ARG001
+    hand = open_dataset(inputs / "shards")[0].source
+    points = {"wrist": {"state": "visible", "uv": (hand.keypoints_2d[0] + 2).tolist()}}
+    said = {hand.id: {"size": list(hand.size), "side": hand.side, "points": points}}
+    (inputs / "corrections").mkdir()
+    content = {"format": "handdata-corrections/1", "dataset": "rhd", "samples": said}
+    (inputs / "corrections/c.json").write_text(json.dumps(content))
+
+
+def _depth(inputs: Path, run: Callable[..., None]) -> None:
+    run("synth", "dexter", "--frames", "12", "--size", "small", "--out", inputs / "depth", "--workers", "1")
+    recording = open_recording("dexter", "Rotate", inputs / "depth/dexter")
+    found = survey(recording, 1)
+    frame, pictures = found.references[0], pictures_of(recording, found.centres)
+    places = to_shown(project(recording.tips[frame], recording.K))
+    with closing(DepthSession(pictures, inputs / "depth/d.json", found)) as session:
+        hand = session.begin(frame, (200.0, 100.0, 400.0, 300.0))
+        tips = {k: (float(u), float(v)) for k, (u, v) in zip(TIPS, places, strict=True) if np.isfinite(u)}
+        session.place(frame, hand, tips)
+        session.accept(frame, frame)
+
+
 MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Path, Callable[..., None]], None]]] = {
     "native": ((), _native),
     "shards": (("native",), _shards),
@@ -200,6 +256,10 @@ MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Path, Callable[..., None]], N
     "many": (("pictures",), _many),
     "scored": (("native", "shards", "run"), _scored),
     "film": (("native",), _film),
+    "parquet": (("native", "shards"), _parquet),
+    "onnx": ((), _onnx),
+    "corrections": (("native", "shards"), _corrections),
+    "depth": ((), _depth),
 }
 
 
