@@ -81,15 +81,25 @@ class EditedSequence(ABC, Generic[M]):
             kept = f"{error.fix} Every edit is in {self._journal.path}.".strip()
             raise type(error)(error.where, expected=error.expected, got=error.got, fix=kept) from error
 
-    def undo(self) -> bool:
-        """Take the last edit back; False if no edit is left."""
+    def undo(self) -> list[int]:
+        """Take the last edit back; return the frames that it was made on, none if no edit is left."""
         with self._mutex:
-            return self._write(self._history.undo_entry())
+            entry = self._history.undo_entry()
+            if entry is None:
+                return []
+            edit = self._history.done[-entry["count"]]  # what was seen since goes with it
+            self._write(entry)
+            return sorted(edit.after)
 
-    def redo(self) -> bool:
-        """Make the edit that was taken back last again; False if no edit was taken back."""
+    def redo(self) -> list[int]:
+        """Make the edit that was taken back last again; return its frames, none if no edit was taken back."""
         with self._mutex:
-            return self._write(self._history.redo_entry())
+            entry = self._history.redo_entry()
+            if entry is None:
+                return []
+            edit = self._history.undone[-1]
+            self._write(entry)
+            return sorted(edit.after)
 
     @property
     def marks(self) -> dict[int, M]:
@@ -112,15 +122,12 @@ class EditedSequence(ABC, Generic[M]):
             self.pictures.refuse_replaced(patch)
             self._write(self._history.entry(op, patch))
 
-    def _write(self, entry: dict[str, Any] | None) -> bool:
+    def _write(self, entry: dict[str, Any]) -> None:
         """Write an edit to the disk, then make it so."""
-        if entry is None:
-            return False
         self._journal.append(entry)
         frames = self._history.apply(entry)
         self._edits += 1
         self._changed(frames)
-        return True
 
     def _changed(self, frames: set[int]) -> None:
         """Take over what an edit said of some frames."""

@@ -94,6 +94,24 @@ def test_undoing_needs_no_tracking_anew(session: Session, track_all: TrackAll) -
     assert session.left_to_track() == 0
 
 
+def test_undo_and_redo_tell_the_frames_of_the_edit_and_not_those_seen_since(
+    session: Session, track_all: TrackAll
+) -> None:
+    session.keyframe(0, place(0))
+    track_all(session)
+    session.keyframe(12, place(12))
+    track_all(session)
+    session.see([3, 4])
+    assert session.marks[3].kind == "kept"
+
+    assert session.undo() == [12]
+    assert session.undo() == [0]
+    assert session.undo() == []
+    assert session.redo() == [0]
+    assert session.redo() == [12]
+    assert session.redo() == []
+
+
 def test_watched_frames_stay_as_they_are_when_a_later_box_is_drawn(session: Session, track_all: TrackAll) -> None:
     session.keyframe(0, place(0))
     track_all(session)

@@ -238,6 +238,17 @@ def test_wheel_zooms_about_the_pointer_and_0_shows_the_whole(annotator: Annotato
     assert near(annotator.box(), [250, 150, 40, 40], 1)
 
 
+def test_undo_shows_the_frame_that_it_changes(annotator: Annotator) -> None:
+    annotator.draw(place(0))
+    annotator.expect(source="person")
+    annotator.all_tracked()
+    annotator.press("v", "v", "z")
+    annotator.expect(index="0", source="lost")
+    assert annotator.page.locator("#notice").inner_text() == "Undone on frame 1."
+    annotator.press("End", "y")
+    annotator.expect(index="0", source="person")
+
+
 def test_the_page_says_that_all_is_saved_and_what_the_button_of_accepting_does(annotator: Annotator) -> None:
     page = annotator.page
     annotator.expect(saved="saved")
@@ -407,8 +418,10 @@ def test_keys_work_whatever_was_clicked(annotator: Annotator) -> None:
             page.wait_for_selector("dialog[open]")
             annotator.press("Escape")
             page.wait_for_selector("dialog[open]", state="detached")
+        if selector in ("#undo", "#redo"):
+            annotator.expect(index="0")  # of the edit
         annotator.press("f")
-        annotator.expect(index=str(index))
+        annotator.expect(index="1" if selector in ("#undo", "#redo") else str(index))
     page.click('[data-key="["]')
     annotator.press("Enter")
     annotator.until(lambda: page.locator("#play").inner_text() == "Stop")

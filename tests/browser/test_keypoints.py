@@ -172,6 +172,16 @@ def test_by_keyboard_alone(points: Points, session: PointSession, tmp_path: Path
     assert len(kept["annotations"]) == NUM_FRAMES - 1  # the frame taken back holds proposals alone
 
 
+def test_undo_shows_the_frame_that_it_changes(points: Points) -> None:
+    points.press("ArrowLeft")
+    points.expect(source="person", saved="saved")
+    points.press("End", "z")
+    points.expect(index="0", source="model")
+    assert points.page.locator("#notice").inner_text() == "Undone on frame 1."
+    points.press("End", "y")
+    points.expect(index="0", source="person")
+
+
 def test_accepting_a_stretch_says_how_many_and_which_are_left(
     points: Points, session: PointSession, monkeypatch
 ) -> None:

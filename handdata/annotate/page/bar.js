@@ -1,7 +1,7 @@
 // What the header and the footer do on the pages of boxes and of keypoints alike.
 import * as dialogs from "/dialogs.js";
 import * as server from "/server.js";
-import { toast } from "/says.js";
+import { notice, toast } from "/says.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -22,6 +22,13 @@ export function saved(waits, trouble, file) {
   $("saved").classList.toggle("good", words === "saved");
   $("saved").classList.toggle("bad", Boolean(trouble));
   $("stage").dataset.saved = words;
+}
+
+// Show the frame on which an edit was undone or redone, where none of its frames is in view.
+export function showEdited(op, frames, index, go) {
+  if (!["undo", "redo"].includes(op) || !frames?.length || frames.includes(index)) return;
+  go(frames[0]);
+  notice(`${op === "undo" ? "Undone" : "Redone"} on frame ${frames[0] + 1}.`, 3000);
 }
 
 export async function listSequences() {

@@ -45,7 +45,8 @@ async function edit(op, values = {}) {
   const changed = await done;
   saved();
   if (changed === undefined) show(); // refused: what was drawn is not there
-  if (Array.isArray(changed) && changed.length) named(changed);
+  if (["undo", "redo"].includes(op)) bar.showEdited(op, changed, state.index, (frame) => go(frame, "undo"));
+  else if (Array.isArray(changed) && changed.length) named(changed);
 }
 
 const saved = () => bar.saved(talk.unsaved || nudge.frame >= 0 || seen.frames.length, state.trouble, sequence.file);

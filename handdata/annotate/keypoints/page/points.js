@@ -47,6 +47,7 @@ async function edit(op, values = {}) {
   saved();
   const result = await done;
   saved();
+  bar.showEdited(op, result, state.index, go);
   return result;
 }
 
