@@ -40,6 +40,7 @@ COMMANDS = {
     "merge": "recut:merge_command",
     "split": "recut:split_command",
 }
+OTHER_NAMES = {"track": "predict"}  # not listed; `convert custom` has its other name, `import`, among the commands
 INTERRUPTED = 130
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WRONG_PLACE = {
@@ -67,16 +68,18 @@ class LazyGroup(click.Group):
         Raises:
             UsageError: no such command.
         """
-        near = get_close_matches(args[0].lower(), COMMANDS, n=1) if args[0] not in COMMANDS else []
+        is_known = args[0] in COMMANDS or args[0] in OTHER_NAMES
+        near = [] if is_known else get_close_matches(args[0].lower(), COMMANDS, n=1)
         if near and not args[0].startswith("-"):
             raise click.UsageError(f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx)
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return one command, None for an unknown name."""
-        if cmd_name not in COMMANDS:
+        name = OTHER_NAMES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module, attribute = COMMANDS[cmd_name].split(":")
+        module, attribute = COMMANDS[name].split(":")
         command: click.Command = getattr(importlib.import_module(f"handdata.cli.{module}"), attribute)
         return command
 

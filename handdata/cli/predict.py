@@ -144,7 +144,7 @@ def predict_command(
     and as normalised 3D, and copies of the pictures with the skeletons drawn go to a folder. A detector finds the hands, or --box or --boxes says where.
     Where the detector finds none, the largest centred square is a hand if the model says so.
     A video: hands are followed from frame to frame and smoothed; hands.jsonl, hands.csv and overlay.mp4 go to the
-    folder. Ctrl-C ends a video early and keeps what was found.
+    folder. Ctrl-C ends a video early and keeps what was found. `handdata track` is this command for videos and frames.
     With --focal, --fov or --camera the keypoints are also given in millimetres in the camera's frame. Their
     depth is proportional to the assumed hand size: one picture cannot tell a small, near hand from a large, distant one.
     With --onnx the model goes to a file for ONNX runtimes: the bytes of a crop in, keypoints out. Such a file may stand
@@ -169,6 +169,8 @@ def predict_command(
     _check_onnx(onnx)
     model_name, sources = _asked(data_root, run, sources, writes=onnx is not None)
     of_video = bool(fps) or any(map(is_video, sources))
+    if sources and not of_video and click.get_current_context().info_name == "track":
+        raise click.UsageError("Pictures are followed as frames with --fps, a video as it is.")
     _check_boxes(box, boxes)
     _check_used(
         has_sources=bool(sources), of_video=of_video, told=bool(box or boxes), detector=detector, overlay=overlay

@@ -56,6 +56,15 @@ def test_a_command_takes_the_data_root_where_it_stands(name):
     assert name in uses_root or any("--data-root" in option.opts for option in command.params)
 
 
+def test_track_is_predict_for_what_moves(tmp_path):
+    (tmp_path / "0.png").touch()
+
+    assert "Find hands and their 21 keypoints" in run("track", "--help").stdout
+    result = run("track", str(tmp_path))
+    assert result.returncode == 2
+    assert "Pictures are followed as frames with --fps" in result.stderr
+
+
 def test_an_unknown_command_is_a_mistake_of_usage():
     result = run("nothing")
 
