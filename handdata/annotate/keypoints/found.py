@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 MARGIN = 1.3  # of what the model is shown over the square round keypoints
 APART = 0.3  # overlap of boxes below which two hands are two
+NEAR = 30  # frames within which a hand that is found is one that was there
 SURE_SD, DOUBTFUL_SD = 0.035, 0.12  # of the crop's side: of a point whose peak is 1, and 0
 
 FindHands = Callable[[Image], list[Hand]]  # RGB picture -> its hands, surest first
@@ -89,6 +90,17 @@ def _found(hand: Hand) -> Found:
     presence = float(hand.presence) if np.isfinite(hand.presence) else 1.0
     uv, pose = np.asarray(hand.keypoints_2d, np.float64), np.asarray(hand.keypoints_3d_normalized, np.float64)
     return Found(uv, sd, hand.side, np.asarray(hand.crop_box, np.float64), pose, presence)
+
+
+def overlap(seen: Mapping[tuple[int, int], Found], number: int, frame: int, found: Found) -> float:
+    """Return how far a hand overlaps with where one was seen last, by frame and number, -1 if that was too long ago."""
+    for away in range(1, NEAR + 1):
+        for other in (frame - away, frame + away):
+            there = seen.get((other, number))
+            if there is not None:
+                same_side = 0.3 if there.side == found.side else 0.0
+                return float(iou(there.box, found.box)) + same_side / away
+    return -1.0
 
 
 def square_shown(box: Floats) -> Floats:

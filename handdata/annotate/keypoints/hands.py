@@ -12,7 +12,7 @@ from handdata.annotate.keypoints import doubts
 from handdata.annotate.keypoints.cells import FrameCell, HandCell, box_of
 from handdata.annotate.keypoints.fitted import FittedHand, fit_hand, no_fit
 from handdata.annotate.keypoints.flow import Flow, FlowTrack
-from handdata.annotate.keypoints.found import Finder, Found, square_shown
+from handdata.annotate.keypoints.found import NEAR, Finder, Found, overlap, square_shown
 from handdata.annotate.keypoints.hand_estimate import estimate_hand, hand_size, mark_extent
 from handdata.annotate.keypoints.lines import HandLine, line_marks
 from handdata.annotate.keypoints.marks import MOST_HANDS, FrameMark, PointPatch
@@ -25,7 +25,6 @@ from handdata.skeleton import NUM_KEYPOINTS
 
 IMPORTED_SD = 0.05  # of the hand's size, of a file's points that nobody has checked
 FAR = 160  # frames beyond which what is fixed tells nothing new
-NEAR = 30  # frames within which a hand that is found is one that was there
 SHOWN_ENOUGH = 0.7  # overlap of what the model was shown with what it should have been
 NOTHING = FrameMark()
 Finish = Callable[[], None]
@@ -310,7 +309,7 @@ class SequenceHands:
         there = {number for number, line in self.lines.items() if line.is_there(frame)}
         gone = {n for n, line in self.lines.items() if line.said[frame] and not line.is_there(frame)}
         free = [number for number in range(MOST_HANDS) if number not in there | gone]
-        near = {n: self._overlap(n, frame, found) for n in free if n in self.lines} if self.linked else {}
+        near = {n: overlap(self.found, n, frame, found) for n in free if n in self.lines} if self.linked else {}
         best = max(near, key=lambda n: near[n], default=None)
         if best is not None and near[best] > 0:
             return best
@@ -321,16 +320,6 @@ class SequenceHands:
 
     def _found_in(self, frame: int) -> Iterable[tuple[tuple[int, int], Found]]:
         return [((frame, n), self.found[frame, n]) for n in self.lines if (frame, n) in self.found]
-
-    def _overlap(self, number: int, frame: int, found: Found) -> float:
-        """Return how far a hand overlaps with where it was seen last, -1 if that was too long ago."""
-        for away in range(1, NEAR + 1):
-            for other in (frame - away, frame + away):
-                there = self.found.get((other, number))
-                if there is not None:
-                    same_side = 0.3 if there.side == found.side else 0.0
-                    return float(iou(there.box, found.box)) + same_side / away
-        return -1.0
 
     def propose(
         self, frame: int, number: int, found: Found, hidden: NDArray[np.bool_], nearer: tuple[int, ...]
