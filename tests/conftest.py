@@ -19,6 +19,8 @@ NATIVE_FRAMES = 14  # of each rendered tree: both splits of Stereo, all three of
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ.pop("HANDDATA_ROOT", None)  # the developer's own data are none of the tests'
+
 # a busy machine takes 200 ms for one example now and then, which says nothing of the code
 settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
