@@ -305,21 +305,34 @@ class SequenceHands:
         self._dirty |= set(line.reach(frame, FAR)) if fixed else {frame}
 
     def _number_for(self, frame: int, found: Found) -> int | None:
-        """Return which hand was found: one seen near by in place and time, else one that is not there."""
+        """Return which hand was found: one seen near by in place and time, else one awaited, else one not there."""
         there = {number for number, line in self.lines.items() if line.is_there(frame)}
         gone = {n for n, line in self.lines.items() if line.said[frame] and not line.is_there(frame)}
-        free = [number for number in range(MOST_HANDS) if number not in there | gone]
+        awaited = self._awaited(there, frame, found) if self.linked else []
+        free = [number for number in range(MOST_HANDS) if number in awaited or number not in there | gone]
         near = {n: overlap(self.found, n, frame, found) for n in free if n in self.lines} if self.linked else {}
         best = max(near, key=lambda n: near[n], default=None)
         if best is not None and near[best] > 0:
             return best
-        if any(iou(found.box, other.box) > 0.5 for (f, _), other in self._found_in(frame)):
+        if any(iou(found.box, self.found[frame, n].box) > 0.5 for n in self.lines if (frame, n) in self.found):
             return None
+        if awaited:
+            return awaited[0]
         unseen = [n for n in free if n not in near or near[n] < 0]
         return next(iter(unseen or free), None)
 
-    def _found_in(self, frame: int) -> Iterable[tuple[tuple[int, int], Found]]:
-        return [((frame, n), self.found[frame, n]) for n in self.lines if (frame, n) in self.found]
+    def _awaited(self, there: set[int], frame: int, found: Found) -> list[int]:
+        """Return the hands that must be in a frame and may be the one found, the nearest first.
+
+        What is fixed of them is too far away for them to be looked for where they are, and nothing else was found.
+        """
+        awaited: dict[int, float] = {}
+        for hand in self.cell(frame).hands:
+            unseen = (frame, hand.number) not in self.found and not self._is_shown(hand.number, frame)
+            if hand.number in there and unseen and (hand.side == found.side or "unknown" in (hand.side, found.side)):
+                box = box_of(hand.uv)
+                awaited[hand.number] = 0.0 if box is None else float(iou(square_shown(box), found.box))
+        return sorted(awaited, key=lambda number: -awaited[number])
 
     def propose(
         self, frame: int, number: int, found: Found, hidden: NDArray[np.bool_], nearer: tuple[int, ...]

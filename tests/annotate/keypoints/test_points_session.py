@@ -217,6 +217,22 @@ def test_copy_and_interpolate(session: PointSession) -> None:
         session.interpolate(8, 0)
 
 
+def test_a_hand_far_from_what_was_accepted_is_the_same_one_after_a_restart(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("hands", "found"):
+        monkeypatch.setattr(f"handdata.annotate.keypoints.{module}.NEAR", 2)  # frames; there are twelve
+    first = PointSession(list_pictures(folder), out, finder=made_finder())
+    finish(first)
+    first.accept(6, 6)
+    first.close()
+
+    session = PointSession(list_pictures(folder), out, finder=made_finder())
+    finish(session)
+    assert [[hand.number for hand in cell.hands] for cell in session.cells()] == [[0]] * NUM_FRAMES
+    session.close()
+
+
 def test_what_was_interpolated_follows_its_ends_when_it_is_asked_for_again(session: PointSession) -> None:
     finish(session)
     place_all(session, 0)
