@@ -116,7 +116,8 @@ def refuse_to_lose(out: Path, names: Sequence[str]) -> None:
 
 def _is_overlay(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(_HEAD + len(_MARK))[_HEAD:] == _MARK
+        head = file.read(_HEAD + len(_MARK))
+    return _MARK.startswith(head[_HEAD:]) or not any(head)  # cut short or zeros: what a power cut leaves of one
 
 
 def write_overlay(path: Path, image: NDArray[np.uint8], hands: Sequence[Hand]) -> None:

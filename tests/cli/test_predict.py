@@ -432,6 +432,21 @@ def test_no_overlay_goes_over_a_picture_that_is_none(pictures, tmp_path):
 
 
 @pytest.mark.usefixtures("_sure")
+@pytest.mark.parametrize("left", [lambda data: b"", lambda data: bytes(len(data)), lambda data: data[:20],
+                                  lambda data: data[:50]])  # fmt: skip
+def test_what_a_power_cut_left_of_an_overlay_is_drawn_anew(pictures, tmp_path, left):
+    """Overlays are not synced: the last ones may be there without their bytes."""
+    asked = (pictures / "one.png", "--out", tmp_path / "drawn")
+    run(pictures, *asked)
+    path = tmp_path / "drawn/one.png"
+    whole = path.read_bytes()
+    path.write_bytes(left(whole))
+
+    assert run(pictures, *asked).exit_code == 0
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("_sure")
 def test_a_name_that_is_no_text_is_refused_or_left_out(pictures):
     bad = pictures / os.fsdecode(b"bad\xff.png")
     bad.write_bytes((pictures / "one.png").read_bytes())
