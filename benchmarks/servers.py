@@ -28,8 +28,8 @@ from machine import Aim, Result, arguments
 MIB = 2.0**20
 SLOW = 100  # clients
 PART = b"POST /api/edit HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
-ASKED = {"annotate-bbox": "/api/state", "annotate": "/api/state", "browse": "/api/state"}
-POSTED = {"annotate-bbox": "/api/edit", "annotate": "/api/edit", "browse": "/api/note"}
+ASKED = "/api/state"
+POSTED = {"browse": "/api/note"}  # the others: /api/edit
 
 
 @dataclass
@@ -80,12 +80,22 @@ def commands(folder: Path) -> dict[str, list[str]]:
     for words in (
         ("synth", "rhd", "--frames", "12", "--size", "small", "--out", "native"),
         ("convert", "rhd", "--root", "native/rhd", "--out", "shards", "--canvas", "64"),
+        ("synth", "dexter", "--frames", "12", "--size", "small", "--out", "native"),
     ):
         subprocess.run([sys.executable, "-m", "handdata", *words], cwd=folder, check=True, capture_output=True)
     pictures = str(next(folder.glob("native/rhd/*/color")).relative_to(folder))
     return {
-        "annotate-bbox": ["annotate-bbox", "--images", pictures, "--out", "boxes.csv"],
+        "annotate-bbox": [
+            "annotate-bbox",
+            "--images",
+            pictures,
+            "--out",
+            "boxes.csv",
+            "--no-model",
+        ],  # it is loaded meanwhile
         "annotate": ["annotate", pictures, "--out", "points.json", "--no-proposals", "--stills"],
+        "annotate, shards": ["annotate", "shards"],
+        "annotate-depth": ["annotate-depth", "dexter/Rotate", "--root", "native/dexter", "--out", "d.json"],
         "browse": ["browse", "shards"],
     }
 
@@ -115,8 +125,7 @@ def served(words: list[str], folder: Path) -> Iterator[Page]:
 
 def measured(name: str, page: Page, options: argparse.Namespace) -> tuple[dict[str, float], list[Aim]]:
     """Return the figures of a page, and what they should be."""
-    path = ASKED[name]
-    statuses = {page.ask(path) for _ in range(200)}
+    statuses = {page.ask(ASKED) for _ in range(200)}
     before, handles = page.memory, page.process.num_fds()
     with ExitStack() as stack:
         for number in range(SLOW):
@@ -125,9 +134,9 @@ def measured(name: str, page: Page, options: argparse.Namespace) -> tuple[dict[s
         times = []
         for _ in range(options.requests):
             began = time.perf_counter()
-            statuses.add(page.ask(path))
+            statuses.add(page.ask(ASKED))
             times.append(1000 * (time.perf_counter() - began))
-        answers = spoiled(page, POSTED[name])
+        answers = spoiled(page, POSTED.get(name, "/api/edit"))
         during = page.process.num_fds()
     time.sleep(1)
     after = page.memory
@@ -139,7 +148,7 @@ def measured(name: str, page: Page, options: argparse.Namespace) -> tuple[dict[s
         "handles before": float(handles),
         "handles, 100 slow clients": float(during),
         "handles after": float(page.process.num_fds()),
-        "still answers": float(page.ask(path)),
+        "still answers": float(page.ask(ASKED)),
     }
     wrong = [what for what, status in answers.items() if status != 0 and not 400 <= status < 500]
     print(name, answers, file=sys.stderr)

@@ -116,6 +116,12 @@ def _points(client: Client) -> Said:
     return found["frames"], found["undo"], found["redo"], client.ask("/api/export/json")[1]
 
 
+def _clicks(client: Client) -> Said:
+    """Return what was clicked: the 3D that follows comes by itself."""
+    found = json.loads(client.ask("/api/state?since=0")[1])
+    return found["frames"].get("0"), found["undo"], found["redo"]
+
+
 def _tags(client: Client) -> Said:
     found = json.loads(client.ask("/api/state")[1])
     hands = [json.loads(client.ask(f"/api/hand/{number}")[1]) for number in range(4)]
@@ -147,6 +153,27 @@ PAGES = (
                _edit("side", frame=2, hand=0, side="left"), _edit("gone", frame=2, hand=0)),
         said=_points,
         beside=(("label", "../inputs/pictures", "--out", "points.json", "--detector", "none", "--device", "cpu"),),
+    ),
+    Page(
+        scene=Scene(name="annotate shards, the page", inputs=("native", "shards"), grows=("c.",),
+                    words=("annotate", "../inputs/shards", "--out", "c.json")),
+        edits=(_edit("place", frame=0, hand=0, points={"0": [20, 40], "4": [30.5, 20]}),
+               _edit("state", frame=1, hand=0, points=[3], state="occluded"), _edit("undo"), _edit("redo"),
+               _edit("side", frame=2, hand=0, side="left"), _edit("place", frame=2, hand=0, points={"8": [10, 12]})),
+        said=_points,
+        beside=(("convert", "rhd", "--root", "../inputs/native/rhd", "--out", "o", "--workers", "1", "--corrections",
+                 "c.json"),),
+    ),
+    Page(
+        scene=Scene(name="annotate-depth, the page", inputs=("depth",), grows=("d.",),
+                    words=("annotate-depth", "dexter/Rotate", "--root", "../inputs/depth/dexter", "--out", "d.json",
+                           "--references", "1")),
+        edits=(_edit("begin", frame=0, box=[200, 100, 400, 300]),
+               _edit("place", frame=0, hand=0, points={"0": [220, 120], "8": [300, 250]}),
+               _edit("nearer", frame=0, hand=0, point=8, end="end"), _edit("undo"), _edit("redo"),
+               _edit("state", frame=0, hand=0, points=[8], state="occluded")),
+        said=_clicks,
+        beside=(),
     ),
     Page(
         scene=Scene(name="browse, the page", inputs=("native", "shards"), words=("browse", "shards"),
