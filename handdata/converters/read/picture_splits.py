@@ -79,7 +79,8 @@ def split_rows(rows: Sequence[LabelRow], root: Path, asked: SplitBy | None, seed
     if asked is None:
         many = len({row.sequence for row in here if row.image}) >= MANY
         asked = SplitBy("sequence" if many else "random", 0.1, 0.0)
-        why = "by default, as the file says nothing; see --split-by"
+        apart = "" if many else "; frames of one recording may lie in both"
+        why = f"by default, as the file says nothing{apart}; see --split-by"
     else:
         why = "as asked"
     groups = _groups(here, root, asked.way)
