@@ -192,7 +192,7 @@ def evaluate_command(
         print_json({"results": str(target), "readout": results.readout, "sets": sets, "scores": rows})
         return
     for one in asked:
-        for line in _lines(one, _rows(one, chosen), results.readout):
+        for line in _lines(one, results.folder_of(one), _rows(one, chosen), results.readout):
             click.echo(line)
     click.echo(target)
 
@@ -279,14 +279,14 @@ def _sets(one: "SetResult") -> dict[str, object]:
     return {**{name: getattr(one, name) for name in facts}, "counts": dict(one.counts)}
 
 
-def _lines(one: "SetResult", rows: Sequence[dict[str, object]], readout: str) -> list[str]:
+def _lines(one: "SetResult", folder: str, rows: Sequence[dict[str, object]], readout: str) -> list[str]:
     """Return one set's scores as aligned text under its name; what is missing last, by reason."""
     hands = f", {one.origin} hands" if one.origin != "unknown" else ""
     sequences = one.counts["sequences"]
     what = f"{one.counts['samples']} samples of {sequences} sequence{'' if sequences == 1 else 's'}"
     what = f"augmented, {one.repeats} repeats" if one.augmented else what
     own_rule = ", thesis by expectation" if "2d_published" in one.errors.get("all", {}) else ""
-    head = f"{one.dataset} {one.split}: {what}{hands}, 2D by {readout or 'none'}{own_rule}"
+    head = f"{one.dataset} {one.split}{f', {folder}' if folder else ''}: {what}{hands}, 2D by {readout or 'none'}{own_rule}"
     found = [row for row in rows if row["value"] is not None]
     reasons: dict[str, list[str]] = {}
     for row in rows:

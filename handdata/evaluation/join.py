@@ -1,14 +1,17 @@
 """Join predictions with the converted dataset they are of, and lay them beside the labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata.errors import ConfigError
 from handdata.evaluation.comparison import HALFWAY, Comparison
 from handdata.evaluation.predictions import FoundHands, Predictions, from_crop_fractions, to_crop_fractions
 from handdata.geometry import in_frame
+from handdata.shards.alike import same_labels
 from handdata.shards.dataset import Dataset
 from handdata.shards.schema import Flag
 from handdata.skeleton import NUM_KEYPOINTS, WRIST_FORMULAS
@@ -39,6 +42,38 @@ def match_samples(dataset: Dataset, predictions: Predictions) -> tuple[NDArray[n
     row_of = np.full(len(ids), -1, np.int64)
     row_of[samples] = rows
     return row_of, np.arange(len(ids))
+
+
+def scored_of(dataset: Dataset, splits: Sequence[str] | None) -> Dataset:
+    """Return what of a folder is scored: these splits, or all."""
+    return dataset if splits is None else dataset[np.isin(dataset["split"], list(splits))]
+
+
+def refuse_others(datasets: Sequence[Dataset], predicted: Mapping[str, NDArray[np.bytes_]]) -> None:
+    """Refuse folders in which one id means different hands: a prediction would be scored by the label of another hand.
+
+    Args:
+        datasets: what is scored, each of one folder.
+        predicted: dataset -> ids that are predicted; "" where the predictions do not say the dataset.
+
+    Raises:
+        ConfigError: two of them hold a predicted id with other labels.
+    """
+    for first, second in combinations(datasets, 2):
+        ids = [some for name, some in predicted.items() if all(name in ("", data.name) for data in (first, second))]
+        if not ids:
+            continue
+        same, here, there = np.intersect1d(first.ids, second.ids, return_indices=True)
+        kept = np.isin(same, np.concatenate(ids))
+        same, here, there = same[kept], here[kept], there[kept]
+        other = ~same_labels(first[here], second[there])
+        if other.any():
+            got = f"{first.name}/{same[other][0].decode()} in {first.folder} and, another label, in {second.folder}"
+            fix = (
+                "Leave one of the two out of --shards. To tell them apart, import label files of pictures that are"
+                " called alike in one command."
+            )
+            raise ConfigError("--shards", expected="each id once", got=got, fix=fix)
 
 
 def compare(

@@ -123,14 +123,27 @@ class Results:
     handdata_version: str = ""
     schema: str = VERSION
 
+    def folder_of(self, one: SetResult) -> str:
+        """Return the folder of a set's shards, by its name where that is enough; "" where only one is called alike."""
+
+        def key(result: SetResult) -> tuple[str, str, bool]:
+            return result.dataset, result.split, result.augmented
+
+        folders = {other.shards for other in self.sets if key(other) == key(one)}
+        if len(folders) < 2:
+            return ""
+        names = {Path(folder).name for folder in folders}
+        return Path(one.shards).name if len(names) == len(folders) else one.shards
+
     def to_pandas(self) -> "pd.DataFrame":
-        """Return a table, one row per dataset, split and protocol: value, 95 % interval, labels, why one is missing."""
+        """Return a table, one row per set and protocol: value, 95 % interval, labels, why one is missing, shards."""
         import pandas as pd  # noqa: PLC0415  # half a second
 
         facts = ("value", "low", "high", "labels", "unpredicted", "samples", "sequences", "missing", "note")
         rows = [
             {"dataset": one.dataset, "split": one.split, "augmented": one.augmented, "protocol": name}
             | {fact: getattr(score, fact) for fact in facts}
+            | {"shards": one.shards}
             for one in self.sets
             for name, score in one.protocols.items()
         ]

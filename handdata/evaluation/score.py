@@ -16,7 +16,7 @@ from handdata import __version__
 from handdata.errors import ConfigError, DataError, MissingError
 from handdata.evaluation import metrics
 from handdata.evaluation.comparison import Comparison
-from handdata.evaluation.join import compare, match_samples, predicted_pixels
+from handdata.evaluation.join import compare, match_samples, predicted_pixels, refuse_others, scored_of
 from handdata.evaluation.measure import measure
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.protocol import Protocol, Score
@@ -80,7 +80,7 @@ def score_predictions(
             prediction are left out instead of being wrong.
 
     Raises:
-        ConfigError: an unknown protocol or read-out.
+        ConfigError: an unknown protocol or read-out; two folders have other hands of one id that is predicted.
         MissingError: no folder has such a split.
         DataError: no prediction names a sample of these folders.
     """
@@ -93,6 +93,7 @@ def score_predictions(
         raise MissingError(
             ", ".join(map(str, folders)), expected=f"a split named {' or '.join(splits)}", got=", ".join(sorted(there))
         )
+    refuse_others([scored_of(index, splits) for _, index in opened], _ids_by_dataset(predictions))
     for folder, index in opened:
         for split in [name for name in index.splits if splits is None or name in splits]:
             result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole, seen=seen)
@@ -112,6 +113,11 @@ def score_predictions(
         seed=seed,
         handdata_version=__version__,
     )
+
+
+def _ids_by_dataset(predictions: Predictions) -> dict[str, NDArray[np.bytes_]]:
+    ids = np.char.encode(predictions.sample_id.astype(str), "utf-8")
+    return {str(name): ids[predictions.dataset == name] for name in np.unique(predictions.dataset)}
 
 
 def _score_set(

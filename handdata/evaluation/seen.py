@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from handdata.errors import DataError, HanddataError
 from handdata.files.text import Wanted, read_object
+from handdata.shards.alike import same_hands
 from handdata.shards.dataset import Dataset, open_dataset
 
 Mask = NDArray[np.bool_]
@@ -62,10 +63,11 @@ class SeenSet:
         is_new = (self.origin or origin) == "rendered"  # where no origin is recorded, by what the sample says
         return split in self.splits or (not is_new and sequence in self.sequences)
 
-    def own_ids(self) -> NDArray[np.bytes_] | None:
-        """Return the ids of somebody's own hands that were trained on, while their shards are where they were.
+    def own_hands(self) -> Dataset | None:
+        """Return somebody's own hands that were trained on, while their shards are where they were.
 
-        Another import of such hands is told by them: its name says nothing, and most have no sequence.
+        Another import of such hands is told by their ids and labels: its name says nothing, most have no sequence, and
+        other pictures may be called alike.
         """
         if self.origin != "own" or not self.folder:
             return None
@@ -77,7 +79,7 @@ class SeenSet:
         if not self.hashes <= set(contents):
             return None
         trained = np.array([content in self.hashes for content in contents])[data.locate(np.arange(len(data)))[0]]
-        return data[trained & ~np.isin(data["sequence"], sorted(self.left_out))].ids
+        return data[trained & ~np.isin(data["sequence"], sorted(self.left_out))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +98,13 @@ class Seen:
         contents = [hashes.get(name, "") for name in dataset.shards.names]
         shard = dataset.locate(np.arange(len(dataset)))[0]
         number, names = dataset.codes("sequence")
-        ids, own, origin = dataset.ids, [one.own_ids() for one in mine], dataset.origin
+        own, origin = [one.own_hands() for one in mine], dataset.origin
+        among = [None if hands is None else _among(dataset, hands) for hands in own]
         for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
             here, content = (shard == place) & (number == sequence), contents[place]
-            for one, trained in zip(mine, own, strict=True):
+            for one, trained in zip(mine, among, strict=True):
                 if trained is not None and content not in one.hashes | one.others:
-                    seen[here] |= np.isin(ids[here], trained)
+                    seen[here] |= trained[here]
                 elif one.covers(
                     split=dataset.shards.splits[place], sequence=names[sequence], content=content, origin=origin
                 ):
@@ -116,6 +119,14 @@ class Seen:
         """Tell whether some of a scored set was trained on, as far as its results say what they are of."""
         mine = [one for one in self.sets if one.dataset == dataset and one.origin in ("", origin)]
         return any(bool(set(sequences) - one.left_out) if one.by_sequence else split in one.splits for one in mine)
+
+
+def _among(dataset: Dataset, trained: Dataset) -> Mask:
+    """Tell which hands of a dataset are among those that were trained on, as far as ids and labels tell: (N,) bool."""
+    _, here, there = np.intersect1d(dataset.ids, trained.ids, return_indices=True)
+    found = np.zeros(len(dataset), bool)
+    found[here] = same_hands(dataset[here], trained[there])
+    return found
 
 
 def trained_facts(dataset: Dataset, left_out: Sequence[str] = ()) -> dict[str, Any]:

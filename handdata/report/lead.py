@@ -136,7 +136,7 @@ def _set_card(run: Run, one: SetResult) -> SetCard:
         if score and score.missing:
             reasons.setdefault(score.missing, []).append(choice.name)
     return SetCard(
-        name=f"{one.dataset} {one.split}{' (augmented)' if one.augmented else ''}",
+        name=f"{one.dataset} {one.split}{run.folder_of(one)}{' (augmented)' if one.augmented else ''}",
         origin=one.origin,
         hands=hands_of(one),
         measured=_measured(one),

@@ -82,11 +82,11 @@ class Run:
 
     def set_name(self, one: SetResult) -> str:
         """Return "<dataset> <split>", and the folder where the run was scored on two of that name."""
-        return f"{one.dataset} {one.split}{self._folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''}"
+        return f"{one.dataset} {one.split}{self.folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''}"
 
     def column(self, one: SetResult) -> str:
         """Return "<run> (<split>)", the head of a column about one dataset, and the folder where it takes one."""
-        return f"{self.name} ({one.split}{self._folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''})"
+        return f"{self.name} ({one.split}{self.folder_of(one)}{TRAINED_ON if self.has_seen(one) else ''})"
 
     def has_seen(self, one: SetResult) -> bool:
         """Tell whether samples of a scored set were trained on, by its record where the results do not say."""
@@ -96,15 +96,10 @@ class Run:
             dataset=one.dataset, split=one.split, sequences=list(one.sequences), origin=one.origin
         )
 
-    def _folder_of(self, one: SetResult) -> str:
-        def key(result: SetResult) -> tuple[str, str, bool]:
-            return result.dataset, result.split, result.augmented
-
-        folders = {other.shards for other in self.sets if key(other) == key(one)}
-        if len(folders) < 2:
-            return ""
-        names = {Path(folder).name for folder in folders}
-        return f", {Path(one.shards).name if len(names) == len(folders) else one.shards}"
+    def folder_of(self, one: SetResult) -> str:
+        """Return ", <folder>" where the run was scored on two sets of that name; else ""."""
+        folder = self.results.folder_of(one) if self.results else ""
+        return f", {folder}" if folder else ""
 
 
 def find_runs(data_root: DataRoot, names: Sequence[str], *, needed: bool = True) -> list[Run]:

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 import handdata as hd
 from handdata.cli import group
-from handdata.errors import MissingError
+from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.predictions import read_predictions
 from handdata.evaluation.results import read_results
+from handdata.evaluation.score import score_predictions
 from handdata.evaluation.seen import Seen, read_seen
 from handdata.model.released import records_behind
 from handdata.shards.dataset import open_dataset
@@ -155,8 +157,59 @@ def test_another_import_of_own_pictures_is_told_by_its_ids_while_the_trained_one
 
     again = open_dataset(tmp_path / "again")
     assert read_seen(tmp_path / "run").rows(again).tolist() == [True, False, False]
+    image, uv = hands[2].image.repeat(2, 0).repeat(2, 1), hands[2].keypoints_2d * 2  # the picture in another size
+    moved = [hd.Hand(id="2.jpg", image=image, keypoints_2d=uv, side=hands[2].side)]
+    hd.write_dataset(tmp_path / "resized", moved, name="custom", split="train", canvas=40, origin="own")
+    assert read_seen(tmp_path / "run").rows(open_dataset(tmp_path / "resized")).all()
     shutil.rmtree(tmp_path / "trained")
     assert read_seen(tmp_path / "run").rows(again).all()  # perhaps the same pictures
+
+
+def called_alike(root):
+    """Two folders of own pictures, two of which are called as others are."""
+    for name, (first, rest) in {"monday": ("0", "123"), "tuesday": ("01", "67")}.items():
+        for split, ids in {"train": first, "val": rest}.items():
+            hands = [replace(made_hand(int(one), sequence="", seed=len(name)), id=f"{one}.jpg") for one in ids]
+            hd.write_dataset(root / name, hands, name="custom", split=split, canvas=48, origin="own")
+    return root / "monday", root / "tuesday"
+
+
+def test_another_picture_called_as_one_that_was_trained_on_is_held_out(tmp_path):
+    monday, tuesday = called_alike(tmp_path)
+    started(tmp_path / "run", load_config("best-smoke"), [monday])
+
+    assert read_seen(tmp_path / "run").rows(open_dataset(monday)).tolist() == [True, False, False, False]
+    assert not read_seen(tmp_path / "run").rows(open_dataset(tuesday)).any()
+
+
+def test_no_prediction_is_scored_by_the_label_of_another_hand_of_its_id(tmp_path):
+    """Monday's `1.jpg` is scored, Tuesday's is in the split that nobody asked to predict: it has no prediction."""
+    monday, tuesday = called_alike(tmp_path)
+    train(job_of(tiny("best-smoke", "loop.epochs=1", "loop.val_batches=0"), [monday], tmp_path / "run"))
+    expected = r"expected each id once, got custom/1\.jpg in .*monday and, another label, in .*tuesday"
+
+    with pytest.raises(ConfigError, match=expected):
+        evaluate_run(tmp_path / "run", Selection(folders=[monday, tuesday], held_out=True), device="cpu")
+    assert not (tmp_path / "run" / "predictions.h5").exists()
+    evaluate_run(tmp_path / "run", Selection(folders=[monday], held_out=True), device="cpu")
+    predictions = read_predictions(tmp_path / "run" / "predictions.h5")
+    with pytest.raises(ConfigError, match=expected):
+        score_predictions(predictions, [monday, tuesday])
+    assert len(score_predictions(predictions, [monday, tuesday], splits=["val"]).sets) == 1
+
+
+def test_sets_called_alike_are_headed_by_their_folders(tmp_path):
+    monday = called_alike(tmp_path)[0]
+    hd.write_dataset(tmp_path / "apart", [replace(made_hand(3, sequence=""), id="9.jpg")], name="custom", split="val",
+                     canvas=48, origin="own")  # fmt: skip
+    train(job_of(tiny("best-smoke", "loop.epochs=1", "loop.val_batches=0"), [monday], tmp_path / "run"))
+    shards = ["--shards", str(monday), str(tmp_path / "apart"), "--protocol", "epe_px"]
+
+    result = CliRunner().invoke(group, ["evaluate", str(tmp_path / "run"), "--device", "cpu", *shards])
+
+    assert result.exit_code == 0, result.output
+    heads = [line.partition(":")[0] for line in result.stdout.splitlines() if "2D by" in line]
+    assert heads == ["custom val, monday", "custom val, apart"]
 
 
 def test_another_rendering_is_new_and_a_rendered_set_is_not_the_published_one(tmp_path):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handdata.errors import ConfigError, DataError, MissingError
+from handdata.shards.alike import same_labels
 from handdata.shards.dataset import Dataset, open_dataset
 from handdata.shards.schema import FIELD
 from handdata.train.loader.proportions import SlotMap, mix_weights, slot_map
@@ -232,8 +233,7 @@ def check_apart(datasets: Sequence[Dataset]) -> None:
 
 def _refuse_same_samples(first: Dataset, second: Dataset) -> None:
     ids, here, there = np.intersect1d(first.ids, second.ids, return_indices=True)
-    one, other = first["keypoints_2d"][here], second["keypoints_2d"][there]
-    same = np.isclose(one, other, rtol=0, atol=1e-3, equal_nan=True).all((1, 2))
+    same = same_labels(first[here], second[there])
     if same.any():
         got = f"{first.name}/{ids[same][0].decode()} in {first.folder} and in {second.folder}"
         raise ConfigError("shards", expected="each sample once", got=got, fix="Leave one of the two out.")
