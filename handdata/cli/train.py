@@ -19,6 +19,7 @@ from handdata.progress import say
 from handdata.train.mixes import mix_names
 
 MIX_LETTERS = ("A", "B", "C")  # the thesis' own
+RECIPE = "best"  # that is trained where none is named
 MANY = ("--shards", "--mix")  # take all that follows, up to the next option
 
 
@@ -44,12 +45,11 @@ class ManyValues(click.Command):
     multiple=True,
     metavar="[PATH...]",
     shell_complete=complete_shards,
-    help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards]",
+    help="Converted datasets, by name or folder, or a folder of them [default: every complete one under data/shards; with --resume, the run's]",
 )
 @click.option(
     "--recipe",
-    default="best",
-    show_default=True,
+    show_default="best; with --resume, the run's own settings",
     shell_complete=complete_recipe,
     help=f"Name of a recipe, or a .toml file. Families of models (model.kind): {', '.join(FAMILIES)}; those from two_and_half on have a recipe of their name.",
 )
@@ -94,7 +94,7 @@ class ManyValues(click.Command):
 def train_command(
     data_root: DataRoot,
     shards: tuple[str, ...],
-    recipe: str,
+    recipe: str | None,
     mix: tuple[str, ...],
     name: str | None,
     epochs: int | None,
@@ -124,13 +124,17 @@ def train_command(
     from handdata.train.distributed import is_first
     from handdata.train.loader.sources import shard_folders
     from handdata.train.loop import Job, train
+    from handdata.train.runs import RunFolder
 
     if name is not None and (name in ("", ".", "..") or "/" in name):
         raise click.BadParameter(f"the name of a folder under runs/, not {name!r}", param_hint="--name")
     given = [*settings, *_settings(mix, epochs, seed, cache, weights)]
-    configs = chain_of(recipe, given)
+    going_on = RunFolder(data_root.runs / (name or _free_name(data_root.runs, recipe or RECIPE, resume=True)))
+    own = going_on.own_config(given) if resume and recipe is None else None
+    configs = [own] if own else chain_of(recipe or RECIPE, given)
     config = configs[-1]
-    folders = shard_folders([shard_folder(data_root, word) for word in shards], data_root)
+    known = going_on.own_shards() if resume and not shards else []
+    folders = known or shard_folders([shard_folder(data_root, word) for word in shards], data_root)
     init_from = run_path(data_root, init_from) if init_from else None
 
     def job(config: Config, run: Path, start: Path | None, go_on: bool) -> Job:
@@ -159,7 +163,9 @@ def train_command(
                 got="none",
                 fix=f"Give --init-from runs/{before}, or --chain to train {before} first.",
             )
-        run = data_root.runs / (name or _free_name(data_root.runs, config.name, resume=resume))
+        run = (
+            going_on.path if own else data_root.runs / (name or _free_name(data_root.runs, config.name, resume=resume))
+        )
         with _ended_by_ctrl_c():
             finished = train(job(config, run, init_from, resume))
     if finished and is_first():

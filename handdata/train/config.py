@@ -154,7 +154,16 @@ def load_config(recipe: str, settings: Sequence[str] = ()) -> Config:
     """
     table = _read_recipe(recipe, seen=())
     table = merge(table, {"name": table.get("name", Path(recipe).stem)})
-    config = read_tree(Config, table, where=f"recipe {recipe}")
+    return config_of(table, settings, where=f"recipe {recipe}")
+
+
+def config_of(table: Mapping[str, Any], settings: Sequence[str] = (), *, where: str) -> Config:
+    """Return a config from its table, such as a run's config.json, with `key=value` settings on top.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong kind; `where` is blamed.
+    """
+    config = read_tree(Config, table, where=where)
     if settings:
         config = read_tree(Config, merge(config.to_dict(), _settings_table(settings)), where="--set")
     return check(config)

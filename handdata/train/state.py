@@ -208,5 +208,5 @@ def _check_same(now: Config, saved: Config, run: Path) -> None:
         f"--resume {run}",
         expected="the settings it was started with",
         got=f"other {', '.join(parts)}",
-        fix="Leave them out, or start a new run with --init-from.",
+        fix="Leave out --recipe and --set to go on with its own, or start a new run with --init-from.",
     )

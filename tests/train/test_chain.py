@@ -15,6 +15,7 @@ from handdata.errors import BusyError
 from handdata.files.locks import alone
 from handdata.train import checkpoint, loop
 from tests.made_runs import made_shards
+from tests.train.made_shards import write_dataset
 from tests.train.made_training import TINY, made_set
 
 SMALL = [part for setting in TINY if not setting.startswith("start.") for part in ("--set", setting)]
@@ -89,6 +90,45 @@ def test_shards_and_mix_take_many_values(root):
     assert config["data"]["cache"] == "device"
     shards = json.loads((root / "runs/mixed/shards.json").read_text())["datasets"]
     assert {entry["dataset"] for entry in shards} == {"synthhands", "stereo"}
+
+
+def test_resume_takes_the_runs_own_settings_and_shards(root):
+    """`--resume --name mine` alone: what was set when it began need not be said again."""
+    folders = [root / "data/shards" / name for name in ("stereo", "synthhands")]
+    mix = ("--mix", "synthhands=3", "stereo=1", "--recipe", "compact-smoke", "--set", "optim.lr=0.002")
+    assert (
+        handdata(root, "train", "--shards", *folders, *mix, "--name", "own", "--device", "cpu", *SMALL).exit_code == 0
+    )
+    before = json.loads((root / "runs/own/config.json").read_text())
+    asked = ("train", "--resume", "--name", "own", "--device", "cpu", "--no-evaluate")
+
+    result = handdata(root, *asked, "--epochs", "3")
+
+    assert result.exit_code == 0, result.exception
+    assert "WARNING: goes on with other shards" not in result.stderr
+    after = json.loads((root / "runs/own/config.json").read_text())
+    assert after == {**before, "loop": {**before["loop"], "epochs": 3}}
+    assert len((root / "runs/own/log.jsonl").read_text().splitlines()) == 3
+    other = handdata(root, *asked, "--recipe", "best-smoke")
+    assert "Leave out --recipe and --set to go on with its own" in str(other.exception)
+
+
+def test_a_mix_names_shards_by_dataset_or_by_folder(tmp_path):
+    """Imports of own labels are all called custom: which others are given changes what one goes by."""
+    for name in ("monday", "tuesday"):
+        write_dataset(tmp_path / "data/shards" / name, "custom", (12,), split="train", seed=len(name), canvas=48)
+    made_set(tmp_path / "data/shards/stereo", "stereo")
+
+    def drawn(shards, *mix):
+        asked = ("--recipe", "best-smoke", "--device", "cpu", *SMALL)
+        result = handdata(tmp_path, "train", "--shards", *shards, "--mix", *mix, *asked)
+        return result.stderr.rpartition("drawn ")[2].strip() if result.exit_code == 0 else str(result.exception)
+
+    assert drawn(["monday", "stereo"], "monday=2", "stereo=1") == "custom 66.7% stereo 33.3%"
+    assert drawn(["monday", "tuesday", "stereo"], "monday=2", "stereo=1") == "custom 66.7% stereo 33.3%"
+    assert drawn(["monday", "tuesday"], "monday=2", "tuesday=1") == "monday 66.7% tuesday 33.3%"
+    assert "they go by their folders: monday, tuesday." in drawn(["monday", "tuesday"], "custom=1")
+    assert drawn(["stereo"], "wednesday=1").endswith("got no wednesday among stereo. Name others: --shards, --mix.")
 
 
 @pytest.mark.parametrize(

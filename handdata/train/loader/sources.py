@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handdata import manifest
 from handdata.errors import ConfigError, MissingError
 from handdata.files.opening import is_file, matching
 from handdata.paths import BACKGROUNDS, DataRoot
@@ -87,7 +88,7 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
         val = [whole[out] for whole, out, name in named if name not in config.adapt.target]
         if not train:
             raise ConfigError("data.val_sequences", expected="sequences left to train on", got="all of them")
-        mix = _adapted(_mix(data), train, config.adapt.target)
+        mix = _adapted(_mix(data, train), train, config.adapt.target)
         weights = mix_weights(mix, names_of(train))
         slots = slot_map([len(part) for part in train], weights)
         return Mixture(train, slots), _spread(val, config)
@@ -99,13 +100,13 @@ def open_sources(folders: Sequence[Path], config: Config) -> tuple[Mixture, Mixt
         raise MissingError(
             "shards", expected="a training split", got="none", fix="Convert another dataset, or name val_sequences."
         )
-    names = names_of([open_dataset(folder) for folder in with_train])
-    absent = absent_members(_mix(data), names)
+    learnt = [open_dataset(folder) for folder in with_train]
+    names, mix = names_of(learnt), _mix(data, learnt)
+    absent = absent_members(mix, names)
     if absent:
         say(f"mix {data.mix}: without {', '.join(absent)}, of which there are no shards; the others keep their weights")
     kept = [folder for folder, name in zip(with_train, names, strict=True) if name not in config.adapt.target]
     val = [open_dataset(folder, "val") for folder in kept if _has(folder, "val")]  # a target has no labels
-    mix = _mix(data)
     if config.adapt.target:
         mix = _adapted(mix, [open_dataset(folder, "train") for folder in with_train], config.adapt.target)
     return open_mixture(with_train, "train", mix), _spread(val, config)
@@ -119,14 +120,22 @@ def choose(folders: Sequence[Path], config: Config) -> list[Path]:
     """
     if not config.data.datasets:
         return list(folders)
-    by_name = dict(zip(names_of([open_dataset(folder) for folder in folders]), folders, strict=True))
+    opened = [open_dataset(folder) for folder in folders]
+    names = names_of(opened)
+    by_name = {folder.name: folder for folder in folders} | dict(zip(names, folders, strict=True))
     missing = [name for name in config.data.datasets if name not in by_name]
     if missing:
+        several = [name for name, data in zip(names, opened, strict=True) if data.name == missing[0]]
+        fix = "Name others: --shards, --mix."
+        if several:
+            fix = f"Several hold {missing[0]}; they go by their folders: {', '.join(several)}."
+        elif missing[0] in manifest.names():
+            fix = f"Run `handdata convert {missing[0]}`, or choose another --recipe."
         raise MissingError(
             f"recipe {config.name}",
             expected=f"shards of {', '.join(config.data.datasets)}",
-            got=f"no {', '.join(missing)} among {', '.join(sorted(by_name))}",
-            fix=f"Run `handdata convert {missing[0]}`, or choose another --recipe.",
+            got=f"no {', '.join(missing)} among {', '.join(sorted(names))}",
+            fix=fix,
         )
     return [by_name[name] for name in config.data.datasets]
 
@@ -149,8 +158,12 @@ def _spread(parts: Sequence[Dataset], config: Config) -> Mixture | None:
     return Mixture(thinned, slot_map([len(part) for part in thinned]))
 
 
-def _mix(data: DataConfig) -> str | dict[str, float] | None:
-    return data.weights or data.mix or None
+def _mix(data: DataConfig, parts: Sequence[Dataset]) -> str | dict[str, float] | None:
+    """Return the mix; its weights by `names_of`, also those that were given by the names of folders."""
+    called = {part.folder.name: name for part, name in zip(parts, names_of(parts), strict=True)}
+    names = set(called.values())
+    weights = {name if name in names else called.get(name, name): weight for name, weight in data.weights.items()}
+    return weights or data.mix or None
 
 
 def _adapted(
