@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from handdata.errors import BusyError, HanddataError
 from handdata.evaluation.absolute import ADULT, Size
-from handdata.evaluation.join import refuse_others, scored_of
 from handdata.evaluation.predictions import (
     AugmentedTruth,
     Predictions,
@@ -251,25 +250,12 @@ def predict(
     """
     where = choose_device(device)
     mixtures = select(selection)
-    refuse_same(mixtures)
-    refuse_others(*_scored_and_predicted(selection, mixtures))
+    refuse_same(mixtures, selection)
     network = load_network(saved.trained, where)
     rows = _Rows()
     for mixture in mixtures:
         _predict_mixture(rows, mixture, saved, network, selection, where, batch=batch, seed=seed)
     return _collect(rows, saved, selection, seed)
-
-
-def _scored_and_predicted(
-    selection: Selection, mixtures: Sequence[Mixture]
-) -> tuple[list[Dataset], dict[str, NDArray[np.bytes_]]]:
-    """Return what is scored of each folder, and by dataset the ids that are predicted."""
-    splits = None if selection.split is None else [selection.split]
-    ids: dict[str, list[NDArray[np.bytes_]]] = {}
-    for part in [part for mixture in mixtures for part in mixture.datasets]:
-        ids.setdefault(part.name, []).append(part.ids)
-    scored = [scored_of(open_dataset(folder), splits) for folder in selection.folders]
-    return scored, {name: np.concatenate(some) for name, some in ids.items()}
 
 
 def _predict_mixture(

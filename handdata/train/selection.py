@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handdata.errors import ConfigError, MissingError
+from handdata.evaluation.join import refuse_others, scored_of
 from handdata.evaluation.seen import Seen, read_seen
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
@@ -74,14 +75,18 @@ def select(selection: Selection) -> list[Mixture]:
     return mixtures
 
 
-def refuse_same(mixtures: Sequence[Mixture]) -> None:
+def refuse_same(mixtures: Sequence[Mixture], selection: Selection) -> None:
     """Refuse folders whose predictions could not be told apart.
 
+    Args:
+        mixtures: what is predicted.
+        selection: what it was chosen by; all of its splits is scored, as far as there is a prediction of that id.
+
     Raises:
-        ConfigError: two of them hold a sample of one dataset and id.
+        ConfigError: two of them hold a sample of one dataset and id, or another hand than a predicted one by its id.
     """
     seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
-    for mixture in mixtures if len(mixtures) > 1 else ():
+    for mixture in mixtures if len(selection.folders) > 1 else ():
         part, ids = mixture.datasets[0], np.concatenate([part.ids for part in mixture.datasets])
         for folder, others in seen.setdefault(part.name, []):
             if len(same := np.intersect1d(ids, others)):
@@ -89,6 +94,9 @@ def refuse_same(mixtures: Sequence[Mixture]) -> None:
                 fix = "Score one folder at a time: their predictions could not be told apart."
                 raise ConfigError("--shards", expected="each sample once", got=got, fix=fix)
         seen[part.name].append((part.folder, ids))
+    predicted = {name: np.concatenate([ids for _, ids in several]) for name, several in seen.items()}
+    splits = None if selection.split is None else [selection.split]
+    refuse_others([scored_of(open_dataset(folder), splits) for folder in selection.folders], predicted)
 
 
 def _parts(folder: Path, selection: Selection) -> list[Dataset]:
