@@ -228,7 +228,10 @@ def _evaluate(run: Path, folders: Sequence[Path], device: str, sequences: Sequen
 
     selection = Selection(folders=folders, held_out=True, sequences=sequences)
     if has_held_out(run, selection):
-        evaluate_run(run, selection, device=device)
+        try:
+            evaluate_run(run, selection, device=device)
+        except ConfigError as error:  # folders that train together but cannot be scored together
+            say(f"{run} is trained, not scored; score it with handdata evaluate {run.name}. {error}")
     else:
         say(f"{run}: not scored: all samples of these shards were trained on")
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from handdata import manifest
 from handdata.errors import HanddataError
 from handdata.files.text import Wanted, parse_json
@@ -46,10 +48,16 @@ class Provenance:
 
 
 def provenance_of(data: "Dataset") -> tuple[Provenance, ...]:
-    """Return what the hands of a dataset are from: what its folders record, else what is known of their names."""
+    """Return what the hands of a dataset are from: what its folders record, else what is known of their names.
+
+    Of joined datasets it is those that some of the hands are of.
+    """
     from handdata.shards.index import folder_facts  # noqa: PLC0415 - which reads with this module
 
-    folders = dict.fromkeys(data.shards.folders)
+    folders = list(dict.fromkeys(data.shards.folders))
+    if len(folders) > 1 and len(data):
+        used = {data.shards.path(int(shard)).parent for shard in np.unique(data.locate(np.arange(len(data)))[0])}
+        folders = [folder for folder in folders if folder in used]
     return tuple(dict.fromkeys(part for folder in folders for part in folder_facts(folder).provenance))
 
 

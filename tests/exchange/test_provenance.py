@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from handdata import manifest
 from handdata.cli import group
+from handdata.conversion.recut import recut
 from handdata.errors import ConfigError, DataError
 from handdata.exchange.export import export
 from handdata.exchange.formats import FORMATS
 from handdata.paths import RENDERED_MARK
+from handdata.shards.concat import concat
 from handdata.shards.dataset import open_dataset
 from handdata.shards.provenance import provenance_of
 from tests.check.made_dataset import make_dataset, rewrite
@@ -69,6 +71,18 @@ def test_a_merged_dataset_keeps_the_licence_and_origin_of_each_part(made, tmp_pa
         export(tmp_path / "some", tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
     assert "Research only" in repr(open_dataset(tmp_path / "some"))
+
+
+def test_of_joined_datasets_those_without_a_hand_that_is_left_say_nothing_of_it(made, tmp_path):
+    """Own hands chosen from a list that held published ones, too, are not under that licence."""
+    both = concat(open_dataset(made / "own"), open_dataset(made / "published"))
+    own = both.where(dataset="custom")
+
+    assert (both.origin, own.origin) == ("published, own", "own")
+    assert "Research only" in repr(both)
+    assert "Research only" not in repr(own)
+    assert open_dataset(recut(own, tmp_path / "own", name="own").folder).origin == "own"
+    assert export(own, tmp_path / "out", "coco") == len(own)
 
 
 def test_rendered_hands_stay_rendered_beside_own_ones(made, tmp_path):

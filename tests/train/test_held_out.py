@@ -198,6 +198,18 @@ def test_no_prediction_is_scored_by_the_label_of_another_hand_of_its_id(tmp_path
     assert len(score_predictions(predictions, [monday, tuesday], splits=["val"]).sets) == 1
 
 
+def test_folders_that_train_together_but_are_not_scored_together_end_in_a_line(tmp_path):
+    folders = map(str, called_alike(tmp_path))
+    small = [part for one in ("loop.epochs=1", "loop.batches=1", "loop.val_batches=0") for part in ("--set", one)]
+    asked = ["--recipe", "compact-smoke", "--name", "both", "--device", "cpu", *small, "--shards", *folders]
+
+    result = CliRunner().invoke(group, ["--data-root", str(tmp_path), "train", *asked])
+
+    assert result.exit_code == 0, result.exception
+    assert "is trained, not scored; score it with handdata evaluate both. --shards: expected each id" in result.stderr
+    assert result.stdout.strip() == str(tmp_path / "runs/both")
+
+
 def test_sets_called_alike_are_headed_by_their_folders(tmp_path):
     monday = called_alike(tmp_path)[0]
     hd.write_dataset(tmp_path / "apart", [replace(made_hand(3, sequence=""), id="9.jpg")], name="custom", split="val",
