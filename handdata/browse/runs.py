@@ -14,7 +14,7 @@ from handdata.errors import MissingError
 from handdata.evaluation.join import match_samples
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.results import RESULTS, read_results, results_file
-from handdata.evaluation.worst import hand_errors, refuse_augmented
+from handdata.evaluation.worst import hand_errors, refuse_augmented, refuse_other_hands
 from handdata.shards.dataset import Dataset
 from handdata.skeleton import NUM_KEYPOINTS
 
@@ -59,12 +59,14 @@ def read_run(path: Path, parts: Sequence[Dataset]) -> RunErrors:
 
     Raises:
         MissingError: no results, or it predicted none of these hands.
-        ConfigError: it was evaluated on augmented pictures.
+        ConfigError: it was evaluated on augmented pictures, or on other hands that are called alike.
     """
     file = results_file(path)
     results = read_results(file)
     given = predictions_behind(results, file)
     refuse_augmented(given, file)
+    for part in parts:
+        refuse_other_hands(results, given, part, file)
     readout = results.readout if results.readout in given.keypoints_2d else next(iter(given.keypoints_2d), "")
     found = [hand_errors(part, given, readout) for part in parts]
     rows = np.concatenate([match_samples(part, given)[0] for part in parts])

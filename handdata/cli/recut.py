@@ -90,12 +90,14 @@ def _worst(data: Any, path: Path, count: int) -> Any:
     """Return the hands of a dataset that an evaluation got worst; say by what."""
     from handdata.conversion.other_results import predictions_behind
     from handdata.evaluation.results import read_results, results_file
-    from handdata.evaluation.worst import worst
+    from handdata.evaluation.worst import refuse_other_hands, worst
     from handdata.progress import say
 
     path = results_file(path)
     results = read_results(path)
-    found, what = worst(data, predictions_behind(results, path), count, readout=results.readout)
+    predictions = predictions_behind(results, path)
+    refuse_other_hands(results, predictions, data, path)
+    found, what = worst(data, predictions, count, readout=results.readout)
     say(f"{len(found)} of {len(data)} hands, those with the largest mean error in {what}, worst first")
     return found
 

@@ -12,7 +12,10 @@ from handdata.evaluation.measure import measure
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.protocols import PROTOCOLS
 from handdata.evaluation.results import Results
-from handdata.shards.dataset import Dataset
+from handdata.files.opening import is_file
+from handdata.shards.alike import same_hands
+from handdata.shards.dataset import Dataset, open_dataset
+from handdata.shards.reader import INDEX
 
 BLOCK = 65_536  # hands compared at a time
 _BY = {"3D": "thesis:error_3d", "2D": "thesis:error_2d"}  # as results.json ranks its gallery: 3D, else 2D
@@ -80,6 +83,35 @@ def refuse_augmented(predictions: Predictions, where: Path | str) -> None:
     if predictions.truth is not None:
         got, fix = "an augmented evaluation", "Evaluate the run once without --augmented."
         raise ConfigError(where, expected="results without --augmented", got=got, fix=fix)
+
+
+def refuse_other_hands(results: Results, predictions: Predictions, data: Dataset, where: Path) -> None:
+    """Refuse predictions of hands of another folder, some of which are only called as hands of this one.
+
+    Copies, subsets, and hands with mended labels are those hands; a folder that is gone says nothing.
+
+    Args:
+        results: which say what folders were scored.
+        predictions: behind the results.
+        data: hands of one dataset.
+        where: the file of the results.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    scored = {Path(one.shards) for one in results.sets if one.dataset == data.name}
+    if data.folder.resolve() in {folder.resolve() for folder in scored}:
+        return
+    predicted = np.char.encode(predictions.sample_id.astype(str), "utf-8")
+    for folder in sorted(folder for folder in scored if is_file(folder / INDEX, "an index of shards")):
+        hands = open_dataset(folder)
+        ids, here, there = np.intersect1d(data.ids, hands.ids, return_indices=True)
+        kept = np.isin(ids, predicted)
+        other = ~same_hands(data[here[kept]], hands[there[kept]])
+        if other.any():
+            got = f"those of {folder}, where {ids[kept][other][0].decode()} is another hand"
+            fix = f"Evaluate on {data.folder} alone."
+            raise ConfigError(where, expected=f"predictions of the hands in {data.folder}", got=got, fix=fix)
 
 
 def hand_errors(data: Dataset, predictions: Predictions, readout: str = "") -> dict[str, NDArray[np.float64]]:

@@ -1,6 +1,7 @@
 """Nothing trained on is scored as held out: for every recipe, for several sets at once, for the runs before a run."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -196,6 +197,25 @@ def test_no_prediction_is_scored_by_the_label_of_another_hand_of_its_id(tmp_path
     with pytest.raises(ConfigError, match=expected):
         score_predictions(predictions, [monday, tuesday])
     assert len(score_predictions(predictions, [monday, tuesday], splits=["val"]).sets) == 1
+
+
+def test_errors_of_another_folders_hands_are_not_taken_for_those_that_are_called_alike(tmp_path):
+    monday, tuesday = called_alike(tmp_path)
+    train(job_of(tiny("compact-smoke", "loop.epochs=1", "loop.val_batches=0"), [monday], tmp_path / "run"))
+    evaluate_run(tmp_path / "run", Selection(folders=[monday], held_out=True), device="cpu")
+    hd.recut(hd.open(monday), tmp_path / "copy")
+
+    def asked(folder):
+        errors = ["--errors", str(tmp_path / "run")]
+        return [
+            CliRunner().invoke(group, ["subset", str(folder), *errors, "--worst", "1", "--out", f"{folder}-worst"]),
+            CliRunner().invoke(group, ["browse", str(folder), *errors, "--static", f"{folder}.html"]),
+        ]
+
+    assert [result.exit_code for folder in (monday, tmp_path / "copy") for result in asked(folder)] == [0, 0, 0, 0]
+    for result in asked(tuesday):
+        assert result.exit_code == 1
+        assert re.search(r"got those of .*monday, where 1\.jpg is another hand\. Evaluate on", str(result.exception))
 
 
 def test_folders_that_train_together_but_are_not_scored_together_end_in_a_line(tmp_path):
