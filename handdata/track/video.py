@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -123,8 +123,7 @@ class Video:
             return
         seen = 0
         while self._capture is not None:
-            read = self._capture.read if seen else partial(hush, self._capture.read)  # a decoder that fails tells of it
-            found, image = read() or (False, None)
+            found, image = (self._capture.read() if seen else hush(partial(_first_of, self._capture))) or (False, None)
             if not found or image is None:
                 break
             seen += 1
@@ -140,6 +139,14 @@ class Video:
         """Let go of the file or the camera."""
         if self._capture is not None:
             self._capture.release()
+
+
+def _first_of(capture: cv2.VideoCapture) -> tuple[bool, Any]:
+    """Read the first picture; of none, wait for the decoder's threads, each of which tells of it on standard error."""
+    found, image = capture.read()
+    if not found:
+        capture.release()
+    return found, image
 
 
 def _as_opencv_says(source: str) -> str | int:
