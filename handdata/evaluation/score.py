@@ -93,7 +93,8 @@ def score_predictions(
         raise MissingError(
             ", ".join(map(str, folders)), expected=f"a split named {' or '.join(splits)}", got=", ".join(sorted(there))
         )
-    refuse_others([scored_of(index, splits) for _, index in opened], _ids_by_dataset(predictions))
+    if len(opened) > 1:
+        refuse_others([scored_of(index, splits) for _, index in opened], _ids_by_dataset(predictions))
     for folder, index in opened:
         for split in [name for name in index.splits if splits is None or name in splits]:
             result = _score_set(open_dataset(folder, split), split, predictions, main, chosen, whole=whole, seen=seen)

@@ -63,6 +63,10 @@ class SeenSet:
         is_new = (self.origin or origin) == "rendered"  # where no origin is recorded, by what the sample says
         return split in self.splits or (not is_new and sequence in self.sequences)
 
+    def lacks(self, contents: Sequence[str]) -> bool:
+        """Tell whether the training did not know one of some shards, by their content hashes."""
+        return not self.hashes | self.others >= set(contents)
+
     def own_hands(self) -> Dataset | None:
         """Return somebody's own hands that were trained on, while their shards are where they were.
 
@@ -98,12 +102,11 @@ class Seen:
         contents = [hashes.get(name, "") for name in dataset.shards.names]
         shard = dataset.locate(np.arange(len(dataset)))[0]
         number, names = dataset.codes("sequence")
-        own, origin = [one.own_hands() for one in mine], dataset.origin
-        among = [None if hands is None else _among(dataset, hands) for hands in own]
+        among, origin = [_among(dataset, one) if one.lacks(contents) else None for one in mine], dataset.origin
         for place, sequence in {(int(s), int(n)) for s, n in zip(shard, number, strict=True)}:
             here, content = (shard == place) & (number == sequence), contents[place]
             for one, trained in zip(mine, among, strict=True):
-                if trained is not None and content not in one.hashes | one.others:
+                if trained is not None and one.lacks([content]):
                     seen[here] |= trained[here]
                 elif one.covers(
                     split=dataset.shards.splits[place], sequence=names[sequence], content=content, origin=origin
@@ -121,8 +124,15 @@ class Seen:
         return any(bool(set(sequences) - one.left_out) if one.by_sequence else split in one.splits for one in mine)
 
 
-def _among(dataset: Dataset, trained: Dataset) -> Mask:
-    """Tell which hands of a dataset are among those that were trained on, as far as ids and labels tell: (N,) bool."""
+def _among(dataset: Dataset, one: SeenSet) -> Mask | None:
+    """Tell which hands of a dataset are among somebody's own that were trained on, as far as ids and labels tell.
+
+    Returns:
+        (N,) bool; None where those are not to be had.
+    """
+    trained = one.own_hands()
+    if trained is None:
+        return None
     _, here, there = np.intersect1d(dataset.ids, trained.ids, return_indices=True)
     found = np.zeros(len(dataset), bool)
     found[here] = same_hands(dataset[here], trained[there])

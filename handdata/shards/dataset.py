@@ -97,7 +97,7 @@ class Dataset:
         """Side of the canvases, px; 0 without a sample."""
         return self.shards.reader(0).canvas if len(self.shards) else 0
 
-    @property
+    @cached_property
     def canvas_scale(self) -> float:
         """Side of the canvases over that of the hands' crops; the smallest where datasets of several are joined."""
         return min(float(read_index(folder)["canvas_scale"]) for folder in self.shards.folders)

@@ -85,8 +85,10 @@ def refuse_same(mixtures: Sequence[Mixture], selection: Selection) -> None:
     Raises:
         ConfigError: two of them hold a sample of one dataset and id, or another hand than a predicted one by its id.
     """
+    if len(selection.folders) < 2:
+        return
     seen: dict[str, list[tuple[Path, NDArray[np.bytes_]]]] = {}
-    for mixture in mixtures if len(selection.folders) > 1 else ():
+    for mixture in mixtures:
         part, ids = mixture.datasets[0], np.concatenate([part.ids for part in mixture.datasets])
         for folder, others in seen.setdefault(part.name, []):
             if len(same := np.intersect1d(ids, others)):
