@@ -20,7 +20,7 @@ from handdata.shards.dataset import Dataset, open_dataset
 
 Mask = NDArray[np.bool_]
 RECORD = "shards.json"
-_WANTED = Wanted(what="what a run was trained on", fix="Restore it or train that run again.")
+RECORDED = Wanted(what="what a run was trained on", fix="Restore it or train that run again.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,4 +260,4 @@ def _content(entry: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     """Return a JSON object of a run; {} where it is not there."""
-    return read_object(path, _WANTED) if path.is_file() else {}
+    return read_object(path, RECORDED) if path.is_file() else {}

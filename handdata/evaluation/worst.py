@@ -12,10 +12,9 @@ from handdata.evaluation.measure import measure
 from handdata.evaluation.predictions import Predictions
 from handdata.evaluation.protocols import PROTOCOLS
 from handdata.evaluation.results import Results
-from handdata.files.opening import is_file
 from handdata.shards.alike import same_hands
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.reader import INDEX
+from handdata.shards.index import has_index
 
 BLOCK = 65_536  # hands compared at a time
 _BY = {"3D": "thesis:error_3d", "2D": "thesis:error_2d"}  # as results.json ranks its gallery: 3D, else 2D
@@ -103,7 +102,7 @@ def refuse_other_hands(results: Results, predictions: Predictions, data: Dataset
     if data.folder.resolve() in {folder.resolve() for folder in scored}:
         return
     predicted = np.char.encode(predictions.sample_id.astype(str), "utf-8")
-    for folder in sorted(folder for folder in scored if is_file(folder / INDEX, "an index of shards")):
+    for folder in sorted(folder for folder in scored if has_index(folder)):
         hands = open_dataset(folder)
         ids, here, there = np.intersect1d(data.ids, hands.ids, return_indices=True)
         kept = np.isin(ids, predicted)

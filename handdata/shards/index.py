@@ -16,6 +16,17 @@ from handdata.shards.provenance import KEY, Provenance, known, parse
 from handdata.shards.reader import AGAIN, INDEX, STATE, ShardReader
 from handdata.shards.schema import VERSION
 
+_FORM = Wanted(what="an index of shards", fix=AGAIN, largest=LARGE)
+
+
+def has_index(folder: Path) -> bool:
+    """Tell whether a folder holds a converted dataset.
+
+    Raises:
+        DataError: it may not be looked into, or no plain file has that name.
+    """
+    return is_file(folder / INDEX, _FORM.what)
+
 
 def read_index(folder: Path) -> dict[str, Any]:
     """Read a folder's index.json; each shard's entry holds its layout itself.
@@ -25,9 +36,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         DataError: the index is damaged or of another schema.
     """
     path = folder / INDEX
-    if not is_file(path, "an index of shards"):
+    if not has_index(folder):
         raise _not_converted(folder)
-    index = unpack(read_object(path, Wanted(what="an index of shards", fix=AGAIN, largest=LARGE)))
+    index = unpack(read_object(path, _FORM))
     if index.get("schema") != VERSION:
         fix = "Convert that dataset again: the same command makes new shards of the same samples."
         raise DataError(path, expected=f"schema {VERSION}", got=f"schema {index.get('schema')}", fix=fix)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from handdata.errors import ConfigError, HanddataError, MissingError
-from handdata.evaluation.seen import RECORD, damage_told, records_of, trained_facts, trained_in
+from handdata.evaluation.seen import RECORD, RECORDED, damage_told, records_of, trained_facts, trained_in
 from handdata.files.opening import is_file
 from handdata.files.tables import value_at
 from handdata.files.text import Wanted, read_json_lines, read_object
@@ -26,12 +26,11 @@ from handdata.files.whole import sync_folder, write_bytes, write_error, write_te
 from handdata.model.config import LAST
 from handdata.progress import say
 from handdata.shards.dataset import Dataset
-from handdata.shards.reader import INDEX
+from handdata.shards.index import has_index
 from handdata.train.config import Config, config_of
 
 _CONFIG = Wanted(what="the settings of a run", fix="Restore it or delete the run.")
 _ANOTHER = "Choose another --name, or move that run away: it has no checkpoint to go on from."
-_SHARDS = Wanted(what="what a run was trained on", fix="Restore it or train that run again.")
 _LOG = Wanted(what="a run's epochs", fix="Delete that line.", largest=500_000_000)
 
 
@@ -114,10 +113,10 @@ class RunFolder:
             HanddataError: the record is damaged.
         """
         path = self.path / RECORD
-        facts = read_object(path, _SHARDS).get("datasets", []) if is_file(path, _SHARDS.what) else []
+        facts = read_object(path, RECORDED).get("datasets", []) if is_file(path, RECORDED.what) else []
         with damage_told(path):
             folders = list(dict.fromkeys(Path(one["folder"]) for one in facts))
-        return folders if all(is_file(folder / INDEX, "an index of shards") for folder in folders) else []
+        return folders if all(has_index(folder) for folder in folders) else []
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one epoch; it is on the disk before the checkpoint that follows it.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from handdata import manifest
 from handdata.errors import ConfigError, MissingError
-from handdata.files.opening import is_file, matching
+from handdata.files.opening import matching
 from handdata.paths import BACKGROUNDS, DataRoot
 from handdata.progress import say
 from handdata.shards.dataset import Dataset, open_dataset
-from handdata.shards.index import nearest
+from handdata.shards.index import has_index, nearest
 from handdata.shards.reader import INDEX
 from handdata.train.config import Config, DataConfig
 from handdata.train.loader.loaders import Mixture, open_mixture
@@ -23,7 +23,6 @@ from handdata.train.loader.mixture import check_apart, names_of
 from handdata.train.loader.proportions import absent_members, half_for, mix_weights, slot_map
 
 Rows = NDArray[np.int64]
-_WHAT = "an index of shards"
 
 
 def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
@@ -37,7 +36,7 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
         ConfigError: one that was given is a pool of backgrounds.
     """
     if not given:
-        complete = [path for path in data_root.all_shards() if is_file(path / INDEX, _WHAT)]
+        complete = [path for path in data_root.all_shards() if has_index(path)]
         found = [path for path in complete if not _is_pool(path)]
         if not found:
             raise MissingError(
@@ -49,7 +48,7 @@ def shard_folders(given: Sequence[Path], data_root: DataRoot) -> list[Path]:
         return found
     folders: list[Path] = []
     for path in given:
-        if is_file(path / INDEX, _WHAT):
+        if has_index(path):
             if _is_pool(path):
                 fix = f"Name it as --set data.backgrounds={path} to put it behind hands."
                 raise ConfigError("--shards", expected="shards of hands", got=f"backgrounds in {path}", fix=fix)
