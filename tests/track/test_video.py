@@ -187,13 +187,17 @@ def test_a_table_of_the_other_kind_is_not_left_beside_the_new_one(film, tmp_path
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([f"hands.{kind}", "hands.jsonl"])
 
 
+def gray_film(path, codec, shades):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 25, (64, 48))
+    for shade in shades:
+        writer.write(np.full((48, 64, 3), shade, np.uint8))
+    writer.release()
+    return path
+
+
 def test_a_film_that_cannot_be_decoded_is_told_in_one_line_with_a_way_out(tmp_path, capfd):
     """As of AV1 where OpenCV has no decoder: it says so three times on standard error itself."""
-    path = tmp_path / "film.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
-    for shade in range(4):
-        writer.write(np.full((48, 64, 3), 50 * shade, np.uint8))
-    writer.release()
+    path = gray_film(tmp_path / "film.mp4", "mp4v", range(0, 200, 50))
     path.write_bytes(
         boxes(path.read_bytes(), lambda kind, inside: b"\xff" * len(inside) if kind == b"mdat" else inside)
     )
@@ -204,11 +208,7 @@ def test_a_film_that_cannot_be_decoded_is_told_in_one_line_with_a_way_out(tmp_pa
 
 
 def test_a_film_that_was_cut_short_is_said(tmp_path, capsys):
-    path = tmp_path / "film.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
-    for shade in range(40):
-        writer.write(np.full((48, 64, 3), 5 * shade, np.uint8))
-    writer.release()
+    path = gray_film(tmp_path / "film.avi", "MJPG", range(0, 200, 5))
     assert len(list(Video(str(path)))) == 40
     assert capsys.readouterr().err == ""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
